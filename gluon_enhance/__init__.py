@@ -1,0 +1,37 @@
+"""Image enhancement and super-resolution: a zoo of Gluon networks that also runs without MXNet.
+
+Examples
+--------
+>>> import gluon_enhance as ge
+>>> sr = ge.enhance(photo)                      # doctest: +SKIP
+>>> net = ge.get_model("rrdb_lite_x4", pretrained=True)      # doctest: +SKIP
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+#: Public name -> module it is imported from, on first use: importing the package loads nothing.
+_PUBLIC = {
+    "Enhancer": "gluon_enhance.inference",
+    "enhance": "gluon_enhance.inference",
+    "get_model": "gluon_enhance.zoo",
+    "list_models": "gluon_enhance.zoo",
+    "resize": "gluon_enhance.imaging.resize",
+    "metrics": "gluon_enhance.imaging",
+    "errors": "gluon_enhance",
+}
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name):
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _PUBLIC[name]
+    if name in ("metrics", "errors"):
+        return importlib.import_module(f"{module}.{name}")
+    return getattr(importlib.import_module(module), name)
+
+
+def __dir__():
+    return [*globals(), *__all__]

@@ -1,0 +1,101 @@
+"""The only door to MXNet: NumPy and Python shims, thread count, context choice.
+
+``from gluon_enhance.framework import mx`` imports MXNet with the shims in place; the rest of this
+module works without it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sys
+
+import numpy as np
+
+from gluon_enhance.errors import EngineError
+
+INSTALL_HINT = (
+    "MXNet is not installed: training, get_model() and export need it. "
+    "Install it with: pip install 'gluon-enhance[cpu]' (Python 3.9 to 3.12)"
+)
+
+
+def __getattr__(name):
+    if name != "mx":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()["mx"] = module = import_mxnet()
+    return module
+
+
+def physical_cores() -> int:
+    """Count the physical cores this process may run on, at least 1.
+
+    Hyper-threads of one core count once where the kernel tells them apart.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    cores = set()
+    for cpu in os.sched_getaffinity(0):
+        try:
+            with open(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") as file:
+                cores.add(file.read())
+        except OSError:
+            cores.add(cpu)
+    return len(cores)
+
+
+def is_mxnet_installed() -> bool:
+    """Tell whether MXNet is there, without importing it."""
+    return importlib.util.find_spec("mxnet") is not None
+
+
+def import_mxnet():
+    """Import MXNet 1.9.1 with what it needs on current Pythons and NumPys.
+
+    Raises
+    ------
+    EngineError
+        If MXNet is not installed, or cannot be imported; the message says what to install.
+    """
+    if not is_mxnet_installed():
+        raise EngineError(INSTALL_HINT)
+    # MXNet takes half of the processors it sees (it assumes hyper-threading) unless told.
+    os.environ.setdefault("OMP_NUM_THREADS", str(physical_cores()))
+    # numpy.bool left in NumPy 1.24; MXNet 1.9.1 reads it when imported and in its fallbacks.
+    if "bool" not in vars(np):
+        np.bool = np.bool_
+    try:
+        if sys.version_info >= (3, 12):
+            # distutils left in Python 3.12; setuptools puts its own copy in place when imported.
+            import setuptools  # noqa: F401
+        import mxnet
+    except (ImportError, AttributeError, OSError) as error:
+        raise EngineError(
+            f"MXNet is installed but cannot be imported ({error}). It needs NumPy below 2 and, on "
+            "Python 3.12, setuptools; mxnet-cu112 also needs the CUDA 11 libraries: "
+            "pip install 'gluon-enhance[cpu]' or 'gluon-enhance[cu112]'"
+        ) from error
+    return mxnet
+
+
+def context(name: str = "cpu"):
+    """Parse ``cpu``, ``gpu`` or ``gpu(1)`` into an MXNet context.
+
+    Raises
+    ------
+    EngineError
+        If the name is none of these, or MXNet sees no such GPU.
+    """
+    mx = sys.modules[__name__].mx
+    match = re.fullmatch(r"(cpu|gpu)(?:\((\d+)\))?", name.strip())
+    if not match:
+        raise EngineError(f"ctx is {name!r}; give cpu, gpu or gpu(0)")
+    index = int(match[2] or 0)
+    if match[1] == "gpu" and index >= mx.context.num_gpus():
+        raise EngineError(
+            f"ctx is {name!r}, but MXNet sees {mx.context.num_gpus()} GPUs. It needs mxnet-cu112, "
+            "the CUDA 11 libraries and a Maxwell to Ada GPU (Hopper and newer have no kernels in "
+            "it); use cpu, or enhance with --engine onnxruntime --device cuda"
+        )
+    return mx.Context(match[1], index)

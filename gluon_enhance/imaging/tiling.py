@@ -1,0 +1,199 @@
+"""Cutting an image into equal tiles, and running a net on them one by one.
+
+A tile reads a window of the image and keeps the part of the result that its neighbours do not.
+Around what it keeps lies a halo, except at the image's own edges: there the window ends where the
+image ends, so that a net that pads with zeros sees in a tile what it sees in the whole image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Callable
+
+import numpy as np
+
+from gluon_enhance.errors import EngineError, ImageError
+
+Window = tuple[slice, slice]  # rows, columns
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile of a plan; all lengths are in pixels of the input.
+
+    Attributes
+    ----------
+    read : (slice, slice)
+        Rows and columns of the image that the tile reads; never outside the image.
+    keep : (slice, slice)
+        Rows and columns of the image that its result yields. The keep windows of a plan cover
+        the image once.
+    shape : (int, int)
+        Height and width of the tile, the same in the whole plan. Where `read` is smaller, it is
+        reflected out to this at the bottom and right.
+    """
+
+    read: Window
+    keep: Window
+    shape: tuple[int, int]
+
+    def target(self, scale: int) -> Window:
+        """Return where the kept part lies in the output image."""
+        rows, columns = (slice(k.start * scale, k.stop * scale) for k in self.keep)
+        return rows, columns
+
+    def crop(self, scale: int) -> Window:
+        """Return where the kept part lies in the tile's own result."""
+        rows, columns = (
+            slice((k.start - r.start) * scale, (k.stop - r.start) * scale)
+            for k, r in zip(self.keep, self.read)
+        )
+        return rows, columns
+
+
+def plan_tiles(height: int, width: int, tile: int, halo: int, multiple: int = 1) -> list[Tile]:
+    """Plan the fewest equal tiles that cover an image.
+
+    No side of a tile is longer than ``tile + 2 * halo``, each rounded up to the multiple. Sides
+    are shortened as far as the number of tiles allows: 500 pixels with ``tile=256, halo=0`` are
+    two tiles of 250.
+
+    Parameters
+    ----------
+    height, width : int
+        Size of the image in pixels.
+    tile : int
+        Pixels that a tile within the image yields along each axis, at most. Tiles at the edge of
+        the image need a halo on one side only and yield more.
+    halo : int
+        Pixels read around what a tile yields, at least, up to the edge of the image.
+    multiple : int
+        Sides of tiles, and where they start, are multiples of it.
+
+    Returns
+    -------
+    list of Tile
+        From left to right, then from top to bottom. An image that fits in one tile has one, of
+        its own size rounded up to the multiple.
+
+    Raises
+    ------
+    ValueError
+        If `height`, `width`, `tile` or `multiple` is below 1, or `halo` below 0.
+
+    Examples
+    --------
+    >>> for tile in plan_tiles(4, 500, tile=256, halo=10):
+    ...     print(tile.shape, tile.read[1], tile.keep[1])
+    (4, 260) slice(0, 260, None) slice(0, 250, None)
+    (4, 260) slice(240, 500, None) slice(250, 500, None)
+    """
+    least = {"height": (height, 1), "width": (width, 1), "tile": (tile, 1), "halo": (halo, 0),
+             "multiple": (multiple, 1)}
+    for name, (value, minimum) in least.items():
+        if value < minimum:
+            raise ValueError(f"{name} is {value}; it must be at least {minimum}")
+    tile_height, rows = _plan_axis(height, tile, halo, multiple)
+    tile_width, columns = _plan_axis(width, tile, halo, multiple)
+    return [
+        Tile((read_rows, read_columns), (keep_rows, keep_columns), (tile_height, tile_width))
+        for read_rows, keep_rows in rows
+        for read_columns, keep_columns in columns
+    ]
+
+
+def _plan_axis(
+    length: int, tile: int, halo: int, multiple: int
+) -> tuple[int, list[tuple[slice, slice]]]:
+    """Return a tile's length and the (read, keep) slices of one axis."""
+    # In cells of `multiple` pixels: a net that folds pixels into channels knows no finer shift.
+    cells, tile, halo = (_ceil_divide(n, multiple) for n in (length, tile, halo))
+    if cells <= tile + 2 * halo:
+        count, size = 1, cells
+    else:
+        count = _ceil_divide(cells - 2 * halo, tile)
+        size = _ceil_divide(cells + 2 * halo * (count - 1), count)
+    starts = [i * (cells - size) // max(count - 1, 1) for i in range(count)]
+    # Neighbours share at least two halos; each keeps up to the middle of them.
+    cuts = [0, *((a + size + b) // 2 for a, b in zip(starts, starts[1:])), cells]
+
+    def pixels(start: int, stop: int) -> slice:
+        return slice(start * multiple, min(stop * multiple, length))
+
+    windows = [
+        (pixels(start, start + size), pixels(first, last))
+        for start, first, last in zip(starts, cuts, cuts[1:])
+    ]
+    return size * multiple, windows
+
+
+def _ceil_divide(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def run_tiled(
+    tiles: Iterable[Tile],
+    read: Callable[[slice, slice], np.ndarray],
+    run: Callable[[np.ndarray], np.ndarray],
+    scale: int,
+) -> Iterator[tuple[Tile, np.ndarray]]:
+    """Run a net on tiles, one at a time, and yield the part of each result to keep.
+
+    Only one tile is in memory: the caller reads, converts and stores it::
+
+        for tile, sr in run_tiled(tiles, read, run, scale):
+            output[tile.target(scale)] = to_dtype(sr.transpose(1, 2, 0), output.dtype)
+
+    Parameters
+    ----------
+    tiles : iterable of Tile
+    read : callable
+        Takes rows and columns (`Tile.read`), gives that part of the image as (C, h, w) float32.
+    run : callable
+        Takes a batch (1, C, h, w) of `Tile.shape`, gives (1, C, h * scale, w * scale).
+    scale : int
+        Ratio of the output's size to the input's.
+
+    Yields
+    ------
+    tile : Tile
+    sr : ndarray of shape (C, h * scale, w * scale), h and w those of `Tile.keep`
+        A view that `run` may reuse for the next tile.
+
+    Raises
+    ------
+    EngineError
+        If a result has another shape.
+    ImageError
+        If a result holds NaN or infinite values.
+    """
+    for tile in tiles:
+        lr = _reflect(read(*tile.read), tile.shape)
+        sr = run(lr[None])
+        expected = (1, lr.shape[0], tile.shape[0] * scale, tile.shape[1] * scale)
+        if sr.shape != expected:
+            raise EngineError(
+                f"{_position(tile)} came back with shape {sr.shape}, not {expected}; "
+                f"is the model's scale {scale}?"
+            )
+        bad = sr.size - np.count_nonzero(np.isfinite(sr))
+        if bad:
+            raise ImageError(
+                f"{_position(tile)} came back with {bad} NaN or infinite values of {sr.size}; "
+                "try precision fp32 or another engine"
+            )
+        rows, columns = tile.crop(scale)
+        yield tile, sr[0, :, rows, columns]
+
+
+def _reflect(lr: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    bottom, right = shape[0] - lr.shape[1], shape[1] - lr.shape[2]
+    if bottom == right == 0:
+        return np.ascontiguousarray(lr)
+    return np.pad(lr, ((0, 0), (0, bottom), (0, right)), mode="reflect")
+
+
+def _position(tile: Tile) -> str:
+    rows, columns = (f"{side.start}-{side.stop - 1}" for side in tile.read)
+    return f"the tile of rows {rows}, columns {columns}"

@@ -1,0 +1,69 @@
+"""Package gluon-enhance; model_zoo/ ships inside the wheel as gluon_enhance/model_zoo."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(
+    r'__version__ = "(.+)"', (ROOT / "gluon_enhance/__init__.py").read_text()
+).group(1)
+
+# MXNet 1.9.1 runs on Python 3.9 to 3.12 with NumPy below 2; its ONNX exporter needs onnx.mapping,
+# which onnx 1.18 dropped; on Python 3.12 it needs setuptools for distutils.
+TRAINING = [
+    "gluoncv>=0.10.5",
+    "matplotlib>=3.5",
+    "numpy<2",
+    "onnx>=1.12,<1.18",
+    "setuptools",
+]
+# mxnet-cu112 links to CUDA 11 libraries that it does not carry.
+CUDA_11 = [
+    "nvidia-cublas-cu11",
+    "nvidia-cuda-nvrtc-cu11",
+    "nvidia-cuda-runtime-cu11",
+    "nvidia-cudnn-cu11<9",
+    "nvidia-cufft-cu11",
+    "nvidia-curand-cu11",
+    "nvidia-cusolver-cu11",
+    "nvidia-nccl-cu11",
+]
+TEST = ["onnxruntime", "pytest", "ruff", "scikit-image"]
+
+setup(
+    name="gluon-enhance",
+    version=VERSION,
+    description="Image enhancement and super-resolution networks in Gluon, deployable without it",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.9",
+    packages=[*find_packages(include=["gluon_enhance*"]), "gluon_enhance.model_zoo"],
+    package_dir={"gluon_enhance.model_zoo": "model_zoo"},
+    package_data={
+        "gluon_enhance": ["py.typed"],
+        "gluon_enhance.weights": ["manifest.json"],
+        "gluon_enhance.model_zoo": ["*.md", "*.png", "*/*"],
+    },
+    install_requires=[
+        "click>=8",
+        "filelock>=3.4",
+        "numpy>=1.22",
+        "opencv-python-headless>=4.5",
+        "openvino>=2023.1",
+        "Pillow>=9.2",
+        "rasterio>=1.3",
+        "tifffile>=2022.2",
+        "tqdm>=4.60",
+    ],
+    extras_require={
+        "cpu": ["mxnet==1.9.1", *TRAINING],
+        "cu112": ["mxnet-cu112==1.9.1", *CUDA_11, *TRAINING],
+        "gpu": ["onnxruntime-gpu"],
+        "test": TEST,
+        "dev": [*TEST, "mypy", "build"],
+    },
+    entry_points={"console_scripts": ["gluon-enhance = gluon_enhance.cli:main"]},
+)

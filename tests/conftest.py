@@ -1,0 +1,47 @@
+"""Fixtures that several tests share."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gluon_enhance import framework
+
+
+def pytest_configure(config):
+    # The shims must precede any other import of MXNet, such as GluonCV's.
+    if framework.is_mxnet_installed():
+        framework.import_mxnet()
+
+
+@pytest.fixture(scope="session")
+def reference_data():
+    """The folder of reference images and weights, which is not part of the project."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the reference images are not there (shared/data beside the checkout)")
+    return folder
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch, tmp_path):
+    """Weights and caches of the user's machine must not decide a test."""
+    for name in [n for n in os.environ if n.startswith(("GLUON_ENHANCE_", "MXNET_HOME"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MXNET_HOME", str(tmp_path / "mxnet_home"))
+
+
+@pytest.fixture
+def picture():
+    """A picture with slopes, an edge and texture: (61, 47, 3) uint8."""
+    rows, columns = np.mgrid[0:61, 0:47]
+    disc = (rows - 30) ** 2 + (columns - 20) ** 2 < 200
+    noise = np.random.default_rng(1).integers(0, 30, (61, 47, 3))
+    slopes = np.stack([rows * 3, columns * 4, 180 - rows], axis=-1)
+    return (slopes + 40 * disc[..., None] + noise).astype(np.uint8)
