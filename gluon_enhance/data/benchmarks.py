@@ -1,0 +1,80 @@
+"""Benchmark sets, such as Set5: folders of true images, and of their reductions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+
+from gluon_enhance.data.folders import find_images
+from gluon_enhance.errors import ImageError
+from gluon_enhance.files import read_image
+from gluon_enhance.imaging.resize import resize
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A true image and its reduction; without one, it is made when read."""
+
+    name: str
+    hr: Path
+    lr: Optional[Path]
+
+
+def find_pairs(hr_folder: str | Path, lr_folder: str | Path | None = None) -> list[Pair]:
+    """Match two folders by file name; reductions may end in x2, x3 and so on.
+
+    Raises
+    ------
+    ValueError
+        If a folder is missing or empty, or a true image has no reduction.
+    """
+    hr = find_images(hr_folder)
+    if lr_folder is None:
+        return [Pair(path.name, path, None) for path in hr]
+    lr = {re.sub(r"x\d$", "", path.stem): path for path in find_images(lr_folder)}
+    missing = [path.name for path in hr if path.stem not in lr]
+    if missing:
+        raise ValueError(f"{lr_folder} has no image for {', '.join(missing)} of {hr_folder}")
+    return [Pair(path.name, path, lr[path.stem]) for path in hr]
+
+
+def read_pair(pair: Pair, scale: Optional[int] = None) -> tuple[np.ndarray, np.ndarray, int]:
+    """Read a pair, the true image cropped to `scale` times the reduction's size.
+
+    Parameters
+    ----------
+    scale : int, optional
+        Default: what the sizes say; needed where the reduction is made here.
+
+    Returns
+    -------
+    lr, hr : ndarray of shape (h, w[, C]) and (h * scale, w * scale[, C])
+    scale : int
+
+    Raises
+    ------
+    ImageError
+        If a file cannot be read, or the sizes do not fit the scale.
+    """
+    hr = read_image(pair.hr).pixels
+    if pair.lr is None:
+        if scale is None:
+            raise ValueError("scale is not given; it is needed where there is no --lr folder")
+        hr = hr[:hr.shape[0] // scale * scale, :hr.shape[1] // scale * scale]
+        if hr.size == 0:
+            raise ImageError(f"{pair.hr} is smaller than the scale ({scale})")
+        return resize(hr, 1 / scale), hr, scale
+    lr = read_image(pair.lr).pixels
+    scale = scale or max(1, round(hr.shape[0] / lr.shape[0]))
+    height, width = (n * scale for n in lr.shape[:2])
+    excess = (hr.shape[0] - height, hr.shape[1] - width)
+    if min(excess) < 0 or max(excess) >= scale:
+        raise ImageError(
+            f"{pair.lr} is {lr.shape[1]}x{lr.shape[0]} and {pair.hr} {hr.shape[1]}x{hr.shape[0]}: "
+            f"not {scale} times as large"
+        )
+    return lr, hr[:height, :width], scale

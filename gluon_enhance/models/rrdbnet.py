@@ -1,0 +1,181 @@
+"""RRDBNet, the generator of ESRGAN and Real-ESRGAN.
+
+References
+----------
+.. [1] Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks",
+   ECCV Workshops 2018. https://arxiv.org/abs/1809.00219
+.. [2] Wang et al., "Real-ESRGAN: Training Real-World Blind Super-Resolution with Pure Synthetic
+   Data", ICCV Workshops 2021. https://arxiv.org/abs/2107.10833
+"""
+
+import numpy as np
+
+from gluon_enhance.framework import mx
+
+nn = mx.gluon.nn
+
+RESIDUAL_SCALE = 0.2
+NEGATIVE_SLOPE = 0.2
+
+
+def _conv(channels, in_channels):
+    return nn.Conv2D(channels, 3, padding=1, in_channels=in_channels)
+
+
+def _leaky_relu(F, x):
+    return F.LeakyReLU(x, act_type="leaky", slope=NEGATIVE_SLOPE)
+
+
+class ResidualDenseBlock(mx.gluon.HybridBlock):
+    """Five 3x3 convolutions, each seeing the input and all outputs before it.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the input and output.
+    growth_channels : int
+        Channels each of the first four convolutions adds.
+
+    Inputs:
+        - **data**: (N, channels, H, W).
+
+    Outputs:
+        - **out**: (N, channels, H, W).
+    """
+
+    def __init__(self, channels, growth_channels, **kwargs):
+        super().__init__(**kwargs)
+        with self.name_scope():
+            for k in range(1, 6):
+                out_channels = growth_channels if k < 5 else channels
+                conv = _conv(out_channels, channels + (k - 1) * growth_channels)
+                setattr(self, f"conv{k}", conv)
+
+    def hybrid_forward(self, F, x):
+        features = x
+        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
+            features = F.concat(features, _leaky_relu(F, conv(features)), dim=1)
+        return x + RESIDUAL_SCALE * self.conv5(features)
+
+
+class RRDB(mx.gluon.HybridBlock):
+    """Residual in residual: three dense blocks inside one scaled skip.
+
+    Inputs:
+        - **data**: (N, channels, H, W).
+
+    Outputs:
+        - **out**: (N, channels, H, W).
+    """
+
+    def __init__(self, channels, growth_channels, **kwargs):
+        super().__init__(**kwargs)
+        with self.name_scope():
+            self.rdb1 = ResidualDenseBlock(channels, growth_channels)
+            self.rdb2 = ResidualDenseBlock(channels, growth_channels)
+            self.rdb3 = ResidualDenseBlock(channels, growth_channels)
+
+    def hybrid_forward(self, F, x):
+        return x + RESIDUAL_SCALE * self.rdb3(self.rdb2(self.rdb1(x)))
+
+
+class RRDBNet(mx.gluon.HybridBlock):
+    """Generator of ESRGAN [1]_ and Real-ESRGAN [2]_.
+
+    The trunk always feeds two nearest-neighbour doublings; for scales 2 and 1 the input is first
+    folded into channels (pixel unshuffle by 2 or 4), as the official Real-ESRGAN nets do.
+
+    Parameters
+    ----------
+    scale : {4, 2, 1}
+        Ratio of output to input size.
+    num_blocks : int
+        Residual-in-residual blocks; the papers use 23 and 6.
+    channels : int
+        Channels of the trunk.
+    growth_channels : int
+        Channels each dense convolution adds.
+
+    Inputs:
+        - **data**: (N, 3, H, W) RGB in [0, 1]; H and W multiples of ``4 / scale``.
+
+    Outputs:
+        - **out**: (N, 3, H * scale, W * scale) RGB, about [0, 1], not clipped.
+
+    Raises
+    ------
+    ValueError
+        If the scale is not 4, 2 or 1.
+    """
+
+    def __init__(self, scale=4, num_blocks=23, channels=64, growth_channels=32, **kwargs):
+        if scale not in (4, 2, 1):
+            raise ValueError(f"scale is {scale}; RRDBNet has 4, 2 and 1")
+        super().__init__(**kwargs)
+        self._unshuffle = 4 // scale
+        with self.name_scope():
+            self.head = _conv(channels, 3 * self._unshuffle**2)
+            self.body = nn.HybridSequential()
+            with self.body.name_scope():
+                self.body.add(*(RRDB(channels, growth_channels) for _ in range(num_blocks)))
+                self.body.add(_conv(channels, channels))
+            self.upsample = nn.HybridSequential()
+            with self.upsample.name_scope():
+                self.upsample.add(_conv(channels, channels), _conv(channels, channels))
+            self.tail = nn.HybridSequential()
+            with self.tail.name_scope():
+                self.tail.add(
+                    _conv(channels, channels), nn.LeakyReLU(NEGATIVE_SLOPE), _conv(3, channels)
+                )
+
+    def hybrid_forward(self, F, x):
+        if self._unshuffle > 1:
+            x = pixel_unshuffle(F, x, self._unshuffle)
+        features = self.head(x)
+        features = features + self.body(features)
+        for conv in self.upsample:
+            features = F.UpSampling(features, scale=2, sample_type="nearest")
+            features = _leaky_relu(F, conv(features))
+        return self.tail(features)
+
+    def initialize_as_interpolator(self, rng, ctx=None):
+        """Set the parameters so that the untrained net enlarges its input smoothly.
+
+        Three channels carry RGB through head, upsampling and tail by identity and smoothing
+        kernels; the rest starts small, as the papers' Kaiming x 0.1 does. On a small budget this
+        saves the steps that a random start spends on learning to interpolate.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        ctx : mxnet.Context, optional
+        """
+        if self._unshuffle > 1:
+            raise ValueError("an interpolating start needs scale=4: below it, the input is folded")
+        for parameter in self.collect_params().values():
+            value = np.zeros(parameter.shape, np.float32)
+            if value.ndim == 4:
+                fan_in = np.prod(parameter.shape[1:])
+                value = rng.normal(0, 0.1 * np.sqrt(2 / fan_in), parameter.shape)
+            parameter.initialize(mx.init.Zero(), ctx=ctx, force_reinit=True)
+            parameter.set_data(mx.nd.array(value))
+        identity = np.outer([0, 1, 0], [0, 1, 0])
+        smooth = np.outer([1, 2, 1], [1, 2, 1]) / 16
+        convs = [(self.head, identity), (self.upsample[0], smooth), (self.upsample[1], smooth),
+                 (self.tail[0], identity), (self.tail[2], identity)]
+        for conv, kernel in convs:
+            weight = conv.weight.data().asnumpy()
+            weight[:3] = 0 if conv is not self.tail[2] else weight[:3]
+            weight[range(3), range(3)] = kernel
+            conv.weight.set_data(mx.nd.array(weight))
+
+
+def pixel_unshuffle(F, x, factor):
+    """Fold 3-channel blocks into channels: (N, 3, H, W) -> (N, 3 * factor**2, H/factor, W/factor).
+
+    The channel order is c * factor**2 + dy * factor + dx, PyTorch's; ``space_to_depth`` has c
+    innermost, so its channels are reordered by slices, which every exporter knows.
+    """
+    x = F.space_to_depth(x, block_size=factor)
+    order = [place * 3 + c for c in range(3) for place in range(factor**2)]
+    return F.concat(*(F.slice_axis(x, axis=1, begin=k, end=k + 1) for k in order), dim=1)
