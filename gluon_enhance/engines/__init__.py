@@ -1,0 +1,81 @@
+"""Inference engines behind one small contract.
+
+An engine is made from a model, says what it is, and runs batches of equal tiles::
+
+    engine = load("openvino", "model.onnx", precision="auto")
+    engine.describe()       # {'engine': 'openvino', 'precision': 'bf16', 'device': 'cpu', ...}
+    engine.run(batch)       # (N, 3, H, W) float32 -> (N, 3, H * scale, W * scale) float32
+
+Each compiles for the shape of the batch it is given and keeps that one static graph, so a run
+should use one shape.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+
+from gluon_enhance.errors import EngineError
+
+#: Engine -> (module of the framework it needs, class, what to install), fastest on CPUs first.
+ENGINES = {
+    "openvino": ("openvino", "OpenVINOEngine", "gluon-enhance"),
+    "onnxruntime": ("onnxruntime", "ONNXRuntimeEngine", "onnxruntime"),
+    "mxnet": ("mxnet", "MXNetEngine", "'gluon-enhance[cpu]' (Python 3.9 to 3.12)"),
+}
+PRECISIONS = ("auto", "fp32", "bf16")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def is_installed(name: str) -> bool:
+    """Tell whether an engine's framework is there, without importing it."""
+    return importlib.util.find_spec(ENGINES[name][0]) is not None
+
+
+def choose(name: str = "auto", device: str = "auto") -> str:
+    """Return the engine to use: the one named, or the fastest that is installed.
+
+    Raises
+    ------
+    EngineError
+        If the engine is unknown or not installed, or the device is unknown.
+    """
+    if device not in DEVICES:
+        raise EngineError(f"device is {device!r}; choose one of {', '.join(DEVICES)}")
+    if name == "auto":
+        # OpenVINO has no CUDA; ONNX Runtime serves GPUs that MXNet cannot use too.
+        candidates = [e for e in ENGINES if not (e == "openvino" and device == "cuda")]
+        name = next((e for e in candidates if is_installed(e)), candidates[0])
+    if name not in ENGINES:
+        raise EngineError(f"engine is {name!r}; choose one of auto, {', '.join(ENGINES)}")
+    if not is_installed(name):
+        raise EngineError(f"engine {name} is not installed; pip install {ENGINES[name][2]}")
+    return name
+
+
+def load(name: str, model, *, precision: str = "auto", device: str = "auto", threads=None):
+    """Make an engine.
+
+    Parameters
+    ----------
+    name : {'openvino', 'onnxruntime', 'mxnet'}
+    model : path of an ONNX file, or for 'mxnet' a HybridBlock
+    precision : {'auto', 'fp32', 'bf16'}
+        'auto' takes bf16 where the processor has it and the answer stays close to fp32.
+    device : {'auto', 'cpu', 'cuda'}
+    threads : int, optional
+        Default: the physical cores.
+
+    Raises
+    ------
+    EngineError
+        If an option is unknown or cannot be served here; the message says what can.
+    """
+    name = choose(name, device)
+    if precision not in PRECISIONS:
+        raise EngineError(f"precision is {precision!r}; choose one of {', '.join(PRECISIONS)}")
+    if threads is not None and threads < 1:
+        raise EngineError(f"threads is {threads}; it must be at least 1")
+    module = importlib.import_module(f"gluon_enhance.engines.{name}_engine")
+    engine_class = getattr(module, ENGINES[name][1])
+    return engine_class(model, precision=precision, device=device, threads=threads)

@@ -1,0 +1,31 @@
+"""MXNet itself: the reference that the other engines are held to."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gluon_enhance.errors import EngineError
+from gluon_enhance.framework import context, mx
+
+
+class MXNetEngine:
+    """Run a HybridBlock, hybridized with static memory and shapes; see `gluon_enhance.engines`."""
+
+    def __init__(self, model, precision, device, threads):
+        if precision == "bf16":
+            raise EngineError("engine mxnet computes in fp32; bf16 needs --engine openvino")
+        if threads is not None:
+            mx.base._LIB.omp_set_num_threads(threads)
+        self._ctx = context("gpu" if device == "cuda" else "cpu")
+        self._net = model
+        self._net.reset_ctx(self._ctx) if hasattr(model, "reset_ctx") else None
+        self._net.hybridize(static_alloc=True, static_shape=True)
+
+    def describe(self) -> dict:
+        """Name the engine, its version, precision, device and threads."""
+        return {"engine": "mxnet", "version": mx.__version__, "precision": "fp32",
+                "device": str(self._ctx)}
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Run (N, 3, H, W) float32 tiles."""
+        return self._net(mx.nd.array(batch, ctx=self._ctx)).asnumpy()

@@ -1,0 +1,46 @@
+"""ONNX Runtime: runs nearly everywhere, and on GPUs that MXNet cannot use."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gluon_enhance.errors import EngineError
+from gluon_enhance.framework import physical_cores
+
+CUDA = "CUDAExecutionProvider"
+
+
+class ONNXRuntimeEngine:
+    """Run an ONNX file with ONNX Runtime; see `gluon_enhance.engines` for the contract."""
+
+    def __init__(self, model, precision, device, threads):
+        import onnxruntime
+
+        if precision == "bf16":
+            raise EngineError("engine onnxruntime computes in fp32; bf16 needs --engine openvino")
+        has_cuda = CUDA in onnxruntime.get_available_providers()
+        if device == "cuda" and not has_cuda:
+            raise EngineError("device is 'cuda', but this ONNX Runtime has no CUDA; "
+                              "pip install 'gluon-enhance[gpu]', or use --device cpu")
+        self._version = onnxruntime.__version__
+        self._device = "cuda" if has_cuda and device != "cpu" else "cpu"
+        self._threads = threads or physical_cores()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.log_severity_level = 3
+        provider = CUDA if self._device == "cuda" else "CPUExecutionProvider"
+        try:
+            self._session = onnxruntime.InferenceSession(str(model), options, providers=[provider])
+        except Exception as error:  # its exceptions share no base but Exception
+            reason = str(error).strip().splitlines()[-1]
+            raise EngineError(f"ONNX Runtime cannot load {model}: {reason}") from error
+        self._input = self._session.get_inputs()[0].name
+
+    def describe(self) -> dict:
+        """Name the engine, its version, precision, device and threads."""
+        return {"engine": "onnxruntime", "version": self._version, "precision": "fp32",
+                "device": self._device, "threads": self._threads}
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Run (N, 3, H, W) float32 tiles."""
+        return self._session.run(None, {self._input: batch})[0]

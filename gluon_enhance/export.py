@@ -1,0 +1,108 @@
+"""Turn a net into an ONNX file that the engines run without MXNet."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from gluon_enhance import engines
+from gluon_enhance.errors import EngineError
+from gluon_enhance.framework import mx
+
+OPSET = 13
+"""The newest that MXNet's translators are written for; every engine of today reads it."""
+
+TOLERANCE = 1e-4
+"""Largest difference allowed between the ONNX file and the HybridBlock, for outputs about 1."""
+
+
+def export_onnx(net, path: str | Path, multiple: int = 1) -> Path:
+    """Write a net as ONNX with dynamic batch, height and width, and check it before it is final.
+
+    Parameters
+    ----------
+    net : HybridBlock
+        Initialized; takes (N, 3, H, W) float32 and gives (N, 3, H * scale, W * scale).
+    path : path
+        File to write; an existing one stays if anything fails.
+    multiple : int
+        Height and width must be multiples of it.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    EngineError
+        If an operator cannot be exported, or the file's numbers differ from the net's by more
+        than `TOLERANCE`.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    net.hybridize()
+    shapes = [(1, 3, 12 * multiple, 8 * multiple), (2, 3, 7 * multiple, 10 * multiple)]
+    batches = [np.random.default_rng(0).random(shape, np.float32) for shape in shapes]
+    expected = [net(mx.nd.array(batch)).asnumpy() for batch in batches]
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+        draft = Path(folder) / path.name
+        _export(net, draft)
+        _simplify(draft)
+        _compare(draft, batches, expected)
+        os.replace(draft, path)
+    return path
+
+
+def _export(net, draft):
+    base = str(draft.with_suffix(""))
+    net.export(base)
+    try:
+        mx.onnx.export_model(
+            f"{base}-symbol.json", f"{base}-0000.params", [(1, 3, 16, 16)], np.float32, str(draft),
+            dynamic=True, dynamic_input_shapes=[(None, 3, None, None)],
+        )
+    except (AttributeError, ValueError, NotImplementedError) as error:
+        raise EngineError(f"{net.name} cannot be exported to ONNX: {error}") from error
+
+
+def _simplify(draft):
+    """Name the axes, and take the initializers out of the inputs: ONNX Runtime folds no others."""
+    import onnx
+
+    model = onnx.load(str(draft))
+    # MXNet writes nodes of opset 13 and stamps them with the newest opset that onnx knows.
+    model.opset_import[0].version = OPSET
+    model.ir_version = 8
+    initializers = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in initializers]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    del model.graph.value_info[:]
+    _name_axes(model.graph.input[0], ("batch", None, "height", "width"))
+    _name_axes(model.graph.output[0], ("batch", None, "out_height", "out_width"))
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(draft))
+
+
+def _name_axes(value, names):
+    for dim, name in zip(value.type.tensor_type.shape.dim, names):
+        if name:
+            dim.dim_param = name
+        else:
+            dim.dim_value = 3
+
+
+def _compare(draft, batches, expected):
+    engine = engines.load(
+        "openvino" if engines.is_installed("openvino") else "onnxruntime", draft, precision="fp32"
+    )
+    for batch, reference in zip(batches, expected):
+        difference = np.abs(engine.run(batch) - reference).max()
+        if not difference <= TOLERANCE:
+            raise EngineError(
+                f"{draft.name} differs from the net by {difference:.2g} on {batch.shape} "
+                f"(allowed {TOLERANCE:g}); it was not kept"
+            )

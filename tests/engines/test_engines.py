@@ -1,0 +1,49 @@
+import pytest
+
+from gluon_enhance import engines
+from gluon_enhance.errors import EngineError
+
+
+def test_auto_takes_the_fastest_that_is_installed(monkeypatch):
+    monkeypatch.setattr(engines, "is_installed", lambda name: name != "openvino")
+    assert engines.choose("auto") == "onnxruntime"
+    monkeypatch.setattr(engines, "is_installed", lambda name: True)
+    assert engines.choose("auto") == "openvino"
+    assert engines.choose("auto", device="cuda") == "onnxruntime"
+
+
+def test_unknown_engine_is_named_with_the_choices():
+    with pytest.raises(EngineError, match="'tensorrt'.*openvino, onnxruntime, mxnet"):
+        engines.choose("tensorrt")
+
+
+def test_engine_that_is_not_installed_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(engines, "is_installed", lambda name: False)
+    with pytest.raises(EngineError, match="mxnet is not installed; pip install"):
+        engines.choose("mxnet")
+
+
+@pytest.mark.parametrize("option, message", [
+    (dict(precision="fp8"), "precision is 'fp8'; choose one of auto, fp32, bf16"),
+    (dict(device="tpu"), "device is 'tpu'; choose one of auto, cpu, cuda"),
+    (dict(threads=0), "threads is 0"),
+])
+def test_unknown_options_are_named_with_the_choices(option, message):
+    with pytest.raises(EngineError, match=message):
+        engines.load("openvino", "model.onnx", **option)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_file_that_is_no_model_is_refused_by_name(tmp_path, engine):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"no model")
+    with pytest.raises(EngineError, match="model.onnx"):
+        engines.load(engine, path)
+
+
+def test_cuda_where_there_is_none_says_so(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(EngineError, match="no CUDA"):
+        engines.load("onnxruntime", tmp_path / "model.onnx", device="cuda")
