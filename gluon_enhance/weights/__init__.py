@@ -1,0 +1,1 @@
+"""Trained weights: found, verified, downloaded, read and fitted to a net."""

@@ -1,0 +1,126 @@
+"""The right files of weights, by name, size and SHA-256: the manifest's and the model cards'."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Optional
+
+from gluon_enhance.errors import WeightsError
+
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A file of weights and how to tell that it is the right one.
+
+    Attributes
+    ----------
+    name : str
+    sha256 : str
+        The whole hash, or its first digits where only they are published (torch hub puts eight
+        into the file name).
+    size : int, optional
+        Bytes.
+    url, licence, reader, layout : str, optional
+        Where it can be had, its licence, and the names of its reader and key map in
+        `gluon_enhance.weights.convert`.
+    """
+
+    name: str
+    sha256: str
+    size: Optional[int] = None
+    url: Optional[str] = None
+    licence: Optional[str] = None
+    reader: Optional[str] = None
+    layout: Optional[str] = None
+
+
+@cache
+def manifest() -> dict[str, WeightFile]:
+    """Read the table of official files, by file name."""
+    rows = json.loads(Path(__file__).with_name("manifest.json").read_text(encoding="utf-8"))
+    files = {}
+    for name, row in rows.items():
+        prefix = row.pop("sha256_prefix", None)
+        files[name] = WeightFile(name, **{**row, "sha256": row["sha256"] or prefix})
+    return files
+
+
+def read_card(folder: str | os.PathLike) -> dict:
+    """Read a model folder's ``card.json``.
+
+    Raises
+    ------
+    WeightsError
+        If it is missing or is not a card.
+    """
+    path = Path(folder) / "card.json"
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror}): is {folder} the folder of "
+                           f"a model?") from error
+    except ValueError as error:
+        raise WeightsError(f"{path} is not JSON ({error}): get the model folder again") from error
+    if not isinstance(card, dict):
+        raise WeightsError(f"{path} holds a {type(card).__name__}, not a model's card")
+    return card
+
+
+def card_file(card: dict, name: str) -> WeightFile:
+    """Take the size and hash of one file from a model's card.
+
+    Raises
+    ------
+    WeightsError
+        If the card does not list it.
+    """
+    files = card.get("files")
+    row = files.get(name) if isinstance(files, dict) else None
+    if not isinstance(row, dict) or not row.get("sha256"):
+        raise WeightsError(f"the card of {card.get('name')} has no SHA-256 for {name}")
+    return WeightFile(name, row["sha256"], row.get("size"))
+
+
+def verify(path: str | os.PathLike, file: WeightFile) -> None:
+    """Check size and SHA-256.
+
+    Raises
+    ------
+    WeightsError
+        If either differs; the message says by what, and what to do.
+    """
+    path = Path(path)
+    fault = difference(path, file)
+    if fault:
+        source = f" and get it from {file.url}" if file.url else ""
+        raise WeightsError(
+            f"{path} {fault}; delete it{source}, or rename it if it is a model of your own"
+        )
+
+
+def difference(path: Path, file: WeightFile) -> Optional[str]:
+    """Say how the file at the path differs from the right one; None if it does not."""
+    size = path.stat().st_size
+    if file.size is not None and size != file.size:
+        reason = "it is cut short" if size < file.size else "it is another file"
+        return f"has {size:,} of {file.size:,} bytes: {reason}"
+    digest = _sha256(path)
+    if not digest.startswith(file.sha256):
+        return (f"is cut short or changed: its SHA-256 is {digest[:16]}..., not "
+                f"{file.sha256[:16]}...")
+    return None
+
+
+def _sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for block in iter(lambda: stream.read(BLOCK), b""):
+            digest.update(block)
+    return digest.hexdigest()

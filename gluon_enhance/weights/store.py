@@ -1,0 +1,222 @@
+"""Where files of weights are found, verified and downloaded to.
+
+Search order: the folders in ``GLUON_ENHANCE_WEIGHTS`` with their subfolders, the package's
+``model_zoo``, the cache, the download URL. A file of the right name and the wrong content ends
+the search with an error: it is never used, and never passed over in silence.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Callable, Optional
+
+from gluon_enhance.errors import WeightsError
+from gluon_enhance.weights.manifest import (
+    WeightFile,
+    card_file,
+    difference,
+    manifest,
+    read_card,
+    verify,
+)
+
+FOLDERS_VARIABLE = "GLUON_ENHANCE_WEIGHTS"
+LOCK_VARIABLE = "GLUON_MODEL_LOCK_TIMEOUT"
+LOCK_SECONDS = 300
+NETWORK_SECONDS = 30
+BLOCK = 1 << 20
+
+
+def find(names: Iterable[str], root: str | os.PathLike | None = None,
+         progress: Callable[[int, Optional[int]], None] | None = None) -> Path:
+    """Find an official file, or download it.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names in the manifest, all good for the purpose; the first is the one downloaded.
+    root : path, optional
+        Cache folder; default ``MXNET_HOME/models``, else ``~/.mxnet/models``.
+    progress : callable, optional
+        Called with (bytes so far, bytes in all or None); default a bar on standard error.
+
+    Returns
+    -------
+    Path
+        A file whose size and SHA-256 are the manifest's.
+
+    Raises
+    ------
+    WeightsError
+        If it is nowhere and cannot be downloaded, or one found is cut short or changed.
+    """
+    files = [manifest()[name] for name in names]
+    found = _search(files, root)
+    return found or fetch(files[0], root, progress)
+
+
+def find_shipped(model: str, suffix: str, root: str | os.PathLike | None = None) -> Path:
+    """Find the file of a shipped model with this suffix, such as ``.params`` or ``.onnx``.
+
+    Raises
+    ------
+    WeightsError
+        If it is missing, or differs from the hash in the model's ``card.json``.
+    """
+    folder = model_zoo_folder() / model
+    file = card_file(read_card(folder), model + suffix)
+    found = _search([file], root)
+    if not found:
+        raise WeightsError(f"{file.name} is not in {folder}: the installation is incomplete; "
+                           f"install gluon-enhance again")
+    return found
+
+
+def given(path: str | os.PathLike) -> Path:
+    """Take a file that the user names; one that bears an official name is verified.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such file, or it is not the official one.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise WeightsError(f"{path} is no file: give a .pth or .params file")
+    if path.name in manifest():
+        verify(path, manifest()[path.name])
+    return path
+
+
+def fetch(file: WeightFile, root: str | os.PathLike | None = None,
+          progress: Callable[[int, Optional[int]], None] | None = None) -> Path:
+    """Download a file into the cache, one process at a time.
+
+    It gets its name only when it is whole and verified. `GLUON_MODEL_LOCK_TIMEOUT` is the time
+    to wait for another process that downloads it, in seconds (default 300).
+
+    Raises
+    ------
+    WeightsError
+        If it cannot be had; the message names the URL and the folders to put it in by hand.
+    """
+    import http.client
+
+    import filelock
+
+    folder = cache_folder(root)
+    target = folder / file.name
+    lock = target.with_name(f"{target.name}.lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(str(lock), timeout=_lock_timeout()):
+            if target.is_file():  # another process has downloaded it meanwhile
+                verify(target, file)
+            else:
+                _download(file, target, progress)
+    except filelock.Timeout as error:
+        raise WeightsError(f"another process is downloading {file.name} and holds {lock}; wait "
+                           f"for it, or give it more seconds in {LOCK_VARIABLE}") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise WeightsError(_offline_help(file, folder, error)) from error
+    return target
+
+
+def cache_folder(root: str | os.PathLike | None = None) -> Path:
+    """Return ``root``, else ``MXNET_HOME/models``, else ``~/.mxnet/models``; it may not exist."""
+    if root is not None:
+        return Path(root).expanduser()
+    return Path(os.environ.get("MXNET_HOME") or "~/.mxnet").expanduser() / "models"
+
+
+def model_zoo_folder() -> Path:
+    """Return the folder of shipped models: in the installed package, or beside it in a clone."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "model_zoo"
+    return installed if installed.is_dir() else package.parent / "model_zoo"
+
+
+def _search(files, root):
+    for folder in _folders(root):
+        for file in files:
+            path = folder / file.name
+            if path.is_file():
+                verify(path, file)
+                return path
+    return None
+
+
+def _folders(root) -> Iterator[Path]:
+    for top in [*_own_folders(), model_zoo_folder()]:
+        for folder, subfolders, _ in os.walk(top):
+            subfolders.sort()
+            yield Path(folder)
+    yield cache_folder(root)
+
+
+def _own_folders():
+    value = os.environ.get(FOLDERS_VARIABLE, "")
+    return [Path(part).expanduser() for part in value.split(os.pathsep) if part]
+
+
+def _lock_timeout():
+    value = os.environ.get(LOCK_VARIABLE, LOCK_SECONDS)
+    try:
+        return float(value)
+    except ValueError as error:
+        raise WeightsError(f"{LOCK_VARIABLE} is {value!r}; give seconds, such as 300") from error
+
+
+def _download(file, target, progress):
+    """Download to ``NAME.part`` (the caller holds the lock), verify, then give it its name."""
+    part = target.with_name(f"{target.name}.part")
+    try:
+        if progress:
+            _receive(file.url, part, progress)
+        else:
+            _receive_with_bar(file, part)
+        fault = difference(part, file)
+        if fault:
+            raise WeightsError(f"what {file.url} sent as {file.name} {fault}; nothing was kept: "
+                               f"try again later, or get it elsewhere")
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _receive(url, part, progress):
+    import urllib.error
+    import urllib.request
+
+    request = urllib.request.Request(url, headers={"User-Agent": "gluon-enhance"})
+    try:
+        reply = urllib.request.urlopen(request, timeout=NETWORK_SECONDS)
+    except urllib.error.HTTPError as error:
+        error.close()  # it holds the connection
+        raise
+    with reply, open(part, "wb") as out:
+        total = int(reply.headers.get("Content-Length") or 0) or None
+        received = 0
+        for block in iter(lambda: reply.read(BLOCK), b""):
+            out.write(block)
+            received += len(block)
+            progress(received, total)
+    # http.client takes a connection that breaks off for the end of the file.
+    if total is not None and received != total:
+        raise ConnectionError(f"the connection broke after {received:,} of {total:,} bytes")
+
+
+def _receive_with_bar(file, part):
+    from tqdm import tqdm
+
+    with tqdm(desc=file.name, total=file.size, unit="B", unit_scale=True, disable=None) as bar:
+        _receive(file.url, part, lambda received, total: bar.update(received - bar.n))
+
+
+def _offline_help(file, folder, error):
+    places = [f"{own}" if own.is_dir() else f"{own} (no such folder)" for own in _own_folders()]
+    return (f"cannot get {file.name} from {file.url} ({str(error).strip('<>')}); put the file by "
+            f"hand into {folder}, or into a folder named in the environment variable "
+            f"{FOLDERS_VARIABLE} (looked in {', '.join([*places, str(folder)])})")

@@ -1,0 +1,203 @@
+"""Read PyTorch ``.pth`` files without PyTorch, running no code from the file.
+
+The file is a pickle with its tensors' storages beside it in a zip, or after it in the format
+from before PyTorch 1.6.
+
+References
+----------
+.. [1] https://pytorch.org/docs/stable/notes/serialization.html
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gluon_enhance.errors import WeightsError
+from gluon_enhance.weights import restricted_pickle
+from gluon_enhance.weights.restricted_pickle import Name, expect
+
+STORAGES = {
+    "torch.FloatStorage": "<f4", "torch.DoubleStorage": "<f8", "torch.HalfStorage": "<f2",
+    "torch.BFloat16Storage": "<u2", "torch.LongStorage": "<i8", "torch.IntStorage": "<i4",
+    "torch.ShortStorage": "<i2", "torch.CharStorage": "i1", "torch.ByteStorage": "u1",
+    "torch.BoolStorage": "?",
+}
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+MAX_INFLATION = 20
+"""Deflate takes less than half off trained weights; a file that unpacks to more is a bomb."""
+
+DAMAGE = (*restricted_pickle.DAMAGE, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+def read_torch(path: str | os.PathLike) -> dict:
+    """Read a state dict that ``torch.save`` wrote, in the zip or the legacy format.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    dict
+        As saved, possibly nested: tensors are read-only arrays of their dtype (bfloat16 as
+        float32), everything else is plain Python. Tensors that shared memory share it.
+
+    Raises
+    ------
+    WeightsError
+        If the file is not a PyTorch file, is cut short or damaged, or asks for a function or
+        class that a state dict has no need of.
+    """
+    path = Path(path)
+    try:
+        with open(path, "rb") as stream:
+            is_zip = stream.read(4) == b"PK\x03\x04"
+        state = _read_zip(path) if is_zip else _read_legacy(path.read_bytes())
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error})") from error
+    except restricted_pickle.ForbiddenError as error:
+        raise WeightsError(f"{path} asks for {str(error)[:80]!r}, which a state dict has no need "
+                           f"of and which could run code: refused; save the net's state_dict() "
+                           f"only") from error
+    except DAMAGE as error:
+        raise WeightsError(f"{path} is cut short, damaged or not a PyTorch file "
+                           f"({type(error).__name__}: {error}); get it again") from error
+    if not isinstance(state, dict):
+        raise WeightsError(f"{path} holds a {type(state).__name__}, not a state dict")
+    return state
+
+
+def _read_zip(path):
+    with zipfile.ZipFile(path) as archive:
+        _check_members(archive.infolist(), path.stat().st_size)
+        names = archive.namelist()
+        root = next((name[:-8] for name in names if name.endswith("/data.pkl")), None)
+        if root is None:
+            raise ValueError("the zip holds no data.pkl")
+        order = f"{root}byteorder"
+        if order in names and archive.read(order) != b"little":
+            raise ValueError("its byte order is not little-endian")
+
+        def read(kind, key, count):
+            return _decode(kind, archive.read(f"{root}data/{key}"))
+
+        stream = io.BytesIO(archive.read(f"{root}data.pkl"))
+        return restricted_pickle.load(stream, FUNCTIONS, STORAGES, _Storages(read))
+
+
+def _check_members(members, size):
+    if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+           for info in members):
+        raise ValueError("its zip compression is not one that PyTorch reads")
+    total = sum(info.file_size for info in members)
+    if total > MAX_INFLATION * size:
+        raise ValueError(f"it unpacks to {total:,} bytes, more than {MAX_INFLATION} times its size")
+
+
+def _read_legacy(data):
+    stream = io.BytesIO(data)
+    if restricted_pickle.load(stream) != LEGACY_MAGIC:
+        raise ValueError("it does not begin as PyTorch files do")
+    restricted_pickle.load(stream)  # the protocol's version
+    if not expect(restricted_pickle.load(stream), dict)["little_endian"]:
+        raise ValueError("its byte order is not little-endian")
+    budget = len(data)
+
+    def allocate(kind, key, count):
+        nonlocal budget
+        budget -= count * np.dtype(STORAGES[kind]).itemsize
+        if budget < 0:
+            raise ValueError(f"storage {key} claims more elements than the file holds")
+        return np.empty(count, _decode(kind, b"").dtype)
+
+    storages = _Storages(allocate)
+    state = restricted_pickle.load(stream, FUNCTIONS, STORAGES, storages)
+    _fill(storages, restricted_pickle.load(stream), data, stream.tell())
+    return state
+
+
+def _fill(storages, keys, data, offset):
+    """Copy the storages that follow the pickles: each is its count as int64, then its elements."""
+    if set(keys) != set(storages.by_key):
+        raise ValueError("the list of its storages does not match its tensors")
+    for key in keys:
+        storage = storages.by_key[key]
+        count = int.from_bytes(data[offset:offset + 8], "little")
+        start = offset + 8
+        offset = start + count * np.dtype(STORAGES[storage.kind]).itemsize
+        if count != len(storage.values) or offset > len(data):
+            raise ValueError(f"storage {key} is not whole")
+        storage.values[:] = _decode(storage.kind, data[start:offset])
+
+
+def _decode(kind, data):
+    values = np.frombuffer(data, STORAGES[kind])
+    if kind == "torch.BFloat16Storage":  # the upper half of a float32
+        return (values.astype("<u4") << 16).view("<f4")
+    return values
+
+
+@dataclass(frozen=True)
+class _Storage:
+    kind: str
+    values: np.ndarray
+
+
+class _Storages:
+    """Turn persistent ids into storages; ``make(kind, key, count)`` gives each array once."""
+
+    def __init__(self, make):
+        self.by_key = {}
+        self._make = make
+
+    def __call__(self, persistent_id):
+        tag, kind, key, _device, count = expect(persistent_id, tuple)[:5]
+        kind, key, count = expect(kind, Name).name, expect(key, str), expect(count, int)
+        if tag != "storage" or kind not in STORAGES or count < 0:
+            raise ValueError(f"storage {key} is not described as PyTorch does")
+        if key not in self.by_key:
+            self.by_key[key] = _Storage(kind, self._make(kind, key, count))
+        storage = self.by_key[key]
+        if (storage.kind, len(storage.values)) != (kind, count):
+            raise ValueError(f"storage {key} has {len(storage.values)} of {count} elements")
+        return storage
+
+
+def _tensor(storage, offset, shape, strides, *_):
+    """View a storage, inside its bounds; strides and offset in elements."""
+    values = expect(storage, _Storage).values
+    shape, strides = expect(shape, tuple), expect(strides, tuple)
+    numbers = (offset, *shape, *strides)
+    if len(shape) != len(strides) or any(expect(number, int) < 0 for number in numbers):
+        raise ValueError(f"a tensor has shape {shape}, strides {strides} and offset {offset}")
+    if 0 in shape:
+        return np.empty(shape, values.dtype)
+    last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides))
+    if last >= len(values):
+        raise ValueError(f"a tensor of shape {shape} reaches beyond its storage")
+    strides = [stride * values.itemsize for stride in strides]
+    return np.lib.stride_tricks.as_strided(values[offset:], shape, strides, writeable=False)
+
+
+def _parameter(tensor, *_):
+    return expect(tensor, np.ndarray)
+
+
+def _ordered_dict(pairs=()):
+    pairs = [expect(pair, (list, tuple)) for pair in expect(pairs, (list, tuple))]
+    return {expect(key, restricted_pickle.SCALARS): value for key, value in pairs}
+
+
+FUNCTIONS = {
+    "collections.OrderedDict": _ordered_dict,
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_parameter": _parameter,
+}

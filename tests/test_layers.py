@@ -1,0 +1,69 @@
+"""The architecture, enforced: imports go down only, and heavy packages have one door each."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "gluon_enhance"
+LAYERS = [
+    {"imaging", "errors", "framework"},
+    {"models", "losses", "files"},
+    {"data", "weights", "training", "engines"},
+    {"zoo"},
+    {"export"},
+    {"inference"},
+    {"cli"},
+    {"__main__"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+#: Package -> the modules that may import it.
+DOORS = {
+    "mxnet": {"framework"},
+    "gluoncv": {"training"},
+    "onnx": {"export"},
+    "openvino": {"engines"},
+    "onnxruntime": {"engines"},
+    "click": {"cli"},
+    "rasterio": {"geotiff"},
+}
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def unit(path):
+    return path.relative_to(PACKAGE).parts[0].replace(".py", "")
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_module_imports_only_from_its_own_unit_and_lower_layers(path):
+    own = unit(path)
+    for name in imported(path):
+        parts = name.split(".")
+        if parts[0] != "gluon_enhance" or parts[1:] == ["__version__"]:
+            continue
+        other = parts[1]
+        assert other == own or LEVEL[other] < LEVEL[own] or (
+            other == "errors" and LEVEL[own] == 0
+        ), f"{own} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_heavy_packages_enter_by_one_door(path):
+    for name in imported(path):
+        doors = DOORS.get(name.split(".")[0])
+        assert doors is None or unit(path) in doors, f"{unit(path)} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_package_never_prints(path):
+    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+             if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "print"]
+    assert not calls

@@ -1,0 +1,241 @@
+import hashlib
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import filelock
+import pytest
+
+from gluon_enhance.errors import WeightsError
+from gluon_enhance.weights import store
+from gluon_enhance.weights.store import WeightFile
+
+CONTENT = bytes(range(256)) * 40
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def model_zoo(monkeypatch, tmp_path):
+    folder = tmp_path / "model_zoo"
+    folder.mkdir()
+    monkeypatch.setattr(store, "model_zoo_folder", lambda: folder)
+    return folder
+
+
+@pytest.fixture
+def file(monkeypatch, model_zoo):
+    """A small official file in the manifest, at an address where nobody answers."""
+    file = WeightFile("net.pth", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT),
+                      "http://127.0.0.1:9/net.pth")
+    monkeypatch.setattr(store, "manifest", lambda: {"net.pth": file, "twin.pth": twin})
+    twin = replace(file, name="twin.pth", sha256=file.sha256[:8], size=None)
+    return file
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.requests.append(self.path)
+        if self.path == "/missing":
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        if self.path == "/slow":
+            time.sleep(0.5)
+        self.wfile.write({"/wrong": CONTENT[::-1], "/cut": CONTENT[:100]}.get(self.path, CONTENT))
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.requests = []
+        server.address = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def put(folder, name="net.pth", content=CONTENT):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+    return folder / name
+
+
+def refusal(function, *arguments):
+    with pytest.raises(WeightsError) as caught:
+        function(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_own_folders_come_before_model_zoo_and_cache(file, model_zoo, monkeypatch, tmp_path):
+    first = put(tmp_path / "first" / "a" / "deep")
+    second = put(tmp_path / "second")
+    shipped = put(model_zoo / "net")
+    cached = put(tmp_path / "cache")
+    folders = os.pathsep.join([str(tmp_path / "first"), str(tmp_path / "second")])
+    monkeypatch.setenv("GLUON_ENHANCE_WEIGHTS", folders)
+    for expected in (first, second, shipped, cached):
+        assert store.find(["net.pth"], tmp_path / "cache") == expected
+        expected.unlink()
+
+
+def test_cache_is_in_mxnet_home_unless_a_root_is_given(monkeypatch, tmp_path):
+    monkeypatch.setenv("MXNET_HOME", str(tmp_path))
+    assert store.cache_folder() == tmp_path / "models"
+    monkeypatch.delenv("MXNET_HOME")
+    assert store.cache_folder() == Path.home() / ".mxnet" / "models"
+    assert store.cache_folder("there") == Path("there")
+
+
+def test_any_of_the_names_will_do(file, tmp_path):
+    twin = put(tmp_path, "twin.pth")
+    assert store.find(["net.pth", "twin.pth"], tmp_path) == twin
+
+
+def test_a_truncated_file_is_refused_with_both_sizes(file, tmp_path):
+    path = put(tmp_path, content=CONTENT[:1234])
+    message = refusal(store.find, ["net.pth"], tmp_path)
+    assert f"{path} has 1,234 of 10,240 bytes: it is cut short" in message
+    assert f"delete it and get it from {file.url}" in message
+
+
+@pytest.mark.parametrize("name", ["net.pth", "twin.pth"])
+def test_a_changed_file_is_refused_even_where_a_good_one_follows(file, monkeypatch, tmp_path, name):
+    bad = put(tmp_path / "own", name, b"x" + CONTENT[1:])
+    put(tmp_path / "cache", name)
+    monkeypatch.setenv("GLUON_ENHANCE_WEIGHTS", str(tmp_path / "own"))
+    message = refusal(store.find, [name], tmp_path / "cache")
+    assert f"{bad} is cut short or changed: its SHA-256 is" in message
+
+
+def test_a_given_file_with_an_official_name_is_verified(file, tmp_path):
+    assert store.given(put(tmp_path)) == tmp_path / "net.pth"
+    assert store.given(put(tmp_path, "own.pth", b"mine")) == tmp_path / "own.pth"
+    assert "is cut short" in refusal(store.given, put(tmp_path, content=b""))
+    assert "nowhere.pth is no file" in refusal(store.given, tmp_path / "nowhere.pth")
+
+
+def test_offline_error_names_file_address_folder_and_variable(file, monkeypatch, tmp_path):
+    monkeypatch.setenv("GLUON_ENHANCE_WEIGHTS", str(tmp_path / "typo"))
+    message = refusal(store.find, ["net.pth"], tmp_path / "cache")
+    assert f"cannot get net.pth from {file.url}" in message
+    assert f"put the file by hand into {tmp_path / 'cache'}" in message
+    assert "environment variable GLUON_ENHANCE_WEIGHTS" in message
+    assert f"looked in {tmp_path / 'typo'} (no such folder), " in message
+
+
+def test_download_lands_whole_and_verified(file, server, tmp_path):
+    seen = []
+    online = replace(file, url=f"{server.address}/good")
+    path = store.fetch(online, tmp_path / "cache", lambda done, total: seen.append((done, total)))
+    assert path.read_bytes() == CONTENT
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    assert {p.name for p in path.parent.iterdir()} <= {"net.pth", "net.pth.lock"}
+    store.fetch(online, tmp_path / "cache")
+    assert server.requests == ["/good"]
+
+
+@pytest.mark.parametrize("page, reason", [
+    ("/wrong", "is cut short or changed"),
+    ("/cut", "the connection broke after 100 of 10,240 bytes"),
+    ("/missing", "HTTP Error 404"),
+])
+def test_a_failed_download_leaves_no_file(file, server, tmp_path, page, reason):
+    message = refusal(store.fetch, replace(file, url=server.address + page), tmp_path)
+    assert reason in message
+    assert {p.name for p in tmp_path.iterdir()} <= {"net.pth.lock", "model_zoo"}
+
+
+def test_a_cache_that_cannot_be_written_is_an_error(file, tmp_path):
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    assert str(tmp_path / "cache") in refusal(store.fetch, file, tmp_path / "cache")
+
+
+def test_two_processes_download_a_file_once(file, server, tmp_path):
+    script = ("import sys; from gluon_enhance.weights.store import *; "
+              "print(fetch(WeightFile(*sys.argv[1:3], url=sys.argv[3]), sys.argv[4]))")
+    arguments = [file.name, file.sha256, f"{server.address}/slow", str(tmp_path / "cache")]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script, *arguments], cwd=REPOSITORY,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for process in processes:
+        output, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+        assert output.strip() == str(tmp_path / "cache" / "net.pth")
+    assert server.requests == ["/slow"]
+
+
+def test_a_lock_held_too_long_is_an_error(file, monkeypatch, tmp_path):
+    monkeypatch.setenv("GLUON_MODEL_LOCK_TIMEOUT", "0.1")
+    with filelock.FileLock(tmp_path / "net.pth.lock"):
+        message = refusal(store.fetch, file, tmp_path)
+    assert "another process is downloading net.pth" in message
+    assert "GLUON_MODEL_LOCK_TIMEOUT" in message
+
+
+def test_a_lock_timeout_that_is_no_number_is_an_error(file, monkeypatch, tmp_path):
+    monkeypatch.setenv("GLUON_MODEL_LOCK_TIMEOUT", "soon")
+    assert "GLUON_MODEL_LOCK_TIMEOUT is 'soon'" in refusal(store.fetch, file, tmp_path)
+
+
+def ship(model_zoo, card=None):
+    path = put(model_zoo / "mini_x4", "mini_x4.onnx")
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    row = {"sha256": digest, "size": len(CONTENT)}
+    card = card or {"name": "mini_x4", "files": {"mini_x4.onnx": row}}
+    (path.parent / "card.json").write_text(json.dumps(card))
+    return path
+
+
+def test_shipped_files_are_found_and_verified_by_their_card(model_zoo):
+    path = ship(model_zoo)
+    assert store.find_shipped("mini_x4", ".onnx") == path
+    path.write_bytes(CONTENT[::-1])
+    assert "is cut short or changed" in refusal(store.find_shipped, "mini_x4", ".onnx")
+    path.unlink()
+    assert "the installation is incomplete" in refusal(store.find_shipped, "mini_x4", ".onnx")
+
+
+@pytest.mark.parametrize("card", [{"name": "mini_x4"}, {"name": "mini_x4", "files": ["x"]},
+                                  {"name": "mini_x4", "files": {"mini_x4.onnx": {"size": 1}}}])
+def test_a_card_without_the_hash_is_refused(model_zoo, card):
+    ship(model_zoo, card)
+    message = refusal(store.find_shipped, "mini_x4", ".onnx")
+    assert "the card of mini_x4 has no SHA-256 for mini_x4.onnx" in message
+
+
+@pytest.mark.parametrize("text, reason", [("{", "is not JSON"), ("[]", "holds a list")])
+def test_a_damaged_card_is_refused(tmp_path, text, reason):
+    assert "cannot be read" in refusal(store.read_card, tmp_path)
+    (tmp_path / "card.json").write_text(text)
+    assert reason in refusal(store.read_card, tmp_path)
+
+
+def test_manifest_pins_every_file():
+    for name, file in store.manifest().items():
+        assert file.name == name
+        assert len(file.sha256) == 64 or f"-{file.sha256}." in name  # torch hub's convention
+        assert int(file.sha256, 16)
+        assert file.url.startswith("https://")
+        assert file.licence in ("Apache-2.0", "BSD-3-Clause")
+
+
+def test_manifest_knows_the_official_esrgan():
+    file = store.manifest()["RRDB_ESRGAN_x4.pth"]
+    assert file.size == 66_929_193
+    assert file.sha256 == "65fece06e1ccb48853242aa972bdf00ad07a7dd8938d2dcbdf4221b59f6372ce"
