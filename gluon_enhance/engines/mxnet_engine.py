@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gluon_enhance.errors import EngineError
-from gluon_enhance.framework import context, mx
+from gluon_enhance.framework import context, mx, physical_cores
 
 
 class MXNetEngine:
@@ -14,17 +14,17 @@ class MXNetEngine:
     def __init__(self, model, precision, device, threads):
         if precision == "bf16":
             raise EngineError("engine mxnet computes in fp32; bf16 needs --engine openvino")
-        if threads is not None:
-            mx.base._LIB.omp_set_num_threads(threads)
+        self._threads = threads or physical_cores()
+        mx.base._LIB.omp_set_num_threads(self._threads)
         self._ctx = context("gpu" if device == "cuda" else "cpu")
         self._net = model
-        self._net.reset_ctx(self._ctx) if hasattr(model, "reset_ctx") else None
+        self._net.collect_params().reset_ctx(self._ctx)
         self._net.hybridize(static_alloc=True, static_shape=True)
 
     def describe(self) -> dict:
         """Name the engine, its version, precision, device and threads."""
         return {"engine": "mxnet", "version": mx.__version__, "precision": "fp32",
-                "device": str(self._ctx)}
+                "device": self._ctx.device_type.replace("gpu", "cuda"), "threads": self._threads}
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Run (N, 3, H, W) float32 tiles."""
