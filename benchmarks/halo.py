@@ -10,8 +10,8 @@ halo is the smallest at which all photos stay under 1, rounded up to a multiple 
 import argparse
 
 import numpy as np
-from gluon_enhance.files import read_image
 
+from gluon_enhance.files import read_image
 from gluon_enhance.imaging.arrays import to_float, to_rgb
 from gluon_enhance.inference import Enhancer
 

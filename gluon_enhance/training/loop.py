@@ -74,12 +74,13 @@ def fit(step, sample: Callable[[], tuple], validate: Callable[[], dict], rng,
             logged = step(sample())
             count, since = count + 1, since + 1
             for name, value in logged.items():
-                sums[name] = sums.get(name, 0) + value
+                # MXNet computes in the background; waiting keeps the bar and Ctrl-C honest.
+                sums[name] = sums.get(name, 0) + float(value.asscalar())
             bar.update()
             if count % config.log_every == 0 or count == config.iterations:
                 row = {"step": count, "seconds": round(time.time() - began, 1),
                        "learning_rate": step.trainer.learning_rate}
-                row.update({name: float(value.asscalar()) / since for name, value in sums.items()})
+                row.update({name: value / since for name, value in sums.items()})
                 _check_finite(row)
                 if count % config.validate_every == 0 or count == config.iterations:
                     row.update(validate())

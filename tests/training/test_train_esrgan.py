@@ -103,7 +103,7 @@ def test_loss_that_is_not_a_number_stops_the_run_and_names_the_step(script, phot
 def test_checkpoint_of_other_options_is_refused_by_name(script, photos, tmp_path):
     train(script, photos, tmp_path / "run", "--iterations", "2")
     with pytest.raises(WeightsError, match="patch_size was 8, is 12"):
-        train(script, photos, tmp_path / "run", "--iterations", "4", "--resume", "--patch-size", "12")
+        train(script, photos, tmp_path / "run", "--resume", "--patch-size", "12")
 
 
 def test_unreadable_photo_is_skipped_and_named(script, photos, tmp_path, caplog):

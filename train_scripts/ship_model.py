@@ -1,0 +1,95 @@
+"""Put a trained model into model_zoo/: weights, ONNX, card, curves and a sample picture.
+
+    python train_scripts/ship_model.py rrdb_lite_x4 --run runs/rrdb_lite_x4 \
+        --command "python train_scripts/train_esrgan.py ..." --data "146 photos, CC0 and CC BY" \
+        --benchmark Set5=HR_FOLDER,LR_FOLDER
+
+The scores in the card are measured here, on the default engine, with the files as they ship.
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from gluon_enhance import zoo
+from gluon_enhance.cli.demo import comparison
+from gluon_enhance.cli.scores import protocol, score_pair
+from gluon_enhance.data.benchmarks import find_pairs, read_pair
+from gluon_enhance.export import export_onnx
+from gluon_enhance.files import Photo, write_image
+from gluon_enhance.inference import Enhancer
+from gluon_enhance.weights.store import model_zoo_folder
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name")
+    parser.add_argument("--run", type=Path, required=True, help="the --out of the training")
+    parser.add_argument("--command", required=True, help="as the training was called")
+    parser.add_argument("--data", required=True, help="what it was trained on, and its licence")
+    parser.add_argument("--benchmark", action="append", default=[], metavar="NAME=HR,LR")
+    options = parser.parse_args(argv)
+
+    folder = model_zoo_folder() / options.name
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = folder / f"{options.name}.params"
+    shutil.copyfile(options.run / weights.name, weights)
+    shutil.copyfile(options.run / "curves.png", folder / "curves.png")
+    net = zoo.get_model(options.name, pretrained=str(weights))
+    onnx = export_onnx(net, folder / f"{options.name}.onnx", net.spec.multiple)
+
+    card = {
+        **asdict(net.spec),
+        "files": {path.name: fingerprint(path) for path in (weights, onnx)},
+        "training": training_record(options),
+        "scores": {}, "protocol": {},
+    }
+    write_card(folder, card)  # the Enhancer verifies the files against it
+    enhancer = Enhancer(folder)
+    card["engine"] = enhancer.describe()
+    for text in options.benchmark:
+        name, _, folders = text.partition("=")
+        card["scores"][name], card["protocol"][name] = evaluate(enhancer, *folders.split(","))
+    write_card(folder, card)
+    write_image(folder / "sample.png", Photo(comparison(enhancer, options.name)[0]))
+    print(json.dumps(card["scores"], indent=1))
+    print(folder)
+
+
+def fingerprint(path):
+    content = path.read_bytes()
+    return {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+
+
+def training_record(options):
+    config = json.loads((options.run / "config.json").read_text())
+    with open(options.run / "metrics.csv", newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    return {"command": options.command, "data": options.data, "seed": config["seed"],
+            "iterations": int(last["step"]), "hours": round(float(last["seconds"]) / 3600, 2),
+            "machine": "2 cores of an AVX-512 server CPU, shared with other work"}
+
+
+def evaluate(enhancer, hr_folder, lr_folder):
+    rows = []
+    for pair in find_pairs(hr_folder, lr_folder):
+        lr, hr, _ = read_pair(pair, enhancer.scale)
+        rows.append(score_pair(enhancer(lr), hr, enhancer.scale))
+    mean = {name: round(float(np.mean([row[name] for row in rows])), 4) for name in rows[0]}
+    return mean, protocol(enhancer.scale)
+
+
+def write_card(folder, card):
+    part = folder / ".card.json.part"
+    part.write_text(json.dumps(card, indent=1) + "\n")
+    part.replace(folder / "card.json")
+
+
+if __name__ == "__main__":
+    main()
