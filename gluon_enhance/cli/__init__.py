@@ -1,0 +1,55 @@
+"""The ``gluon-enhance`` command: one file per sub-command, each imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from gluon_enhance.errors import GluonEnhanceError
+
+#: Sub-command -> what ``--help`` says of it; its function lives in the module of its name.
+COMMANDS = {
+    "demo": "Enhance a sample photo and compare it with the original.",
+    "models": "List the models.",
+    "enhance": "Enhance files and folders.",
+    "score": "Score images against references.",
+    "evaluate": "Enhance a benchmark set and score it.",
+}
+
+
+class _Commands(click.Group):
+    """Sub-commands imported on use, so that ``--help`` does not load NumPy."""
+
+    def list_commands(self, context):
+        return list(COMMANDS)
+
+    def get_command(self, context, name):
+        if name not in COMMANDS:
+            return None
+        return getattr(importlib.import_module(f"gluon_enhance.cli.{name}"), name)
+
+    def format_commands(self, context, formatter):
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gluon-enhance")
+def cli():
+    """Enhance photos and enlarge them with neural networks."""
+
+
+def main(argv=None):
+    """Run the command; the errors that users can mend become one line and exit status 2."""
+    try:
+        cli.main(argv, prog_name="gluon-enhance", standalone_mode=True)
+    except (GluonEnhanceError, OSError, ValueError) as error:
+        click.echo(f"error: {one_line(error)}", err=True)
+        sys.exit(2)
+
+
+def one_line(error: Exception) -> str:
+    """Join an error's message to one line."""
+    return " ".join(str(error).split()) or type(error).__name__

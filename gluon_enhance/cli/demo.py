@@ -1,0 +1,73 @@
+"""``gluon-enhance demo``: a sample photo reduced, enhanced and compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+
+from gluon_enhance.cli.options import model_option
+
+LABEL_HEIGHT = 24
+
+
+@click.command()
+@click.option("-o", "--output", default="demo", show_default=True, type=click.Path(path_type=Path),
+              help="Folder for the pictures.")
+@model_option(default="rrdb_lite_x4")
+def demo(output, model):
+    """Reduce a sample photo, enhance it, and compare both with the original."""
+    from gluon_enhance.cli.scores import print_table, protocol
+    from gluon_enhance.files import Photo, write_image
+    from gluon_enhance.inference import Enhancer
+
+    enhancer = Enhancer(model)
+    strip, small, enhanced, rows = comparison(enhancer, model)
+    output.mkdir(parents=True, exist_ok=True)
+    pictures = {"small.png": small, "enhanced.png": enhanced, "before_after.png": strip}
+    for name, pixels in pictures.items():
+        write_image(output / name, Photo(pixels))
+    print_table(protocol(enhancer.scale), rows)
+    click.echo(f"\n{output / 'small.png'} became {output / 'enhanced.png'}; side by side with "
+               f"bicubic and the original: {output / 'before_after.png'}")
+
+
+def comparison(enhancer, name):
+    """Reduce the sample photo, enlarge it again in two ways, and score both.
+
+    Returns
+    -------
+    strip, small, enhanced : ndarray
+        Bicubic, enhanced and original side by side; the reduced photo; the enhanced one.
+    rows : list of dict
+        Scores of bicubic and of the model.
+    """
+    from gluon_enhance.cli.scores import score_pair
+    from gluon_enhance.files import read_image
+    from gluon_enhance.imaging.arrays import to_dtype, to_float
+    from gluon_enhance.imaging.resize import resize
+    from gluon_enhance.weights.store import model_zoo_folder
+
+    scale = enhancer.scale
+    photo = read_image(model_zoo_folder() / "sample.png").pixels
+    photo = photo[:photo.shape[0] // scale * scale, :photo.shape[1] // scale * scale]
+    small = resize(photo, 1 / scale)
+    enlarged = {
+        "bicubic": to_dtype(resize(to_float(small), scale), photo.dtype),
+        name: enhancer(small),
+    }
+    rows = [{"image": key, **score_pair(image, photo, scale)} for key, image in enlarged.items()]
+    return _strip({**enlarged, "original": photo}), small, enlarged[name], rows
+
+
+def _strip(pictures):
+    """Put pictures of one size side by side, each under its name."""
+    from PIL import Image, ImageDraw
+
+    columns = []
+    for name, picture in pictures.items():
+        label = Image.new("RGB", (picture.shape[1], LABEL_HEIGHT), "white")
+        ImageDraw.Draw(label).text((6, 6), name, fill="black")
+        columns.append(np.vstack([np.asarray(label), picture]))
+    return np.hstack(columns)

@@ -1,0 +1,79 @@
+"""``gluon-enhance enhance``: files and folders."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from gluon_enhance.cli import one_line
+from gluon_enhance.cli.options import engine_options, model_option
+from gluon_enhance.errors import GluonEnhanceError
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@model_option(default="rrdb_lite_x4")
+@click.option("-o", "--output", type=click.Path(path_type=Path),
+              help="File for one input, else a folder. Default: beside each input.")
+@click.option("--suffix", help="Added to each file's name. Default: _x and the scale.")
+@click.option("--ext", metavar="EXT", help="png, jpg, tif or webp. Default: as the input.")
+@click.option("--outscale", type=click.FloatRange(0, min_open=True),
+              help="Resize the result to this multiple of the input (bicubic).")
+@click.option("--recursive", is_flag=True, help="Enter the subfolders of folders.")
+@click.option("--skip-existing", is_flag=True, help="Leave out inputs whose output exists.")
+@engine_options
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON report of every file.")
+def enhance(inputs, model, output, suffix, ext, outscale, recursive, skip_existing, engine,
+            precision, device, threads, tile, halo, as_json):
+    """Enhance photos: files, folders or quoted globs.
+
+    8- and 16-bit, gray or color, with or without alpha; what comes in (channels, depth, ICC
+    profile, EXIF with its orientation applied) comes out. A bad file is reported and the others
+    go on. Exit status: 0 all done, 1 some inputs failed, 2 wrong use or nothing could be done.
+    """
+    from gluon_enhance.cli.batch import plan_jobs
+    from gluon_enhance.inference import Enhancer
+
+    enhancer = Enhancer(model, engine=engine, precision=precision, device=device, threads=threads,
+                        tile=tile, halo=halo)
+    outscale = outscale or enhancer.scale
+    suffix = f"_x{outscale:g}" if suffix is None else suffix
+    jobs = plan_jobs(inputs, output, suffix, ext, recursive)
+    reports = []
+    with _bar(total=len(jobs), unit="file", disable=len(jobs) == 1) as files:
+        for job in jobs:
+            reports.append(_report(job, enhancer, outscale, skip_existing))
+            files.update()
+    if as_json:
+        click.echo(json.dumps({**enhancer.describe(), "files": reports}, indent=1))
+    sys.exit(1 if any(report["status"] == "failed" for report in reports) else 0)
+
+
+def _report(job, enhancer, outscale, skip_existing):
+    from gluon_enhance.cli.batch import run_job
+
+    report = {"input": str(job.source), "output": str(job.target), "status": "done"}
+    if skip_existing and job.target.exists() and not job.problem:
+        return {**report, "status": "skipped"}
+    began = time.perf_counter()
+    try:
+        with _bar(unit="tile", desc=job.source.name, leave=False) as bar:
+            def progress(done, total):
+                bar.total = total
+                bar.update(done - bar.n)
+
+            report.update(run_job(job, enhancer, outscale, progress))
+    except (GluonEnhanceError, ValueError, OSError, MemoryError) as error:
+        click.echo(f"error: {job.source}: {one_line(error)}", err=True)
+        return {**report, "status": "failed", "error": one_line(error)}
+    return {**report, "seconds": round(time.perf_counter() - began, 3)}
+
+
+def _bar(**options):
+    from tqdm import tqdm
+
+    return tqdm(file=sys.stderr, **options)

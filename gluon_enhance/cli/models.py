@@ -1,0 +1,35 @@
+"""``gluon-enhance models``: the zoo as a table."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from gluon_enhance import zoo
+
+
+@click.command()
+@click.argument("pattern", default="*")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+def models(pattern, as_json):
+    """List the models whose name matches PATTERN, such as 'rrdb*'."""
+    rows = [_row(zoo.get_spec(name)) for name in zoo.list_models(pattern)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    if not rows:
+        raise click.UsageError(f"no model matches {pattern!r}; see `gluon-enhance models`")
+    click.echo(f"{'name':22} {'method':12} scale {'parameters':>11}  {'weights':8}  scores")
+    for row in rows:
+        scores = "; ".join(
+            f"{name} {', '.join(f'{k} {v}' for k, v in values.items())}"
+            for name, values in row["scores"].items()
+        )
+        click.echo(f"{row['name']:22} {row['method']:12} x{row['scale']:<4} "
+                   f"{row['parameters']:>11,}  {row['weights']:8}  {scores}")
+
+
+def _row(spec):
+    return {"name": spec.name, "method": spec.method, "scale": spec.scale,
+            "parameters": spec.parameters, "weights": spec.weights_kind, "scores": spec.scores}

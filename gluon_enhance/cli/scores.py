@@ -1,0 +1,72 @@
+"""Scores of image pairs, as ``score`` and ``evaluate`` print them."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import click
+import numpy as np
+
+from gluon_enhance.imaging.metrics import psnr, ssim
+
+
+def protocol(crop_border: int) -> str:
+    """Say how the numbers are made."""
+    return (
+        f"{crop_border} pixels cropped at each side; psnr_y, ssim_y: Y of BT.601 (16-235), for "
+        "8-bit images rounded as MATLAB's rgb2ycbcr does; psnr, ssim: RGB; SSIM: 11x11 Gaussian, "
+        "sigma 1.5, valid area"
+    )
+
+
+def score_pair(image: np.ndarray, reference: np.ndarray, crop_border: int, y_only=False) -> dict:
+    """Score one image; gray images have one channel, which counts as Y."""
+    if image.shape != reference.shape or image.dtype != reference.dtype:
+        raise ValueError(
+            f"the image is {_text(image)}, the reference {_text(reference)}; they must be alike"
+        )
+    is_color = image.ndim == 3
+    scores = {
+        "psnr_y": psnr(image, reference, crop_border=crop_border, y_channel=is_color),
+        "ssim_y": ssim(image, reference, crop_border=crop_border, y_channel=is_color),
+    }
+    if not y_only:
+        scores["psnr"] = psnr(image, reference, crop_border=crop_border)
+        scores["ssim"] = ssim(image, reference, crop_border=crop_border)
+    return scores
+
+
+def _text(image):
+    return f"{image.shape[1]}x{image.shape[0]} {'gray' if image.ndim == 2 else image.shape[2]} " \
+           f"{image.dtype}"
+
+
+def print_scores(model, protocol: str, rows: list, as_json: bool) -> None:
+    """Print one row per image and their mean, as a table or as one JSON object."""
+    names = [name for name in rows[0] if name != "image"] if rows else []
+    mean = {name: float(np.mean([row[name] for row in rows])) for name in names}
+    if as_json:
+        result = {"model": model, "protocol": protocol, "images": rows, "mean": mean}
+        click.echo(json.dumps(_finite(result), indent=1))
+    elif rows:
+        print_table(protocol, [*rows, {"image": "mean", **mean}])
+
+
+def print_table(protocol: str, rows: list) -> None:
+    """Print rows of scores under the protocol that they were made with."""
+    names = [name for name in rows[0] if name != "image"]
+    click.echo(protocol)
+    click.echo(f"{'image':32}" + "".join(f"{name:>9}" for name in names))
+    for row in rows:
+        values = "".join(f"{row[n]:9.3f}" if "psnr" in n else f"{row[n]:9.4f}" for n in names)
+        click.echo(f"{row['image'][-32:]:32}{values}")
+
+
+def _finite(value):
+    """JSON has no infinity: the PSNR of equal images becomes null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

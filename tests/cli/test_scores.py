@@ -1,0 +1,123 @@
+"""``gluon-enhance score``, ``evaluate``, ``models`` and ``demo``."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gluon_enhance.imaging.resize import resize
+
+
+def run(*arguments):
+    return subprocess.run([sys.executable, "-m", "gluon_enhance", *map(str, arguments)],
+                          capture_output=True, text=True)
+
+
+def loaded(path):
+    with Image.open(path) as image:
+        image.load()
+    return image
+
+
+@pytest.fixture
+def pair(tmp_path, picture):
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    Image.fromarray(np.clip(picture.astype(int) + 5, 0, 255).astype(np.uint8)).save(
+        tmp_path / "b.png")
+    return tmp_path / "a.png", tmp_path / "b.png"
+
+
+def test_score_prints_the_closed_form_and_its_protocol(pair):
+    result = run("score", *pair, "--json", "--crop-border", 4)
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["mean"]["psnr"] == pytest.approx(10 * np.log10(255**2 / 25), abs=0.05)
+    assert "4 pixels cropped" in report["protocol"] and "BT.601" in report["protocol"]
+    assert "4 pixels cropped" in run("score", *pair, "--crop-border", 4).stdout
+
+
+def test_score_of_equal_images_is_valid_json(pair):
+    report = json.loads(run("score", pair[0], pair[0], "--json").stdout)
+    assert report["mean"]["psnr"] is None and report["mean"]["ssim"] == 1
+
+
+def test_score_of_folders_pairs_by_name_and_reports_the_missing(tmp_path, pair):
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+        for path in pair:
+            (tmp_path / name / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "y" / "b.png").unlink()
+    result = run("score", tmp_path / "x", tmp_path / "y", "--json")
+    assert result.returncode == 1 and "b.png" in result.stderr
+    assert len(json.loads(result.stdout)["images"]) == 1
+
+
+def test_images_of_other_sizes_are_one_line(tmp_path, pair):
+    loaded(pair[0]).crop((0, 0, 20, 20)).save(tmp_path / "small.png")
+    result = run("score", tmp_path / "small.png", pair[0])
+    assert result.returncode == 1
+    assert "20x20" in result.stderr and "47x61" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_evaluate_bicubic_is_resize_in_floating_point(tmp_path, picture):
+    (tmp_path / "hr").mkdir()
+    hr = picture[:60, :44]
+    Image.fromarray(hr).save(tmp_path / "hr" / "one.png")
+    result = run("evaluate", "-m", "bicubic", "--hr", tmp_path / "hr", "--scale", 4, "--json")
+    assert result.returncode == 0, result.stderr
+    sr = np.rint(np.clip(resize(resize(hr, 1 / 4).astype(np.float64), 4), 0, 255))
+    error = (sr - hr)[4:-4, 4:-4]
+    expected = 10 * np.log10(255**2 / np.mean(error**2))
+    assert json.loads(result.stdout)["mean"]["psnr"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_evaluate_without_a_known_scale_says_what_is_missing(tmp_path, pair):
+    result = run("evaluate", "-m", "bicubic", "--hr", tmp_path)
+    assert result.returncode == 2 and "scale" in result.stderr
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("scale, expected", [(4, 28.419), (3, 30.388), (2, 33.645)])
+def test_bicubic_on_set5_has_the_published_psnr(reference_data, scale, expected):
+    folder = reference_data / f"sets/Set5/x{scale}"
+    result = run("evaluate", "-m", "bicubic", "--hr", folder / "hr", "--lr", folder / "lr",
+                 "--json")
+    report = json.loads(result.stdout)
+    assert report["mean"]["psnr_y"] == pytest.approx(expected, abs=1e-3)
+    assert len(report["images"]) == 5
+
+
+@pytest.mark.reference
+def test_default_model_keeps_its_promise_on_set5(reference_data):
+    folder = reference_data / "sets/Set5/x4"
+    result = run("evaluate", "-m", "rrdb_lite_x4", "--hr", folder / "hr", "--lr", folder / "lr",
+                 "--json")
+    card = next(m for m in json.loads(run("models", "rrdb_lite_x4", "--json").stdout))
+    mean = json.loads(result.stdout)["mean"]
+    assert mean["psnr_y"] >= 31.0
+    assert mean["psnr_y"] == pytest.approx(card["scores"]["Set5"]["psnr_y"], abs=0.02)
+
+
+def test_models_is_a_table_and_json():
+    rows = json.loads(run("models", "--json").stdout)
+    by_name = {row["name"]: row for row in rows}
+    assert by_name["rrdb_x4"]["parameters"] == 16_697_987
+    assert by_name["esrgan_x4"]["weights"] == "official"
+    assert by_name["rrdb_lite_x4"]["weights"] == "shipped"
+    assert set(rows[0]) == {"name", "method", "scale", "parameters", "weights", "scores"}
+    assert "rrdb_lite_x4" in run("models", "rrdb_lite*").stdout
+    assert run("models", "nothing*").returncode == 2
+
+
+def test_demo_makes_a_picture_and_beats_bicubic(tmp_path):
+    result = run("demo", "-o", tmp_path)
+    assert result.returncode == 0, result.stderr
+    strip = loaded(tmp_path / "before_after.png")
+    assert strip.size[0] == 3 * loaded(tmp_path / "enhanced.png").size[0]
+    values = {line.split()[0]: float(line.split()[1]) for line in result.stdout.splitlines()
+              if line.startswith(("bicubic", "rrdb"))}
+    assert values["rrdb_lite_x4"] > values["bicubic"] + 0.5
