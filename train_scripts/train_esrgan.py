@@ -64,11 +64,11 @@ def main(argv=None):
     held_out = find_images(config.val) if config.val else photos[::HOLD_OUT_EVERY]
     training = [path for path in photos if path not in set(held_out)]
     patches = SuperResolutionPatches(
-        (image for _, image in read_rgb(training)), scale, config.patch_size, config.reductions
+        read_rgb(training), scale, config.patch_size, config.reductions
     )
     logging.info("%d training images, %d too small; %d photos held out",
                  len(patches), patches.too_small, len(held_out))
-    crops = held_out_crops((image for _, image in read_rgb(held_out)), scale, VALIDATION_CROP)
+    crops = held_out_crops(read_rgb(held_out), scale, VALIDATION_CROP)
 
     # Loss and step
     trainer = mx.gluon.Trainer(

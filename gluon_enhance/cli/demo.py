@@ -6,8 +6,15 @@ from pathlib import Path
 
 import click
 import numpy as np
+from PIL import Image, ImageDraw
 
 from gluon_enhance.cli.options import model_option
+from gluon_enhance.cli.scores import print_table, protocol, score_pair
+from gluon_enhance.files import Photo, read_image, write_image
+from gluon_enhance.imaging.arrays import to_dtype, to_float
+from gluon_enhance.imaging.resize import resize
+from gluon_enhance.inference import Enhancer
+from gluon_enhance.weights.store import model_zoo_folder
 
 LABEL_HEIGHT = 24
 
@@ -18,10 +25,6 @@ LABEL_HEIGHT = 24
 @model_option(default="rrdb_lite_x4")
 def demo(output, model):
     """Reduce a sample photo, enhance it, and compare both with the original."""
-    from gluon_enhance.cli.scores import print_table, protocol
-    from gluon_enhance.files import Photo, write_image
-    from gluon_enhance.inference import Enhancer
-
     enhancer = Enhancer(model)
     strip, small, enhanced, rows = comparison(enhancer, model)
     output.mkdir(parents=True, exist_ok=True)
@@ -43,12 +46,6 @@ def comparison(enhancer, name):
     rows : list of dict
         Scores of bicubic and of the model.
     """
-    from gluon_enhance.cli.scores import score_pair
-    from gluon_enhance.files import read_image
-    from gluon_enhance.imaging.arrays import to_dtype, to_float
-    from gluon_enhance.imaging.resize import resize
-    from gluon_enhance.weights.store import model_zoo_folder
-
     scale = enhancer.scale
     photo = read_image(model_zoo_folder() / "sample.png").pixels
     photo = photo[:photo.shape[0] // scale * scale, :photo.shape[1] // scale * scale]
@@ -63,8 +60,6 @@ def comparison(enhancer, name):
 
 def _strip(pictures):
     """Put pictures of one size side by side, each under its name."""
-    from PIL import Image, ImageDraw
-
     columns = []
     for name, picture in pictures.items():
         label = Image.new("RGB", (picture.shape[1], LABEL_HEIGHT), "white")

@@ -8,10 +8,13 @@ import time
 from pathlib import Path
 
 import click
+from tqdm import tqdm
 
 from gluon_enhance.cli import one_line
+from gluon_enhance.cli.batch import plan_jobs, run_job
 from gluon_enhance.cli.options import engine_options, model_option
 from gluon_enhance.errors import GluonEnhanceError
+from gluon_enhance.inference import Enhancer
 
 
 @click.command()
@@ -35,9 +38,6 @@ def enhance(inputs, model, output, suffix, ext, outscale, recursive, skip_existi
     profile, EXIF with its orientation applied) comes out. A bad file is reported and the others
     go on. Exit status: 0 all done, 1 some inputs failed, 2 wrong use or nothing could be done.
     """
-    from gluon_enhance.cli.batch import plan_jobs
-    from gluon_enhance.inference import Enhancer
-
     enhancer = Enhancer(model, engine=engine, precision=precision, device=device, threads=threads,
                         tile=tile, halo=halo)
     outscale = outscale or enhancer.scale
@@ -54,8 +54,6 @@ def enhance(inputs, model, output, suffix, ext, outscale, recursive, skip_existi
 
 
 def _report(job, enhancer, outscale, skip_existing):
-    from gluon_enhance.cli.batch import run_job
-
     report = {"input": str(job.source), "output": str(job.target), "status": "done"}
     if skip_existing and job.target.exists() and not job.problem:
         return {**report, "status": "skipped"}
@@ -68,12 +66,13 @@ def _report(job, enhancer, outscale, skip_existing):
 
             report.update(run_job(job, enhancer, outscale, progress))
     except (GluonEnhanceError, ValueError, OSError, MemoryError) as error:
-        click.echo(f"error: {job.source}: {one_line(error)}", err=True)
-        return {**report, "status": "failed", "error": one_line(error)}
+        message = one_line(error)
+        if str(job.source) not in message:
+            message = f"{job.source}: {message}"
+        tqdm.write(f"error: {message}", file=sys.stderr)
+        return {**report, "status": "failed", "error": message}
     return {**report, "seconds": round(time.perf_counter() - began, 3)}
 
 
 def _bar(**options):
-    from tqdm import tqdm
-
     return tqdm(file=sys.stderr, **options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 
 import click
@@ -11,7 +10,12 @@ from tqdm import tqdm
 
 from gluon_enhance.cli import one_line
 from gluon_enhance.cli.options import engine_options, model_option
+from gluon_enhance.cli.scores import print_scores, protocol, score_pair
+from gluon_enhance.data.benchmarks import find_pairs, read_pair
 from gluon_enhance.errors import GluonEnhanceError
+from gluon_enhance.imaging.arrays import to_dtype, to_float
+from gluon_enhance.imaging.resize import KERNELS, resize
+from gluon_enhance.inference import Enhancer
 
 
 @click.command()
@@ -31,27 +35,21 @@ def evaluate(model, hr, lr, scale, crop_border, engine, precision, device, threa
 
     MODEL may also be bicubic, bilinear or nearest: MATLAB's imresize, the usual baseline.
     """
-    from gluon_enhance.cli.scores import print_scores, protocol, score_pair
-    from gluon_enhance.data.benchmarks import find_pairs, read_pair
-    from gluon_enhance.imaging.resize import KERNELS
-    from gluon_enhance.inference import Enhancer
-
-    if model in KERNELS:
-        enlarge = partial(_interpolate, kernel=model)
-    else:
+    enhancer = None
+    if model not in KERNELS:
         enhancer = Enhancer(model, engine=engine, precision=precision, device=device,
                             threads=threads, tile=tile, halo=halo)
         if scale not in (None, enhancer.scale):
             raise click.UsageError(f"--scale is {scale}, but {model} has scale {enhancer.scale}")
         scale = enhancer.scale
-        enlarge = lambda image, _: enhancer(image)  # noqa: E731
     pairs = find_pairs(hr, lr)
     rows = []
     for pair in tqdm(pairs, unit="image", disable=None):
         try:
             low, high, scale = read_pair(pair, scale)
+            sr = enhancer(low) if enhancer else _interpolate(low, scale, model)
             border = scale if crop_border is None else crop_border
-            rows.append({"image": pair.name, **score_pair(enlarge(low, scale), high, border)})
+            rows.append({"image": pair.name, **score_pair(sr, high, border)})
         except (GluonEnhanceError, ValueError, OSError) as error:
             click.echo(f"error: {pair.name}: {one_line(error)}", err=True)
     if rows:
@@ -61,7 +59,4 @@ def evaluate(model, hr, lr, scale, crop_border, engine, precision, device, threa
 
 def _interpolate(image, scale, kernel):
     """Enlarge in floating point and round once: the published baselines."""
-    from gluon_enhance.imaging.arrays import to_dtype, to_float
-    from gluon_enhance.imaging.resize import resize
-
     return to_dtype(resize(to_float(image), scale, kernel), image.dtype)

@@ -8,7 +8,10 @@ from pathlib import Path
 import click
 
 from gluon_enhance.cli import one_line
+from gluon_enhance.cli.scores import print_scores, protocol, score_pair
+from gluon_enhance.data.folders import find_images
 from gluon_enhance.errors import GluonEnhanceError
+from gluon_enhance.files import read_image
 
 
 @click.command()
@@ -20,10 +23,6 @@ from gluon_enhance.errors import GluonEnhanceError
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def score(image, reference, crop_border, y_channel, as_json):
     """Score IMAGE against REFERENCE: two files, or two folders with the same file names."""
-    from gluon_enhance.cli.scores import print_scores, protocol, score_pair
-    from gluon_enhance.data.folders import find_images
-    from gluon_enhance.files import read_image
-
     if image.is_dir() != reference.is_dir():
         raise click.UsageError(f"{image} and {reference} must be two files or two folders")
     if image.is_dir():

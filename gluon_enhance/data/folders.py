@@ -6,8 +6,11 @@ import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
+
+from gluon_enhance.errors import ImageError
+from gluon_enhance.files import read_image
+from gluon_enhance.imaging.arrays import to_dtype, to_float, to_rgb
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +34,12 @@ def find_images(folder: str | Path) -> list[Path]:
     return paths
 
 
-def read_rgb(paths: Iterable[Path]) -> Iterator[tuple[Path, np.ndarray]]:
+def read_rgb(paths: Iterable[Path]) -> Iterator[np.ndarray]:
     """Read photos as (H, W, 3) uint8 RGB; one that cannot be read is skipped with a warning."""
     for path in paths:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            logger.warning("%s cannot be read; skipped", path)
+        try:
+            rgb, _ = to_rgb(read_image(path).pixels)
+        except ImageError as error:
+            logger.warning("%s; it is left out", error)
             continue
-        yield path, image[:, :, ::-1]
+        yield rgb if rgb.dtype == np.uint8 else to_dtype(to_float(rgb), np.uint8)

@@ -1,0 +1,62 @@
+"""Every model in model_zoo/: its files, its numbers, its halo."""
+
+import numpy as np
+import pytest
+
+import gluon_enhance as ge
+from gluon_enhance import engines, framework, zoo
+from gluon_enhance.files import read_image
+from gluon_enhance.imaging.arrays import to_float
+from gluon_enhance.imaging.metrics import psnr
+from gluon_enhance.weights import store
+
+SHIPPED = [name for name, spec in zoo.MODELS.items() if spec.weights_kind == "shipped"]
+MAX_BYTES = 8_000_000
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return read_image(store.model_zoo_folder() / "sample.png").pixels
+
+
+def test_default_model_is_shipped():
+    assert ge.Enhancer().spec.name in SHIPPED
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_files_match_the_card_and_are_small(name):
+    paths = [store.find_shipped(name, suffix) for suffix in (".params", ".onnx")]
+    assert sum(path.stat().st_size for path in paths) <= MAX_BYTES
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_card_says_how_it_was_trained_and_scored(name):
+    card = store.read_card(store.model_zoo_folder() / name)
+    assert set(card["training"]) >= {"command", "seed", "data", "hours"}
+    assert card["scores"] and card["scores"].keys() == card["protocol"].keys()
+    assert card["halo"] == zoo.get_spec(name).halo
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_tiled_equals_whole_to_one_level(name, sample):
+    whole = ge.Enhancer(name, precision="fp32", tile=512)(to_float(sample[:160, :160]))
+    tiled = ge.Enhancer(name, precision="fp32", tile=40)(to_float(sample[:160, :160]))
+    assert np.abs(tiled - whole).max() <= 1 / 255
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_bf16_stays_within_50_db_of_fp32(name, sample):
+    automatic = ge.Enhancer(name, engine="openvino")
+    exact = ge.Enhancer(name, engine="openvino", precision="fp32")
+    assert psnr(automatic(to_float(sample)), exact(to_float(sample)), data_range=1.0) >= 50
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.skipif(not framework.is_mxnet_installed(), reason="MXNet is not installed")
+def test_engines_give_the_blocks_numbers(name, sample):
+    patch = to_float(sample[:40, :48])
+    expected = ge.Enhancer(name, engine="mxnet")(patch)
+    for engine in ("openvino", "onnxruntime"):
+        if engines.is_installed(engine):
+            result = ge.Enhancer(name, engine=engine, precision="fp32")(patch)
+            assert np.abs(result - expected).max() < 1e-4
