@@ -53,7 +53,7 @@ setup(
         "numpy>=1.22",
         "opencv-python-headless>=4.5",
         "openvino>=2023.1",
-        "Pillow>=9.2",
+        "Pillow>=9.4",
         "rasterio>=1.3",
         "tifffile>=2022.2",
         "tqdm>=4.60",

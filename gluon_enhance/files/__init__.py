@@ -1,0 +1,11 @@
+"""Photos as files: PNG, JPEG, TIFF and WebP with their color profile and EXIF data.
+
+What comes in goes out: depth, channels, profile, EXIF data, resolution. Not kept: XMP, text chunks,
+the quality of a JPEG.
+"""
+
+from gluon_enhance.files.photo import Photo
+from gluon_enhance.files.reader import MAX_PIXELS, read_image
+from gluon_enhance.files.writer import check_writable, write_image
+
+__all__ = ["MAX_PIXELS", "Photo", "check_writable", "read_image", "write_image"]

@@ -1,0 +1,212 @@
+"""Pixels to PNG, JPEG, TIFF and WebP, in strips: beside the picture, little memory is needed.
+
+Pillow takes 4 bytes per pixel of RGB for a copy of the picture, and 16-bit colors it does not
+write at all; OpenCV writes no metadata. So PNG and TIFF are written here, and a JPEG is put
+together from strips. Only WebP needs the picture whole.
+
+References
+----------
+.. [1] W3C, Portable Network Graphics (third edition), sections 5, 9, 11.
+.. [2] Adobe, TIFF revision 6.0, sections 2, 14, 18; Adobe Photoshop TIFF technical notes (deflate).
+.. [3] ITU-T T.81 (JPEG), sections B.1, B.2 and F.1.1.5: restart intervals.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import logging
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from gluon_enhance.files import exif
+from gluon_enhance.files.photo import Photo
+
+logger = logging.getLogger(__name__)
+
+STRIP_BYTES = 1 << 20
+DEFLATE_LEVEL = 3
+"""Level 6 takes four times as long and makes photos 5% smaller."""
+PNG_COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
+PNG_FILTER_UP = 2
+INCHES_PER_METER = 1 / 0.0254
+JPEG_STRIP = 64
+"""Rows: whole 8x8 blocks, and at the widest 65500 pixels 65504 of them; an interval holds 65535."""
+JPEG_EXIF_BYTES = 65533 - len(exif.PREFIX)
+
+
+def write_png(out: BinaryIO, photo: Photo, quality: int) -> None:
+    """Write uint8 or uint16 pixels of 1 to 4 channels [1]_; `quality` does not matter."""
+    pixels = photo.pixels
+    height, width = pixels.shape[:2]
+    out.write(b"\x89PNG\r\n\x1a\n")
+    header = (width, height, 8 * pixels.itemsize, PNG_COLOR_TYPES[_channels(pixels)], 0, 0, 0)
+    _chunk(out, b"IHDR", struct.pack(">IIBBBBB", *header))
+    if photo.icc_profile:
+        _chunk(out, b"iCCP", b"ICC profile\0\0" + zlib.compress(photo.icc_profile))
+    if photo.dpi:
+        per_meter = [round(dpi * INCHES_PER_METER) for dpi in photo.dpi]
+        _chunk(out, b"pHYs", struct.pack(">IIB", *per_meter, 1))
+    if photo.exif:
+        _chunk(out, b"eXIf", photo.exif)
+    deflate = zlib.compressobj(DEFLATE_LEVEL)
+    above = np.zeros((1, pixels[0].nbytes), np.uint8)
+    for strip in _strips(pixels, _rows_per_strip(pixels)):
+        rows = np.ascontiguousarray(strip, strip.dtype.newbyteorder(">"))
+        rows = rows.view(np.uint8).reshape(len(strip), -1)
+        # The difference to the row above makes enlarged pictures smaller than all other filters.
+        filtered = np.full((len(rows), rows.shape[1] + 1), PNG_FILTER_UP, np.uint8)
+        np.subtract(rows, np.concatenate([above, rows[:-1]]), out=filtered[:, 1:])
+        above = rows[-1:]
+        _chunk(out, b"IDAT", deflate.compress(filtered))
+    _chunk(out, b"IDAT", deflate.flush())
+    _chunk(out, b"IEND", b"")
+
+
+def _chunk(out, name, data):
+    out.write(struct.pack(">I", len(data)) + name)
+    out.write(data)
+    out.write(struct.pack(">I", zlib.crc32(data, zlib.crc32(name))))
+
+
+def write_tiff(out: BinaryIO, photo: Photo, quality: int) -> None:
+    """Write uint8, uint16 or float32 pixels of 1 to 4 channels [2]_; `quality` does not matter.
+
+    EXIF data is laid out as a TIFF file is, so the file begins with it as it stands: all that it
+    points to stays valid. The strips follow, then the directory with the tags of both.
+    """
+    pixels = photo.pixels
+    order, tags = "<", {}
+    out.write(b"II*\0" + bytes(4))
+    if photo.exif:
+        order, tags = exif.directory(photo.exif)
+        out.seek(0)
+        out.write(photo.exif)
+    rows = _rows_per_strip(pixels)
+    offsets, counts = [], []
+    for strip in _strips(pixels, rows):
+        data = zlib.compress(_predicted(strip, order), DEFLATE_LEVEL)
+        offsets.append(out.tell())
+        counts.append(len(data))
+        out.write(data)
+    for tag, (kind, values) in _tiff_tags(photo, rows, offsets, counts).items():
+        tags[tag] = _tiff_entry(out, order, tag, kind, values)
+    out.write(bytes(out.tell() % 2))
+    position = out.tell()
+    out.write(struct.pack(order + "H", len(tags)))
+    out.write(b"".join(tags[tag] for tag in sorted(tags)) + bytes(4))
+    out.seek(4)
+    out.write(struct.pack(order + "I", position))
+
+
+def _tiff_tags(photo, rows_per_strip, offsets, counts) -> dict:
+    """Tag -> (type of struct, values); the numbers' names are in the specification."""
+    pixels = photo.pixels
+    channels = _channels(pixels)
+    is_float = pixels.dtype.kind == "f"
+    tags = {
+        256: ("I", [pixels.shape[1]]), 257: ("I", [pixels.shape[0]]),
+        258: ("H", [8 * pixels.itemsize] * channels),
+        259: ("H", [8]),  # deflate
+        262: ("H", [2 if channels >= 3 else 1]),  # RGB or gray
+        273: ("I", offsets), 277: ("H", [channels]),
+        278: ("I", [rows_per_strip]), 279: ("I", counts),
+        284: ("H", [1]),  # interleaved
+        317: ("H", [1 if is_float else 2]),  # predictor: differences along the row
+        339: ("H", [3 if is_float else 1] * channels),
+    }  # fmt: skip
+    if channels in (2, 4):
+        tags[338] = "H", [2]  # alpha, not multiplied into the colors
+    if photo.icc_profile:
+        tags[34675] = "B", photo.icc_profile
+    if photo.dpi:
+        tags[282], tags[283] = (("II", [round(1000 * dpi), 1000]) for dpi in photo.dpi)
+        tags[296] = "H", [2]  # inch
+    return tags
+
+
+def _tiff_entry(out, order, tag, kind, values) -> bytes:
+    """Pack a directory's entry; a value longer than 4 bytes goes to `out`."""
+    number = {"B": 7, "H": exif.SHORT, "I": exif.LONG, "II": 5}[kind]
+    count = len(values) // len(kind)
+    value = struct.pack(f"{order}{len(values)}{kind[0]}", *values)
+    if len(value) > 4:
+        out.write(bytes(out.tell() % 2))
+        position = out.tell()
+        out.write(value)
+        value = struct.pack(order + "I", position)
+    return struct.pack(order + "HHI4s", tag, number, count, value)
+
+
+def _predicted(strip, order) -> bytes:
+    """Return rows as differences to the pixel on the left, in the file's byte order."""
+    if strip.dtype.kind != "f":
+        strip = np.concatenate([strip[:, :1], strip[:, 1:] - strip[:, :-1]], axis=1)
+    return strip.astype(strip.dtype.newbyteorder(order)).tobytes()
+
+
+def write_jpeg(out: BinaryIO, photo: Photo, quality: int) -> None:
+    """Write uint8 gray or RGB pixels, chroma at full resolution.
+
+    Each strip is compressed by itself with the same tables, and becomes one restart interval of
+    the whole [3]_. It decodes to the same pixels as if compressed in one piece.
+    """
+    options = {"quality": quality, "subsampling": 0, "icc_profile": photo.icc_profile}
+    if photo.dpi:
+        options["dpi"] = photo.dpi
+    if photo.exif and len(photo.exif) > JPEG_EXIF_BYTES:
+        logger.warning("EXIF data of %d bytes is left out: JPEG holds 64 KB", len(photo.exif))
+    elif photo.exif:
+        options["exif"] = exif.PREFIX + photo.exif
+    height, width = photo.pixels.shape[:2]
+    interval = -(-width // 8) * (JPEG_STRIP // 8)
+    restart_markers = itertools.cycle(range(0xD0, 0xD8))
+    for index, strip in enumerate(_strips(photo.pixels, JPEG_STRIP)):
+        stream = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(strip)).save(stream, "JPEG", **options)
+        header, scan = _split_jpeg(stream.getvalue(), height, interval)
+        out.write(bytes([0xFF, next(restart_markers)]) if index else header)
+        out.write(scan)
+        options = {"quality": quality, "subsampling": 0}
+    out.write(b"\xff\xd9")
+
+
+def _split_jpeg(data, height, interval) -> tuple[bytes, bytes]:
+    """Split into the header, with height and restart interval set, and the coded scan."""
+    header = bytearray(data[:2])
+    position = 2
+    while True:
+        marker, length = struct.unpack_from(">HH", data, position)
+        segment = bytearray(data[position : position + 2 + length])
+        position += len(segment)
+        if marker == 0xFFC0:  # start of frame
+            struct.pack_into(">H", segment, 5, height)
+        elif marker == 0xFFDA:  # start of scan
+            header += struct.pack(">HHH", 0xFFDD, 4, interval) + segment
+            return bytes(header), data[position:-2]
+        header += segment
+
+
+def write_webp(out: BinaryIO, photo: Photo, quality: int) -> None:
+    """Write uint8 RGB or RGBA pixels; quality 100 is lossless."""
+    Image.fromarray(photo.pixels).save(
+        out, "WEBP", quality=quality, lossless=quality == 100, exact=True,
+        icc_profile=photo.icc_profile or b"", exif=photo.exif or b"",
+    )  # fmt: skip
+
+
+def _channels(pixels) -> int:
+    return pixels.shape[2] if pixels.ndim == 3 else 1
+
+
+def _rows_per_strip(pixels) -> int:
+    return max(1, STRIP_BYTES // pixels[0].nbytes)
+
+
+def _strips(pixels, rows) -> Iterator[np.ndarray]:
+    return (pixels[start : start + rows] for start in range(0, len(pixels), rows))

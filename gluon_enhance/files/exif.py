@@ -1,0 +1,170 @@
+"""EXIF data: what enlarging makes wrong is corrected in place, so that maker notes stay valid.
+
+EXIF data and TIFF files have one layout [1]_: a byte order, then directories of 12-byte entries,
+each a tag, a type, a count, and the value or its position in the file.
+
+References
+----------
+.. [1] Adobe, TIFF revision 6.0, section 2; CIPA DC-008, section 4.5.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Optional
+
+PREFIX = b"Exif\0\0"
+"""What JPEG puts before EXIF data."""
+SHORT, LONG = 3, 4
+SIZES = {1: 1, 2: 1, SHORT: 2, LONG: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+"""Bytes of one value, by the type's number."""
+
+ORIENTATION, EXIF, GPS, INTEROPERABILITY = 0x0112, 0x8769, 0x8825, 0xA005
+WIDTHS, HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
+THUMBNAIL, THUMBNAIL_BYTES = 0x0201, 0x0202
+DESCRIPTIVE = (
+    0x010E, 0x010F, 0x0110,  # description, make, model
+    0x011A, 0x011B, 0x0128,  # resolution and its unit
+    0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298,  # software, date, artist, rating
+    0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F,  # what Windows writes
+    EXIF, GPS,
+)  # fmt: skip
+"""Tags of a TIFF file's first directory that say nothing of how its pixels are stored."""
+
+
+def take_orientation(data: bytes) -> tuple[int, bytes]:
+    """Read the orientation of EXIF data or of a TIFF file, and set it to 1.
+
+    Returns
+    -------
+    orientation : int from 1 to 8
+    data : bytes
+        The same with orientation 1.
+
+    Raises
+    ------
+    ValueError
+        If the first directory is damaged.
+    """
+    order, offset = _header(data)
+    for tag, kind, _, position in _entries(data, order, offset):
+        if tag == ORIENTATION:
+            (value,) = struct.unpack_from(order + ("H" if kind == SHORT else "I"), data, position)
+            data = bytearray(data)
+            struct.pack_into(order + "HHIHH", data, position - 8, tag, SHORT, 1, 1, 0)
+            return value if 1 <= value <= 8 else 1, bytes(data)
+    return 1, data
+
+
+def resized(data: bytes, width: int, height: int) -> bytes:
+    """Write the size in pixels into EXIF data and drop its thumbnail.
+
+    Raises
+    ------
+    ValueError
+        If a directory is damaged.
+    """
+    order, offset = _header(data)
+    result = bytearray(data)
+    inner = [
+        struct.unpack_from(order + "I", data, position)[0]
+        for tag, _, _, position in _entries(data, order, offset) if tag == EXIF
+    ]
+    for start in [offset, *inner]:
+        for tag, _, _, position in _entries(data, order, start):
+            if tag in WIDTHS + HEIGHTS:
+                size = width if tag in WIDTHS else height
+                struct.pack_into(order + "HHII", result, position - 8, tag, LONG, 1, size)
+    _drop_thumbnail(result, order, offset)
+    return bytes(result)
+
+
+def directory(data: bytes) -> tuple[str, dict[int, bytes]]:
+    """Return the byte order ('<' or '>'), and the sound descriptive entries, 12 bytes each."""
+    order, offset = _header(data)
+    return order, {
+        tag: data[position - 8 : position + 4]
+        for tag, kind, count, position in _entries(data, order, offset)
+        if tag in DESCRIPTIVE and _value(data, order, kind, count, position) is not None
+    }
+
+
+def from_tiff(data: bytes) -> Optional[bytes]:
+    """Copy what describes the photo out of a TIFF file, as EXIF data; None if there is nothing.
+
+    Raises
+    ------
+    ValueError
+        If a directory is damaged.
+    """
+    order, offset = _header(data)
+    out = bytearray(data[:4] + struct.pack(order + "I", 8))
+    _copy_directory(data, order, offset, out, DESCRIPTIVE, (EXIF, GPS))
+    return bytes(out) if len(out) > 8 + 2 + 4 else None
+
+
+def _copy_directory(data, order, offset, out, tags, pointers) -> int:
+    """Append a directory with its sound values and its subdirectories; return its position."""
+    entries = []
+    for tag, kind, count, position in _entries(data, order, offset):
+        value = _value(data, order, kind, count, position)
+        if value is not None and (not tags or tag in tags):
+            entries.append((tag, kind, count, value))
+    start = len(out)
+    out += struct.pack(order + "H", len(entries)) + bytes(12 * len(entries) + 4)
+    for index, (tag, kind, count, value) in enumerate(entries):
+        if tag in pointers and len(value) == 4:
+            (inner,) = struct.unpack(order + "I", value)
+            below = (INTEROPERABILITY,) if tag == EXIF else ()
+            value = struct.pack(order + "I", _copy_directory(data, order, inner, out, (), below))
+        elif len(value) > 4:
+            position = len(out)
+            out += value + bytes(len(value) % 2)
+            value = struct.pack(order + "I", position)
+        struct.pack_into(order + "HHI4s", out, start + 2 + 12 * index, tag, kind, count, value)
+        if len(out) > 2 * len(data):
+            raise ValueError("its values overlap")
+    return start
+
+
+def _value(data, order, kind, count, position) -> Optional[bytes]:
+    """Return a value's bytes; None if its type is unknown or it lies beyond the end."""
+    size = SIZES.get(kind, 0) * count
+    if size > 4:
+        (position,) = struct.unpack_from(order + "I", data, position)
+    return data[position : position + size] if 0 < size <= len(data) - position else None
+
+
+def _header(data) -> tuple[str, int]:
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(data[:4]))
+    if order is None or len(data) < 8:
+        raise ValueError(f"it begins with {bytes(data[:4])!r}; it should with II* or MM")
+    return order, struct.unpack_from(order + "I", data, 4)[0]
+
+
+def _entries(data, order, offset) -> Iterator[tuple[int, int, int, int]]:
+    """Yield tag, type, count and the position of the value field."""
+    try:
+        (number,) = struct.unpack_from(order + "H", data, offset)
+        for position in range(offset + 2, offset + 2 + 12 * number, 12):
+            yield *struct.unpack_from(order + "HHI4x", data, position), position + 8
+    except struct.error as error:
+        raise ValueError("a directory lies beyond the end of the data") from error
+
+
+def _drop_thumbnail(data, order, offset):
+    """Unlink the second directory, and cut off the thumbnail where it lies at the end."""
+    (number,) = struct.unpack_from(order + "H", data, offset)
+    link = offset + 2 + 12 * number
+    if link + 4 > len(data):  # some writers leave the link out
+        return
+    (second,) = struct.unpack_from(order + "I", data, link)
+    struct.pack_into(order + "I", data, link, 0)
+    values = {
+        tag: struct.unpack_from(order + "I", data, position)[0]
+        for tag, _, _, position in _entries(data, order, second)
+    } if second else {}
+    start = values.get(THUMBNAIL, len(data))
+    if start > second and start + values.get(THUMBNAIL_BYTES, 0) >= len(data):
+        del data[start:]

@@ -1,0 +1,38 @@
+"""What is read from an image file and written to one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Optional
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """Pixels, and what a file says about them.
+
+    Attributes
+    ----------
+    pixels : ndarray of shape (H, W) or (H, W, 1|2|3|4), uint8, uint16 or float32 in [0, 1]
+        Gray, gray and alpha, RGB, or RGB and alpha; alpha is not multiplied into the colors.
+        Upright: the orientation of the file is applied.
+    icc_profile : bytes, optional
+        The color profile. None means sRGB, or the like for gray.
+    exif : bytes, optional
+        EXIF data, beginning with its byte order (``II*`` or ``MM``).
+    dpi : tuple of float, optional
+        Pixels per inch, horizontal and vertical.
+    format : str, optional
+        The format read: 'PNG', 'JPEG', 'TIFF', 'WEBP', 'BMP' or 'GIF'.
+    """
+
+    pixels: np.ndarray
+    icc_profile: Optional[bytes] = None
+    exif: Optional[bytes] = None
+    dpi: Optional[tuple[float, float]] = None
+    format: Optional[str] = None
+
+    def with_pixels(self, pixels: np.ndarray) -> Photo:
+        """Return the photo with other pixels and all the rest kept."""
+        return replace(self, pixels=pixels)

@@ -1,0 +1,222 @@
+"""Read photos upright, in gray or RGB with or without alpha, at the depth they were stored in."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import struct
+import warnings
+import zlib
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from gluon_enhance.errors import ImageError
+from gluon_enhance.files import deep, exif
+from gluon_enhance.files.photo import Photo
+
+logger = logging.getLogger(__name__)
+
+MAX_PIXELS = 512_000_000
+"""Larger pictures are refused by their header: a file of few bytes can claim to be one."""
+
+PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
+"""By the color type."""
+MODES = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
+"""Pillow's modes that are read, and what becomes of them."""
+DECODING_ERRORS = (
+    OSError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, SyntaxError,
+    struct.error, zlib.error,
+)  # fmt: skip
+"""What decoders raise on damaged data."""
+
+
+def read_image(path: str | os.PathLike) -> Photo:
+    """Read a PNG, JPEG, TIFF, WebP, BMP or GIF file.
+
+    Palettes become RGB, 1-bit pictures gray, CMYK sRGB by way of its profile; one transparent
+    color becomes alpha. The orientation of the EXIF data is applied and set to 1.
+
+    Parameters
+    ----------
+    path : path
+        The content decides the format, not the suffix.
+
+    Returns
+    -------
+    Photo
+
+    Raises
+    ------
+    ImageError
+        If there is no such file, it is damaged or cut short, or holds what is not enhanced:
+        several frames, over `MAX_PIXELS` pixels, other color spaces, values that are not finite
+        or outside [0, 1].
+    """
+    path = Path(path)
+    data = _read_bytes(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata we say it
+            return _decode_tiff(data, path) if _is_tiff(data) else _decode(data, path)
+    except ImageError as error:
+        raise ImageError(f"{path} {error}") from error
+    except Image.DecompressionBombError as error:  # Pillow's own limit, for WebP and GIF only
+        raise ImageError(f"{path} is too large ({error}); cut it into parts") from error
+    except DECODING_ERRORS as error:
+        raise ImageError(f"{path} is damaged or cut short ({error}); get the file again") from error
+
+
+def _read_bytes(path) -> bytes:
+    try:
+        if path.exists() and not path.is_file():
+            raise ImageError(f"{path} is {'a folder' if path.is_dir() else 'no file'}; name a file")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError(
+            f"{path} cannot be read ({error.strerror}); check its name and rights"
+        ) from error
+    if not data:
+        raise ImageError(f"{path} is empty (0 bytes); get the file again")
+    return data
+
+
+def _is_tiff(data) -> bool:
+    return data[:4] in (b"II*\0", b"MM\0*")
+
+
+def _decode(data, path) -> Photo:
+    image = _open(data)
+    _check_extent(*image.size, getattr(image, "n_frames", 1))
+    if image.format == "PNG":
+        _open(data).verify()  # the checksums, which loading does not look at
+    image.load()
+    if image.format == "PNG" and data[24] == 16:
+        channels = PNG_CHANNELS[data[25]]
+        pixels = deep.decode_png(data, channels, image.info.get("transparency"))
+    else:
+        pixels = _pixels(image)
+    orientation, exif_data = _read_exif(image.info.get("exif"), path)
+    return Photo(
+        _upright(pixels, orientation), _profile(image), exif_data, _dpi(image), image.format
+    )
+
+
+def _open(data) -> Image.Image:
+    """Read the header.
+
+    `PIL.Image.open` is passed by: its limit on pixels is a global of the process, and it would
+    take a JPEG with an appended preview or gain map for an animation.
+    """
+    for signature, opener in (
+        (b"\x89PNG\r\n\x1a\n", PngImageFile),
+        (b"\xff\xd8\xff", JpegImageFile),
+        (b"BM", BmpImageFile),
+        (b"GIF8", GifImageFile),
+    ):
+        if data.startswith(signature):
+            return opener(io.BytesIO(data))
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return WebPImageFile(io.BytesIO(data))
+    raise ImageError("is no PNG, JPEG, TIFF (up to 4 GB), WebP, BMP or GIF file; convert it to one")
+
+
+def _decode_tiff(data, path) -> Photo:
+    header = deep.read_tiff_header(data)
+    _check_extent(header.width, header.height, header.frames)
+    orientation, data = exif.take_orientation(data)
+    if header.is_deep:
+        pixels, profile = deep.decode_tiff(data), header.icc_profile
+    else:
+        image = TiffImageFile(io.BytesIO(data))
+        image.load()
+        pixels, profile = _pixels(image), _profile(image)
+    try:
+        exif_data = exif.from_tiff(data)
+    except ValueError as error:
+        exif_data = None
+        logger.warning("%s has damaged EXIF data, which is left out: %s", path, error)
+    return Photo(_upright(pixels, orientation), profile, exif_data, format="TIFF")
+
+
+def _check_extent(width, height, frames):
+    if width < 1 or height < 1:
+        raise ImageError(f"is {width}x{height}: it holds no pixel")
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"is {width}x{height}: over the limit of {MAX_PIXELS // 10**6} "
+                         "megapixels; cut it into parts")
+    if frames != 1:
+        raise ImageError(f"holds {frames} frames; save the one you want by itself")
+
+
+def _pixels(image) -> np.ndarray:
+    """Convert what Pillow has decoded to gray or RGB, with or without alpha."""
+    if image.mode == "CMYK":
+        image = _cmyk_to_srgb(image)
+    if image.mode not in MODES:
+        raise ImageError(f"has colors of the kind {image.mode}; convert it to RGB")
+    mode = MODES[image.mode]
+    if "transparency" in image.info and not mode.endswith("A"):
+        mode += "A"
+    return np.array(image if image.mode == mode else image.convert(mode))
+
+
+def _cmyk_to_srgb(image) -> Image.Image:
+    from PIL import ImageCms
+
+    profile = image.info.get("icc_profile")
+    if not profile:
+        raise ImageError("is CMYK without a color profile; convert it to RGB")
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        target = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError) as error:
+        raise ImageError(
+            f"is CMYK with a color profile that fails ({error}); convert it to RGB"
+        ) from error
+
+
+def _profile(image) -> Optional[bytes]:
+    # CMYK has been converted to sRGB, which needs none.
+    return None if image.mode == "CMYK" else image.info.get("icc_profile") or None
+
+
+def _read_exif(data, path) -> tuple[int, Optional[bytes]]:
+    """Return the orientation, and the EXIF data with orientation 1; damaged data is left out."""
+    if not data:
+        return 1, None
+    try:
+        orientation, data = exif.take_orientation(data.removeprefix(exif.PREFIX))
+        exif.resized(data, 1, 1)
+    except ValueError as error:
+        logger.warning("%s has damaged EXIF data, which is left out: %s", path, error)
+        return 1, None
+    return orientation, data
+
+
+def _upright(pixels, orientation) -> np.ndarray:
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    rows = -1 if orientation in (3, 4, 7, 8) else 1
+    columns = -1 if orientation in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(pixels[::rows, ::columns])
+
+
+def _dpi(image) -> Optional[tuple[float, float]]:
+    try:
+        horizontal, vertical = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return None
+    # JPEG holds 16 bits; some writers put 0 or nonsense there.
+    fits = 1 <= horizontal < 65536 and 1 <= vertical < 65536
+    return (horizontal, vertical) if fits else None

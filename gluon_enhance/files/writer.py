@@ -1,0 +1,142 @@
+"""Write photos: whole under the final name, or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, Callable, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from gluon_enhance.errors import ImageError
+from gluon_enhance.files import encoders, exif
+from gluon_enhance.files.photo import Photo
+
+QUALITY = 95
+
+
+class _Format(NamedTuple):
+    """What a format holds: dtypes, channels, pixels a side, bytes in all."""
+
+    name: str
+    encode: Callable[[BinaryIO, Photo, int], None]
+    dtypes: tuple[str, ...]
+    channels: tuple[int, ...]
+    max_side: int
+    max_bytes: float = float("inf")
+
+
+_PNG = _Format("PNG", encoders.write_png, ("uint8", "uint16"), (1, 2, 3, 4), 2**31 - 1)
+_JPEG = _Format("JPEG", encoders.write_jpeg, ("uint8",), (1, 3), 65500)
+_WEBP = _Format("WebP", encoders.write_webp, ("uint8",), (3, 4), 16383)
+# Positions in a TIFF file have 32 bits; deflate adds less than 1% to what it cannot compress.
+_TIFF = _Format("TIFF", encoders.write_tiff, ("uint8", "uint16", "float32"), (1, 2, 3, 4),
+                2**31 - 1, 0.99 * 2**32)
+FORMATS = {".png": _PNG, ".jpg": _JPEG, ".jpeg": _JPEG, ".tif": _TIFF, ".tiff": _TIFF,
+           ".webp": _WEBP}
+CHANNELS = {1: "gray", 2: "gray and alpha", 3: "RGB", 4: "RGB and alpha"}
+
+
+def check_writable(path: str | os.PathLike, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+    """Check that an image can be written to a path, before the work of computing it.
+
+    Parameters
+    ----------
+    path : path
+        Its suffix is the format. Folders that do not exist yet are no error.
+    shape : tuple of int
+        (H, W) or (H, W, 1|2|3|4).
+    dtype : uint8, uint16 or float32
+
+    Raises
+    ------
+    ImageError
+        If the format cannot hold such an image, or the folder cannot be written to.
+    """
+    path = Path(path)
+    form = FORMATS.get(path.suffix.lower())
+    if form is None:
+        raise ImageError(f"{path} has the suffix {path.suffix!r}; choose {', '.join(FORMATS)}")
+    problem, other = _misfit(form, shape, np.dtype(dtype))
+    if problem:
+        raise ImageError(f"{path} cannot be written: {form.name} {problem}; use --ext {other}")
+    if path.is_dir():
+        raise ImageError(f"{path} cannot be written: it is a folder; name a file in it")
+    folder = next(parent for parent in path.parents if os.path.exists(parent))
+    if not os.path.isdir(folder):
+        raise ImageError(f"{path} cannot be written: {folder} is a file; choose a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ImageError(f"{path} cannot be written: no permission in {folder}; choose another")
+
+
+def _misfit(form, shape, dtype) -> tuple[str, str]:
+    """Return what hinders and the suffix of a format that fits, or two empty texts."""
+    height, width, channels = (*shape, 1)[:3]
+    if dtype == np.float32 and form is not _TIFF:
+        return "holds no floating values", "tif"
+    if dtype.name not in form.dtypes:
+        return f"holds {' and '.join(form.dtypes)}, not {dtype}", "png"
+    if channels not in form.channels:
+        return f"holds no {CHANNELS.get(channels, f'{channels} channels')}", "png"
+    if max(height, width) > form.max_side or min(height, width) < 1:
+        return f"holds 1 to {form.max_side} pixels a side, not {width}x{height}", "png"
+    if height * width * channels * dtype.itemsize > form.max_bytes:
+        return f"holds 4 GB, too little for {width}x{height} {dtype}", "png"
+    return "", ""
+
+
+def write_image(path: str | os.PathLike, photo: Photo, *, quality: int = QUALITY) -> None:
+    """Write a photo with its color profile, EXIF data and resolution.
+
+    PNG and TIFF are lossless, JPEG and WebP are not (WebP at quality 100 is). The file gets its
+    name when it is complete; a file that bore the name before stays until then, or if writing
+    fails. A process that is killed leaves at most a hidden ``.gluon-enhance-*.part``.
+
+    Parameters
+    ----------
+    path : path
+        Its suffix chooses the format: .png, .jpg, .jpeg, .tif, .tiff or .webp.
+    photo : Photo
+    quality : int from 1 to 100
+        Of JPEG and WebP.
+
+    Raises
+    ------
+    ImageError
+        If the format cannot hold the photo, or the file cannot be written.
+    """
+    path = Path(path)
+    pixels = photo.pixels
+    check_writable(path, pixels.shape, pixels.dtype)
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        photo = photo.with_pixels(pixels[:, :, 0])
+    try:
+        if photo.exif:
+            photo = replace(photo, exif=exif.resized(photo.exif, pixels.shape[1], pixels.shape[0]))
+        with _replacing(path) as out:
+            FORMATS[path.suffix.lower()].encode(out, photo, quality)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(
+            f"{path} cannot be written ({reason}); check its folder, rights and free space"
+        ) from error
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file that becomes `path` on success and vanishes on failure."""
+    part = path.with_name(f".gluon-enhance-{uuid.uuid4().hex}.part")
+    try:
+        with open(part, "xb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
