@@ -18,10 +18,12 @@ demo: $(VENV)/.base
 
 test: $(VENV)/.test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check -q .
 	$(BIN)/python -m pytest -q
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check -q .
 
 bench: $(VENV)/.test
 	$(BIN)/pip install -q "torch==2.13.0"

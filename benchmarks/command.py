@@ -28,14 +28,17 @@ def main():
         folder = Path(folder)
         small = photo_like(folder / "small.png", 96, 96)
         report("--help", best(["--help"]), "at most 0.4 s")
-        report("enhance 96x96", best(["enhance", small, "-o", folder / "out.png"]),
-               "at most 2 s")
+        report("enhance 96x96", best(["enhance", small, "-o", folder / "out.png"]), "at most 2 s")
         if not options.skip_large:
             large = photo_like(folder / "large.png", 3000, 4000)
             usage = run(["enhance", large, "-o", folder / "large_x4.png"])
             output = 16 * 3000 * 4000 * 3 / MEGABYTE
-            report("enhance 4000x3000", usage, f"at most {output:.0f} MB + 1000 MB: "
-                   f"{usage[1] - output:.0f} MB above the decoded output")
+            report(
+                "enhance 4000x3000",
+                usage,
+                f"at most {output:.0f} MB + 1000 MB: "
+                f"{usage[1] - output:.0f} MB above the decoded output",
+            )
 
 
 def photo_like(path, height, width):
@@ -55,8 +58,9 @@ def best(arguments, repeats=5):
 def run(arguments):
     """Return seconds and peak megabytes of one command."""
     began = time.perf_counter()
-    process = subprocess.Popen([*COMMAND, *map(str, arguments)], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{arguments} failed with status {status}")

@@ -39,8 +39,10 @@ def main():
             "onnxruntime fp32": engines.load("onnxruntime", onnx),
             "mxnet fp32": engines.load("mxnet", net),
         }
-    print(f"RRDB-23, {physical_cores()} cores, best of {options.repeats}; "
-          f"default engine: {contenders['openvino auto (default)'].describe()}")
+    print(
+        f"RRDB-23, {physical_cores()} cores, best of {options.repeats}; "
+        f"default engine: {contenders['openvino auto (default)'].describe()}"
+    )
     for size in options.sizes:
         compare(contenders, size, options.repeats)
 

@@ -30,7 +30,7 @@ def main():
     for path in options.photos:
         photo = to_float(to_rgb(read_image(path).pixels)[0])
         top, left = (max(0, n - options.crop) // 2 for n in photo.shape[:2])
-        photo = photo[top:top + options.crop, left:left + options.crop]
+        photo = photo[top : top + options.crop, left : left + options.crop]
         whole = Enhancer(options.model, precision="fp32", tile=options.crop)(photo)
         for halo in HALOS:
             tiled = Enhancer(options.model, precision="fp32", tile=options.tile, halo=halo)(photo)

@@ -26,9 +26,7 @@ class ResidualDenseBlock(nn.Module):
 class RRDB(nn.Module):
     def __init__(self, channels, growth):
         super().__init__()
-        self.rdb1, self.rdb2, self.rdb3 = (
-            ResidualDenseBlock(channels, growth) for _ in range(3)
-        )
+        self.rdb1, self.rdb2, self.rdb3 = (ResidualDenseBlock(channels, growth) for _ in range(3))
 
     def forward(self, x):
         return x + 0.2 * self.rdb3(self.rdb2(self.rdb1(x)))

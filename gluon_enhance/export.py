@@ -61,8 +61,13 @@ def _export(net, draft):
     net.export(base)
     try:
         mx.onnx.export_model(
-            f"{base}-symbol.json", f"{base}-0000.params", [(1, 3, 16, 16)], np.float32, str(draft),
-            dynamic=True, dynamic_input_shapes=[(None, 3, None, None)],
+            f"{base}-symbol.json",
+            f"{base}-0000.params",
+            [(1, 3, 16, 16)],
+            np.float32,
+            str(draft),
+            dynamic=True,
+            dynamic_input_shapes=[(None, 3, None, None)],
         )
     except (AttributeError, ValueError, NotImplementedError) as error:
         raise EngineError(f"{net.name} cannot be exported to ONNX: {error}") from error

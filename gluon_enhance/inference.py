@@ -58,15 +58,26 @@ class Enhancer:
     (96, 64, 3)
     """
 
-    def __init__(self, model=DEFAULT_MODEL, engine="auto", precision="auto", tile="auto",
-                 halo="auto", device="auto", threads=None):
+    def __init__(
+        self,
+        model=DEFAULT_MODEL,
+        engine="auto",
+        precision="auto",
+        tile="auto",
+        halo="auto",
+        device="auto",
+        threads=None,
+    ):
         self.spec, source = _resolve(model)
         self.tile = AUTO_TILE if tile == "auto" else _whole_number(tile, "tile", 1)
         self.halo = self.spec.halo if halo == "auto" else _whole_number(halo, "halo", 0)
         engine = engines.choose(engine, device)
         self._engine = engines.load(
-            engine, source.net() if engine == "mxnet" else source.onnx(),
-            precision=precision, device=device, threads=threads,
+            engine,
+            source.net() if engine == "mxnet" else source.onnx(),
+            precision=precision,
+            device=device,
+            threads=threads,
         )
 
     @property
@@ -76,8 +87,13 @@ class Enhancer:
 
     def describe(self) -> dict:
         """Name the model, engine, precision, device, tile and halo in use."""
-        return {"model": self.spec.name, "scale": self.scale, **self._engine.describe(),
-                "tile": self.tile, "halo": self.halo}
+        return {
+            "model": self.spec.name,
+            "scale": self.scale,
+            **self._engine.describe(),
+            "tile": self.tile,
+            "halo": self.halo,
+        }
 
     def __call__(
         self, image: np.ndarray, progress: Optional[Callable[[int, int], None]] = None

@@ -88,44 +88,75 @@ MODELS = {
     spec.name: spec
     for spec in (
         ModelSpec(
-            name="rrdb_lite_x4", method="ESRGAN", net="rrdbnet.RRDBNet",
+            name="rrdb_lite_x4",
+            method="ESRGAN",
+            net="rrdbnet.RRDBNet",
             kwargs={"scale": 4, "num_blocks": 4, "channels": 32, "growth_channels": 16},
-            scale=4, parameters=758_755, halo=12,
-            paper=ESRGAN_PAPER, licence="Apache-2.0",
+            scale=4,
+            parameters=758_755,
+            halo=12,
+            paper=ESRGAN_PAPER,
+            licence="Apache-2.0",
         ),
         ModelSpec(
-            name="rrdb_x4", method="ESRGAN", net="rrdbnet.RRDBNet",
+            name="rrdb_x4",
+            method="ESRGAN",
+            net="rrdbnet.RRDBNet",
             kwargs={"scale": 4, "num_blocks": 23, "channels": 64, "growth_channels": 32},
-            scale=4, parameters=16_697_987, halo=48,
-            paper=ESRGAN_PAPER, licence="Apache-2.0",
+            scale=4,
+            parameters=16_697_987,
+            halo=48,
+            paper=ESRGAN_PAPER,
+            licence="Apache-2.0",
             weights=("RRDB_PSNR_x4.pth", "ESRGAN_PSNR_SRx4_DF2K_official-150ff491.pth"),
         ),
         ModelSpec(
-            name="esrgan_x4", method="ESRGAN", net="rrdbnet.RRDBNet",
+            name="esrgan_x4",
+            method="ESRGAN",
+            net="rrdbnet.RRDBNet",
             kwargs={"scale": 4, "num_blocks": 23, "channels": 64, "growth_channels": 32},
-            scale=4, parameters=16_697_987, halo=48,
-            paper=ESRGAN_PAPER, licence="Apache-2.0",
+            scale=4,
+            parameters=16_697_987,
+            halo=48,
+            paper=ESRGAN_PAPER,
+            licence="Apache-2.0",
             weights=("RRDB_ESRGAN_x4.pth", "ESRGAN_SRx4_DF2KOST_official-ff704c30.pth"),
         ),
         ModelSpec(
-            name="realesrgan_x4", method="Real-ESRGAN", net="rrdbnet.RRDBNet",
+            name="realesrgan_x4",
+            method="Real-ESRGAN",
+            net="rrdbnet.RRDBNet",
             kwargs={"scale": 4, "num_blocks": 23, "channels": 64, "growth_channels": 32},
-            scale=4, parameters=16_697_987, halo=48,
-            paper=REAL_ESRGAN_PAPER, licence="BSD-3-Clause",
+            scale=4,
+            parameters=16_697_987,
+            halo=48,
+            paper=REAL_ESRGAN_PAPER,
+            licence="BSD-3-Clause",
             weights=("RealESRGAN_x4plus.pth",),
         ),
         ModelSpec(
-            name="realesrgan_x2", method="Real-ESRGAN", net="rrdbnet.RRDBNet",
+            name="realesrgan_x2",
+            method="Real-ESRGAN",
+            net="rrdbnet.RRDBNet",
             kwargs={"scale": 2, "num_blocks": 23, "channels": 64, "growth_channels": 32},
-            scale=2, parameters=16_703_171, halo=48, multiple=2,
-            paper=REAL_ESRGAN_PAPER, licence="BSD-3-Clause",
+            scale=2,
+            parameters=16_703_171,
+            halo=48,
+            multiple=2,
+            paper=REAL_ESRGAN_PAPER,
+            licence="BSD-3-Clause",
             weights=("RealESRGAN_x2plus.pth",),
         ),
         ModelSpec(
-            name="realesrgan_anime_x4", method="Real-ESRGAN", net="rrdbnet.RRDBNet",
+            name="realesrgan_anime_x4",
+            method="Real-ESRGAN",
+            net="rrdbnet.RRDBNet",
             kwargs={"scale": 4, "num_blocks": 6, "channels": 64, "growth_channels": 32},
-            scale=4, parameters=4_467_779, halo=48,
-            paper=REAL_ESRGAN_PAPER, licence="BSD-3-Clause",
+            scale=4,
+            parameters=4_467_779,
+            halo=48,
+            paper=REAL_ESRGAN_PAPER,
+            licence="BSD-3-Clause",
             weights=("RealESRGAN_x4plus_anime_6B.pth",),
         ),
     )
@@ -145,8 +176,9 @@ def get_spec(name: str) -> ModelSpec:
     except KeyError:
         near = difflib.get_close_matches(name.lower(), MODELS)
         hint = f"near ones are {', '.join(near)}; " if near else ""
-        raise UnknownModelError(f"there is no model {name!r}; {hint}`gluon-enhance models` lists "
-                                f"all") from None
+        raise UnknownModelError(
+            f"there is no model {name!r}; {hint}`gluon-enhance models` lists all"
+        ) from None
 
 
 def spec_from_card(card: Mapping) -> ModelSpec:
@@ -175,14 +207,20 @@ def list_models(pattern: str = "*", pretrained: Optional[bool] = None) -> list[s
         Only models with weights, shipped or official (True), or without (False).
     """
     return [
-        name for name, spec in MODELS.items()
+        name
+        for name, spec in MODELS.items()
         if fnmatch.fnmatchcase(name, pattern.lower())
         and (pretrained is None or pretrained == (spec.weights_kind != "none"))
     ]
 
 
-def get_model(name: str, pretrained: bool | str | os.PathLike = False, ctx=None,
-              root: str | os.PathLike | None = None, **kwargs):
+def get_model(
+    name: str,
+    pretrained: bool | str | os.PathLike = False,
+    ctx=None,
+    root: str | os.PathLike | None = None,
+    **kwargs,
+):
     """Build a model of the zoo, as ``gluon.model_zoo.vision.get_model`` does.
 
     Parameters
@@ -231,6 +269,8 @@ def _weights_path(spec, pretrained, root):
     if spec.weights_kind == "shipped":
         return store.find_shipped(spec.name, ".params", root)
     if not spec.weights:
-        raise WeightsError(f"{spec.name} has no trained weights; give a file of your own as "
-                           f"pretrained, or train it with train_scripts")
+        raise WeightsError(
+            f"{spec.name} has no trained weights; give a file of your own as "
+            f"pretrained, or train it with train_scripts"
+        )
     return store.find(spec.weights, root)

@@ -26,10 +26,18 @@ def make_folder(folder, scale):
     path = export_onnx(net, folder / "tiny.onnx", multiple=4 // scale)
     content = path.read_bytes()
     card = {
-        "name": "tiny", "method": "ESRGAN", "scale": scale, "parameters": 1, "halo": RADIUS,
-        "multiple": 4 // scale, "tiling": "exact", "paper": "", "licence": "Apache-2.0",
-        "files": {"tiny.onnx": {"sha256": hashlib.sha256(content).hexdigest(),
-                                "size": len(content)}},
+        "name": "tiny",
+        "method": "ESRGAN",
+        "scale": scale,
+        "parameters": 1,
+        "halo": RADIUS,
+        "multiple": 4 // scale,
+        "tiling": "exact",
+        "paper": "",
+        "licence": "Apache-2.0",
+        "files": {
+            "tiny.onnx": {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+        },
     }
     (folder / "card.json").write_text(json.dumps(card))
     return folder
@@ -91,7 +99,7 @@ def test_sixteen_bits_are_finer_than_eight(enhancer, picture):
 @pytest.mark.parametrize("size, tile", [((61, 47), 16), ((90, 33), 20), ((64, 64), 8)])
 def test_tiled_equals_whole(tmp_path_factory, scale, size, tile, picture):
     folder = make_folder(tmp_path_factory.mktemp("model"), scale)
-    image = np.pad(picture, ((0, 40), (0, 40), (0, 0)), mode="reflect")[:size[0], :size[1]]
+    image = np.pad(picture, ((0, 40), (0, 40), (0, 0)), mode="reflect")[: size[0], : size[1]]
     image = image.astype(np.float32) / 255
     whole = ge.Enhancer(folder, precision="fp32", tile=128)(image)
     tiled = ge.Enhancer(folder, precision="fp32", tile=tile)(image)
@@ -99,8 +107,10 @@ def test_tiled_equals_whole(tmp_path_factory, scale, size, tile, picture):
 
 
 def test_engines_agree(folder, picture):
-    results = [ge.Enhancer(folder, engine=name, precision="fp32")(picture).astype(int)
-               for name in ("openvino", "onnxruntime")]
+    results = [
+        ge.Enhancer(folder, engine=name, precision="fp32")(picture).astype(int)
+        for name in ("openvino", "onnxruntime")
+    ]
     assert np.abs(results[0] - results[1]).max() <= 1
 
 
@@ -112,19 +122,25 @@ def test_progress_counts_tiles(folder, picture):
 
 def test_tile_that_is_not_finite_stops_the_work(folder, picture, monkeypatch):
     enhancer = ge.Enhancer(folder)
-    monkeypatch.setattr(enhancer._engine, "run",
-                        lambda batch: np.full((1, 3, *(4 * n for n in batch.shape[2:])), np.nan))
+    monkeypatch.setattr(
+        enhancer._engine,
+        "run",
+        lambda batch: np.full((1, 3, *(4 * n for n in batch.shape[2:])), np.nan),
+    )
     with pytest.raises(ImageError, match="NaN"):
         enhancer(picture)
 
 
-@pytest.mark.parametrize("image, message", [
-    (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
-    (np.zeros((4, 4, 5), np.uint8), r"\(4, 4, 5\)"),
-    (np.zeros((4, 4, 3), np.int64), "int64"),
-    (np.full((4, 4, 3), np.nan, np.float32), "NaN"),
-    (np.full((4, 4, 3), 255, np.float32), r"\[255, 255\]"),
-])
+@pytest.mark.parametrize(
+    "image, message",
+    [
+        (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
+        (np.zeros((4, 4, 5), np.uint8), r"\(4, 4, 5\)"),
+        (np.zeros((4, 4, 3), np.int64), "int64"),
+        (np.full((4, 4, 3), np.nan, np.float32), "NaN"),
+        (np.full((4, 4, 3), 255, np.float32), r"\[255, 255\]"),
+    ],
+)
 def test_bad_arrays_are_refused_with_what_is_wrong(enhancer, image, message):
     with pytest.raises(ValueError, match=message):
         enhancer(image)
@@ -137,7 +153,7 @@ def test_unknown_model_names_the_near_ones():
 
 @pytest.mark.parametrize("option", [dict(tile=0), dict(tile="big"), dict(halo=-1)])
 def test_bad_tile_and_halo_are_named(folder, option):
-    (name, value), = option.items()
+    ((name, value),) = option.items()
     with pytest.raises(ValueError, match=f"{name} is {value!r}"):
         ge.Enhancer(folder, **option)
 

@@ -50,8 +50,8 @@ def test_module_imports_only_from_its_own_unit_and_lower_layers(path):
         if parts[0] != "gluon_enhance" or parts[1:] == ["__version__"]:
             continue
         other = parts[1]
-        assert other == own or LEVEL[other] < LEVEL[own] or (
-            other == "errors" and LEVEL[own] == 0
+        assert (
+            other == own or LEVEL[other] < LEVEL[own] or (other == "errors" and LEVEL[own] == 0)
         ), f"{own} imports {name}"
 
 
@@ -64,6 +64,9 @@ def test_heavy_packages_enter_by_one_door(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_package_never_prints(path):
-    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-             if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "print"]
+    calls = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "print"
+    ]
     assert not calls

@@ -25,6 +25,7 @@ def no_shipped_models(monkeypatch, tmp_path):
 
 def rrdbnet_parameters(num_blocks, channels, growth_channels, inputs):
     """Weights and biases of the 3x3 convolutions in the paper's figure."""
+
     def conv(c_in, c_out):
         return 9 * c_in * c_out + c_out
 
@@ -36,8 +37,9 @@ def rrdbnet_parameters(num_blocks, channels, growth_channels, inputs):
 
 def test_importing_the_zoo_does_not_import_mxnet():
     code = "import sys, gluon_enhance.zoo as z; z.list_models(); print('mxnet' in sys.modules)"
-    output = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, text=True,
-                            capture_output=True, check=True).stdout
+    output = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, text=True, capture_output=True, check=True
+    ).stdout
     assert output.strip() == "False"
 
 
@@ -97,7 +99,10 @@ def test_an_unknown_name_brings_up_the_near_ones():
 def test_models_are_listed_by_pattern_and_weights(no_shipped_models):
     assert zoo.list_models() == list(zoo.MODELS)
     assert set(zoo.list_models("realesrgan_*")) == {
-        "realesrgan_x4", "realesrgan_x2", "realesrgan_anime_x4"}
+        "realesrgan_x4",
+        "realesrgan_x2",
+        "realesrgan_anime_x4",
+    }
     assert zoo.list_models("*_X2") == ["realesrgan_x2"]
     assert "rrdb_lite_x4" in zoo.list_models(pretrained=False)
     assert "esrgan_x4" in zoo.list_models(pretrained=True)

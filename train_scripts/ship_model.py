@@ -48,7 +48,8 @@ def main(argv=None):
         **asdict(net.spec),
         "files": {path.name: fingerprint(path) for path in (weights, onnx)},
         "training": training_record(options),
-        "scores": {}, "protocol": {},
+        "scores": {},
+        "protocol": {},
     }
     write_card(folder, card)  # the Enhancer verifies the files against it
     enhancer = Enhancer(folder)
@@ -71,9 +72,14 @@ def training_record(options):
     config = json.loads((options.run / "config.json").read_text())
     with open(options.run / "metrics.csv", newline="") as file:
         last = list(csv.DictReader(file))[-1]
-    return {"command": options.command, "data": options.data, "seed": config["seed"],
-            "iterations": int(last["step"]), "hours": round(float(last["seconds"]) / 3600, 2),
-            "machine": "2 cores of an AVX-512 server CPU, shared with other work"}
+    return {
+        "command": options.command,
+        "data": options.data,
+        "seed": config["seed"],
+        "iterations": int(last["step"]),
+        "hours": round(float(last["seconds"]) / 3600, 2),
+        "machine": "2 cores of an AVX-512 server CPU, shared with other work",
+    }
 
 
 def evaluate(enhancer, hr_folder, lr_folder):

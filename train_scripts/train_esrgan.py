@@ -66,8 +66,12 @@ def main(argv=None):
     patches = SuperResolutionPatches(
         read_rgb(training), scale, config.patch_size, config.reductions
     )
-    logging.info("%d training images, %d too small; %d photos held out",
-                 len(patches), patches.too_small, len(held_out))
+    logging.info(
+        "%d training images, %d too small; %d photos held out",
+        len(patches),
+        patches.too_small,
+        len(held_out),
+    )
     crops = held_out_crops(read_rgb(held_out), scale, VALIDATION_CROP)
 
     # Loss and step
@@ -78,8 +82,10 @@ def main(argv=None):
 
     def validate():
         outputs = [from_nchw(net(mx.nd.array(to_nchw(lr), ctx=ctx)).asnumpy()) for lr, _ in crops]
-        scores = [psnr(to_dtype(sr, hr.dtype), hr, crop_border=scale, y_channel=True)
-                  for sr, (_, hr) in zip(outputs, crops)]
+        scores = [
+            psnr(to_dtype(sr, hr.dtype), hr, crop_border=scale, y_channel=True)
+            for sr, (_, hr) in zip(outputs, crops)
+        ]
         return {"psnr_y": float(np.mean(scores))}
 
     done = fit(

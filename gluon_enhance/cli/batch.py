@@ -26,8 +26,9 @@ class Job:
     problem: Optional[str] = None
 
 
-def plan_jobs(inputs, output: Optional[Path], suffix: str, ext: Optional[str],
-              recursive: bool) -> list[Job]:
+def plan_jobs(
+    inputs, output: Optional[Path], suffix: str, ext: Optional[str], recursive: bool
+) -> list[Job]:
     """Turn files, folders and globs into jobs.
 
     Parameters
@@ -50,18 +51,27 @@ def plan_jobs(inputs, output: Optional[Path], suffix: str, ext: Optional[str],
         raise ValueError(f"--ext is {ext!r}; choose png, jpg, tif or webp")
     found = [(path, base) for text in inputs for path, base in _find(text, recursive)]
     if not found:
-        raise ValueError(f"no image in {', '.join(inputs)}"
-                         + ("" if recursive else "; for subfolders, add --recursive"))
-    is_file = (output is not None and not output.is_dir() and len(found) == 1
-               and output.suffix.lower() in KEPT_SUFFIXES and not Path(inputs[0]).is_dir())
+        raise ValueError(
+            f"no image in {', '.join(inputs)}"
+            + ("" if recursive else "; for subfolders, add --recursive")
+        )
+    is_file = (
+        output is not None
+        and not output.is_dir()
+        and len(found) == 1
+        and output.suffix.lower() in KEPT_SUFFIXES
+        and not Path(inputs[0]).is_dir()
+    )
     jobs, taken = [], {path.resolve() for path, _ in found if path.exists()}
     sources = dict.fromkeys(found)
     for path, base in sources:
         target = output if is_file else _target(path, base, output, suffix, ext)
         problem = None
         if target.resolve() in taken:
-            problem = (f"its output {target} is an input, or the output of another; "
-                       "give another --suffix, --ext or -o")
+            problem = (
+                f"its output {target} is an input, or the output of another; "
+                "give another --suffix, --ext or -o"
+            )
         taken.add(target.resolve())
         jobs.append(Job(path, target, problem))
     return jobs
@@ -89,8 +99,9 @@ def _target(path, base, output, suffix, ext):
     return (output / path.parent.relative_to(base) if output else path.parent) / name
 
 
-def run_job(job: Job, enhancer, outscale: float,
-            progress: Optional[Callable[[int, int], None]] = None) -> dict:
+def run_job(
+    job: Job, enhancer, outscale: float, progress: Optional[Callable[[int, int], None]] = None
+) -> dict:
     """Read, enhance and write one image.
 
     Returns

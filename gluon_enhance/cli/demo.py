@@ -20,8 +20,14 @@ LABEL_HEIGHT = 24
 
 
 @click.command()
-@click.option("-o", "--output", default="demo", show_default=True, type=click.Path(path_type=Path),
-              help="Folder for the pictures.")
+@click.option(
+    "-o",
+    "--output",
+    default="demo",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the pictures.",
+)
 @model_option(default="rrdb_lite_x4")
 def demo(output, model):
     """Reduce a sample photo, enhance it, and compare both with the original."""
@@ -32,8 +38,10 @@ def demo(output, model):
     for name, pixels in pictures.items():
         write_image(output / name, Photo(pixels))
     print_table(protocol(enhancer.scale), rows)
-    click.echo(f"\n{output / 'small.png'} became {output / 'enhanced.png'}; side by side with "
-               f"bicubic and the original: {output / 'before_after.png'}")
+    click.echo(
+        f"\n{output / 'small.png'} became {output / 'enhanced.png'}; side by side with "
+        f"bicubic and the original: {output / 'before_after.png'}"
+    )
 
 
 def comparison(enhancer, name):
@@ -48,7 +56,7 @@ def comparison(enhancer, name):
     """
     scale = enhancer.scale
     photo = read_image(model_zoo_folder() / "sample.png").pixels
-    photo = photo[:photo.shape[0] // scale * scale, :photo.shape[1] // scale * scale]
+    photo = photo[: photo.shape[0] // scale * scale, : photo.shape[1] // scale * scale]
     small = resize(photo, 1 / scale)
     enlarged = {
         "bicubic": to_dtype(resize(to_float(small), scale), photo.dtype),

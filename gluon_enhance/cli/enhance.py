@@ -20,26 +20,33 @@ from gluon_enhance.inference import Enhancer
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @model_option(default="rrdb_lite_x4")
-@click.option("-o", "--output", type=click.Path(path_type=Path),
-              help="File for one input, else a folder. Default: beside each input.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File for one input, else a folder. Default: beside each input.",
+)
 @click.option("--suffix", help="Added to each file's name. Default: _x and the scale.")
 @click.option("--ext", metavar="EXT", help="png, jpg, tif or webp. Default: as the input.")
-@click.option("--outscale", type=click.FloatRange(0, min_open=True),
-              help="Resize the result to this multiple of the input (bicubic).")
+@click.option(
+    "--outscale",
+    type=click.FloatRange(0, min_open=True),
+    help="Resize the result to this multiple of the input (bicubic).",
+)
 @click.option("--recursive", is_flag=True, help="Enter the subfolders of folders.")
 @click.option("--skip-existing", is_flag=True, help="Leave out inputs whose output exists.")
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON report of every file.")
-def enhance(inputs, model, output, suffix, ext, outscale, recursive, skip_existing, engine,
-            precision, device, threads, tile, halo, as_json):
+def enhance(
+    inputs, model, output, suffix, ext, outscale, recursive, skip_existing, as_json, **options
+):
     """Enhance photos: files, folders or quoted globs.
 
     8- and 16-bit, gray or color, with or without alpha; what comes in (channels, depth, ICC
     profile, EXIF with its orientation applied) comes out. A bad file is reported and the others
     go on. Exit status: 0 all done, 1 some inputs failed, 2 wrong use or nothing could be done.
     """
-    enhancer = Enhancer(model, engine=engine, precision=precision, device=device, threads=threads,
-                        tile=tile, halo=halo)
+    enhancer = Enhancer(model, **options)
     outscale = outscale or enhancer.scale
     suffix = f"_x{outscale:g}" if suffix is None else suffix
     jobs = plan_jobs(inputs, output, suffix, ext, recursive)
@@ -60,6 +67,7 @@ def _report(job, enhancer, outscale, skip_existing):
     began = time.perf_counter()
     try:
         with _bar(unit="tile", desc=job.source.name, leave=False) as bar:
+
             def progress(done, total):
                 bar.total = total
                 bar.update(done - bar.n)

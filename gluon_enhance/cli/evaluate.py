@@ -20,25 +20,33 @@ from gluon_enhance.inference import Enhancer
 
 @click.command()
 @model_option(default=None)
-@click.option("--hr", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help="Folder of true images.")
-@click.option("--lr", type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help="Folder of inputs with the same names; default: MATLAB-bicubic reductions.")
+@click.option(
+    "--hr",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of true images.",
+)
+@click.option(
+    "--lr",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of inputs with the same names; default: MATLAB-bicubic reductions.",
+)
 @click.option("--scale", type=click.IntRange(1), help="Default: the model's, or from --lr.")
-@click.option("--crop-border", type=click.IntRange(0),
-              help="Pixels left out at each side. Default: the scale.")
+@click.option(
+    "--crop-border",
+    type=click.IntRange(0),
+    help="Pixels left out at each side. Default: the scale.",
+)
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def evaluate(model, hr, lr, scale, crop_border, engine, precision, device, threads, tile, halo,
-             as_json):
+def evaluate(model, hr, lr, scale, crop_border, as_json, **options):
     """Enhance a benchmark set and score it.
 
     MODEL may also be bicubic, bilinear or nearest: MATLAB's imresize, the usual baseline.
     """
     enhancer = None
     if model not in KERNELS:
-        enhancer = Enhancer(model, engine=engine, precision=precision, device=device,
-                            threads=threads, tile=tile, halo=halo)
+        enhancer = Enhancer(model, **options)
         if scale not in (None, enhancer.scale):
             raise click.UsageError(f"--scale is {scale}, but {model} has scale {enhancer.scale}")
         scale = enhancer.scale

@@ -26,10 +26,18 @@ def models(pattern, as_json):
             f"{name} {', '.join(f'{k} {v}' for k, v in values.items())}"
             for name, values in row["scores"].items()
         )
-        click.echo(f"{row['name']:22} {row['method']:12} x{row['scale']:<4} "
-                   f"{row['parameters']:>11,}  {row['weights']:8}  {scores}")
+        click.echo(
+            f"{row['name']:22} {row['method']:12} x{row['scale']:<4} "
+            f"{row['parameters']:>11,}  {row['weights']:8}  {scores}"
+        )
 
 
 def _row(spec):
-    return {"name": spec.name, "method": spec.method, "scale": spec.scale,
-            "parameters": spec.parameters, "weights": spec.weights_kind, "scores": spec.scores}
+    return {
+        "name": spec.name,
+        "method": spec.method,
+        "scale": spec.scale,
+        "parameters": spec.parameters,
+        "weights": spec.weights_kind,
+        "scores": spec.scores,
+    }

@@ -7,19 +7,46 @@ import click
 
 def engine_options(command):
     """Add the options that make an `Enhancer`."""
-    for option in reversed((
-        click.option("--engine", default="auto", show_default=True, metavar="NAME",
-                     help="auto, openvino, onnxruntime or mxnet."),
-        click.option("--precision", default="auto", show_default=True, metavar="NAME",
-                     help="auto, fp32 or bf16."),
-        click.option("--device", default="auto", show_default=True, metavar="NAME",
-                     help="auto, cpu or cuda."),
-        click.option("--threads", type=int, help="Default: the physical cores."),
-        click.option("--tile", default="auto", show_default=True, metavar="N",
-                     help="Side of a tile, in input pixels."),
-        click.option("--halo", default="auto", show_default=True, metavar="N",
-                     help="Input pixels read around a tile."),
-    )):
+    for option in reversed(
+        (
+            click.option(
+                "--engine",
+                default="auto",
+                show_default=True,
+                metavar="NAME",
+                help="auto, openvino, onnxruntime or mxnet.",
+            ),
+            click.option(
+                "--precision",
+                default="auto",
+                show_default=True,
+                metavar="NAME",
+                help="auto, fp32 or bf16.",
+            ),
+            click.option(
+                "--device",
+                default="auto",
+                show_default=True,
+                metavar="NAME",
+                help="auto, cpu or cuda.",
+            ),
+            click.option("--threads", type=int, help="Default: the physical cores."),
+            click.option(
+                "--tile",
+                default="auto",
+                show_default=True,
+                metavar="N",
+                help="Side of a tile, in input pixels.",
+            ),
+            click.option(
+                "--halo",
+                default="auto",
+                show_default=True,
+                metavar="N",
+                help="Input pixels read around a tile.",
+            ),
+        )
+    ):
         command = option(command)
     return command
 
@@ -27,6 +54,10 @@ def engine_options(command):
 def model_option(default):
     """``-m MODEL``; without a default it is required."""
     return click.option(
-        "-m", "--model", default=default, show_default=bool(default), required=not default,
+        "-m",
+        "--model",
+        default=default,
+        show_default=bool(default),
+        required=not default,
         help="A name of the zoo (see `gluon-enhance models`), NAME=WEIGHTS, or an exported folder.",
     )

@@ -17,8 +17,13 @@ from gluon_enhance.files import read_image
 @click.command()
 @click.argument("image", type=click.Path(path_type=Path))
 @click.argument("reference", type=click.Path(path_type=Path))
-@click.option("--crop-border", type=int, default=0, show_default=True,
-              help="Pixels left out at each side; tables of super-resolution leave out the scale.")
+@click.option(
+    "--crop-border",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Pixels left out at each side; tables of super-resolution leave out the scale.",
+)
 @click.option("--y-channel", is_flag=True, help="Score Y of BT.601 only.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def score(image, reference, crop_border, y_channel, as_json):
@@ -35,8 +40,9 @@ def score(image, reference, crop_border, y_channel, as_json):
         try:
             if truth is None:
                 raise GluonEnhanceError(f"no image of that name in {reference}")
-            scores = score_pair(read_image(path).pixels, read_image(truth).pixels, crop_border,
-                                y_only=y_channel)
+            scores = score_pair(
+                read_image(path).pixels, read_image(truth).pixels, crop_border, y_only=y_channel
+            )
             rows.append({"image": str(path), **scores})
         except (GluonEnhanceError, ValueError, OSError) as error:
             failed = True

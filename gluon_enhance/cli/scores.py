@@ -38,8 +38,10 @@ def score_pair(image: np.ndarray, reference: np.ndarray, crop_border: int, y_onl
 
 
 def _text(image):
-    return f"{image.shape[1]}x{image.shape[0]} {'gray' if image.ndim == 2 else image.shape[2]} " \
-           f"{image.dtype}"
+    return (
+        f"{image.shape[1]}x{image.shape[0]} {'gray' if image.ndim == 2 else image.shape[2]} "
+        f"{image.dtype}"
+    )
 
 
 def print_scores(model, protocol: str, rows: list, as_json: bool) -> None:

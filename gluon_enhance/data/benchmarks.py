@@ -64,7 +64,7 @@ def read_pair(pair: Pair, scale: Optional[int] = None) -> tuple[np.ndarray, np.n
     if pair.lr is None:
         if scale is None:
             raise ValueError("scale is not given; it is needed where there is no --lr folder")
-        hr = hr[:hr.shape[0] // scale * scale, :hr.shape[1] // scale * scale]
+        hr = hr[: hr.shape[0] // scale * scale, : hr.shape[1] // scale * scale]
         if hr.size == 0:
             raise ImageError(f"{pair.hr} is smaller than the scale ({scale})")
         return resize(hr, 1 / scale), hr, scale

@@ -91,8 +91,8 @@ class SuperResolutionPatches:
         detail = self._detail[index]
         place = int(np.searchsorted(detail, rng.random() * detail[-1]))
         top, left = divmod(min(place, len(detail) - 1), columns)
-        lr = lr[top:top + size, left:left + size]
-        hr = hr[top * scale:(top + size) * scale, left * scale:(left + size) * scale]
+        lr = lr[top : top + size, left : left + size]
+        hr = hr[top * scale : (top + size) * scale, left * scale : (left + size) * scale]
         turns, flip = rng.integers(4), rng.integers(2)
         if flip:
             lr, hr = lr[:, ::-1], hr[:, ::-1]
@@ -104,7 +104,7 @@ def _detail(lr, size):
     gray = cv2.cvtColor(lr, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     gradient = np.hypot(cv2.Sobel(gray, -1, 1, 0), cv2.Sobel(gray, -1, 0, 1))
     mean = cv2.boxFilter(gradient, -1, (size, size), anchor=(0, 0), normalize=True)
-    places = mean[:lr.shape[0] - size + 1, :lr.shape[1] - size + 1]
+    places = mean[: lr.shape[0] - size + 1, : lr.shape[1] - size + 1]
     # A patch without any gradient may still be drawn, so that flat areas are seen too.
     return (places + 1e-3).ravel()
 
@@ -121,6 +121,6 @@ def held_out_crops(photos, scale, size):
     for photo in photos:
         top, left = ((n - size) // 2 for n in photo.shape[:2])
         if min(top, left) >= 0:
-            hr = np.ascontiguousarray(photo[top:top + size, left:left + size])
+            hr = np.ascontiguousarray(photo[top : top + size, left : left + size])
             crops.append((resize(hr, 1 / scale), hr))
     return crops

@@ -23,8 +23,13 @@ class MXNetEngine:
 
     def describe(self) -> dict:
         """Name the engine, its version, precision, device and threads."""
-        return {"engine": "mxnet", "version": mx.__version__, "precision": "fp32",
-                "device": self._ctx.device_type.replace("gpu", "cuda"), "threads": self._threads}
+        return {
+            "engine": "mxnet",
+            "version": mx.__version__,
+            "precision": "fp32",
+            "device": self._ctx.device_type.replace("gpu", "cuda"),
+            "threads": self._threads,
+        }
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Run (N, 3, H, W) float32 tiles."""

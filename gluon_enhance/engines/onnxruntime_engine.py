@@ -20,8 +20,10 @@ class ONNXRuntimeEngine:
             raise EngineError("engine onnxruntime computes in fp32; bf16 needs --engine openvino")
         has_cuda = CUDA in onnxruntime.get_available_providers()
         if device == "cuda" and not has_cuda:
-            raise EngineError("device is 'cuda', but this ONNX Runtime has no CUDA; "
-                              "pip install 'gluon-enhance[gpu]', or use --device cpu")
+            raise EngineError(
+                "device is 'cuda', but this ONNX Runtime has no CUDA; "
+                "pip install 'gluon-enhance[gpu]', or use --device cpu"
+            )
         self._version = onnxruntime.__version__
         self._device = "cuda" if has_cuda and device != "cpu" else "cpu"
         self._threads = threads or physical_cores()
@@ -38,8 +40,13 @@ class ONNXRuntimeEngine:
 
     def describe(self) -> dict:
         """Name the engine, its version, precision, device and threads."""
-        return {"engine": "onnxruntime", "version": self._version, "precision": "fp32",
-                "device": self._device, "threads": self._threads}
+        return {
+            "engine": "onnxruntime",
+            "version": self._version,
+            "precision": "fp32",
+            "device": self._device,
+            "threads": self._threads,
+        }
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Run (N, 3, H, W) float32 tiles."""

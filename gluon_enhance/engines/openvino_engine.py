@@ -32,8 +32,13 @@ class OpenVINOEngine:
 
     def describe(self) -> dict:
         """Name the engine, its version, precision, device and threads."""
-        return {"engine": "openvino", "version": self._openvino.__version__.split("-")[0],
-                "precision": self._precision, "device": "cpu", "threads": self._threads}
+        return {
+            "engine": "openvino",
+            "version": self._openvino.__version__.split("-")[0],
+            "precision": self._precision,
+            "device": "cpu",
+            "threads": self._threads,
+        }
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Run (N, 3, H, W) float32 tiles; each new shape is compiled once."""
@@ -46,11 +51,15 @@ class OpenVINOEngine:
     def _compile(self, shape, precision):
         model = self._model.clone()
         model.reshape(list(shape))
-        return self._core.compile_model(model, "CPU", {
-            "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
-            "INFERENCE_NUM_THREADS": self._threads,
-            "PERFORMANCE_HINT": "LATENCY",
-        })
+        return self._core.compile_model(
+            model,
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
+                "INFERENCE_NUM_THREADS": self._threads,
+                "PERFORMANCE_HINT": "LATENCY",
+            },
+        )
 
     def _choose_precision(self, precision):
         has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -91,11 +91,14 @@ def _check_kind(page) -> Optional[int]:
     """Check that the pixels are of a kind that is read; return the kind of alpha."""
     bits = np.ravel(page.bitspersample)
     if str(page.dtype) not in ("uint16", "float32") or any(bits != 8 * page.dtype.itemsize):
-        raise ImageError(f"has {bits[0]}-bit values of type {page.dtype}; save it with 8 or 16 "
-                         "bits, or as 32-bit float")
+        raise ImageError(
+            f"has {bits[0]}-bit values of type {page.dtype}; save it with 8 or 16 "
+            "bits, or as 32-bit float"
+        )
     if page.photometric not in GRAYS_AND_RGB:
-        raise ImageError(f"has {bits[0]}-bit colors of the kind {_name(page.photometric)}; "
-                         "convert it to RGB")
+        raise ImageError(
+            f"has {bits[0]}-bit colors of the kind {_name(page.photometric)}; convert it to RGB"
+        )
     channels = page.samplesperpixel
     # Some writers leave out what a fourth channel is; it is alpha.
     extra = page.extrasamples or (UNASSOCIATED,)

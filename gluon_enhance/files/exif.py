@@ -69,7 +69,8 @@ def resized(data: bytes, width: int, height: int) -> bytes:
     result = bytearray(data)
     inner = [
         struct.unpack_from(order + "I", data, position)[0]
-        for tag, _, _, position in _entries(data, order, offset) if tag == EXIF
+        for tag, _, _, position in _entries(data, order, offset)
+        if tag == EXIF
     ]
     for start in [offset, *inner]:
         for tag, _, _, position in _entries(data, order, start):
@@ -161,10 +162,14 @@ def _drop_thumbnail(data, order, offset):
         return
     (second,) = struct.unpack_from(order + "I", data, link)
     struct.pack_into(order + "I", data, link, 0)
-    values = {
-        tag: struct.unpack_from(order + "I", data, position)[0]
-        for tag, _, _, position in _entries(data, order, second)
-    } if second else {}
+    values = (
+        {
+            tag: struct.unpack_from(order + "I", data, position)[0]
+            for tag, _, _, position in _entries(data, order, second)
+        }
+        if second
+        else {}
+    )
     start = values.get(THUMBNAIL, len(data))
     if start > second and start + values.get(THUMBNAIL_BYTES, 0) >= len(data):
         del data[start:]

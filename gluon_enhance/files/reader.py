@@ -152,8 +152,10 @@ def _check_extent(width, height, frames):
     if width < 1 or height < 1:
         raise ImageError(f"is {width}x{height}: it holds no pixel")
     if width * height > MAX_PIXELS:
-        raise ImageError(f"is {width}x{height}: over the limit of {MAX_PIXELS // 10**6} "
-                         "megapixels; cut it into parts")
+        raise ImageError(
+            f"is {width}x{height}: over the limit of {MAX_PIXELS // 10**6} "
+            "megapixels; cut it into parts"
+        )
     if frames != 1:
         raise ImageError(f"holds {frames} frames; save the one you want by itself")
 

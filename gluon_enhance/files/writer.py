@@ -35,10 +35,22 @@ _PNG = _Format("PNG", encoders.write_png, ("uint8", "uint16"), (1, 2, 3, 4), 2**
 _JPEG = _Format("JPEG", encoders.write_jpeg, ("uint8",), (1, 3), 65500)
 _WEBP = _Format("WebP", encoders.write_webp, ("uint8",), (3, 4), 16383)
 # Positions in a TIFF file have 32 bits; deflate adds less than 1% to what it cannot compress.
-_TIFF = _Format("TIFF", encoders.write_tiff, ("uint8", "uint16", "float32"), (1, 2, 3, 4),
-                2**31 - 1, 0.99 * 2**32)
-FORMATS = {".png": _PNG, ".jpg": _JPEG, ".jpeg": _JPEG, ".tif": _TIFF, ".tiff": _TIFF,
-           ".webp": _WEBP}
+_TIFF = _Format(
+    "TIFF",
+    encoders.write_tiff,
+    ("uint8", "uint16", "float32"),
+    (1, 2, 3, 4),
+    2**31 - 1,
+    0.99 * 2**32,
+)
+FORMATS = {
+    ".png": _PNG,
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+    ".tif": _TIFF,
+    ".tiff": _TIFF,
+    ".webp": _WEBP,
+}
 CHANNELS = {1: "gray", 2: "gray and alpha", 3: "RGB", 4: "RGB and alpha"}
 
 

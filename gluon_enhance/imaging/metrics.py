@@ -186,9 +186,7 @@ def _ssim_map(a: np.ndarray, b: np.ndarray, peak: float) -> np.ndarray:
     mean_ab, mean_squares = mean_a * mean_b, mean_a**2 + mean_b**2
     covariance = _blur(a * b) - mean_ab
     variances = _blur(a * a + b * b) - mean_squares
-    return ((2 * mean_ab + c1) * (2 * covariance + c2)) / (
-        (mean_squares + c1) * (variances + c2)
-    )
+    return ((2 * mean_ab + c1) * (2 * covariance + c2)) / ((mean_squares + c1) * (variances + c2))
 
 
 def _blur(plane: np.ndarray) -> np.ndarray:

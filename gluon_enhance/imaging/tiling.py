@@ -89,8 +89,13 @@ def plan_tiles(height: int, width: int, tile: int, halo: int, multiple: int = 1)
     (4, 260) slice(0, 260, None) slice(0, 250, None)
     (4, 260) slice(240, 500, None) slice(250, 500, None)
     """
-    least = {"height": (height, 1), "width": (width, 1), "tile": (tile, 1), "halo": (halo, 0),
-             "multiple": (multiple, 1)}
+    least = {
+        "height": (height, 1),
+        "width": (width, 1),
+        "tile": (tile, 1),
+        "halo": (halo, 0),
+        "multiple": (multiple, 1),
+    }
     for name, (value, minimum) in least.items():
         if value < minimum:
             raise ValueError(f"{name} is {value}; it must be at least {minimum}")

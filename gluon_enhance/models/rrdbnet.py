@@ -161,8 +161,13 @@ class RRDBNet(mx.gluon.HybridBlock):
             parameter.set_data(mx.nd.array(value))
         identity = np.outer([0, 1, 0], [0, 1, 0])
         smooth = np.outer([1, 2, 1], [1, 2, 1]) / 16
-        convs = [(self.head, identity), (self.upsample[0], smooth), (self.upsample[1], smooth),
-                 (self.tail[0], identity), (self.tail[2], identity)]
+        convs = [
+            (self.head, identity),
+            (self.upsample[0], smooth),
+            (self.upsample[1], smooth),
+            (self.tail[0], identity),
+            (self.tail[2], identity),
+        ]
         for conv, kernel in convs:
             weight = conv.weight.data().asnumpy()
             weight[:3] = 0 if conv is not self.tail[2] else weight[:3]

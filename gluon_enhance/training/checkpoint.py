@@ -60,11 +60,16 @@ def load_checkpoint(path: Path, step, rng, config: dict) -> tuple[int, list]:
         If the config of the run differs from the checkpoint's in more than its length.
     """
     state = json.loads((path / "state.json").read_text())
-    changed = [f"{key} was {state['config'].get(key)!r}, is {value!r}"
-               for key, value in config.items() if state["config"].get(key) != value]
+    changed = [
+        f"{key} was {state['config'].get(key)!r}, is {value!r}"
+        for key, value in config.items()
+        if state["config"].get(key) != value
+    ]
     if changed:
-        raise WeightsError(f"{path} does not fit this run: {'; '.join(changed)}. "
-                           "Give the same options, or another --out")
+        raise WeightsError(
+            f"{path} does not fit this run: {'; '.join(changed)}. "
+            "Give the same options, or another --out"
+        )
     step._set(mx.nd.load(str(path / "net.params")))
     step.ema = mx.nd.load(str(path / "ema.params"))
     step.trainer.load_states(str(path / "trainer.states"))

@@ -33,8 +33,17 @@ class TrainingConfig:
     resume: bool = option(False, "go on from the newest whole checkpoint in --out")
 
     #: Options that may differ between a run and its continuation.
-    NOT_COMPARED = ("data", "out", "val", "iterations", "ctx", "log_every", "validate_every",
-                    "save_every", "resume")
+    NOT_COMPARED = (
+        "data",
+        "out",
+        "val",
+        "iterations",
+        "ctx",
+        "log_every",
+        "validate_every",
+        "save_every",
+        "resume",
+    )
 
     def fixed(self) -> dict:
         """The options that a checkpoint must have been made with."""
@@ -67,11 +76,17 @@ def parse_config(config_class, description: str, argv=None):
         if isinstance(field.default, bool):
             parser.add_argument(flag, action="store_true", help=field.metadata["help"])
         elif isinstance(field.default, tuple):
-            parser.add_argument(flag, nargs="+", type=type(field.default[0]), help=text,
-                                default=field.default)
+            parser.add_argument(
+                flag, nargs="+", type=type(field.default[0]), help=text, default=field.default
+            )
         else:
             kind = str if field.default is None else type(field.default)
-            parser.add_argument(flag, type=kind, default=field.default, help=text,
-                                required=field.name in ("data", "out"))
+            parser.add_argument(
+                flag,
+                type=kind,
+                default=field.default,
+                help=text,
+                required=field.name in ("data", "out"),
+            )
     values = vars(parser.parse_args(argv))
     return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

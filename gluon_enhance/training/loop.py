@@ -25,8 +25,14 @@ class TrainingError(RuntimeError):
     """A run that cannot go on, such as a loss that is not a number."""
 
 
-def fit(step, sample: Callable[[], tuple], validate: Callable[[], dict], rng,
-        schedule: Callable[[int], float], config: TrainingConfig) -> int:
+def fit(
+    step,
+    sample: Callable[[], tuple],
+    validate: Callable[[], dict],
+    rng,
+    schedule: Callable[[int], float],
+    config: TrainingConfig,
+) -> int:
     """Repeat a step until the config's iterations are done.
 
     The folder `config.out` gets ``metrics.csv``, ``curves.png`` and ``checkpoints/``.
@@ -78,8 +84,11 @@ def fit(step, sample: Callable[[], tuple], validate: Callable[[], dict], rng,
                 sums[name] = sums.get(name, 0) + float(value.asscalar())
             bar.update()
             if count % config.log_every == 0 or count == config.iterations:
-                row = {"step": count, "seconds": round(time.time() - began, 1),
-                       "learning_rate": step.trainer.learning_rate}
+                row = {
+                    "step": count,
+                    "seconds": round(time.time() - began, 1),
+                    "learning_rate": step.trainer.learning_rate,
+                }
                 row.update({name: value / since for name, value in sums.items()})
                 _check_finite(row)
                 if count % config.validate_every == 0 or count == config.iterations:
@@ -96,8 +105,10 @@ def fit(step, sample: Callable[[], tuple], validate: Callable[[], dict], rng,
 def _check_finite(row):
     for name, value in row.items():
         if not math.isfinite(value):
-            raise TrainingError(f"{name} is {value} at step {row['step']}; the last checkpoint "
-                                "stays. Resume with a lower --learning-rate")
+            raise TrainingError(
+                f"{name} is {value} at step {row['step']}; the last checkpoint "
+                "stays. Resume with a lower --learning-rate"
+            )
 
 
 def _write_log(out, history):

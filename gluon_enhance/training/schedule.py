@@ -22,8 +22,16 @@ def warmup_cosine(
     """
     # GluonCV divides by a phase's length less one.
     warmup = max(2, min(warmup, iterations - 2))
-    return LRSequential([
-        LRScheduler("linear", base_lr=learning_rate / 100, target_lr=learning_rate, niters=warmup),
-        LRScheduler("cosine", base_lr=learning_rate, target_lr=learning_rate * final_share,
-                    niters=max(2, iterations - warmup)),
-    ])
+    return LRSequential(
+        [
+            LRScheduler(
+                "linear", base_lr=learning_rate / 100, target_lr=learning_rate, niters=warmup
+            ),
+            LRScheduler(
+                "cosine",
+                base_lr=learning_rate,
+                target_lr=learning_rate * final_share,
+                niters=max(2, iterations - warmup),
+            ),
+        ]
+    )

@@ -110,8 +110,10 @@ def load_weights(net, path: str | os.PathLike, ctx=None):
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise WeightsError(f"{path} is no file of weights: its suffix is {suffix!r}, not one of "
-                           f"{', '.join(SUFFIXES)}")
+        raise WeightsError(
+            f"{path} is no file of weights: its suffix is {suffix!r}, not one of "
+            f"{', '.join(SUFFIXES)}"
+        )
     return load_state(net, READERS[SUFFIXES[suffix]](path), path, ctx)
 
 
@@ -164,8 +166,10 @@ def read_params(path: str | os.PathLike) -> dict:
     try:
         arrays = mx.nd.load(str(path))
     except (mx.base.MXNetError, UnicodeDecodeError) as error:
-        raise WeightsError(f"{path} is cut short, damaged or not a .params file; get it again "
-                           f"({str(error).strip().splitlines()[-1]})") from error
+        raise WeightsError(
+            f"{path} is cut short, damaged or not a .params file; get it again "
+            f"({str(error).strip().splitlines()[-1]})"
+        ) from error
     if not isinstance(arrays, dict):
         raise WeightsError(f"{path} holds arrays without names; save it with net.save_parameters")
     return {name: array.asnumpy() for name, array in arrays.items()}
@@ -181,15 +185,17 @@ def _unwrapped(state):
             state = state[wrapper]
             break
     if state and all(str(key).startswith("module.") for key in state):
-        state = {key[len("module."):]: value for key, value in state.items()}
+        state = {key[len("module.") :]: value for key, value in state.items()}
     return state
 
 
 def _renamed(state, parameters, net_name, source):
     layout = next((one for one in LAYOUTS.get(net_name, ()) if one.marker in state), None)
     if layout is None and parameters.keys().isdisjoint(state):
-        raise WeightsError(f"{source} holds no weights of {net_name} in a known layout: its names "
-                           f"are {_listed(list(state))}; a community variant is another net")
+        raise WeightsError(
+            f"{source} holds no weights of {net_name} in a known layout: its names "
+            f"are {_listed(list(state))}; a community variant is another net"
+        )
     if layout is None:
         return state
     names = {key: _new_name(str(key), layout.names) for key in state}
@@ -214,12 +220,20 @@ def _check(arrays, parameters, net_name, source):
         for name, parameter in parameters.items()
         if name in arrays and getattr(arrays[name], "shape", None) != parameter.shape
     ]
-    faults = [f"{title} {_listed(names)}" for title, names in
-              (("missing", missing), ("left over", left_over), ("of another shape", misfits))
-              if names]
+    faults = [
+        f"{title} {_listed(names)}"
+        for title, names in (
+            ("missing", missing),
+            ("left over", left_over),
+            ("of another shape", misfits),
+        )
+        if names
+    ]
     if faults:
-        raise WeightsError(f"{source} does not fit this {net_name} (another size, or a community "
-                           f"variant?): {'; '.join(faults)}")
+        raise WeightsError(
+            f"{source} does not fit this {net_name} (another size, or a community "
+            f"variant?): {'; '.join(faults)}"
+        )
 
 
 def _listed(names):

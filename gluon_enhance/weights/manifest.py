@@ -64,8 +64,9 @@ def read_card(folder: str | os.PathLike) -> dict:
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({error.strerror}): is {folder} the folder of "
-                           f"a model?") from error
+        raise WeightsError(
+            f"{path} cannot be read ({error.strerror}): is {folder} the folder of a model?"
+        ) from error
     except ValueError as error:
         raise WeightsError(f"{path} is not JSON ({error}): get the model folder again") from error
     if not isinstance(card, dict):
@@ -113,8 +114,9 @@ def difference(path: Path, file: WeightFile) -> Optional[str]:
         return f"has {size:,} of {file.size:,} bytes: {reason}"
     digest = _sha256(path)
     if not digest.startswith(file.sha256):
-        return (f"is cut short or changed: its SHA-256 is {digest[:16]}..., not "
-                f"{file.sha256[:16]}...")
+        return (
+            f"is cut short or changed: its SHA-256 is {digest[:16]}..., not {file.sha256[:16]}..."
+        )
     return None
 
 

@@ -31,8 +31,12 @@ class Name:
     name: str
 
 
-def load(stream: BinaryIO, functions: Optional[Mapping[str, Callable]] = None,
-         names: Container[str] = (), persistent: Optional[Callable] = None) -> object:
+def load(
+    stream: BinaryIO,
+    functions: Optional[Mapping[str, Callable]] = None,
+    names: Container[str] = (),
+    persistent: Optional[Callable] = None,
+) -> object:
     """Run the pickle at the stream's position and return what it builds.
 
     Parameters
@@ -131,8 +135,19 @@ class _Machine:
 
 
 _PUSHED = {
-    "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE",
-    "BINUNICODE8", "SHORT_BINSTRING", "BINSTRING", "SHORT_BINBYTES", "BINBYTES",
+    "BININT",
+    "BININT1",
+    "BININT2",
+    "LONG1",
+    "LONG4",
+    "BINFLOAT",
+    "BINUNICODE",
+    "SHORT_BINUNICODE",
+    "BINUNICODE8",
+    "SHORT_BINSTRING",
+    "BINSTRING",
+    "SHORT_BINBYTES",
+    "BINBYTES",
 }
 _STEPS = {
     "PROTO": lambda machine, _: None,

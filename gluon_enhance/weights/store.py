@@ -29,8 +29,11 @@ NETWORK_SECONDS = 30
 BLOCK = 1 << 20
 
 
-def find(names: Iterable[str], root: str | os.PathLike | None = None,
-         progress: Callable[[int, Optional[int]], None] | None = None) -> Path:
+def find(
+    names: Iterable[str],
+    root: str | os.PathLike | None = None,
+    progress: Callable[[int, Optional[int]], None] | None = None,
+) -> Path:
     """Find an official file, or download it.
 
     Parameters
@@ -69,8 +72,10 @@ def find_shipped(model: str, suffix: str, root: str | os.PathLike | None = None)
     file = card_file(read_card(folder), model + suffix)
     found = _search([file], root)
     if not found:
-        raise WeightsError(f"{file.name} is not in {folder}: the installation is incomplete; "
-                           f"install gluon-enhance again")
+        raise WeightsError(
+            f"{file.name} is not in {folder}: the installation is incomplete; "
+            f"install gluon-enhance again"
+        )
     return found
 
 
@@ -90,8 +95,11 @@ def given(path: str | os.PathLike) -> Path:
     return path
 
 
-def fetch(file: WeightFile, root: str | os.PathLike | None = None,
-          progress: Callable[[int, Optional[int]], None] | None = None) -> Path:
+def fetch(
+    file: WeightFile,
+    root: str | os.PathLike | None = None,
+    progress: Callable[[int, Optional[int]], None] | None = None,
+) -> Path:
     """Download a file into the cache, one process at a time.
 
     It gets its name only when it is whole and verified. `GLUON_MODEL_LOCK_TIMEOUT` is the time
@@ -117,8 +125,10 @@ def fetch(file: WeightFile, root: str | os.PathLike | None = None,
             else:
                 _download(file, target, progress)
     except filelock.Timeout as error:
-        raise WeightsError(f"another process is downloading {file.name} and holds {lock}; wait "
-                           f"for it, or give it more seconds in {LOCK_VARIABLE}") from error
+        raise WeightsError(
+            f"another process is downloading {file.name} and holds {lock}; wait "
+            f"for it, or give it more seconds in {LOCK_VARIABLE}"
+        ) from error
     except (OSError, http.client.HTTPException) as error:
         raise WeightsError(_offline_help(file, folder, error)) from error
     return target
@@ -179,8 +189,10 @@ def _download(file, target, progress):
             _receive_with_bar(file, part)
         fault = difference(part, file)
         if fault:
-            raise WeightsError(f"what {file.url} sent as {file.name} {fault}; nothing was kept: "
-                               f"try again later, or get it elsewhere")
+            raise WeightsError(
+                f"what {file.url} sent as {file.name} {fault}; nothing was kept: "
+                f"try again later, or get it elsewhere"
+            )
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
@@ -217,6 +229,8 @@ def _receive_with_bar(file, part):
 
 def _offline_help(file, folder, error):
     places = [f"{own}" if own.is_dir() else f"{own} (no such folder)" for own in _own_folders()]
-    return (f"cannot get {file.name} from {file.url} ({str(error).strip('<>')}); put the file by "
-            f"hand into {folder}, or into a folder named in the environment variable "
-            f"{FOLDERS_VARIABLE} (looked in {', '.join([*places, str(folder)])})")
+    return (
+        f"cannot get {file.name} from {file.url} ({str(error).strip('<>')}); put the file by "
+        f"hand into {folder}, or into a folder named in the environment variable "
+        f"{FOLDERS_VARIABLE} (looked in {', '.join([*places, str(folder)])})"
+    )

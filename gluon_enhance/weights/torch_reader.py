@@ -24,9 +24,15 @@ from gluon_enhance.weights import restricted_pickle
 from gluon_enhance.weights.restricted_pickle import Name, expect
 
 STORAGES = {
-    "torch.FloatStorage": "<f4", "torch.DoubleStorage": "<f8", "torch.HalfStorage": "<f2",
-    "torch.BFloat16Storage": "<u2", "torch.LongStorage": "<i8", "torch.IntStorage": "<i4",
-    "torch.ShortStorage": "<i2", "torch.CharStorage": "i1", "torch.ByteStorage": "u1",
+    "torch.FloatStorage": "<f4",
+    "torch.DoubleStorage": "<f8",
+    "torch.HalfStorage": "<f2",
+    "torch.BFloat16Storage": "<u2",
+    "torch.LongStorage": "<i8",
+    "torch.IntStorage": "<i4",
+    "torch.ShortStorage": "<i2",
+    "torch.CharStorage": "i1",
+    "torch.ByteStorage": "u1",
     "torch.BoolStorage": "?",
 }
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -63,12 +69,16 @@ def read_torch(path: str | os.PathLike) -> dict:
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error})") from error
     except restricted_pickle.ForbiddenError as error:
-        raise WeightsError(f"{path} asks for {str(error)[:80]!r}, which a state dict has no need "
-                           f"of and which could run code: refused; save the net's state_dict() "
-                           f"only") from error
+        raise WeightsError(
+            f"{path} asks for {str(error)[:80]!r}, which a state dict has no need "
+            f"of and which could run code: refused; save the net's state_dict() "
+            f"only"
+        ) from error
     except DAMAGE as error:
-        raise WeightsError(f"{path} is cut short, damaged or not a PyTorch file "
-                           f"({type(error).__name__}: {error}); get it again") from error
+        raise WeightsError(
+            f"{path} is cut short, damaged or not a PyTorch file "
+            f"({type(error).__name__}: {error}); get it again"
+        ) from error
     if not isinstance(state, dict):
         raise WeightsError(f"{path} holds a {type(state).__name__}, not a state dict")
     return state
@@ -93,8 +103,9 @@ def _read_zip(path):
 
 
 def _check_members(members, size):
-    if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-           for info in members):
+    if any(
+        info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in members
+    ):
         raise ValueError("its zip compression is not one that PyTorch reads")
     total = sum(info.file_size for info in members)
     if total > MAX_INFLATION * size:
@@ -129,7 +140,7 @@ def _fill(storages, keys, data, offset):
         raise ValueError("the list of its storages does not match its tensors")
     for key in keys:
         storage = storages.by_key[key]
-        count = int.from_bytes(data[offset:offset + 8], "little")
+        count = int.from_bytes(data[offset : offset + 8], "little")
         start = offset + 8
         offset = start + count * np.dtype(STORAGES[storage.kind]).itemsize
         if count != len(storage.values) or offset > len(data):

@@ -18,8 +18,9 @@ COMMAND = [sys.executable, "-m", "gluon_enhance"]
 
 
 def run(*arguments, **options):
-    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True,
-                          **options)
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, **options
+    )
 
 
 def loaded(path):
@@ -79,8 +80,9 @@ def test_folders_keep_their_structure_and_bad_files_do_not_stop_the_rest(tmp_pat
     for path in (source / "a.png", source / "sub" / "b.png"):
         path.write_bytes(photo.read_bytes())
     (source / "bad.jpg").write_bytes(b"no image")
-    result = run("enhance", source, "-o", tmp_path / "out", "--recursive", "--json",
-                 "--suffix", "_big")
+    result = run(
+        "enhance", source, "-o", tmp_path / "out", "--recursive", "--json", "--suffix", "_big"
+    )
     assert result.returncode == 1
     assert "bad.jpg" in result.stderr and "Traceback" not in result.stderr
     names = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.png")}
@@ -103,15 +105,18 @@ def test_skip_existing_leaves_files_alone(photo):
     assert target.read_bytes() == b"the user's"
 
 
-@pytest.mark.parametrize("arguments, status, message", [
-    (["-m", "rrdb_light_x4"], 2, "rrdb_lite_x4"),
-    (["--engine", "tensorrt"], 2, "openvino, onnxruntime, mxnet"),
-    (["--precision", "fp8"], 2, "auto, fp32, bf16"),
-    (["--tile", "0"], 2, "tile is '0'"),
-    (["--ext", "gif"], 2, "'gif'"),
-    (["--suffix", ""], 1, "is an input"),
-    (["-m", "esrgan_x4"], 2, "GLUON_ENHANCE_WEIGHTS"),
-])
+@pytest.mark.parametrize(
+    "arguments, status, message",
+    [
+        (["-m", "rrdb_light_x4"], 2, "rrdb_lite_x4"),
+        (["--engine", "tensorrt"], 2, "openvino, onnxruntime, mxnet"),
+        (["--precision", "fp8"], 2, "auto, fp32, bf16"),
+        (["--tile", "0"], 2, "tile is '0'"),
+        (["--ext", "gif"], 2, "'gif'"),
+        (["--suffix", ""], 1, "is an input"),
+        (["-m", "esrgan_x4"], 2, "GLUON_ENHANCE_WEIGHTS"),
+    ],
+)
 def test_wrong_use_is_one_line_that_says_what_to_do(photo, arguments, status, message):
     before = photo.read_bytes()
     result = run("enhance", photo, *arguments)
@@ -160,7 +165,9 @@ def test_progress_goes_to_standard_error(photo):
 
 
 def test_shipped_model_is_run_without_mxnet(photo):
-    code = ("import sys; sys.modules['mxnet'] = None; from gluon_enhance.cli import main; "
-            f"main(['enhance', {str(photo)!r}])")
+    code = (
+        "import sys; sys.modules['mxnet'] = None; from gluon_enhance.cli import main; "
+        f"main(['enhance', {str(photo)!r}])"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

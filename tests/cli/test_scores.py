@@ -12,8 +12,11 @@ from gluon_enhance.imaging.resize import resize
 
 
 def run(*arguments):
-    return subprocess.run([sys.executable, "-m", "gluon_enhance", *map(str, arguments)],
-                          capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "gluon_enhance", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
 
 
 def loaded(path):
@@ -26,7 +29,8 @@ def loaded(path):
 def pair(tmp_path, picture):
     Image.fromarray(picture).save(tmp_path / "a.png")
     Image.fromarray(np.clip(picture.astype(int) + 5, 0, 255).astype(np.uint8)).save(
-        tmp_path / "b.png")
+        tmp_path / "b.png"
+    )
     return tmp_path / "a.png", tmp_path / "b.png"
 
 
@@ -84,8 +88,9 @@ def test_evaluate_without_a_known_scale_says_what_is_missing(tmp_path, pair):
 @pytest.mark.parametrize("scale, expected", [(4, 28.419), (3, 30.388), (2, 33.645)])
 def test_bicubic_on_set5_has_the_published_psnr(reference_data, scale, expected):
     folder = reference_data / f"sets/Set5/x{scale}"
-    result = run("evaluate", "-m", "bicubic", "--hr", folder / "hr", "--lr", folder / "lr",
-                 "--json")
+    result = run(
+        "evaluate", "-m", "bicubic", "--hr", folder / "hr", "--lr", folder / "lr", "--json"
+    )
     report = json.loads(result.stdout)
     assert report["mean"]["psnr_y"] == pytest.approx(expected, abs=1e-3)
     assert len(report["images"]) == 5
@@ -94,8 +99,9 @@ def test_bicubic_on_set5_has_the_published_psnr(reference_data, scale, expected)
 @pytest.mark.reference
 def test_default_model_keeps_its_promise_on_set5(reference_data):
     folder = reference_data / "sets/Set5/x4"
-    result = run("evaluate", "-m", "rrdb_lite_x4", "--hr", folder / "hr", "--lr", folder / "lr",
-                 "--json")
+    result = run(
+        "evaluate", "-m", "rrdb_lite_x4", "--hr", folder / "hr", "--lr", folder / "lr", "--json"
+    )
     card = next(m for m in json.loads(run("models", "rrdb_lite_x4", "--json").stdout))
     mean = json.loads(result.stdout)["mean"]
     assert mean["psnr_y"] >= 31.0
@@ -118,6 +124,9 @@ def test_demo_makes_a_picture_and_beats_bicubic(tmp_path):
     assert result.returncode == 0, result.stderr
     strip = loaded(tmp_path / "before_after.png")
     assert strip.size[0] == 3 * loaded(tmp_path / "enhanced.png").size[0]
-    values = {line.split()[0]: float(line.split()[1]) for line in result.stdout.splitlines()
-              if line.startswith(("bicubic", "rrdb"))}
+    values = {
+        line.split()[0]: float(line.split()[1])
+        for line in result.stdout.splitlines()
+        if line.startswith(("bicubic", "rrdb"))
+    }
     assert values["rrdb_lite_x4"] > values["bicubic"] + 0.5

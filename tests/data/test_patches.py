@@ -20,8 +20,9 @@ def test_patches_are_cut_at_the_same_place_of_both_sizes(photos, rng):
     assert lr.shape == (6, 3, 8, 8) and hr.shape == (6, 3, 32, 32)
     assert lr.dtype == hr.dtype == np.float32
     for low, high in zip(lr, hr):
-        low, high = (np.rint(image.transpose(1, 2, 0) * 255).astype(np.uint8)
-                     for image in (low, high))
+        low, high = (
+            np.rint(image.transpose(1, 2, 0) * 255).astype(np.uint8) for image in (low, high)
+        )
         # Away from the edges, where the whole photo's kernel saw its neighbours.
         assert np.abs(resize(high, 1 / 4).astype(int) - low)[2:-2, 2:-2].max() <= 1
 

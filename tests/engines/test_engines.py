@@ -23,11 +23,14 @@ def test_engine_that_is_not_installed_says_what_to_install(monkeypatch):
         engines.choose("mxnet")
 
 
-@pytest.mark.parametrize("option, message", [
-    (dict(precision="fp8"), "precision is 'fp8'; choose one of auto, fp32, bf16"),
-    (dict(device="tpu"), "device is 'tpu'; choose one of auto, cpu, cuda"),
-    (dict(threads=0), "threads is 0"),
-])
+@pytest.mark.parametrize(
+    "option, message",
+    [
+        (dict(precision="fp8"), "precision is 'fp8'; choose one of auto, fp32, bf16"),
+        (dict(device="tpu"), "device is 'tpu'; choose one of auto, cpu, cuda"),
+        (dict(threads=0), "threads is 0"),
+    ],
+)
 def test_unknown_options_are_named_with_the_choices(option, message):
     with pytest.raises(EngineError, match=message):
         engines.load("openvino", "model.onnx", **option)

@@ -23,6 +23,7 @@ def save(path, image, form=None, **options):
 
 def png(pixels, color_type, bits, *chunks, size=None):
     """Make a PNG file by hand, from rows of bytes."""
+
     def chunk(name, data):
         body = name + data
         return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
@@ -30,9 +31,15 @@ def png(pixels, color_type, bits, *chunks, size=None):
     height, width = size or pixels.shape[:2]
     rows = b"".join(b"\0" + row.astype(f">u{max(1, bits // 8)}").tobytes() for row in pixels)
     header = struct.pack(">IIBBBBB", width, height, bits, color_type, 0, 0, 0)
-    return b"".join([b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", header),
-                     *(chunk(*pair) for pair in chunks),
-                     chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")])
+    return b"".join(
+        [
+            b"\x89PNG\r\n\x1a\n",
+            chunk(b"IHDR", header),
+            *(chunk(*pair) for pair in chunks),
+            chunk(b"IDAT", zlib.compress(rows)),
+            chunk(b"IEND", b""),
+        ]
+    )
 
 
 def refusal(path):
@@ -40,4 +47,4 @@ def refusal(path):
         read_image(path)
     message = str(error.value)
     assert message.startswith(f"{path} ") and "\n" not in message
-    return message[len(str(path)) + 1:]
+    return message[len(str(path)) + 1 :]

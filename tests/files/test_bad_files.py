@@ -62,7 +62,7 @@ def broken_sources():
 def test_file_cut_short_is_refused(tmp_path, data, part):
     (tmp_path / "a").write_bytes(data)
     assert read_image(tmp_path / "a").pixels.shape == SMOOTH.shape
-    (tmp_path / "a").write_bytes(data[:int(part * len(data))])
+    (tmp_path / "a").write_bytes(data[: int(part * len(data))])
     assert "cut short" in refusal(tmp_path / "a")
 
 
@@ -106,7 +106,7 @@ def test_file_without_read_permission_is_refused(tmp_path, monkeypatch):
 
 
 def bombs():
-    side = int(MAX_PIXELS ** 0.5) + 1
+    side = int(MAX_PIXELS**0.5) + 1
     for bits in (8, 16):
         yield pytest.param(png(PICTURE, 2, bits, size=(side, side)), id=f"PNG of {bits} bits")
     jpeg = io.BytesIO()

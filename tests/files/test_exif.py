@@ -14,14 +14,20 @@ MAKER_NOTE = b"maker note with positions of its own"
 
 
 def directory(order, entries, following):
-    packed = [struct.pack(order + "HHI", tag, kind, count) + value.ljust(4, b"\0")
-              for tag, kind, count, value in entries]
-    return struct.pack(order + "H", len(packed)) + b"".join(packed) + struct.pack(
-        order + "I", following)
+    packed = [
+        struct.pack(order + "HHI", tag, kind, count) + value.ljust(4, b"\0")
+        for tag, kind, count, value in entries
+    ]
+    return (
+        struct.pack(order + "H", len(packed))
+        + b"".join(packed)
+        + struct.pack(order + "I", following)
+    )
 
 
 def camera_exif(order, orientation=6):
     """What a camera writes: two directories, a subdirectory, a maker note, a thumbnail last."""
+
     def short(value):
         return struct.pack(order + "H", value)
 
@@ -30,16 +36,33 @@ def camera_exif(order, orientation=6):
 
     first, inner, second = 8, 8 + 30, 8 + 30 + 42
     note, thumbnail = second + 30, second + 30 + len(MAKER_NOTE)
-    return b"".join([
-        {"<": b"II*\0", ">": b"MM\0*"}[order], long(first),
-        directory(order, [(0x0112, SHORT, 1, short(orientation)), (0x8769, LONG, 1, long(inner))],
-                  second),
-        directory(order, [(0x927C, 7, len(MAKER_NOTE), long(note)), (0xA002, SHORT, 1, short(40)),
-                          (0xA003, LONG, 1, long(30))], 0),
-        directory(order, [(0x0201, LONG, 1, long(thumbnail)),
-                          (0x0202, LONG, 1, long(len(THUMBNAIL)))], 0),
-        MAKER_NOTE, THUMBNAIL,
-    ])
+    return b"".join(
+        [
+            {"<": b"II*\0", ">": b"MM\0*"}[order],
+            long(first),
+            directory(
+                order,
+                [(0x0112, SHORT, 1, short(orientation)), (0x8769, LONG, 1, long(inner))],
+                second,
+            ),
+            directory(
+                order,
+                [
+                    (0x927C, 7, len(MAKER_NOTE), long(note)),
+                    (0xA002, SHORT, 1, short(40)),
+                    (0xA003, LONG, 1, long(30)),
+                ],
+                0,
+            ),
+            directory(
+                order,
+                [(0x0201, LONG, 1, long(thumbnail)), (0x0202, LONG, 1, long(len(THUMBNAIL)))],
+                0,
+            ),
+            MAKER_NOTE,
+            THUMBNAIL,
+        ]
+    )
 
 
 def read(data):

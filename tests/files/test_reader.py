@@ -50,8 +50,10 @@ def test_orientation_of_16_bit_png_is_applied_once(tmp_path, orientation):
     np.testing.assert_array_equal(read_image(tmp_path / "a.png").pixels, expected)
 
 
-@pytest.mark.parametrize(("mode", "expected"), [("L", "L"), ("LA", "LA"), ("RGB", "RGB"),
-                                                ("RGBA", "RGBA"), ("1", "L"), ("P", "RGB")])
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [("L", "L"), ("LA", "LA"), ("RGB", "RGB"), ("RGBA", "RGBA"), ("1", "L"), ("P", "RGB")],
+)
 def test_png_of_every_8_bit_kind_is_read_as_gray_or_rgb(tmp_path, mode, expected):
     image = Image.fromarray(PICTURE).convert(mode)
     pixels = read_image(save(tmp_path / "a.png", image)).pixels
@@ -84,8 +86,9 @@ def test_transparent_color_becomes_alpha(tmp_path, bits):
     key = (b"tRNS", struct.pack(">HHH", 1, 2, 3))
     (tmp_path / "a.png").write_bytes(png(colors, 2, bits, key))
     assert read_image(tmp_path / "a.png").pixels.tolist() == [[[1, 2, 3, 0], [1, 2, 4, white]]]
-    (tmp_path / "b.png").write_bytes(png(colors[..., 0:1] + [[0], [1]], 0, bits,
-                                         (b"tRNS", struct.pack(">H", 2))))
+    (tmp_path / "b.png").write_bytes(
+        png(colors[..., 0:1] + [[0], [1]], 0, bits, (b"tRNS", struct.pack(">H", 2)))
+    )
     assert read_image(tmp_path / "b.png").pixels.tolist() == [[[1, white], [2, 0]]]
 
 
@@ -111,10 +114,17 @@ def test_packbits_are_read(tmp_path):
     np.testing.assert_array_equal(read_image(path).pixels, DEEP[..., 0])
 
 
-@pytest.mark.parametrize("options", [
-    {"planarconfig": "contig"}, {"compression": "zlib", "predictor": True},
-    {"byteorder": ">"}, {"tile": (16, 16)}, {"rowsperstrip": 7},
-], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"planarconfig": "contig"},
+        {"compression": "zlib", "predictor": True},
+        {"byteorder": ">"},
+        {"tile": (16, 16)},
+        {"rowsperstrip": 7},
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])
 def test_deep_tiff_layouts_of_tifffile_are_read(tmp_path, options, dtype):
     if dtype == "float32" and "predictor" in options:
@@ -127,8 +137,12 @@ def test_deep_tiff_layouts_of_tifffile_are_read(tmp_path, options, dtype):
 
 
 def test_planes_are_interleaved(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", np.moveaxis(DEEP[..., :3], -1, 0), photometric="rgb",
-                     planarconfig="separate")
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        np.moveaxis(DEEP[..., :3], -1, 0),
+        photometric="rgb",
+        planarconfig="separate",
+    )
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels, DEEP[..., :3])
 
 
@@ -144,23 +158,34 @@ def test_alpha_multiplied_into_the_colors_is_taken_out(tmp_path):
     assert read_image(tmp_path / "a.tif").pixels.tolist() == expected
 
 
-@pytest.mark.parametrize(("values", "message"), [
-    ([0.5, np.nan], "is no photo: .*1 NaN"), ([0, np.inf], "is no photo: .*infinite"),
-    ([-0.5, 2], r"spans \[-0.5, 2\]; need \[0, 1\]"),
-])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([0.5, np.nan], "is no photo: .*1 NaN"),
+        ([0, np.inf], "is no photo: .*infinite"),
+        ([-0.5, 2], r"spans \[-0.5, 2\]; need \[0, 1\]"),
+    ],
+)
 def test_floating_values_that_are_no_picture_are_refused(tmp_path, values, message):
     tifffile.imwrite(tmp_path / "a.tif", np.array([values], np.float32))
     with pytest.raises(ImageError, match=message):
         read_image(tmp_path / "a.tif")
 
 
-@pytest.mark.parametrize(("pixels", "options", "message"), [
-    (DEEP.astype(np.int16), {"photometric": "rgb"}, "16-bit values of type int16"),
-    (DEEP[..., 0].astype(np.float64), {}, "64-bit values of type float64"),
-    (DEEP, {"photometric": "separated"}, "colors of the kind SEPARATED"),
-    (np.dstack([DEEP, DEEP]), {"photometric": "minisblack", "planarconfig": "contig"},
-     "has 8 channels"),
-], ids=str)
+@pytest.mark.parametrize(
+    ("pixels", "options", "message"),
+    [
+        (DEEP.astype(np.int16), {"photometric": "rgb"}, "16-bit values of type int16"),
+        (DEEP[..., 0].astype(np.float64), {}, "64-bit values of type float64"),
+        (DEEP, {"photometric": "separated"}, "colors of the kind SEPARATED"),
+        (
+            np.dstack([DEEP, DEEP]),
+            {"photometric": "minisblack", "planarconfig": "contig"},
+            "has 8 channels",
+        ),
+    ],
+    ids=str,
+)
 def test_other_kinds_of_tiff_are_refused(tmp_path, pixels, options, message):
     tifffile.imwrite(tmp_path / "a.tif", pixels, **options)
     assert message in refusal(tmp_path / "a.tif")
@@ -185,8 +210,17 @@ def gray_ink_profile():
     table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + matrix + ramp * 4 + corners + ramp * 3
     start = 128 + 4 + 12
     illuminant = struct.pack(">3i", 63190, 65536, 54061)
-    header = struct.pack(">I4sI4s4s4s12x4s28x12s48x", start + len(table), b"none", 0x02400000,
-                         b"prtr", b"CMYK", b"Lab ", b"acsp", illuminant)
+    header = struct.pack(
+        ">I4sI4s4s4s12x4s28x12s48x",
+        start + len(table),
+        b"none",
+        0x02400000,
+        b"prtr",
+        b"CMYK",
+        b"Lab ",
+        b"acsp",
+        illuminant,
+    )
     return header + struct.pack(">I4sII", 1, b"A2B0", start, len(table)) + table
 
 
@@ -215,8 +249,9 @@ def test_set5_equals_what_opencv_reads(reference_data):
 
 
 @pytest.mark.reference
-@pytest.mark.parametrize("name", ["rgb_lzw", "rgb_deflate", "world.rgb", "RGBA.byte",
-                                  "RGBA.uint16"])
+@pytest.mark.parametrize(
+    "name", ["rgb_lzw", "rgb_deflate", "world.rgb", "RGBA.byte", "RGBA.uint16"]
+)
 def test_rasters_equal_what_rasterio_reads(reference_data, name):
     rasterio = pytest.importorskip("rasterio")
     path = reference_data / "geo" / f"{name}.tif"

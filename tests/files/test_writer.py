@@ -22,8 +22,13 @@ from gluon_enhance.files import writer as writer_module
 
 SHAPES = [(1, 1), (9, 14), (9, 14, 1), (9, 14, 2), (9, 14, 3), (9, 14, 4), (700, 620, 3)]
 """The last one takes more than one strip."""
-LOSSLESS = [(".png", "uint8"), (".png", "uint16"), (".tif", "uint8"), (".tif", "uint16"),
-            (".tif", "float32")]
+LOSSLESS = [
+    (".png", "uint8"),
+    (".png", "uint16"),
+    (".tif", "uint8"),
+    (".tif", "uint16"),
+    (".tif", "float32"),
+]
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
@@ -69,7 +74,7 @@ def test_opencv_reads_the_same_values_from_png(tmp_path, shape, dtype):
     if shape[2:] == (2,):  # OpenCV makes BGRA of gray and alpha
         expected = expected[..., [0, 0, 0, 1]]
     elif expected.ndim == 3:
-        expected = expected[..., [2, 1, 0, 3][:shape[2]]]
+        expected = expected[..., [2, 1, 0, 3][: shape[2]]]
     np.testing.assert_array_equal(back, expected)
 
 
@@ -88,8 +93,9 @@ def test_pillow_reads_the_same_values_from_8_bits(tmp_path, shape, suffix):
 def test_tifffile_reads_the_same_values_from_tiff(tmp_path, shape, dtype, exif):
     pixels = noise(shape, dtype)
     write_image(tmp_path / "a.tif", Photo(pixels, exif=exif))
-    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"),
-                                  without_single_channel(pixels))
+    np.testing.assert_array_equal(
+        tifffile.imread(tmp_path / "a.tif"), without_single_channel(pixels)
+    )
 
 
 def test_opencv_reads_the_same_values_from_16_bit_tiff(tmp_path):
@@ -162,21 +168,24 @@ def test_exif_too_long_for_jpeg_is_left_out_with_a_warning(tmp_path, caplog):
     assert read_image(tmp_path / "a.jpg").exif is None
 
 
-@pytest.mark.parametrize(("name", "shape", "dtype", "message"), [
-    ("a.jpg", (4, 4, 4), "uint8", "JPEG holds no RGB and alpha; use --ext png"),
-    ("a.jpg", (4, 4, 2), "uint8", "JPEG holds no gray and alpha; use --ext png"),
-    ("a.JPEG", (4, 4, 3), "uint16", "JPEG holds uint8, not uint16; use --ext png"),
-    ("a.jpg", (4, 65501, 3), "uint8", "JPEG holds 1 to 65500 pixels a side, not 65501x4"),
-    ("a.webp", (16384, 4, 3), "uint8", "WebP holds 1 to 16383 pixels a side, not 4x16384"),
-    ("a.webp", (4, 4), "uint8", "WebP holds no gray; use --ext png"),
-    ("a.webp", (4, 4, 3), "uint16", "WebP holds uint8, not uint16"),
-    ("a.png", (4, 4, 3), "float32", "PNG holds no floating values; use --ext tif"),
-    ("a.tif", (40000, 40000, 3), "uint8", "TIFF holds 4 GB, too little for 40000x40000 uint8"),
-    ("a.png", (0, 4, 3), "uint8", "not 4x0"),
-    ("a.png", (4, 4, 5), "uint8", "PNG holds no 5 channels"),
-    ("a.tif", (4, 4), "int32", "TIFF holds uint8 and uint16 and float32, not int32"),
-    ("a.gif", (4, 4), "uint8", "has the suffix '.gif'; choose .png, .jpg"),
-])
+@pytest.mark.parametrize(
+    ("name", "shape", "dtype", "message"),
+    [
+        ("a.jpg", (4, 4, 4), "uint8", "JPEG holds no RGB and alpha; use --ext png"),
+        ("a.jpg", (4, 4, 2), "uint8", "JPEG holds no gray and alpha; use --ext png"),
+        ("a.JPEG", (4, 4, 3), "uint16", "JPEG holds uint8, not uint16; use --ext png"),
+        ("a.jpg", (4, 65501, 3), "uint8", "JPEG holds 1 to 65500 pixels a side, not 65501x4"),
+        ("a.webp", (16384, 4, 3), "uint8", "WebP holds 1 to 16383 pixels a side, not 4x16384"),
+        ("a.webp", (4, 4), "uint8", "WebP holds no gray; use --ext png"),
+        ("a.webp", (4, 4, 3), "uint16", "WebP holds uint8, not uint16"),
+        ("a.png", (4, 4, 3), "float32", "PNG holds no floating values; use --ext tif"),
+        ("a.tif", (40000, 40000, 3), "uint8", "TIFF holds 4 GB, too little for 40000x40000 uint8"),
+        ("a.png", (0, 4, 3), "uint8", "not 4x0"),
+        ("a.png", (4, 4, 5), "uint8", "PNG holds no 5 channels"),
+        ("a.tif", (4, 4), "int32", "TIFF holds uint8 and uint16 and float32, not int32"),
+        ("a.gif", (4, 4), "uint8", "has the suffix '.gif'; choose .png, .jpg"),
+    ],
+)
 def test_what_a_format_cannot_hold_is_refused_beforehand(tmp_path, name, shape, dtype, message):
     with pytest.raises(ImageError, match=message) as error:
         check_writable(tmp_path / name, shape, dtype)
@@ -201,8 +210,9 @@ def test_missing_folder_is_a_clear_error(tmp_path):
         write_image(tmp_path / "none" / "a.png", Photo(noise((4, 4), "uint8")))
 
 
-@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"),
-                                     KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()]
+)
 def test_failure_at_the_end_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, failure):
     def fail(*_):
         raise failure

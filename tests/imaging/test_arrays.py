@@ -37,15 +37,18 @@ def test_float32_is_not_copied():
     assert to_float(image) is image
 
 
-@pytest.mark.parametrize("image, message", [
-    (np.array([0, np.nan, np.inf]), "2 NaN or infinite values of 3"),
-    (np.array([-0.5, 0.5]), r"float64 image spans \[-0.5, 0.5\]"),
-    (np.array([0, 255], np.float32), r"float32 image spans \[0, 255\]"),
-    (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\).*no pixel"),
-    (np.zeros(3, np.int32), "int32"),
-    (np.zeros(3, bool), "bool"),
-    (np.zeros(3, np.uint32), "uint32"),
-])
+@pytest.mark.parametrize(
+    "image, message",
+    [
+        (np.array([0, np.nan, np.inf]), "2 NaN or infinite values of 3"),
+        (np.array([-0.5, 0.5]), r"float64 image spans \[-0.5, 0.5\]"),
+        (np.array([0, 255], np.float32), r"float32 image spans \[0, 255\]"),
+        (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\).*no pixel"),
+        (np.zeros(3, np.int32), "int32"),
+        (np.zeros(3, bool), "bool"),
+        (np.zeros(3, np.uint32), "uint32"),
+    ],
+)
 def test_images_that_are_not_in_a_known_range_are_refused(image, message):
     with pytest.raises(ValueError, match=message):
         to_float(image)
@@ -60,7 +63,11 @@ def test_to_dtype_rounds_half_to_even_and_never_truncates():
 @pytest.mark.parametrize("source", [np.float16, np.float32, np.float64])
 def test_to_dtype_clips_to_black_and_white(dtype, white, source):
     assert to_dtype(np.array([-3, 0, 1, 3, np.inf], source), dtype).tolist() == [
-        0, 0, white, white, white,
+        0,
+        0,
+        white,
+        white,
+        white,
     ]
 
 
@@ -71,11 +78,14 @@ def test_to_dtype_leaves_its_input_alone():
     assert image.tolist() == [0.5, 2]
 
 
-@pytest.mark.parametrize("image, dtype, message", [
-    (np.array([0.5, np.nan]), np.uint8, "1 NaN of 2"),
-    (np.array([1], np.uint8), np.uint16, "uint8"),
-    (np.array([0.5]), np.int16, "int16"),
-])
+@pytest.mark.parametrize(
+    "image, dtype, message",
+    [
+        (np.array([0.5, np.nan]), np.uint8, "1 NaN of 2"),
+        (np.array([1], np.uint8), np.uint16, "uint8"),
+        (np.array([0.5]), np.int16, "int16"),
+    ],
+)
 def test_to_dtype_refuses_what_has_no_pixel_value(image, dtype, message):
     with pytest.raises(ValueError, match=message):
         to_dtype(image, dtype)
@@ -95,10 +105,18 @@ def test_nchw_holds_the_pixels_channel_by_channel(rng):
     assert (from_nchw(batch) == to_float(image)).all()
 
 
-@pytest.mark.parametrize("convert, shape", [
-    (to_nchw, (4, 5)), (to_nchw, (4, 5, 4)), (from_nchw, (2, 3, 4, 5)), (from_nchw, (3, 4, 5)),
-    (to_rgb, (4,)), (to_rgb, (4, 5, 5)), (to_rgb, (4, 5, 0)),
-])
+@pytest.mark.parametrize(
+    "convert, shape",
+    [
+        (to_nchw, (4, 5)),
+        (to_nchw, (4, 5, 4)),
+        (from_nchw, (2, 3, 4, 5)),
+        (from_nchw, (3, 4, 5)),
+        (to_rgb, (4,)),
+        (to_rgb, (4, 5, 5)),
+        (to_rgb, (4, 5, 0)),
+    ],
+)
 def test_other_layouts_are_refused_with_their_shape(convert, shape):
     with pytest.raises(ValueError) as error:
         convert(np.zeros(shape, np.float32))
@@ -133,13 +151,16 @@ def test_alpha_is_the_last_channel(rng):
     assert (to_rgb(image[..., :2])[1] == image[..., 1]).all()
 
 
-@pytest.mark.parametrize("alpha, channels, message", [
-    (None, 4, "alpha is absent for 4"),
-    (np.zeros((4, 5)), 3, "alpha is given for 3"),
-    (np.zeros((4, 5)), None, "alpha is given for None"),
-    (np.zeros((5, 4)), 2, r"alpha has shape \(5, 4\), rgb \(4, 5, 3\)"),
-    (None, 5, "channels is 5"),
-])
+@pytest.mark.parametrize(
+    "alpha, channels, message",
+    [
+        (None, 4, "alpha is absent for 4"),
+        (np.zeros((4, 5)), 3, "alpha is given for 3"),
+        (np.zeros((4, 5)), None, "alpha is given for None"),
+        (np.zeros((5, 4)), 2, r"alpha has shape \(5, 4\), rgb \(4, 5, 3\)"),
+        (None, 5, "channels is 5"),
+    ],
+)
 def test_alpha_that_does_not_fit_the_layout_is_refused(alpha, channels, message):
     with pytest.raises(ValueError, match=message):
         from_rgb(np.zeros((4, 5, 3)), alpha, channels)

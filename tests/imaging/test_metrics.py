@@ -22,8 +22,14 @@ def noisy_pair(dtype, shape, rng):
 
 def skimage_ssim(image, reference, data_range):
     _, full = skimage_metrics.structural_similarity(
-        image, reference, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
-        data_range=data_range, channel_axis=2 if image.ndim == 3 else None, full=True,
+        image,
+        reference,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        data_range=data_range,
+        channel_axis=2 if image.ndim == 3 else None,
+        full=True,
     )
     return full[5:-5, 5:-5].mean()
 
@@ -43,7 +49,8 @@ def brute_force_ssim(image, reference, data_range):
             covariance = (window * (a - mean_a) * (b - mean_b)).sum()
             c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
             values.append(
-                (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+                (2 * mean_a * mean_b + c1)
+                * (2 * covariance + c2)
                 / ((mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2))
             )
     return np.mean(values)
@@ -82,9 +89,7 @@ def test_metrics_equal_scikit_image(dtype, shape, rng):
 @pytest.mark.parametrize("height", [11, 127, 130, 138, 139])
 def test_ssim_equals_the_definition_where_bands_end(height, rng):
     image, reference = noisy_pair(np.float64, (height, 14), rng)
-    assert ssim(image, reference) == pytest.approx(
-        brute_force_ssim(image, reference, 1), abs=1e-12
-    )
+    assert ssim(image, reference) == pytest.approx(brute_force_ssim(image, reference, 1), abs=1e-12)
 
 
 @pytest.mark.parametrize("metric", [psnr, ssim])
@@ -124,19 +129,22 @@ GRAY, RGB = np.zeros((20, 12), np.uint8), np.zeros((20, 12, 3), np.uint8)
 
 
 @pytest.mark.parametrize("metric", [psnr, ssim])
-@pytest.mark.parametrize("image, reference, options, message", [
-    (GRAY, GRAY[:, :11], {}, r"\(20, 12\).*\(20, 11\)"),
-    (GRAY, GRAY.astype(np.uint16), {}, "uint8.*uint16"),
-    (GRAY, GRAY, {"crop_border": 6}, r"crop_border is 6.*\(20, 12\)"),
-    (GRAY, GRAY, {"crop_border": -1}, "crop_border is -1"),
-    (GRAY, GRAY, {"data_range": 0}, "data_range is 0"),
-    (GRAY, GRAY, {"data_range": float("nan")}, "data_range is nan"),
-    (GRAY, GRAY, {"y_channel": True}, r"\(20, 12\).*RGB"),
-    (GRAY.astype(int), GRAY.astype(int), {}, "int64"),
-    (GRAY.astype(bool), GRAY.astype(bool), {"data_range": 1}, "bool"),
-    (RGB[:0], RGB[:0], {}, r"\(0, 12, 3\)"),
-    (GRAY / 1.0, GRAY + np.nan, {}, "reference holds 240 NaN"),
-])
+@pytest.mark.parametrize(
+    "image, reference, options, message",
+    [
+        (GRAY, GRAY[:, :11], {}, r"\(20, 12\).*\(20, 11\)"),
+        (GRAY, GRAY.astype(np.uint16), {}, "uint8.*uint16"),
+        (GRAY, GRAY, {"crop_border": 6}, r"crop_border is 6.*\(20, 12\)"),
+        (GRAY, GRAY, {"crop_border": -1}, "crop_border is -1"),
+        (GRAY, GRAY, {"data_range": 0}, "data_range is 0"),
+        (GRAY, GRAY, {"data_range": float("nan")}, "data_range is nan"),
+        (GRAY, GRAY, {"y_channel": True}, r"\(20, 12\).*RGB"),
+        (GRAY.astype(int), GRAY.astype(int), {}, "int64"),
+        (GRAY.astype(bool), GRAY.astype(bool), {"data_range": 1}, "bool"),
+        (RGB[:0], RGB[:0], {}, r"\(0, 12, 3\)"),
+        (GRAY / 1.0, GRAY + np.nan, {}, "reference holds 240 NaN"),
+    ],
+)
 def test_pairs_that_cannot_be_scored_are_refused(metric, image, reference, options, message):
     with pytest.raises(ValueError, match=message):
         metric(image, reference, **options)

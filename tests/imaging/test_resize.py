@@ -25,7 +25,7 @@ def test_bicubic_weights_are_the_published_ones():
     impulse = np.zeros((1, 64))
     impulse[0, 32] = 1
     response = resize(impulse, (1, 16))[0]
-    quarter = [-.001709, -.010986, -.018311, -.011963, .022705, .097412, .181885, .240967]
+    quarter = [-0.001709, -0.010986, -0.018311, -0.011963, 0.022705, 0.097412, 0.181885, 0.240967]
     # Source pixel 32 lies 1.5, 2.5 and so on source pixels from the centres around it.
     assert response[8] == pytest.approx(quarter[6], abs=1e-6)
     assert response[7] == pytest.approx(quarter[5], abs=1e-6)
@@ -35,9 +35,9 @@ def test_bicubic_weights_are_the_published_ones():
 def test_interior_values_equal_the_golden_signal():
     signal = (np.arange(16) ** 2 / 225)[None]
     half = resize(signal, (1, 8))[0]
-    assert half[1:7] == pytest.approx([.02783, .09, .187778, .321111, .49, .696059], abs=1e-6)
+    assert half[1:7] == pytest.approx([0.02783, 0.09, 0.187778, 0.321111, 0.49, 0.696059], abs=1e-6)
     double = resize(signal, (1, 32))[0]
-    assert double[1:6] == pytest.approx([.00059, .002604, .006944, .013611, .0225], abs=1e-6)
+    assert double[1:6] == pytest.approx([0.00059, 0.002604, 0.006944, 0.013611, 0.0225], abs=1e-6)
 
 
 def test_brute_force_definition_in_one_dimension(rng):
@@ -79,12 +79,15 @@ def test_dtype_and_channels_are_kept(dtype):
     assert resize(np.zeros((5, 7), dtype), 2).dtype == dtype
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (dict(scale_or_size=2, kernel="lanczos"), "'lanczos'.*nearest, bilinear, bicubic"),
-    (dict(scale_or_size=0), "scale is 0"),
-    (dict(scale_or_size=float("nan")), "scale is nan"),
-    (dict(scale_or_size=(0, 4)), r"size is \(0, 4\)"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (dict(scale_or_size=2, kernel="lanczos"), "'lanczos'.*nearest, bilinear, bicubic"),
+        (dict(scale_or_size=0), "scale is 0"),
+        (dict(scale_or_size=float("nan")), "scale is nan"),
+        (dict(scale_or_size=(0, 4)), r"size is \(0, 4\)"),
+    ],
+)
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         resize(np.zeros((4, 4), np.uint8), **arguments)

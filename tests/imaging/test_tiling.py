@@ -88,14 +88,17 @@ def test_no_plan_of_fewer_or_smaller_tiles_would_do(length, tile, halo):
     assert count == 1 or not reaches(count - 1, tile + 2 * halo)
 
 
-@pytest.mark.parametrize("height, width, tile, multiple, shape, count", [
-    (500, 500, 256, 1, (250, 250), 4),  # not 256: nothing is read twice
-    (100, 500, 256, 1, (100, 250), 2),
-    (37, 41, 256, 1, (37, 41), 1),
-    (37, 41, 256, 4, (40, 44), 1),
-    (1, 1, 256, 2, (2, 2), 1),
-    (257, 1, 256, 1, (129, 1), 2),
-])
+@pytest.mark.parametrize(
+    "height, width, tile, multiple, shape, count",
+    [
+        (500, 500, 256, 1, (250, 250), 4),  # not 256: nothing is read twice
+        (100, 500, 256, 1, (100, 250), 2),
+        (37, 41, 256, 1, (37, 41), 1),
+        (37, 41, 256, 4, (40, 44), 1),
+        (1, 1, 256, 2, (2, 2), 1),
+        (257, 1, 256, 1, (129, 1), 2),
+    ],
+)
 def test_tiles_are_as_small_as_their_number_allows(height, width, tile, multiple, shape, count):
     tiles = plan_tiles(height, width, tile, 0, multiple)
     assert len(tiles) == count and {t.shape for t in tiles} == {shape}
@@ -186,9 +189,16 @@ def test_errors_of_the_net_come_through():
         fill(np.zeros((3, 4, 4), np.float32), plan_tiles(4, 4, 8, 0), run, 1)
 
 
-@pytest.mark.parametrize("name, value", [
-    ("height", 0), ("width", -1), ("tile", 0), ("halo", -1), ("multiple", 0),
-])
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("height", 0),
+        ("width", -1),
+        ("tile", 0),
+        ("halo", -1),
+        ("multiple", 0),
+    ],
+)
 def test_lengths_that_make_no_plan_are_named(name, value):
     arguments = {"height": 8, "width": 8, "tile": 4, "halo": 1, "multiple": 1, name: value}
     with pytest.raises(ValueError, match=f"{name} is {value}; it must be at least"):

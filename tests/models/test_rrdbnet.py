@@ -15,19 +15,23 @@ def small_net(scale=4, **kwargs):
 
 
 def numpy_parameters(net):
-    return {k: p.data().asnumpy().astype(np.float64)
-            for k, p in net._collect_params_with_prefix().items()}
+    return {
+        k: p.data().asnumpy().astype(np.float64)
+        for k, p in net._collect_params_with_prefix().items()
+    }
 
 
 def numpy_rrdbnet(x, p):
     """The paper's equations in float64, one 3x3 convolution at a time."""
+
     def conv(x, name):
         w, b = p[f"{name}.weight"], p[f"{name}.bias"]
         padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
         height, width = x.shape[1:]
         return b[:, None, None] + sum(
-            np.einsum("oc,chw->ohw", w[:, :, i, j], padded[:, i:i + height, j:j + width])
-            for i in range(3) for j in range(3)
+            np.einsum("oc,chw->ohw", w[:, :, i, j], padded[:, i : i + height, j : j + width])
+            for i in range(3)
+            for j in range(3)
         )
 
     def leaky(x):

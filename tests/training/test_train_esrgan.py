@@ -21,8 +21,18 @@ from gluon_enhance.training.checkpoint import newest_checkpoint  # noqa: E402
 from gluon_enhance.training.loop import TrainingError  # noqa: E402
 
 SCRIPT = Path(__file__).resolve().parents[2] / "train_scripts" / "train_esrgan.py"
-TINY = ["--model", "rrdb_lite_x4", "--patch-size", "8", "--batch-size", "2",
-        "--reductions", "1.0", "--warmup", "2"]
+TINY = [
+    "--model",
+    "rrdb_lite_x4",
+    "--patch-size",
+    "8",
+    "--batch-size",
+    "2",
+    "--reductions",
+    "1.0",
+    "--warmup",
+    "2",
+]
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +88,21 @@ def test_run_leaves_result_log_curves_and_says_where(script, photos, tmp_path, c
 
 def test_interrupted_run_saves_first_and_a_killed_one_keeps_whole_checkpoints(photos, tmp_path):
     out = tmp_path / "run"
-    command = [sys.executable, str(SCRIPT), "--data", str(photos), "--out", str(out), *TINY,
-               "--iterations", "1000000", "--save-every", "2", "--log-every", "2"]
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        "--data",
+        str(photos),
+        "--out",
+        str(out),
+        *TINY,
+        "--iterations",
+        "1000000",
+        "--save-every",
+        "2",
+        "--log-every",
+        "2",
+    ]
     for stop in (signal.SIGTERM, signal.SIGKILL):
         process = subprocess.Popen([*command, "--resume"], stderr=subprocess.DEVNULL)
         before = newest_checkpoint(out / "checkpoints")
@@ -91,13 +114,26 @@ def test_interrupted_run_saves_first_and_a_killed_one_keeps_whole_checkpoints(ph
         count = json.loads((newest / "state.json").read_text())["count"]
         assert newest.name == f"step-{count:07d}"
         assert {p.name for p in newest.iterdir()} == {
-            "net.params", "ema.params", "trainer.states", "state.json"}
+            "net.params",
+            "ema.params",
+            "trainer.states",
+            "state.json",
+        }
 
 
 def test_loss_that_is_not_a_number_stops_the_run_and_names_the_step(script, photos, tmp_path):
     with pytest.raises(TrainingError, match="loss is nan at step 2.*--learning-rate"):
-        train(script, photos, tmp_path / "run", "--iterations", "4", "--log-every", "2",
-              "--learning-rate", "1e30")
+        train(
+            script,
+            photos,
+            tmp_path / "run",
+            "--iterations",
+            "4",
+            "--log-every",
+            "2",
+            "--learning-rate",
+            "1e30",
+        )
 
 
 def test_checkpoint_of_other_options_is_refused_by_name(script, photos, tmp_path):

@@ -12,14 +12,33 @@ from gluon_enhance.weights.manifest import manifest  # noqa: E402
 
 BLOCKS = 2
 #: The three naming schemes of official files, for 2 blocks; {i} {j} {k}: block, RDB, convolution.
-OLD = {"head": "model.0", "block": "model.1.sub.{i}.RDB{j}.conv{k}.0", "body.2": "model.1.sub.2",
-       "upsample.0": "model.3", "upsample.1": "model.6", "tail.0": "model.8", "tail.2": "model.10"}
-MIDDLE = {"head": "conv_first", "block": "RRDB_trunk.{i}.RDB{j}.conv{k}", "body.2": "trunk_conv",
-          "upsample.0": "upconv1", "upsample.1": "upconv2", "tail.0": "HRconv",
-          "tail.2": "conv_last"}
-NEW = {"head": "conv_first", "block": "body.{i}.rdb{j}.conv{k}", "body.2": "conv_body",
-       "upsample.0": "conv_up1", "upsample.1": "conv_up2", "tail.0": "conv_hr",
-       "tail.2": "conv_last"}
+OLD = {
+    "head": "model.0",
+    "block": "model.1.sub.{i}.RDB{j}.conv{k}.0",
+    "body.2": "model.1.sub.2",
+    "upsample.0": "model.3",
+    "upsample.1": "model.6",
+    "tail.0": "model.8",
+    "tail.2": "model.10",
+}
+MIDDLE = {
+    "head": "conv_first",
+    "block": "RRDB_trunk.{i}.RDB{j}.conv{k}",
+    "body.2": "trunk_conv",
+    "upsample.0": "upconv1",
+    "upsample.1": "upconv2",
+    "tail.0": "HRconv",
+    "tail.2": "conv_last",
+}
+NEW = {
+    "head": "conv_first",
+    "block": "body.{i}.rdb{j}.conv{k}",
+    "body.2": "conv_body",
+    "upsample.0": "conv_up1",
+    "upsample.1": "conv_up2",
+    "tail.0": "conv_hr",
+    "tail.2": "conv_last",
+}
 
 
 def small_net(scale=4):
@@ -30,12 +49,20 @@ def official(layout, scale=4, dtype=np.float32):
     """Random weights: {our name: array} and the same under the official names."""
     rng = np.random.default_rng(0)
     names = {ours: theirs for ours, theirs in layout.items() if ours != "block"}
-    names.update({f"body.{i}.rdb{j}.conv{k}": layout["block"].format(i=i, j=j, k=k)
-                  for i in range(BLOCKS) for j in (1, 2, 3) for k in (1, 2, 3, 4, 5)})
+    names.update(
+        {
+            f"body.{i}.rdb{j}.conv{k}": layout["block"].format(i=i, j=j, k=k)
+            for i in range(BLOCKS)
+            for j in (1, 2, 3)
+            for k in (1, 2, 3, 4, 5)
+        }
+    )
     shapes = {name: p.shape for name, p in small_net(scale)._collect_params_with_prefix().items()}
     ours = {name: rng.random(shape).astype(dtype) for name, shape in shapes.items()}
-    theirs = {f"{names[name.rpartition('.')[0]]}.{name.rpartition('.')[2]}": array
-              for name, array in ours.items()}
+    theirs = {
+        f"{names[name.rpartition('.')[0]]}.{name.rpartition('.')[2]}": array
+        for name, array in ours.items()
+    }
     return ours, theirs
 
 

@@ -31,8 +31,9 @@ def model_zoo(monkeypatch, tmp_path):
 @pytest.fixture
 def file(monkeypatch, model_zoo):
     """A small official file in the manifest, at an address where nobody answers."""
-    file = WeightFile("net.pth", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT),
-                      "http://127.0.0.1:9/net.pth")
+    file = WeightFile(
+        "net.pth", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "http://127.0.0.1:9/net.pth"
+    )
     monkeypatch.setattr(store, "manifest", lambda: {"net.pth": file, "twin.pth": twin})
     twin = replace(file, name="twin.pth", sha256=file.sha256[:8], size=None)
     return file
@@ -148,11 +149,14 @@ def test_download_lands_whole_and_verified(file, server, tmp_path):
     assert server.requests == ["/good"]
 
 
-@pytest.mark.parametrize("page, reason", [
-    ("/wrong", "is cut short or changed"),
-    ("/cut", "the connection broke after 100 of 10,240 bytes"),
-    ("/missing", "HTTP Error 404"),
-])
+@pytest.mark.parametrize(
+    "page, reason",
+    [
+        ("/wrong", "is cut short or changed"),
+        ("/cut", "the connection broke after 100 of 10,240 bytes"),
+        ("/missing", "HTTP Error 404"),
+    ],
+)
 def test_a_failed_download_leaves_no_file(file, server, tmp_path, page, reason):
     message = refusal(store.fetch, replace(file, url=server.address + page), tmp_path)
     assert reason in message
@@ -165,12 +169,19 @@ def test_a_cache_that_cannot_be_written_is_an_error(file, tmp_path):
 
 
 def test_two_processes_download_a_file_once(file, server, tmp_path):
-    script = ("import sys; from gluon_enhance.weights.store import *; "
-              "print(fetch(WeightFile(*sys.argv[1:3], url=sys.argv[3]), sys.argv[4]))")
+    script = (
+        "import sys; from gluon_enhance.weights.store import *; "
+        "print(fetch(WeightFile(*sys.argv[1:3], url=sys.argv[3]), sys.argv[4]))"
+    )
     arguments = [file.name, file.sha256, f"{server.address}/slow", str(tmp_path / "cache")]
     processes = [
-        subprocess.Popen([sys.executable, "-c", script, *arguments], cwd=REPOSITORY,
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", script, *arguments],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for _ in range(2)
     ]
     for process in processes:
@@ -211,8 +222,14 @@ def test_shipped_files_are_found_and_verified_by_their_card(model_zoo):
     assert "the installation is incomplete" in refusal(store.find_shipped, "mini_x4", ".onnx")
 
 
-@pytest.mark.parametrize("card", [{"name": "mini_x4"}, {"name": "mini_x4", "files": ["x"]},
-                                  {"name": "mini_x4", "files": {"mini_x4.onnx": {"size": 1}}}])
+@pytest.mark.parametrize(
+    "card",
+    [
+        {"name": "mini_x4"},
+        {"name": "mini_x4", "files": ["x"]},
+        {"name": "mini_x4", "files": {"mini_x4.onnx": {"size": 1}}},
+    ],
+)
 def test_a_card_without_the_hash_is_refused(model_zoo, card):
     ship(model_zoo, card)
     message = refusal(store.find_shipped, "mini_x4", ".onnx")

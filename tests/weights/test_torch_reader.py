@@ -55,9 +55,14 @@ def test_bfloat16_becomes_float32(path, write):
 def test_strides_and_offsets_are_honoured(path, write):
     numbers = np.arange(10, dtype=np.float32)
     storage = Storage("FloatStorage", numbers.tobytes(), 10)
-    write(path, {"transposed": Tensor(storage, 0, (3, 2), (1, 3)),
-                 "shifted": Tensor(storage, 4, (2,), (5,)),
-                 "expanded": Tensor(storage, 7, (2, 2), (0, 0))})
+    write(
+        path,
+        {
+            "transposed": Tensor(storage, 0, (3, 2), (1, 3)),
+            "shifted": Tensor(storage, 4, (2,), (5,)),
+            "expanded": Tensor(storage, 7, (2, 2), (0, 0)),
+        },
+    )
     read = read_torch(path)
     assert read["transposed"].tolist() == [[0, 3], [1, 4], [2, 5]]
     assert read["shifted"].tolist() == [4, 9]
@@ -67,8 +72,15 @@ def test_strides_and_offsets_are_honoured(path, write):
 
 @both_formats
 def test_scalars_empty_arrays_and_plain_values_come_back(path, write):
-    write(path, {"scalar": np.array(3.5), "empty": np.zeros((0, 4), np.float32),
-                 "epoch": 7, "params": OrderedDict(a=[1, 2.5, "t", None, True, (1, 2, 3, 4)])})
+    write(
+        path,
+        {
+            "scalar": np.array(3.5),
+            "empty": np.zeros((0, 4), np.float32),
+            "epoch": 7,
+            "params": OrderedDict(a=[1, 2.5, "t", None, True, (1, 2, 3, 4)]),
+        },
+    )
     read = read_torch(path)
     assert read["scalar"].shape == () and read["scalar"] == 3.5
     assert read["empty"].shape == (0, 4)
@@ -108,8 +120,11 @@ def test_a_file_of_a_whole_module_is_refused_by_the_class_it_asks_for(path, writ
 
 def test_known_functions_are_not_to_be_had_by_other_opcodes(path):
     # BUILD on a function would set its defaults; INST and OBJ would call classes.
-    for data in (b"\x80\x02ctorch._utils\n_rebuild_tensor\n}b.", b"(icollections\nOrderedDict\n.",
-                 b"(ccollections\nOrderedDict\no."):
+    for data in (
+        b"\x80\x02ctorch._utils\n_rebuild_tensor\n}b.",
+        b"(icollections\nOrderedDict\n.",
+        b"(ccollections\nOrderedDict\no.",
+    ):
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("archive/data.pkl", data)
         assert "is cut short, damaged or not a PyTorch file" in refusal(path)
@@ -125,10 +140,18 @@ def test_a_truncated_file_is_refused_wherever_it_ends(path, write):
 
 
 @both_formats
-@pytest.mark.parametrize("view", [
-    (0, (5,), (1,)), (1, (4,), (1,)), (0, (2, 2), (1, 3)), (3, (2,), (-1,)), (-1, (1,), (1,)),
-    (0, (2,), (1, 1)), (0, (2**40, 2**40), (0, 0)),
-])
+@pytest.mark.parametrize(
+    "view",
+    [
+        (0, (5,), (1,)),
+        (1, (4,), (1,)),
+        (0, (2, 2), (1, 3)),
+        (3, (2,), (-1,)),
+        (-1, (1,), (1,)),
+        (0, (2,), (1, 1)),
+        (0, (2**40, 2**40), (0, 0)),
+    ],
+)
 def test_a_tensor_that_reaches_beyond_its_storage_is_refused(path, write, view):
     write(path, {"x": Tensor(Storage("FloatStorage", bytes(16), 4), *view)})
     refusal(path)
