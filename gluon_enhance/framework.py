@@ -79,23 +79,33 @@ def import_mxnet():
     return mxnet
 
 
+GPU_LIMITS = (
+    "MXNet needs mxnet-cu112 (pip install 'gluon-enhance[cu112]') and a GPU from Maxwell to Ada: "
+    "it has no code for Hopper, Blackwell and newer. Use cpu, or enhance with "
+    "--engine onnxruntime --device cuda"
+)
+
+
 def context(name: str = "cpu"):
-    """Parse ``cpu``, ``gpu`` or ``gpu(1)`` into an MXNet context.
+    """Parse ``cpu``, ``gpu`` or ``gpu(1)`` into an MXNet context, and try it if it is a GPU.
 
     Raises
     ------
     EngineError
-        If the name is none of these, or MXNet sees no such GPU.
+        If the name is none of these, MXNet sees no such GPU, or has no code for it.
     """
     mx = sys.modules[__name__].mx
     match = re.fullmatch(r"(cpu|gpu)(?:\((\d+)\))?", name.strip())
     if not match:
         raise EngineError(f"ctx is {name!r}; give cpu, gpu or gpu(0)")
-    index = int(match[2] or 0)
-    if match[1] == "gpu" and index >= mx.context.num_gpus():
-        raise EngineError(
-            f"ctx is {name!r}, but MXNet sees {mx.context.num_gpus()} GPUs. It needs mxnet-cu112, "
-            "the CUDA 11 libraries and a Maxwell to Ada GPU (Hopper and newer have no kernels in "
-            "it); use cpu, or enhance with --engine onnxruntime --device cuda"
-        )
-    return mx.Context(match[1], index)
+    ctx = mx.Context(match[1], int(match[2] or 0))
+    if match[1] == "gpu":
+        count = mx.context.num_gpus()
+        if ctx.device_id >= count:
+            raise EngineError(f"ctx is {name!r}, but MXNet sees {count} GPUs. {GPU_LIMITS}")
+        try:
+            (mx.nd.ones((1,), ctx=ctx) + 1).wait_to_read()
+        except mx.MXNetError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise EngineError(f"{name} cannot compute ({reason}). {GPU_LIMITS}") from error
+    return ctx
