@@ -6,6 +6,7 @@
     |-- UnknownModelError   a model name that is not in the zoo
     |-- WeightsError        weights missing, truncated, changed or not fitting the net
     |-- EngineError         an inference engine or framework that cannot do what was asked
+    |-- TrainingError       a training run that cannot start or go on
     `-- ImageError          an image that cannot be read, written or enhanced
 """
 
@@ -28,3 +29,7 @@ class EngineError(GluonEnhanceError):
 
 class ImageError(GluonEnhanceError):
     """An image that cannot be read, written or enhanced."""
+
+
+class TrainingError(GluonEnhanceError):
+    """A training run that cannot start or go on."""

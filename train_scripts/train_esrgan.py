@@ -26,7 +26,7 @@ from gluon_enhance.data.patches import SuperResolutionPatches, held_out_crops
 from gluon_enhance.framework import context, mx
 from gluon_enhance.imaging.arrays import from_nchw, to_dtype, to_nchw
 from gluon_enhance.imaging.metrics import psnr
-from gluon_enhance.training.config import TrainingConfig, option, parse_config
+from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
 from gluon_enhance.training.loop import fit
 from gluon_enhance.training.schedule import warmup_cosine
 from gluon_enhance.training.steps import SupervisedStep
@@ -49,7 +49,7 @@ def main(argv=None):
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     config = parse_config(Config, __doc__, argv)
     if config.phase != "psnr":
-        sys.exit(f"error: --phase is {config.phase!r}; this version trains 'psnr'")
+        raise ValueError(f"--phase is {config.phase!r}; this version trains 'psnr'")
     rng = np.random.default_rng(config.seed)
     ctx = context(config.ctx)
 
@@ -103,4 +103,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

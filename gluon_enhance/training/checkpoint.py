@@ -20,8 +20,9 @@ def save_checkpoint(folder: str | Path, step, count: int, rng, config: dict, his
     """
     folder = Path(folder)
     final = folder / f"step-{count:07d}"
-    part = folder / f".{final.name}.{os.getpid()}"
-    shutil.rmtree(part, ignore_errors=True)
+    for unfinished in folder.glob(".step-*"):  # of a run that was killed while it wrote
+        shutil.rmtree(unfinished)
+    part = folder / f".{final.name}"
     part.mkdir(parents=True)
     mx.nd.save(str(part / "net.params"), {k: p.data() for k, p in step.parameters.items()})
     mx.nd.save(str(part / "ema.params"), step.ema)

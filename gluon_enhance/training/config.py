@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
 from dataclasses import dataclass
 from typing import Optional
+
+from gluon_enhance.errors import GluonEnhanceError
 
 
 def option(default, help: str):
@@ -38,6 +41,7 @@ class TrainingConfig:
         "out",
         "val",
         "iterations",
+        "learning_rate",
         "ctx",
         "log_every",
         "validate_every",
@@ -90,3 +94,11 @@ def parse_config(config_class, description: str, argv=None):
             )
     values = vars(parser.parse_args(argv))
     return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def run_script(main) -> None:
+    """Run a training script; what a user can mend becomes one line and exit status 1."""
+    try:
+        main()
+    except (GluonEnhanceError, ValueError, OSError) as error:
+        sys.exit(f"error: {error}")

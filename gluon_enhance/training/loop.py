@@ -14,15 +14,12 @@ from typing import Callable
 
 from tqdm import tqdm
 
+from gluon_enhance.errors import TrainingError
 from gluon_enhance.training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
 from gluon_enhance.training.config import TrainingConfig
 from gluon_enhance.training.plots import plot_curves
 
 logger = logging.getLogger(__name__)
-
-
-class TrainingError(RuntimeError):
-    """A run that cannot go on, such as a loss that is not a number."""
 
 
 def fit(
@@ -60,17 +57,22 @@ def fit(
     Raises
     ------
     TrainingError
-        If a logged value is not finite; the last checkpoint stays.
+        If a logged value is not finite (the last checkpoint stays), or the folder holds another
+        run's checkpoints.
     """
     out = Path(config.out)
     checkpoints = out / "checkpoints"
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.json").write_text(json.dumps(asdict(config), indent=1))
     count, history = 0, []
     newest = newest_checkpoint(checkpoints)
-    if config.resume and newest:
+    if newest and not config.resume:
+        raise TrainingError(
+            f"{checkpoints} holds a run already; go on with --resume, or give another --out"
+        )
+    if newest:
         count, history = load_checkpoint(newest, step, rng, config.fixed())
         logger.info("resumed from %s", newest)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "config.json").write_text(json.dumps(asdict(config), indent=1))
     began = time.time() - (history[-1]["seconds"] if history else 0)
     stop = _StopSignals()
     sums, since = {}, 0
@@ -79,9 +81,10 @@ def fit(
             step.trainer.set_learning_rate(schedule(count))
             logged = step(sample())
             count, since = count + 1, since + 1
-            for name, value in logged.items():
-                # MXNet computes in the background; waiting keeps the bar and Ctrl-C honest.
-                sums[name] = sums.get(name, 0) + float(value.asscalar())
+            # MXNet computes in the background; waiting keeps the bar and Ctrl-C honest.
+            values = {name: float(value.asscalar()) for name, value in logged.items()}
+            _check_finite(values, count)
+            sums = {name: sums.get(name, 0) + value for name, value in values.items()}
             bar.update()
             if count % config.log_every == 0 or count == config.iterations:
                 row = {
@@ -90,7 +93,6 @@ def fit(
                     "learning_rate": step.trainer.learning_rate,
                 }
                 row.update({name: value / since for name, value in sums.items()})
-                _check_finite(row)
                 if count % config.validate_every == 0 or count == config.iterations:
                     row.update(validate())
                 history.append(row)
@@ -102,12 +104,12 @@ def fit(
     return count
 
 
-def _check_finite(row):
-    for name, value in row.items():
+def _check_finite(values, count):
+    for name, value in values.items():
         if not math.isfinite(value):
             raise TrainingError(
-                f"{name} is {value} at step {row['step']}; the last checkpoint "
-                "stays. Resume with a lower --learning-rate"
+                f"{name} is {value} at step {count}; the last checkpoint stays: go on with "
+                "--resume and a lower --learning-rate"
             )
 
 

@@ -15,10 +15,9 @@ import pytest
 
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
-from gluon_enhance.errors import WeightsError  # noqa: E402
+from gluon_enhance.errors import TrainingError, WeightsError  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.training.checkpoint import newest_checkpoint  # noqa: E402
-from gluon_enhance.training.loop import TrainingError  # noqa: E402
 
 SCRIPT = Path(__file__).resolve().parents[2] / "train_scripts" / "train_esrgan.py"
 TINY = [
@@ -122,7 +121,7 @@ def test_interrupted_run_saves_first_and_a_killed_one_keeps_whole_checkpoints(ph
 
 
 def test_loss_that_is_not_a_number_stops_the_run_and_names_the_step(script, photos, tmp_path):
-    with pytest.raises(TrainingError, match="loss is nan at step 2.*--learning-rate"):
+    with pytest.raises(TrainingError, match=r"loss is (nan|inf) at step \d.*--learning-rate"):
         train(
             script,
             photos,
@@ -140,6 +139,19 @@ def test_checkpoint_of_other_options_is_refused_by_name(script, photos, tmp_path
     train(script, photos, tmp_path / "run", "--iterations", "2")
     with pytest.raises(WeightsError, match="patch_size was 8, is 12"):
         train(script, photos, tmp_path / "run", "--resume", "--patch-size", "12")
+
+
+def test_folder_of_another_run_is_not_overwritten(script, photos, tmp_path):
+    train(script, photos, tmp_path / "run", "--iterations", "2")
+    with pytest.raises(TrainingError, match="--resume, or give another --out"):
+        train(script, photos, tmp_path / "run", "--iterations", "2")
+
+
+def test_errors_are_one_line_and_status_1(tmp_path):
+    command = [sys.executable, str(SCRIPT), "--data", str(tmp_path / "none"), "--out", "run"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert "none is not a folder" in result.stderr.splitlines()[-1]
 
 
 def test_unreadable_photo_is_skipped_and_named(script, photos, tmp_path, caplog):
