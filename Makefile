@@ -41,11 +41,11 @@ $(BIN)/python:
 	$(BIN)/python -m pip install -q --upgrade pip
 
 $(VENV)/.base: $(BIN)/python setup.py
-	$(BIN)/pip install -q -e .
+	PYTHONWARNINGS=ignore $(BIN)/pip install -q -e .
 	touch $@
 
 $(VENV)/.test: $(BIN)/python setup.py
-	$(BIN)/pip install -q -e ".[cpu,test]"
+	PYTHONWARNINGS=ignore $(BIN)/pip install -q -e ".[cpu,test]"
 	touch $@ $(VENV)/.base
 
 clean:
