@@ -22,10 +22,12 @@ def plot_curves(history: list, path: str | Path) -> None:
     names = [name for name in names if name not in ("step", "seconds")]
     figure = Figure(figsize=(7, 2.4 * len(names)), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, name in zip(figure.subplots(len(names), 1, squeeze=False)[:, 0], names):
+    panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
+    panels[-1].set_xlabel("step")
+    for axes, name in zip(panels, names):
         rows = [row for row in history if name in row]
         axes.plot([row["step"] for row in rows], [row[name] for row in rows], linewidth=1)
-        axes.set(xlabel="step", ylabel=name.replace("_", " "))
+        axes.set(ylabel=name.replace("_", " "))
         axes.grid(alpha=0.3)
     path = Path(path)
     part = path.with_name(f".{path.name}.part")
