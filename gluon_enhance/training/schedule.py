@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Callable
 
-# isort: off
-from gluon_enhance.framework import mx  # noqa: F401  the shims must precede GluonCV's own import
-from gluoncv.utils import LRScheduler, LRSequential
-# isort: on
+from gluon_enhance.framework import import_mxnet
+
+
+def _import_schedulers():
+    """Import GluonCV's schedulers; a PyTorch newer than 1.x beside it would make it raise."""
+    import_mxnet()  # its shims must precede GluonCV's own import
+    absent = object()
+    torch = sys.modules.get("torch", absent)
+    sys.modules["torch"] = None
+    try:
+        from gluoncv.utils import LRScheduler, LRSequential
+    finally:
+        del sys.modules["torch"]
+        if torch is not absent:
+            sys.modules["torch"] = torch
+    return LRScheduler, LRSequential
+
+
+LRScheduler, LRSequential = _import_schedulers()
 
 
 def warmup_cosine(
