@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -49,21 +50,42 @@ def export_onnx(net, path: str | Path, multiple: int = 1) -> Path:
     expected = [net(mx.nd.array(batch)).asnumpy() for batch in batches]
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
         draft = Path(folder) / path.name
-        _export(net, draft)
+        with _exporting(net):
+            net(mx.nd.array(batches[0]))
+            _export(net, draft, shapes[0])
         _simplify(draft)
         _compare(draft, batches, expected)
         os.replace(draft, path)
     return path
 
 
-def _export(net, draft):
+@contextmanager
+def _exporting(net):
+    """Have the blocks that have two forms, for MXNet and for other engines, trace the latter."""
+
+    def set_form(exporting):
+        def visit(block):
+            if hasattr(block, "exporting"):
+                block.exporting = exporting
+
+        net.apply(visit)
+        net.hybridize()  # forgets the graph of the other form
+
+    set_form(True)
+    try:
+        yield
+    finally:
+        set_form(False)
+
+
+def _export(net, draft, shape):
     base = str(draft.with_suffix(""))
     net.export(base)
     try:
         mx.onnx.export_model(
             f"{base}-symbol.json",
             f"{base}-0000.params",
-            [(1, 3, 16, 16)],
+            [shape],
             np.float32,
             str(draft),
             dynamic=True,
@@ -74,7 +96,11 @@ def _export(net, draft):
 
 
 def _simplify(draft):
-    """Name the axes, and take the initializers out of the inputs: ONNX Runtime folds no others."""
+    """Name the axes, take the initializers out of the inputs, give slopes the shape of channels.
+
+    ONNX Runtime folds no initializers that are inputs. A PReLU's slopes (C,) would be taken for
+    the width's, as broadcasting aligns last axes.
+    """
     import onnx
 
     model = onnx.load(str(draft))
@@ -83,6 +109,10 @@ def _simplify(draft):
     model.ir_version = 8
     initializers = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in initializers]
+    slopes = {node.input[1] for node in model.graph.node if node.op_type == "PRelu"}
+    for tensor in model.graph.initializer:
+        if tensor.name in slopes:
+            tensor.dims.extend((1, 1))
     del model.graph.input[:]
     model.graph.input.extend(inputs)
     del model.graph.value_info[:]

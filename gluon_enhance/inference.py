@@ -10,7 +10,7 @@ from typing import Callable, NamedTuple, Optional
 import numpy as np
 
 from gluon_enhance import engines, zoo
-from gluon_enhance.errors import EngineError
+from gluon_enhance.errors import EngineError, ImageError
 from gluon_enhance.imaging.arrays import from_rgb, to_dtype, to_float, to_rgb
 from gluon_enhance.imaging.resize import resize
 from gluon_enhance.imaging.tiling import plan_tiles, run_tiled
@@ -118,7 +118,8 @@ class Enhancer:
             If the image has another shape or dtype, no pixel, or values that are not finite or
             out of range.
         ImageError
-            If a tile comes back with values that are not finite.
+            If a tile comes back with values that are not finite, or the model needs the whole
+            image in one tile and it does not fit.
         """
         channels = image.shape[2] if image.ndim == 3 else None
         if image.ndim not in (2, 3) or channels not in (None, 1, 2, 3, 4) or image.size == 0:
@@ -129,6 +130,12 @@ class Enhancer:
         color_channels = channels - 1 if has_alpha else channels
         height, width = image.shape[:2]
         tiles = plan_tiles(height, width, self.tile, self.halo, self.spec.multiple)
+        if self.spec.tiling == "global_statistics" and len(tiles) > 1:
+            raise ImageError(
+                f"{self.spec.name} takes its statistics from the whole image, and {width} x "
+                f"{height} pixels are more than one tile; give --tile {max(height, width)}, or a "
+                "smaller image"
+            )
         output = np.empty((height * self.scale, width * self.scale, *image.shape[2:]), image.dtype)
         color = output[..., :-1] if has_alpha else output
 

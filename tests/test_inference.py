@@ -17,7 +17,7 @@ RADIUS = 27
 """Of the nets below: 1 + 15 + 1 convolutions of the input's size, then finer ones, rounded up."""
 
 
-def make_folder(folder, scale):
+def make_folder(folder, scale, tiling="exact"):
     """A model folder, as a deployment has it, of a small net that starts as an interpolator."""
     net = RRDBNet(scale, num_blocks=1, channels=8, growth_channels=4)
     net.initialize(mx.init.Xavier(magnitude=1))
@@ -32,7 +32,7 @@ def make_folder(folder, scale):
         "parameters": 1,
         "halo": RADIUS,
         "multiple": 4 // scale,
-        "tiling": "exact",
+        "tiling": tiling,
         "paper": "",
         "licence": "Apache-2.0",
         "files": {
@@ -104,6 +104,13 @@ def test_tiled_equals_whole(tmp_path_factory, scale, size, tile, picture):
     whole = ge.Enhancer(folder, precision="fp32", tile=128)(image)
     tiled = ge.Enhancer(folder, precision="fp32", tile=tile)(image)
     assert np.abs(tiled - whole).max() < 1e-4
+
+
+def test_a_model_that_needs_the_whole_image_is_never_tiled(tmp_path, picture):
+    folder = make_folder(tmp_path, 4, "global_statistics")
+    with pytest.raises(ImageError, match="47 x 61 pixels are more than one tile; give --tile 61"):
+        ge.Enhancer(folder, tile=6, halo=2)(picture)
+    assert ge.Enhancer(folder, tile=61, halo=2)(picture).shape == (244, 188, 3)
 
 
 def test_engines_agree(folder, picture):

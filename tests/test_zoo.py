@@ -47,8 +47,8 @@ def test_importing_the_zoo_does_not_import_mxnet():
 def test_spec_is_whole(name):
     spec = zoo.MODELS[name]
     assert spec.name == name == name.lower()
-    assert spec.name.endswith(f"_x{spec.scale}")
-    assert spec.kwargs["scale"] == spec.scale
+    assert spec.name.endswith(f"_x{spec.scale}") == (spec.scale > 1)
+    assert spec.kwargs.get("scale", spec.scale) == spec.scale
     assert spec.tiling in ("exact", "global_statistics")
     assert spec.halo >= 0 and spec.multiple >= 1
     assert spec.paper.startswith("https://")
@@ -59,7 +59,7 @@ def test_spec_is_whole(name):
         assert store.manifest()[file].licence == spec.licence
 
 
-@pytest.mark.parametrize("name", zoo.MODELS)
+@pytest.mark.parametrize("name", [n for n, s in zoo.MODELS.items() if "RRDBNet" in s.net])
 def test_parameters_follow_from_the_layers(name):
     spec = zoo.MODELS[name]
     sizes = {key: value for key, value in spec.kwargs.items() if key != "scale"}
@@ -72,7 +72,8 @@ def test_parameters_follow_from_the_layers(name):
 def test_built_net_has_the_parameters_and_prefix_of_its_spec(name):
     net = zoo.get_model(name)
     parameters = net.collect_params().values()
-    assert sum(math.prod(p.shape) for p in parameters) == zoo.MODELS[name].parameters
+    trained = sum(math.prod(p.shape) for p in parameters if p.grad_req != "null")
+    assert trained == zoo.MODELS[name].parameters
     assert all(p.name.startswith(f"{name}_") for p in parameters)
     assert net.spec == zoo.MODELS[name]
 
@@ -103,7 +104,7 @@ def test_models_are_listed_by_pattern_and_weights(no_shipped_models):
         "realesrgan_x2",
         "realesrgan_anime_x4",
     }
-    assert zoo.list_models("*_X2") == ["realesrgan_x2"]
+    assert zoo.list_models("*GAN_X2") == ["realesrgan_x2"]
     assert "rrdb_lite_x4" in zoo.list_models(pretrained=False)
     assert "esrgan_x4" in zoo.list_models(pretrained=True)
     assert zoo.list_models("nothing*") == []

@@ -1,88 +1,30 @@
-"""Fit weights of any known origin into a Gluon net, by name and shape.
-
-A key map translates the names of an official file into the net's own; adding a net whose
-official weights use other names means adding its layouts here.
-"""
+"""Fit weights of any known origin into a Gluon net, by name and shape."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.weights.layouts import LAYOUTS
+from gluon_enhance.weights.tensorflow_reader import read_tensorflow
 from gluon_enhance.weights.torch_reader import read_torch
 
-WRAPPERS = ("params_ema", "params")
-"""Keys of BasicSR checkpoints that hold the weights; the averaged ones are meant for use."""
+WRAPPERS = ("params_ema", "params", "state_dict")
+"""Keys of BasicSR's and mmagic's checkpoints that hold the weights, the averaged ones first."""
+
+PREFIXES = ("module.", "generator.")
+"""Of data-parallel training and of mmagic; dropped if all keys have it."""
+
+KINDS = {"weight": ("gamma", "alpha"), "bias": ("beta",), "running_mean": (), "running_var": ()}
+"""Last part of a name in PyTorch -> what Gluon calls it in norms and PReLU, if otherwise."""
 
 LISTED = 3
 """Names that an error message spells out before it counts the rest."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """One way to name a net's weights.
-
-    Attributes
-    ----------
-    marker : str
-        A key that only this layout of the net has.
-    names : tuple of (str, str)
-        Pattern of a key without its ``.weight`` or ``.bias``, and the net's name for it as a
-        template of `re.Match.expand`; ``{blocks}`` stands for the number of blocks in the body.
-    """
-
-    marker: str
-    names: tuple[tuple[str, str], ...]
-
-
-RRDB_CONV = r"body.\1.rdb\2.conv\3"
-
-LAYOUTS = {
-    "RRDBNet": (
-        Layout(  # the release of 2018, and most community models
-            marker="model.0.weight",
-            names=(
-                (r"model\.0", "head"),
-                (r"model\.1\.sub\.(\d+)\.RDB([1-3])\.conv([1-5])\.0", RRDB_CONV),
-                (r"model\.1\.sub\.(\d+)", r"body.\1"),
-                (r"model\.3", "upsample.0"),
-                (r"model\.6", "upsample.1"),
-                (r"model\.8", "tail.0"),
-                (r"model\.10", "tail.2"),
-            ),
-        ),
-        Layout(  # xinntao/ESRGAN today: RRDB_ESRGAN_x4.pth, RRDB_PSNR_x4.pth
-            marker="trunk_conv.weight",
-            names=(
-                (r"conv_first", "head"),
-                (r"RRDB_trunk\.(\d+)\.RDB([1-3])\.conv([1-5])", RRDB_CONV),
-                (r"trunk_conv", "body.{blocks}"),
-                (r"upconv1", "upsample.0"),
-                (r"upconv2", "upsample.1"),
-                (r"HRconv", "tail.0"),
-                (r"conv_last", "tail.2"),
-            ),
-        ),
-        Layout(  # BasicSR and Real-ESRGAN
-            marker="conv_body.weight",
-            names=(
-                (r"conv_first", "head"),
-                (r"body\.(\d+)\.rdb([1-3])\.conv([1-5])", RRDB_CONV),
-                (r"conv_body", "body.{blocks}"),
-                (r"conv_up1", "upsample.0"),
-                (r"conv_up2", "upsample.1"),
-                (r"conv_hr", "tail.0"),
-                (r"conv_last", "tail.2"),
-            ),
-        ),
-    ),
-}
 
 
 def load_weights(net, path: str | os.PathLike, ctx=None):
@@ -93,7 +35,8 @@ def load_weights(net, path: str | os.PathLike, ctx=None):
     net : HybridBlock
         Initialized or not; its shapes are known.
     path : path
-        A Gluon ``.params`` file of this net, or a PyTorch ``.pth`` in one of the net's layouts.
+        A Gluon ``.params`` file of this net, or a PyTorch ``.pth`` or TensorFlow ``.index`` file
+        in one of the net's layouts.
     ctx : mxnet.Context or list, optional
         Where to put an uninitialized net; default the CPU.
 
@@ -142,8 +85,13 @@ def load_state(net, state: Mapping, source: str | os.PathLike = "the state dict"
     from gluon_enhance.framework import mx
 
     parameters = net._collect_params_with_prefix()
-    arrays = _renamed(_unwrapped(state), parameters, type(net).__name__, source)
-    _check(arrays, parameters, type(net).__name__, source)
+    state, net_name = _unwrapped(state), type(net).__name__
+    layout = _layout(state, parameters, net_name, source)
+    arrays = _renamed(state, parameters, layout, source) if layout else state
+    arrays = {**_constants(parameters), **arrays}
+    _check(arrays, parameters, net_name, source)
+    if layout:
+        arrays.update(_block_first(net, arrays))
     for name, parameter in parameters.items():
         parameter._load_init(mx.nd.array(np.asarray(arrays[name], np.float32)), ctx)
     return net
@@ -175,8 +123,8 @@ def read_params(path: str | os.PathLike) -> dict:
     return {name: array.asnumpy() for name, array in arrays.items()}
 
 
-READERS = {"gluon": read_params, "torch": read_torch}
-SUFFIXES = {".params": "gluon", ".pth": "torch", ".pt": "torch"}
+READERS = {"gluon": read_params, "torch": read_torch, "tensorflow": read_tensorflow}
+SUFFIXES = {".params": "gluon", ".pth": "torch", ".pt": "torch", ".index": "tensorflow"}
 
 
 def _unwrapped(state):
@@ -184,31 +132,88 @@ def _unwrapped(state):
         if isinstance(state.get(wrapper), dict):
             state = state[wrapper]
             break
-    if state and all(str(key).startswith("module.") for key in state):
-        state = {key[len("module.") :]: value for key, value in state.items()}
-    return state
+    for prefix in PREFIXES:
+        if state and all(str(key).startswith(prefix) for key in state):
+            state = {key[len(prefix) :]: value for key, value in state.items()}
+    return {k: v for k, v in state.items() if not str(k).endswith(".num_batches_tracked")}
 
 
-def _renamed(state, parameters, net_name, source):
+def _layout(state, parameters, net_name, source):
     layout = next((one for one in LAYOUTS.get(net_name, ()) if one.marker in state), None)
     if layout is None and parameters.keys().isdisjoint(state):
         raise WeightsError(
             f"{source} holds no weights of {net_name} in a known layout: its names "
             f"are {_listed(list(state))}; a community variant is another net"
         )
-    if layout is None:
-        return state
+    return layout
+
+
+def _renamed(state, parameters, layout, source):
+    for key, value in layout.fixed.items():
+        if key in state and not _equal(state[key], value):
+            raise WeightsError(
+                f"{source} has another {key} than the net, where it is built in: it was trained on "
+                f"another range or mean of colors; train it again with those of the paper"
+            )
+    state = {key: array for key, array in state.items() if key not in layout.fixed}
     names = {key: _new_name(str(key), layout.names) for key in state}
     blocks = {name.split(".")[1] for name in names.values() if re.match(r"body\.\d+\.", name)}
-    return {names[key].replace("{blocks}", str(len(blocks))): state[key] for key in state}
+    arrays = {}
+    for key, array in state.items():
+        name = _gluon_name(names[key].replace("{blocks}", str(len(blocks))), parameters)
+        arrays[name] = _turned(array, layout.axes)
+    return arrays
+
+
+def _equal(array, value):
+    return getattr(array, "shape", None) == value.shape and np.allclose(array, value, atol=1e-3)
+
+
+def _gluon_name(name, parameters):
+    layer, _, kind = name.rpartition(".")
+    others = [f"{layer}.{other}" for other in KINDS.get(kind, ())]
+    return next((other for other in others if other in parameters), name)
+
+
+def _constants(parameters):
+    """Values of what nets compute with and never train, which only their own files hold."""
+    from gluon_enhance.framework import mx
+
+    return {
+        name: parameter.value.asnumpy()
+        for name, parameter in parameters.items()
+        if isinstance(parameter, mx.gluon.Constant)
+    }
+
+
+def _block_first(net, arrays, prefix=""):
+    """Reorder the channels that become pixels, from PyTorch's order to ``depth_to_space``'s."""
+    from gluon_enhance.models.blocks import SubPixelConv
+
+    reordered = {}
+    for child_name, child in net._children.items():
+        name = f"{prefix}{child_name}."
+        reordered.update(_block_first(child, arrays, name))
+        if isinstance(child, SubPixelConv):
+            for key in (f"{name}weight", f"{name}bias"):
+                array = np.asarray(arrays[key])
+                split = array.reshape(-1, child.factor**2, *array.shape[1:])
+                reordered[key] = split.swapaxes(0, 1).reshape(array.shape)
+    return reordered
+
+
+def _turned(array, axes):
+    return array.transpose(axes) if getattr(array, "ndim", 0) == len(axes) else array
 
 
 def _new_name(key, names):
-    layer, _, kind = key.rpartition(".")
+    layer, dot, kind = key.rpartition(".")
+    if kind not in KINDS:
+        layer, dot, kind = key, "", ""
     for pattern, template in names:
         match = re.fullmatch(pattern, layer)
-        if match and kind in ("weight", "bias"):
-            return f"{match.expand(template)}.{kind}"
+        if match:
+            return match.expand(template) + dot + kind
     return key
 
 

@@ -30,6 +30,8 @@ class WeightFile:
     url, licence, reader, layout : str, optional
         Where it can be had, its licence, and the names of its reader and key map in
         `gluon_enhance.weights.convert`.
+    companions : tuple of str
+        Files of the manifest that must lie beside it.
     """
 
     name: str
@@ -39,6 +41,7 @@ class WeightFile:
     licence: Optional[str] = None
     reader: Optional[str] = None
     layout: Optional[str] = None
+    companions: tuple[str, ...] = ()
 
 
 @cache
@@ -48,7 +51,9 @@ def manifest() -> dict[str, WeightFile]:
     files = {}
     for name, row in rows.items():
         prefix = row.pop("sha256_prefix", None)
-        files[name] = WeightFile(name, **{**row, "sha256": row["sha256"] or prefix})
+        row["sha256"] = row["sha256"] or prefix
+        row["companions"] = tuple(row.get("companions", ()))
+        files[name] = WeightFile(name, **row)
     return files
 
 

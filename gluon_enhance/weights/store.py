@@ -89,9 +89,9 @@ def given(path: str | os.PathLike) -> Path:
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise WeightsError(f"{path} is no file: give a .pth or .params file")
+        raise WeightsError(f"{path} is no file: give a .params, .pth or .index file")
     if path.name in manifest():
-        verify(path, manifest()[path.name])
+        _verify_all(path, manifest()[path.name])
     return path
 
 
@@ -100,7 +100,7 @@ def fetch(
     root: str | os.PathLike | None = None,
     progress: Callable[[int, Optional[int]], None] | None = None,
 ) -> Path:
-    """Download a file into the cache, one process at a time.
+    """Download a file, its companions first, into the cache, one process at a time.
 
     It gets its name only when it is whole and verified. `GLUON_MODEL_LOCK_TIMEOUT` is the time
     to wait for another process that downloads it, in seconds (default 300).
@@ -114,6 +114,8 @@ def fetch(
 
     import filelock
 
+    for name in file.companions:
+        fetch(manifest()[name], root, progress)
     folder = cache_folder(root)
     target = folder / file.name
     lock = target.with_name(f"{target.name}.lock")
@@ -153,9 +155,18 @@ def _search(files, root):
         for file in files:
             path = folder / file.name
             if path.is_file():
-                verify(path, file)
+                _verify_all(path, file)
                 return path
     return None
+
+
+def _verify_all(path, file):
+    verify(path, file)
+    for name in file.companions:
+        companion = path.with_name(name)
+        if not companion.is_file():
+            raise WeightsError(f"{path} lies there without {name}; put both into one folder")
+        verify(companion, manifest()[name])
 
 
 def _folders(root) -> Iterator[Path]:

@@ -129,6 +129,33 @@ def test_a_given_file_with_an_official_name_is_verified(file, tmp_path):
     assert "nowhere.pth is no file" in refusal(store.given, tmp_path / "nowhere.pth")
 
 
+@pytest.fixture
+def pair(monkeypatch, file):
+    """An official file that is of no use without another."""
+    files = {**store.manifest(), "net.index": replace(file, name="net.index")}
+    files["net.index"] = replace(files["net.index"], companions=("net.pth",))
+    monkeypatch.setattr(store, "manifest", lambda: files)
+    return files
+
+
+@pytest.mark.parametrize("take", [lambda path: store.find([path.name], path.parent), store.given])
+def test_a_files_companion_must_lie_beside_it_and_be_whole(pair, tmp_path, take):
+    path = put(tmp_path, "net.index")
+    assert f"{path} lies there without net.pth" in refusal(take, path)
+    put(tmp_path, "net.pth", CONTENT[:-1])
+    assert "net.pth has 10,239 of 10,240 bytes: it is cut short" in refusal(take, path)
+    put(tmp_path, "net.pth")
+    assert take(path) == path
+
+
+def test_a_files_companion_is_downloaded_before_it(pair, server, tmp_path):
+    for name, file in pair.items():
+        pair[name] = replace(file, url=f"{server.address}/{name}")
+    assert store.find(["net.index"], tmp_path / "cache").read_bytes() == CONTENT
+    assert server.requests == ["/net.pth", "/net.index"]
+    assert (tmp_path / "cache" / "net.pth").read_bytes() == CONTENT
+
+
 def test_offline_error_names_file_address_folder_and_variable(file, monkeypatch, tmp_path):
     monkeypatch.setenv("GLUON_ENHANCE_WEIGHTS", str(tmp_path / "typo"))
     message = refusal(store.find, ["net.pth"], tmp_path / "cache")
@@ -249,7 +276,8 @@ def test_manifest_pins_every_file():
         assert len(file.sha256) == 64 or f"-{file.sha256}." in name  # torch hub's convention
         assert int(file.sha256, 16)
         assert file.url.startswith("https://")
-        assert file.licence in ("Apache-2.0", "BSD-3-Clause")
+        assert file.licence in ("Apache-2.0", "BSD-3-Clause", "MIT", "none stated")
+        assert all(companion in store.manifest() for companion in file.companions)
 
 
 def test_manifest_knows_the_official_esrgan():

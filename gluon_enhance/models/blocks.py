@@ -1,0 +1,121 @@
+"""Blocks that several super-resolution nets share.
+
+References
+----------
+.. [1] Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
+   Convolutional Neural Network", CVPR 2016. https://arxiv.org/abs/1609.05158
+"""
+
+import numpy as np
+
+from gluon_enhance.framework import mx
+from gluon_enhance.imaging.resize import resize
+
+nn = mx.gluon.nn
+
+
+def conv3x3(channels, in_channels):
+    """Build a 3x3 convolution that keeps height and width."""
+    return nn.Conv2D(channels, 3, padding=1, in_channels=in_channels)
+
+
+class SubPixelConv(nn.Conv2D):
+    """A 3x3 convolution whose channels become pixels [1]_.
+
+    Channel ``(dy * factor + dx) * channels + c`` of the convolution becomes the pixel (dy, dx) of
+    channel c, which is the order of ``depth_to_space``: it exports, other shuffles do not. PyTorch
+    has ``c * factor**2 + dy * factor + dx``; `gluon_enhance.weights.convert` reorders.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the output.
+    factor : int
+        Ratio of output to input size.
+    in_channels : int
+
+    Inputs:
+        - **data**: (N, in_channels, H, W).
+
+    Outputs:
+        - **out**: (N, channels, H * factor, W * factor).
+    """
+
+    def __init__(self, channels, factor, in_channels, **kwargs):
+        super().__init__(channels * factor**2, 3, padding=1, in_channels=in_channels, **kwargs)
+        self.factor = factor
+
+    def hybrid_forward(self, F, x, weight, bias):
+        features = super().hybrid_forward(F, x, weight, bias)
+        return F.depth_to_space(features, block_size=self.factor)
+
+
+class ResidualBlock(mx.gluon.HybridBlock):
+    """Two 3x3 convolutions with a ReLU between them, inside a skip; no normalization.
+
+    Parameters
+    ----------
+    channels : int
+    residual_scale : float
+        What the convolutions' result is multiplied with before it is added to the input.
+
+    Inputs:
+        - **data**: (N, channels, H, W).
+
+    Outputs:
+        - **out**: (N, channels, H, W).
+    """
+
+    def __init__(self, channels, residual_scale=1, **kwargs):
+        super().__init__(**kwargs)
+        self._residual_scale = residual_scale
+        with self.name_scope():
+            self.conv1 = conv3x3(channels, channels)
+            self.conv2 = conv3x3(channels, channels)
+
+    def hybrid_forward(self, F, x):
+        residual = self.conv2(F.relu(self.conv1(x)))
+        return x + (residual if self._residual_scale == 1 else residual * self._residual_scale)
+
+
+class Enlarge(mx.gluon.HybridBlock):
+    """Enlarge with a fixed kernel, as `gluon_enhance.imaging.resize` does, inside a net.
+
+    One convolution of the input, its edges replicated, makes all pixels that lie at the same place
+    between the input's: so it exports. Bilinear is PyTorch's with ``align_corners=False``.
+
+    Parameters
+    ----------
+    scale : int
+    kernel : {'bilinear', 'bicubic'}
+
+    Inputs:
+        - **data**: (N, 3, H, W).
+
+    Outputs:
+        - **out**: (N, 3, H * scale, W * scale).
+    """
+
+    def __init__(self, scale, kernel, **kwargs):
+        super().__init__(**kwargs)
+        self._scale = scale
+        self._radius = {"bilinear": 1, "bicubic": 2}[kernel]
+        with self.name_scope():
+            self.weight = self.params.get_constant("weight", self._weight(kernel))
+
+    def _weight(self, kernel):
+        """Resize unit impulses; the row of pixels within one input pixel is what is needed."""
+        size, scale = 2 * self._radius + 1, self._scale
+        # Each column of the identity is an impulse; more pixels keep them off the edges.
+        impulses = resize(np.eye(3 * size), (3 * size * scale, 3 * size), kernel)
+        middle = 3 * size // 2
+        line = impulses[middle * scale : (middle + 1) * scale]
+        line = line[:, middle - self._radius : middle + self._radius + 1]
+        weight = np.einsum("yi,xj,oc->yxocij", line, line, np.eye(3))
+        return mx.nd.array(weight.reshape(3 * scale**2, 3, size, size))
+
+    def hybrid_forward(self, F, x, weight):
+        x = F.pad(x, mode="edge", pad_width=(0, 0, 0, 0, *(self._radius,) * 4))
+        size, channels = 2 * self._radius + 1, 3 * self._scale**2
+        x = F.Convolution(x, weight, no_bias=True, kernel=(size, size), num_filter=channels)
+        return F.depth_to_space(x, block_size=self._scale)

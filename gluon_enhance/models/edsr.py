@@ -1,0 +1,70 @@
+"""EDSR: residual blocks without normalization, wide and deep.
+
+References
+----------
+.. [1] Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolution",
+   CVPR Workshops 2017. https://arxiv.org/abs/1707.02921
+"""
+
+import numpy as np
+
+from gluon_enhance.framework import mx
+from gluon_enhance.models.blocks import ResidualBlock, SubPixelConv, conv3x3
+
+nn = mx.gluon.nn
+
+MEAN = (0.4488, 0.4371, 0.4040)
+"""Mean RGB of the DIV2K photos, in [0, 1]."""
+RANGE = 255
+"""Between head and tail, colors run over 0 to 255 (less the mean): the official weights' range."""
+
+
+class EDSR(mx.gluon.HybridBlock):
+    """EDSR [1]_: by default the baseline; the full net has 32 blocks of 256 channels, scale 0.1.
+
+    Parameters
+    ----------
+    scale : {4, 3, 2}
+        Ratio of output to input size.
+    num_blocks : int
+        Residual blocks.
+    channels : int
+        Channels of every layer.
+    residual_scale : float
+        What a block's convolutions are multiplied with; 0.1 keeps wide nets stable.
+
+    Inputs:
+        - **data**: (N, 3, H, W) RGB in [0, 1].
+
+    Outputs:
+        - **out**: (N, 3, H * scale, W * scale) RGB, about [0, 1], not clipped.
+
+    Raises
+    ------
+    ValueError
+        If the scale is not 2, 3 or 4.
+    """
+
+    def __init__(self, scale=4, num_blocks=16, channels=64, residual_scale=1, **kwargs):
+        if scale not in (2, 3, 4):
+            raise ValueError(f"scale is {scale}; EDSR has 2, 3 and 4")
+        super().__init__(**kwargs)
+        with self.name_scope():
+            mean = mx.nd.array(np.reshape(MEAN, (1, 3, 1, 1)))
+            self.mean = self.params.get_constant("mean", mean)
+            self.head = conv3x3(channels, 3)
+            self.body = nn.HybridSequential()
+            with self.body.name_scope():
+                for _ in range(num_blocks):
+                    self.body.add(ResidualBlock(channels, residual_scale))
+                self.body.add(conv3x3(channels, channels))
+            self.upsample = nn.HybridSequential()
+            with self.upsample.name_scope():
+                for factor in {2: (2,), 3: (3,), 4: (2, 2)}[scale]:
+                    self.upsample.add(SubPixelConv(channels, factor, channels))
+            self.tail = conv3x3(3, channels)
+
+    def hybrid_forward(self, F, x, mean):
+        features = self.head(F.broadcast_sub(x, mean) * RANGE)
+        features = features + self.body(features)
+        return F.broadcast_add(self.tail(self.upsample(features)) / RANGE, mean)

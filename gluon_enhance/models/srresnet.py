@@ -1,0 +1,177 @@
+"""SRResNet, the generator of SRGAN, and MSRResNet, its descendant without normalization.
+
+References
+----------
+.. [1] Ledig et al., "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial
+   Network", CVPR 2017. https://arxiv.org/abs/1609.04802
+.. [2] https://github.com/leftthomas/SRGAN
+.. [3] Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks",
+   ECCV Workshops 2018. https://arxiv.org/abs/1809.00219
+"""
+
+from gluon_enhance.framework import mx
+from gluon_enhance.models.blocks import Enlarge, ResidualBlock, SubPixelConv, conv3x3
+
+nn = mx.gluon.nn
+
+NEGATIVE_SLOPE = 0.1
+
+
+def _conv9x9(channels, in_channels):
+    return nn.Conv2D(channels, 9, padding=4, in_channels=in_channels)
+
+
+class NormalizedResidualBlock(mx.gluon.HybridBlock):
+    """Two 3x3 convolutions, each with batch normalization, and a PReLU between them, in a skip.
+
+    Inputs:
+        - **data**: (N, channels, H, W).
+
+    Outputs:
+        - **out**: (N, channels, H, W).
+    """
+
+    def __init__(self, channels, slopes, **kwargs):
+        super().__init__(**kwargs)
+        with self.name_scope():
+            self.conv1 = conv3x3(channels, channels)
+            self.norm1 = nn.BatchNorm(in_channels=channels)
+            self.prelu = nn.PReLU(in_channels=slopes)
+            self.conv2 = conv3x3(channels, channels)
+            self.norm2 = nn.BatchNorm(in_channels=channels)
+
+    def hybrid_forward(self, F, x):
+        return x + self.norm2(self.conv2(self.prelu(self.norm1(self.conv1(x)))))
+
+
+class SRResNet(mx.gluon.HybridBlock):
+    """Generator of SRGAN [1]_; the net of [2]_ with 5 blocks, ``trunk_norm=False, tanh=True``.
+
+    Inside, the output's range is [-1, 1], as in the paper.
+
+    Parameters
+    ----------
+    scale : {4, 2, 8}
+        Ratio of output to input size.
+    num_blocks : int
+        Residual blocks.
+    channels : int
+        Channels of the trunk.
+    shared_slopes : bool
+        One slope in each PReLU, or one for each channel; the paper does not say.
+    trunk_norm : bool
+        End the trunk with batch normalization (the paper), or with a PReLU.
+    tanh : bool
+        Bound the output to [0, 1] with a tanh.
+
+    Inputs:
+        - **data**: (N, 3, H, W) RGB in [0, 1].
+
+    Outputs:
+        - **out**: (N, 3, H * scale, W * scale) RGB, about [0, 1], clipped only by `tanh`.
+
+    Raises
+    ------
+    ValueError
+        If the scale is not 2, 4 or 8.
+    """
+
+    def __init__(
+        self,
+        scale=4,
+        num_blocks=16,
+        channels=64,
+        shared_slopes=True,
+        trunk_norm=True,
+        tanh=False,
+        **kwargs,
+    ):
+        if scale not in (2, 4, 8):
+            raise ValueError(f"scale is {scale}; SRResNet has 2, 4 and 8")
+        super().__init__(**kwargs)
+        self._tanh = tanh
+        slopes = 1 if shared_slopes else channels
+        with self.name_scope():
+            self.head = nn.HybridSequential()
+            with self.head.name_scope():
+                self.head.add(_conv9x9(channels, 3), nn.PReLU(in_channels=slopes))
+            self.body = nn.HybridSequential()
+            with self.body.name_scope():
+                for _ in range(num_blocks):
+                    self.body.add(NormalizedResidualBlock(channels, slopes))
+                self.body.add(
+                    conv3x3(channels, channels),
+                    nn.BatchNorm(in_channels=channels)
+                    if trunk_norm
+                    else nn.PReLU(in_channels=slopes),
+                )
+            self.upsample = nn.HybridSequential()
+            with self.upsample.name_scope():
+                for _ in range(scale.bit_length() - 1):
+                    self.upsample.add(SubPixelConv(channels, 2, channels))
+                    self.upsample.add(nn.PReLU(in_channels=slopes))
+            self.tail = _conv9x9(3, channels)
+
+    def hybrid_forward(self, F, x):
+        features = self.head(x)
+        out = self.tail(self.upsample(features + self.body(features)))
+        if self._tanh:
+            out = F.Activation(out, act_type="tanh")
+        return 0.5 * out + 0.5
+
+
+class MSRResNet(mx.gluon.HybridBlock):
+    """The SRResNet of [3]_'s authors: no normalization, a bilinear skip from input to output.
+
+    Parameters
+    ----------
+    scale : {4, 2}
+        Ratio of output to input size.
+    num_blocks : int
+        Residual blocks.
+    channels : int
+        Channels of every layer.
+
+    Inputs:
+        - **data**: (N, 3, H, W) RGB in [0, 1].
+
+    Outputs:
+        - **out**: (N, 3, H * scale, W * scale) RGB, about [0, 1], not clipped.
+
+    Raises
+    ------
+    ValueError
+        If the scale is not 2 or 4.
+    """
+
+    def __init__(self, scale=4, num_blocks=16, channels=64, **kwargs):
+        if scale not in (2, 4):
+            raise ValueError(f"scale is {scale}; MSRResNet has 2 and 4")
+        super().__init__(**kwargs)
+        with self.name_scope():
+            self.enlarge = Enlarge(scale, "bilinear")
+            self.head = conv3x3(channels, 3)
+            self.body = nn.HybridSequential()
+            with self.body.name_scope():
+                self.body.add(*(ResidualBlock(channels) for _ in range(num_blocks)))
+            self.upsample = nn.HybridSequential()
+            with self.upsample.name_scope():
+                for _ in range(scale // 2):
+                    self.upsample.add(SubPixelConv(channels, 2, channels))
+            self.tail = nn.HybridSequential()
+            with self.tail.name_scope():
+                self.tail.add(
+                    conv3x3(channels, channels),
+                    nn.LeakyReLU(NEGATIVE_SLOPE),
+                    conv3x3(3, channels),
+                )
+
+    def hybrid_forward(self, F, x):
+        features = self.body(self._activate(F, self.head(x)))
+        for shuffle in self.upsample:
+            features = self._activate(F, shuffle(features))
+        return self.tail(features) + self.enlarge(x)
+
+    @staticmethod
+    def _activate(F, x):
+        return F.LeakyReLU(x, act_type="leaky", slope=NEGATIVE_SLOPE)

@@ -1,0 +1,181 @@
+"""The names that official files give to weights, and the nets' own names for them.
+
+A net whose official weights use other names gets its layouts here, by the name of its class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way to name a net's weights.
+
+    Attributes
+    ----------
+    marker : str
+        A key that only this layout of the net has.
+    names : tuple of (str, str)
+        Pattern of a key without its ``.weight`` or ``.bias`` if it ends so, and the net's name
+        for it as a template of `re.Match.expand`; ``{blocks}`` stands for the number of blocks
+        in the body.
+    axes : tuple of int
+        Where the axes of (out, in, height, width) are in its kernels.
+    fixed : mapping of str to ndarray
+        Keys of what the net has built in, which must have these values.
+    """
+
+    marker: str
+    names: tuple[tuple[str, str], ...]
+    axes: tuple[int, ...] = (0, 1, 2, 3)
+    fixed: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+RRDB_CONV = r"body.\1.rdb\2.conv\3"
+
+
+def _dped_names():
+    """Name the variables of DPED's TensorFlow graph, which numbers norms in order of creation."""
+    blocks = [(block, k) for block in range(4) for k in (1, 2)]
+    convs = ["head", *(f"body.{i}.conv{k}" for i, k in blocks), "body.4", "body.5", "tail"]
+    for number, conv in enumerate(convs, 1):
+        yield rf"generator/W{number}", f"{conv}.weight"
+        yield rf"generator/b{number}", f"{conv}.bias"
+    for place, (i, k) in enumerate(blocks):
+        shift = f"_{2 * place}" if place else ""
+        yield rf"generator/Variable{shift}", f"body.{i}.norm{k}.beta"
+        yield rf"generator/Variable_{2 * place + 1}", f"body.{i}.norm{k}.gamma"
+
+
+def _srgan_names():
+    """Name the generator of leftthomas/SRGAN, whose block 8 ends with the tail, at any scale."""
+    yield r"block1\.([01])", r"head.\1"
+    for i in range(5):
+        yield rf"block{i + 2}\.conv([12])", rf"body.{i}.conv\1"
+        yield rf"block{i + 2}\.bn([12])", rf"body.{i}.norm\1"
+        yield rf"block{i + 2}\.prelu", f"body.{i}.prelu"
+    yield r"block7\.0", "body.5"
+    yield r"block7\.1", "body.6"
+    for k in range(3):
+        yield rf"block8\.{k}\.conv", f"upsample.{2 * k}"
+        yield rf"block8\.{k}\.prelu", f"upsample.{2 * k + 1}"
+    yield r"block8\.\d", "tail"
+
+
+def _srvgg_layout(num_convs):
+    last = 2 * num_convs + 2
+    return Layout(
+        marker=f"body.{last - 1}.weight",  # a PReLU's, which is alpha in the net
+        names=(
+            (r"body\.([01])", r"head.\1"),
+            *((rf"body\.{k}", f"body.{k - 2}") for k in range(2, last)),
+            (rf"body\.{last}", "tail"),
+        ),
+    )
+
+
+DIV2K_MEAN = np.array([0.4488, 0.4371, 0.4040])
+IDENTITY = np.eye(3).reshape(3, 3, 1, 1)
+
+LAYOUTS = {
+    "DPEDResNet": (
+        Layout(  # aiff22/DPED, models_orig
+            marker="generator/W1", names=tuple(_dped_names()), axes=(3, 2, 0, 1)
+        ),
+    ),
+    "EDSR": (
+        Layout(  # sanghyun-son/EDSR-PyTorch
+            marker="head.0.weight",
+            names=(
+                (r"head\.0", "head"),
+                (r"body\.(\d+)\.body\.0", r"body.\1.conv1"),
+                (r"body\.(\d+)\.body\.2", r"body.\1.conv2"),
+                (r"tail\.0\.0", "upsample.0"),
+                (r"tail\.0\.2", "upsample.1"),
+                (r"tail\.1", "tail"),
+            ),
+            fixed={
+                "sub_mean.weight": IDENTITY,
+                "sub_mean.bias": -255 * DIV2K_MEAN,
+                "add_mean.weight": IDENTITY,
+                "add_mean.bias": 255 * DIV2K_MEAN,
+            },
+        ),
+        Layout(  # BasicSR
+            marker="conv_after_body.weight",
+            names=(
+                (r"conv_first", "head"),
+                (r"conv_after_body", "body.{blocks}"),
+                (r"upsample\.2", "upsample.1"),
+                (r"conv_last", "tail"),
+            ),
+        ),
+    ),
+    "MSRResNet": (
+        Layout(  # BasicSR
+            marker="upconv1.weight",
+            names=(
+                (r"conv_first", "head"),
+                (r"upconv1", "upsample.0"),
+                (r"upconv2", "upsample.1"),
+                (r"conv_hr", "tail.0"),
+                (r"conv_last", "tail.2"),
+            ),
+        ),
+        Layout(  # mmagic
+            marker="trunk_net.0.conv1.weight",
+            names=(
+                (r"conv_first", "head"),
+                (r"trunk_net\.(\d+)\.conv([12])", r"body.\1.conv\2"),
+                (r"upsample1\.upsample_conv", "upsample.0"),
+                (r"upsample2\.upsample_conv", "upsample.1"),
+                (r"conv_hr", "tail.0"),
+                (r"conv_last", "tail.2"),
+            ),
+        ),
+    ),
+    "RRDBNet": (
+        Layout(  # the release of 2018, and most community models
+            marker="model.0.weight",
+            names=(
+                (r"model\.0", "head"),
+                (r"model\.1\.sub\.(\d+)\.RDB([1-3])\.conv([1-5])\.0", RRDB_CONV),
+                (r"model\.1\.sub\.(\d+)", r"body.\1"),
+                (r"model\.3", "upsample.0"),
+                (r"model\.6", "upsample.1"),
+                (r"model\.8", "tail.0"),
+                (r"model\.10", "tail.2"),
+            ),
+        ),
+        Layout(  # xinntao/ESRGAN today: RRDB_ESRGAN_x4.pth, RRDB_PSNR_x4.pth
+            marker="trunk_conv.weight",
+            names=(
+                (r"conv_first", "head"),
+                (r"RRDB_trunk\.(\d+)\.RDB([1-3])\.conv([1-5])", RRDB_CONV),
+                (r"trunk_conv", "body.{blocks}"),
+                (r"upconv1", "upsample.0"),
+                (r"upconv2", "upsample.1"),
+                (r"HRconv", "tail.0"),
+                (r"conv_last", "tail.2"),
+            ),
+        ),
+        Layout(  # BasicSR and Real-ESRGAN
+            marker="conv_body.weight",
+            names=(
+                (r"conv_first", "head"),
+                (r"body\.(\d+)\.rdb([1-3])\.conv([1-5])", RRDB_CONV),
+                (r"conv_body", "body.{blocks}"),
+                (r"conv_up1", "upsample.0"),
+                (r"conv_up2", "upsample.1"),
+                (r"conv_hr", "tail.0"),
+                (r"conv_last", "tail.2"),
+            ),
+        ),
+    ),
+    "SRResNet": (Layout(marker="block1.0.weight", names=tuple(_srgan_names())),),
+    "SRVGGNetCompact": (_srvgg_layout(32), _srvgg_layout(16)),
+}

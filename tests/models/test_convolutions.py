@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("mxnet", reason="MXNet is not installed")
+
+from gluon_enhance.framework import mx  # noqa: E402
+from gluon_enhance.models.convolutions import NarrowConv2D  # noqa: E402
+
+
+@pytest.mark.parametrize("channels", [1, 3, 16, 20])
+@pytest.mark.parametrize("options", [{}, {"use_bias": False}, {"activation": "relu"}])
+@pytest.mark.parametrize("exporting", [False, True])
+def test_narrow_convolution_equals_the_plain_one_in_values_and_gradients(
+    channels, options, exporting, rng
+):
+    plain = mx.gluon.nn.Conv2D(channels, 5, 2, padding=2, in_channels=4, **options)
+    narrow = NarrowConv2D(channels, 5, 2, padding=2, in_channels=4, **options)
+    narrow.exporting = exporting
+    narrow.hybridize()
+    data = mx.nd.array(rng.normal(size=(2, 4, 9, 8)))
+    results = []
+    for block in (plain, narrow):
+        block.initialize()
+        for ours, given in zip(block.collect_params().values(), plain.collect_params().values()):
+            ours.set_data(given.data())
+        with mx.autograd.record():
+            out = block(data)
+            loss = (out**2).sum()
+        loss.backward()
+        results.append([out, *(p.grad() for p in block.collect_params().values())])
+    for expected, result in zip(*results):
+        assert result.shape == expected.shape
+        assert np.abs((result - expected).asnumpy()).max() < 1e-5 * expected.abs().max().asscalar()

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("mxnet", reason="MXNet is not installed")
+
+from gluon_enhance.framework import mx  # noqa: E402
+from gluon_enhance.models.norms import AXES, MomentNorm, make_norm  # noqa: E402
+
+EPSILON = 1e-3
+NUMPY_AXES = {"instance": (2, 3), "batch_stats": (0, 2, 3), "layer": (1, 2, 3)}
+
+
+def random_norm(kind, channels, rng):
+    norm = make_norm(kind, channels, EPSILON)
+    norm.initialize()
+    gamma, beta = rng.uniform(0.5, 1.5, channels), rng.normal(size=channels)
+    norm.gamma.set_data(mx.nd.array(gamma))
+    norm.beta.set_data(mx.nd.array(beta))
+    return norm, gamma[:, None, None], beta[:, None, None]
+
+
+def normalized(x, axes):
+    centered = x - x.mean(axes, keepdims=True)
+    return centered / np.sqrt((centered**2).mean(axes, keepdims=True) + EPSILON)
+
+
+@pytest.mark.parametrize("exporting", [False, True])
+@pytest.mark.parametrize("kind", AXES)
+@pytest.mark.parametrize("shape", [(1, 5, 7, 9), (3, 5, 1, 4), (2, 5, 6, 1)])
+def test_norm_equals_its_definition_in_float64(kind, exporting, shape, rng):
+    norm, gamma, beta = random_norm(kind, shape[1], rng)
+    norm.exporting = exporting
+    x = rng.normal(2, 3, shape).astype(np.float32)
+    expected = normalized(x.astype(np.float64), NUMPY_AXES[kind]) * gamma + beta
+    for hybrid in (False, True):
+        norm.hybridize(hybrid)
+        assert np.abs(norm(mx.nd.array(x)).asnumpy() - expected).max() < 1e-5
+
+
+def test_a_large_even_plane_far_from_zero_is_normalized_soundly(rng):
+    """Where sums over all pixels in float32 are wrong by more than 1."""
+    norm, gamma, beta = random_norm("instance", 1, rng)
+    x = (100 + 0.1 * rng.random((1, 1, 1500, 2000))).astype(np.float32)
+    expected = normalized(x.astype(np.float64), (2, 3)) * gamma + beta
+    assert np.abs(norm(mx.nd.array(x)).asnumpy() - expected).max() < 1e-3
+
+
+@pytest.mark.parametrize("kind", AXES)
+def test_gradient_equals_finite_differences(kind, rng):
+    norm, gamma, beta = random_norm(kind, 3, rng)
+    shape = (2, 3, 4, 5)
+    x, cotangent = rng.normal(size=shape), rng.normal(size=shape)
+    data = mx.nd.array(x)
+    data.attach_grad()
+    with mx.autograd.record():
+        total = (norm(data) * mx.nd.array(cotangent)).sum()
+    total.backward()
+    for index in [(0, 0, 0, 0), (1, 2, 3, 4), (0, 1, 2, 3)]:
+        step = np.zeros(shape)
+        step[index] = 1e-5
+        ends = [normalized(x + s, NUMPY_AXES[kind]) * gamma + beta for s in (step, -step)]
+        expected = ((ends[0] - ends[1]) * cotangent).sum() / 2e-5
+        assert abs(data.grad.asnumpy()[index] - expected) < 1e-4
+
+
+def test_norm_works_on_what_transposed_convolutions_give():
+    """Their layout in memory made MXNet's slice operator crash the process."""
+    conv = mx.gluon.nn.Conv2DTranspose(
+        32, 3, 2, padding=1, output_padding=1, in_channels=64, weight_initializer="ones"
+    )
+    norm = MomentNorm("instance", 32, EPSILON)
+    for block in (conv, norm):
+        block.initialize()
+    assert norm(conv(mx.nd.ones((1, 64, 24, 16)))).shape == (1, 32, 48, 32)
+
+
+def test_batch_norm_is_gluons_and_unknown_norms_are_refused():
+    assert isinstance(make_norm("batch", 3, EPSILON), mx.gluon.nn.BatchNorm)
+    with pytest.raises(ValueError, match="norm is 'group'; choose one of instance"):
+        make_norm("group", 3, EPSILON)
