@@ -1,0 +1,98 @@
+"""Adversarial losses, interchangeable: each has a part for the generator and the discriminator.
+
+All take raw logits, before any sigmoid: (N,), (N, 1), or a map (N, 1, h, w), whose mean counts.
+Logits high for real images. Of a head with two classes, real and fake, give the difference of its
+outputs: the softmax of the two is the sigmoid of that.
+
+References
+----------
+.. [1] Goodfellow et al., "Generative Adversarial Networks", NeurIPS 2014.
+   https://arxiv.org/abs/1406.2661
+.. [2] Mao et al., "Least Squares Generative Adversarial Networks", ICCV 2017.
+   https://arxiv.org/abs/1611.04076
+.. [3] Jolicoeur-Martineau, "The Relativistic Discriminator: a Key Element Missing from Standard
+   GAN", ICLR 2019. https://arxiv.org/abs/1807.00734
+.. [4] Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks",
+   ECCV Workshops 2018. https://arxiv.org/abs/1809.00219
+"""
+
+from __future__ import annotations
+
+from gluon_enhance.framework import mx
+
+
+class StandardAdversarial:
+    """The cross-entropy of the first GAN [1]_, used by SRGAN, DPED and WESPE.
+
+    Parameters
+    ----------
+    saturating : bool
+        False: the generator minimizes -log D(fake), as SRGAN's and WESPE's do. True: it minimizes
+        log(1 - D(fake)), the other player's loss negated, as DPED's code does; its gradient
+        vanishes while the discriminator is sure.
+    """
+
+    def __init__(self, saturating: bool = False):
+        self._saturating = saturating
+
+    def generator(self, real_logits, fake_logits):
+        """Return the generator's loss, (N,); the real logits are not used."""
+        if self._saturating:
+            return -_sample_mean(_is_fake(fake_logits))
+        return _sample_mean(_is_real(fake_logits))
+
+    def discriminator(self, real_logits, fake_logits):
+        """Return the discriminator's loss, (N,): the sum for real and fake, not the mean."""
+        return _sample_mean(_is_real(real_logits)) + _sample_mean(_is_fake(fake_logits))
+
+
+class LeastSquaresAdversarial:
+    """Squared distance of the logits to 1 (real) and 0 (fake) [2]_, in CycleGAN's scaling."""
+
+    def generator(self, real_logits, fake_logits):
+        """Return the generator's loss, (N,); the real logits are not used."""
+        return _sample_mean((fake_logits - 1) ** 2)
+
+    def discriminator(self, real_logits, fake_logits):
+        """Return the discriminator's loss, (N,): half the sum for real and fake."""
+        return 0.5 * (_sample_mean((real_logits - 1) ** 2) + _sample_mean(fake_logits**2))
+
+
+class RelativisticAverageAdversarial:
+    """Cross-entropy of how much more real an image is than the others' average [3]_.
+
+    As in ESRGAN's code [4]_ both parts are half of the paper's sums, and the gradient does not
+    pass through what the other player made: neither the real logits in the generator's loss, nor
+    the averages in the discriminator's.
+    """
+
+    def generator(self, real_logits, fake_logits):
+        """Return the generator's loss, (N,)."""
+        real_logits = mx.nd.BlockGrad(real_logits)
+        real = _sample_mean(_is_fake(real_logits - fake_logits.mean()))
+        return 0.5 * (real + _sample_mean(_is_real(fake_logits - real_logits.mean())))
+
+    def discriminator(self, real_logits, fake_logits):
+        """Return the discriminator's loss, (N,)."""
+        real_mean, fake_mean = (mx.nd.BlockGrad(x.mean()) for x in (real_logits, fake_logits))
+        real = _sample_mean(_is_real(real_logits - fake_mean))
+        return 0.5 * (real + _sample_mean(_is_fake(fake_logits - real_mean)))
+
+
+def _is_real(logits):
+    return _softplus(-logits)
+
+
+def _is_fake(logits):
+    return _softplus(logits)
+
+
+def _softplus(x):
+    """Compute log(1 + exp(x)) without overflow; MXNet's softrelu is 1% off at -10 on CPUs."""
+    magnitude = mx.nd.abs(x)
+    # (x + |x|) / 2 is relu(x) with the right gradient, 1/2, for logits of 0: an untrained net's.
+    return 0.5 * (x + magnitude) + mx.nd.log1p(mx.nd.exp(-magnitude))
+
+
+def _sample_mean(values):
+    return values.reshape((0, -1)).mean(axis=1)
