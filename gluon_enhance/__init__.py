@@ -17,10 +17,13 @@ _PUBLIC = {
     "enhance": "gluon_enhance.inference",
     "get_model": "gluon_enhance.zoo",
     "list_models": "gluon_enhance.zoo",
+    "match_histograms": "gluon_enhance.imaging.histogram",
     "resize": "gluon_enhance.imaging.resize",
     "metrics": "gluon_enhance.imaging",
     "errors": "gluon_enhance",
+    "losses": "gluon_enhance",
 }
+_MODULES = ("errors", "losses", "metrics")
 __all__ = sorted(_PUBLIC)
 
 
@@ -28,7 +31,7 @@ def __getattr__(name):
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = _PUBLIC[name]
-    if name in ("metrics", "errors"):
+    if name in _MODULES:
         return importlib.import_module(f"{module}.{name}")
     return getattr(importlib.import_module(module), name)
 

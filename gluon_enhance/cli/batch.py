@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional
 
+import numpy as np
+
 from gluon_enhance.data.folders import IMAGE_SUFFIXES
 from gluon_enhance.errors import ImageError
 from gluon_enhance.files import check_writable, read_image, write_image
 from gluon_enhance.imaging.arrays import to_dtype, to_float
+from gluon_enhance.imaging.histogram import match_histograms
 from gluon_enhance.imaging.resize import resize
 
 KEPT_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
@@ -100,9 +103,13 @@ def _target(path, base, output, suffix, ext):
 
 
 def run_job(
-    job: Job, enhancer, outscale: float, progress: Optional[Callable[[int, int], None]] = None
+    job: Job,
+    enhancer,
+    outscale: float,
+    match_colors: bool = False,
+    progress: Optional[Callable[[int, int], None]] = None,
 ) -> dict:
-    """Read, enhance and write one image.
+    """Read, enhance and write one image; `match_colors` gives it its input's histograms.
 
     Returns
     -------
@@ -123,6 +130,16 @@ def run_job(
     result = enhancer(pixels, progress=progress)
     if list(result.shape[:2]) != size:
         result = to_dtype(resize(to_float(result), size), pixels.dtype)
+    if match_colors:
+        result = _match_colors(result, pixels)
     job.target.parent.mkdir(parents=True, exist_ok=True)
     write_image(job.target, photo.with_pixels(result))
     return {"width": size[1], "height": size[0]}
+
+
+def _match_colors(result, pixels):
+    """Match the histograms of all channels but alpha to the input's."""
+    if pixels.shape[2:] not in ((2,), (4,)):
+        return match_histograms(result, pixels)
+    matched = match_histograms(result[..., :-1], pixels[..., :-1])
+    return np.concatenate([matched, result[..., -1:]], axis=2)

@@ -33,12 +33,27 @@ from gluon_enhance.inference import Enhancer
     type=click.FloatRange(0, min_open=True),
     help="Resize the result to this multiple of the input (bicubic).",
 )
+@click.option(
+    "--match-colors",
+    is_flag=True,
+    help="Give each channel of the result the histogram of the input's.",
+)
 @click.option("--recursive", is_flag=True, help="Enter the subfolders of folders.")
 @click.option("--skip-existing", is_flag=True, help="Leave out inputs whose output exists.")
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON report of every file.")
 def enhance(
-    inputs, model, output, suffix, ext, outscale, recursive, skip_existing, as_json, **options
+    inputs,
+    model,
+    output,
+    suffix,
+    ext,
+    outscale,
+    match_colors,
+    recursive,
+    skip_existing,
+    as_json,
+    **options,
 ):
     """Enhance photos: files, folders or quoted globs.
 
@@ -53,14 +68,14 @@ def enhance(
     reports = []
     with _bar(total=len(jobs), unit="file", disable=len(jobs) == 1) as files:
         for job in jobs:
-            reports.append(_report(job, enhancer, outscale, skip_existing))
+            reports.append(_report(job, enhancer, outscale, match_colors, skip_existing))
             files.update()
     if as_json:
         click.echo(json.dumps({**enhancer.describe(), "files": reports}, indent=1))
     sys.exit(1 if any(report["status"] == "failed" for report in reports) else 0)
 
 
-def _report(job, enhancer, outscale, skip_existing):
+def _report(job, enhancer, outscale, match_colors, skip_existing):
     report = {"input": str(job.source), "output": str(job.target), "status": "done"}
     if skip_existing and job.target.exists() and not job.problem:
         return {**report, "status": "skipped"}
@@ -72,7 +87,7 @@ def _report(job, enhancer, outscale, skip_existing):
                 bar.total = total
                 bar.update(done - bar.n)
 
-            report.update(run_job(job, enhancer, outscale, progress))
+            report.update(run_job(job, enhancer, outscale, match_colors, progress))
     except (GluonEnhanceError, ValueError, OSError, MemoryError) as error:
         message = one_line(error)
         if str(job.source) not in message:
