@@ -30,7 +30,7 @@ CUDA_11 = [
     "nvidia-cusolver-cu11",
     "nvidia-nccl-cu11",
 ]
-TEST = ["onnxruntime", "pytest", "ruff==0.17.5", "scikit-image"]
+TEST = ["h5py", "onnxruntime", "pytest", "ruff==0.17.5", "scikit-image"]
 
 setup(
     name="gluon-enhance",

@@ -175,7 +175,7 @@ def luv_to_rgb(luv: np.ndarray) -> np.ndarray:
     y = _cube((lightness + 16) / 116)
     divisor = 13 * np.where(lightness > 0, lightness, 1)
     u = u / divisor + WHITE_U
-    v = np.maximum(v / divisor + WHITE_V, 1e-6)  # no color has v' <= 0; u and v may come apart
+    v = np.maximum(v / divisor + WHITE_V, 1e-6)  # no color has v' <= 0, though matched ones may
     x, z = 9 * u / (4 * v), (12 - 3 * u - 20 * v) / (4 * v)
     return xyz_to_rgb(np.stack([x * y, y, z * y], axis=-1))
 

@@ -137,7 +137,7 @@ def match_table(source: Histogram, reference: Histogram, match_proportion: float
         if not found.size:
             raise ValueError(f"{name} has no valid value: all is masked, NaN or infinite, or empty")
     targets = np.interp(_quantiles(counts), _quantiles(reference_counts), reference_values)
-    targets = (1 - match_proportion) * values.astype(np.float64) + match_proportion * targets
+    targets = (1 - match_proportion) * values + match_proportion * targets
     if values.dtype.kind != "f":
         np.rint(targets, out=targets)
     targets = targets.astype(values.dtype)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import skimage.color
 
-from gluon_enhance.imaging.color import COLOR_SPACES, rgb_to_y
+from gluon_enhance.imaging.color import COLOR_SPACES, luv_to_rgb, rgb_to_y
 
 
 @pytest.mark.parametrize(
@@ -90,6 +90,12 @@ def test_colors_outside_srgb_are_clipped_and_never_nan(name, dtype, rng):
     wild[:300, 0] = 0
     rgb = COLOR_SPACES[name][1](wild)
     assert rgb.min() == 0 and 1 - 1e-6 < rgb.max() <= 1
+
+
+def test_luv_that_no_color_has_becomes_its_neighbor():
+    v = 13 * 50 * (np.array([1e-3, 0, -1e-3]) - 9 / (np.array([1, 15, 3]) @ [0.95047, 1, 1.08883]))
+    rgb = luv_to_rgb(np.stack([np.full(3, 50), np.zeros(3), v], axis=-1))
+    assert (rgb == rgb[0]).all()
 
 
 @pytest.mark.parametrize("name", COLOR_SPACES)
