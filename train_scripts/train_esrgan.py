@@ -1,10 +1,10 @@
 """Train an RRDB net of the zoo on photos, as ESRGAN [1]_ does.
 
     python train_scripts/train_esrgan.py --phase psnr --data PHOTOS --out runs/rrdb_lite_x4 \
-        --model rrdb_lite_x4 --batch-size 8 --learning-rate 1e-3 --iterations 12500
+        --model rrdb_lite_x4 --batch-size 8 --learning-rate 1e-3 --iterations 8400
 
 The PSNR phase minimises L1 between the output and the truth; the inputs are MATLAB-bicubic
-reductions. Interrupt it at will and go on with --resume. The command above took 90 minutes on two
+reductions. Interrupt it at will and go on with --resume. The command above takes about 80 minutes on two
 cores; see the model's card for its scores.
 
 References
