@@ -4,8 +4,8 @@
         --model rrdb_lite_x4 --batch-size 8 --learning-rate 1e-3 --iterations 8400
 
 The PSNR phase minimises L1 between the output and the truth; the inputs are MATLAB-bicubic
-reductions. Interrupt it at will and go on with --resume. The command above takes about 80 minutes on two
-cores; see the model's card for its scores.
+reductions. Interrupt it at will and go on with --resume. The command above takes about 80 minutes
+on two cores; see the model's card for its scores.
 
 References
 ----------
