@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import partial
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
@@ -12,10 +11,10 @@ import numpy as np
 from gluon_enhance import engines, zoo
 from gluon_enhance.errors import EngineError, ImageError
 from gluon_enhance.imaging.arrays import from_rgb, to_dtype, to_float, to_rgb
-from gluon_enhance.imaging.resize import resize
+from gluon_enhance.imaging.resize import resize_rounding_once
 from gluon_enhance.imaging.tiling import plan_tiles, run_tiled
 from gluon_enhance.weights import store
-from gluon_enhance.weights.manifest import card_file, read_card, verify
+from gluon_enhance.weights.manifest import card_file, read_card, sha256, verify
 
 DEFAULT_MODEL = "rrdb_lite_x4"
 AUTO_TILE = 192
@@ -149,8 +148,7 @@ class Enhancer:
             if progress:
                 progress(done, len(tiles))
         if has_alpha:
-            enlarged = resize(to_float(image[..., -1]), self.scale)
-            output[..., -1] = to_dtype(enlarged, image.dtype)
+            output[..., -1] = resize_rounding_once(image[..., -1], self.scale)
         return output
 
 
@@ -220,7 +218,7 @@ def _from_folder(folder):
 def _converted(spec, make_net, weights) -> Path:
     """Return the ONNX file of a net that ships none, made once and kept in the cache."""
     weights = weights or store.find(spec.weights)
-    digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest()[:16]
+    digest = sha256(weights)[:16]
     path = store.cache_folder() / f"{spec.name}-{digest}.onnx"
     if not path.is_file():
         from gluon_enhance.export import export_onnx

@@ -9,7 +9,6 @@ The scores in the card are measured here, on the default engine, with the files 
 
 import argparse
 import csv
-import hashlib
 import json
 import shutil
 from dataclasses import asdict
@@ -24,6 +23,7 @@ from gluon_enhance.data.benchmarks import find_pairs, read_pair
 from gluon_enhance.export import export_onnx
 from gluon_enhance.files import Photo, write_image
 from gluon_enhance.inference import Enhancer
+from gluon_enhance.weights.manifest import sha256
 from gluon_enhance.weights.store import model_zoo_folder
 
 
@@ -64,8 +64,7 @@ def main(argv=None):
 
 
 def fingerprint(path):
-    content = path.read_bytes()
-    return {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    return {"sha256": sha256(path), "size": path.stat().st_size}
 
 
 def training_record(options):

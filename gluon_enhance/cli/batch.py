@@ -11,13 +11,9 @@ import numpy as np
 
 from gluon_enhance.data.folders import IMAGE_SUFFIXES
 from gluon_enhance.errors import ImageError
-from gluon_enhance.files import check_writable, read_image, write_image
-from gluon_enhance.imaging.arrays import to_dtype, to_float
+from gluon_enhance.files import FORMATS, check_writable, read_image, write_image
 from gluon_enhance.imaging.histogram import match_histograms
-from gluon_enhance.imaging.resize import resize
-
-KEPT_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
-"""Formats that are written; an input in another one becomes PNG."""
+from gluon_enhance.imaging.resize import resize_rounding_once
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ def plan_jobs(
     ValueError
         If nothing was found or an option cannot be served.
     """
-    if ext is not None and f".{ext.lower().lstrip('.')}" not in KEPT_SUFFIXES:
+    if ext is not None and f".{ext.lower().lstrip('.')}" not in FORMATS:
         raise ValueError(f"--ext is {ext!r}; choose png, jpg, tif or webp")
     found = [(path, base) for text in inputs for path, base in _find(text, recursive)]
     if not found:
@@ -62,12 +58,11 @@ def plan_jobs(
         output is not None
         and not output.is_dir()
         and len(found) == 1
-        and output.suffix.lower() in KEPT_SUFFIXES
+        and output.suffix.lower() in FORMATS
         and not Path(inputs[0]).is_dir()
     )
     jobs, taken = [], {path.resolve() for path, _ in found if path.exists()}
-    sources = dict.fromkeys(found)
-    for path, base in sources:
+    for path, base in dict.fromkeys(found):
         target = output if is_file else _target(path, base, output, suffix, ext)
         problem = None
         if target.resolve() in taken:
@@ -97,7 +92,7 @@ def _find(text, recursive):
 
 
 def _target(path, base, output, suffix, ext):
-    own = path.suffix if path.suffix.lower() in KEPT_SUFFIXES else ".png"
+    own = path.suffix if path.suffix.lower() in FORMATS else ".png"  # a format that is read only
     name = path.stem + suffix + (f".{ext.lstrip('.')}" if ext else own)
     return (output / path.parent.relative_to(base) if output else path.parent) / name
 
@@ -129,7 +124,7 @@ def run_job(
     check_writable(job.target, (*size, *pixels.shape[2:]), pixels.dtype)
     result = enhancer(pixels, progress=progress)
     if list(result.shape[:2]) != size:
-        result = to_dtype(resize(to_float(result), size), pixels.dtype)
+        result = resize_rounding_once(result, size)
     if match_colors:
         result = _match_colors(result, pixels)
     job.target.parent.mkdir(parents=True, exist_ok=True)

@@ -11,9 +11,8 @@ from PIL import Image, ImageDraw
 from gluon_enhance.cli.options import model_option
 from gluon_enhance.cli.scores import print_table, protocol, score_pair
 from gluon_enhance.files import Photo, read_image, write_image
-from gluon_enhance.imaging.arrays import to_dtype, to_float
-from gluon_enhance.imaging.resize import resize
-from gluon_enhance.inference import Enhancer
+from gluon_enhance.imaging.resize import resize, resize_rounding_once
+from gluon_enhance.inference import DEFAULT_MODEL, Enhancer
 from gluon_enhance.weights.store import model_zoo_folder
 
 LABEL_HEIGHT = 24
@@ -28,7 +27,7 @@ LABEL_HEIGHT = 24
     type=click.Path(path_type=Path),
     help="Folder for the pictures.",
 )
-@model_option(default="rrdb_lite_x4")
+@model_option(default=DEFAULT_MODEL)
 def demo(output, model):
     """Reduce a sample photo, enhance it, and compare both with the original."""
     enhancer = Enhancer(model)
@@ -59,7 +58,7 @@ def comparison(enhancer, name):
     photo = photo[: photo.shape[0] // scale * scale, : photo.shape[1] // scale * scale]
     small = resize(photo, 1 / scale)
     enlarged = {
-        "bicubic": to_dtype(resize(to_float(small), scale), photo.dtype),
+        "bicubic": resize_rounding_once(small, scale),
         name: enhancer(small),
     }
     rows = [{"image": key, **score_pair(image, photo, scale)} for key, image in enlarged.items()]

@@ -14,12 +14,12 @@ from gluon_enhance.cli import one_line
 from gluon_enhance.cli.batch import plan_jobs, run_job
 from gluon_enhance.cli.options import engine_options, model_option
 from gluon_enhance.errors import GluonEnhanceError
-from gluon_enhance.inference import Enhancer
+from gluon_enhance.inference import DEFAULT_MODEL, Enhancer
 
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@model_option(default="rrdb_lite_x4")
+@model_option(default=DEFAULT_MODEL)
 @click.option(
     "-o",
     "--output",

@@ -13,8 +13,7 @@ from gluon_enhance.cli.options import engine_options, model_option
 from gluon_enhance.cli.scores import print_scores, protocol, score_pair
 from gluon_enhance.data.benchmarks import find_pairs, read_pair
 from gluon_enhance.errors import GluonEnhanceError
-from gluon_enhance.imaging.arrays import to_dtype, to_float
-from gluon_enhance.imaging.resize import KERNELS, resize
+from gluon_enhance.imaging.resize import KERNELS, resize_rounding_once
 from gluon_enhance.inference import Enhancer
 
 
@@ -55,7 +54,7 @@ def evaluate(model, hr, lr, scale, crop_border, as_json, **options):
     for pair in tqdm(pairs, unit="image", disable=None):
         try:
             low, high, scale = read_pair(pair, scale)
-            sr = enhancer(low) if enhancer else _interpolate(low, scale, model)
+            sr = enhancer(low) if enhancer else resize_rounding_once(low, scale, model)
             border = scale if crop_border is None else crop_border
             rows.append({"image": pair.name, **score_pair(sr, high, border)})
         except (GluonEnhanceError, ValueError, OSError) as error:
@@ -63,8 +62,3 @@ def evaluate(model, hr, lr, scale, crop_border, as_json, **options):
     if rows:
         print_scores(model, protocol(border), rows, as_json)
     sys.exit(0 if len(rows) == len(pairs) else 1 if rows else 2)
-
-
-def _interpolate(image, scale, kernel):
-    """Enlarge in floating point and round once: the published baselines."""
-    return to_dtype(resize(to_float(image), scale, kernel), image.dtype)

@@ -6,6 +6,6 @@ the quality of a JPEG.
 
 from gluon_enhance.files.photo import Photo
 from gluon_enhance.files.reader import MAX_PIXELS, read_image
-from gluon_enhance.files.writer import check_writable, write_image
+from gluon_enhance.files.writer import FORMATS, check_writable, write_image
 
-__all__ = ["MAX_PIXELS", "Photo", "check_writable", "read_image", "write_image"]
+__all__ = ["FORMATS", "MAX_PIXELS", "Photo", "check_writable", "read_image", "write_image"]

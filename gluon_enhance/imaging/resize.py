@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gluon_enhance.imaging.arrays import to_dtype, to_float
+
 
 def _box(x: np.ndarray) -> np.ndarray:
     return ((x >= -0.5) & (x < 0.5)).astype(np.float64)
@@ -80,6 +82,17 @@ def resize(
         taps, weights = _taps(image.shape[axis], size[axis], scales[axis], kernel, antialias)
         image = _resample(image, axis, taps, weights)
     return image
+
+
+def resize_rounding_once(
+    image: np.ndarray, scale_or_size: float | Sequence[int], kernel: str = "bicubic"
+) -> np.ndarray:
+    """Resize in floating point and round once at the end, as published baselines are enlarged.
+
+    Parameters and errors are those of `resize`; the image is uint8, uint16 or floating in [0, 1],
+    and so is the result.
+    """
+    return to_dtype(resize(to_float(image), scale_or_size, kernel), image.dtype)
 
 
 def _scales_and_size(shape, scale_or_size):

@@ -117,7 +117,7 @@ def difference(path: Path, file: WeightFile) -> Optional[str]:
     if file.size is not None and size != file.size:
         reason = "it is cut short" if size < file.size else "it is another file"
         return f"has {size:,} of {file.size:,} bytes: {reason}"
-    digest = _sha256(path)
+    digest = sha256(path)
     if not digest.startswith(file.sha256):
         return (
             f"is cut short or changed: its SHA-256 is {digest[:16]}..., not {file.sha256[:16]}..."
@@ -125,7 +125,8 @@ def difference(path: Path, file: WeightFile) -> Optional[str]:
     return None
 
 
-def _sha256(path):
+def sha256(path: str | os.PathLike) -> str:
+    """Hash a file block by block."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
         for block in iter(lambda: stream.read(BLOCK), b""):
