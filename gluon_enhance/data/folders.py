@@ -1,20 +1,24 @@
-"""Folders of photos, read as 8-bit RGB."""
+"""Folders of photos, read as 8-bit RGB when they are needed."""
 
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.files import read_image
+from gluon_enhance.files.reader import DECODING_ERRORS
 from gluon_enhance.imaging.arrays import to_dtype, to_float, to_rgb
 
 logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
+HOLD_OUT_EVERY = 18
 
 
 def find_images(folder: str | Path) -> list[Path]:
@@ -34,12 +38,110 @@ def find_images(folder: str | Path) -> list[Path]:
     return paths
 
 
+def split_photos(
+    folders: Iterable[str | Path], held_out: str | Path | None = None
+) -> tuple[list[Path], list[Path]]:
+    """List the photos to train on, and those to validate with.
+
+    Parameters
+    ----------
+    folders : iterable of path
+    held_out : path, optional
+        Folder of validation photos. Default: every 18th of `folders`, the first one included.
+
+    Raises
+    ------
+    ValueError
+        If a folder does not exist or holds no image, or no photo is left to train on.
+    """
+    photos = [path for folder in folders for path in find_images(folder)]
+    validation = find_images(held_out) if held_out else photos[::HOLD_OUT_EVERY]
+    training = sorted(set(photos) - set(validation))
+    if not training:
+        raise ValueError(f"{len(photos)} photos leave none to train on; give more")
+    return training, validation
+
+
+def dped_folders(root: str | Path, phone: str, part: str = "training_data") -> tuple[Path, Path]:
+    """Locate a phone's photos and the camera's in the DPED data set [1]_, as it unpacks.
+
+    Parameters
+    ----------
+    root : path
+        The folder ``dped``, which holds one folder per phone.
+    phone : {'blackberry', 'iphone', 'sony'}
+    part : {'training_data', 'test_data/patches'}
+
+    Returns
+    -------
+    phone, camera : Path
+
+    Raises
+    ------
+    ValueError
+        If one of them is missing.
+
+    References
+    ----------
+    .. [1] Ignatov et al., "DSLR-Quality Photos on Mobile Devices with Deep Convolutional
+       Networks", ICCV 2017. https://arxiv.org/abs/1704.02470
+    """
+    folders = tuple(Path(root, phone, part, name) for name in (phone, "canon"))
+    for folder in folders:
+        if not folder.is_dir():
+            raise ValueError(
+                f"{folder} is not a folder; give the data set's folder, which holds "
+                f"{Path(phone, part)}/{{{phone},canon}}"
+            )
+    return folders
+
+
+def read_photo(path: str | Path) -> np.ndarray:
+    """Read a photo as (H, W, 3) uint8 RGB, upright.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be read.
+    """
+    rgb, _ = to_rgb(read_image(path).pixels)
+    return rgb if rgb.dtype == np.uint8 else to_dtype(to_float(rgb), np.uint8)
+
+
 def read_rgb(paths: Iterable[Path]) -> Iterator[np.ndarray]:
     """Read photos as (H, W, 3) uint8 RGB; one that cannot be read is skipped with a warning."""
     for path in paths:
         try:
-            rgb, _ = to_rgb(read_image(path).pixels)
+            yield read_photo(path)
         except ImageError as error:
             logger.warning("%s; it is left out", error)
-            continue
-        yield rgb if rgb.dtype == np.uint8 else to_dtype(to_float(rgb), np.uint8)
+
+
+def read_sizes(paths: Iterable[Path]) -> tuple[dict[Path, tuple[int, int]], int]:
+    """Read the sizes of photos from their headers.
+
+    Returns
+    -------
+    sizes : dict of path to (rows, columns)
+        As stored: a photo that is turned upright when it is read has them exchanged.
+    unreadable : int
+        Photos that have been left out, with a warning each.
+    """
+    sizes, unreadable = {}, 0
+    for path in paths:
+        try:
+            sizes[path] = _stored_size(path)
+        except ImageError as error:
+            logger.warning("%s; it is left out", error)
+            unreadable += 1
+    return sizes, unreadable
+
+
+def _stored_size(path):
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")  # `read_photo` has its own limit
+            with Image.open(path) as image:
+                return image.height, image.width
+    except (*DECODING_ERRORS, Image.DecompressionBombError):
+        return read_photo(path).shape[:2]  # our reader knows more formats, such as 16-bit TIFF

@@ -1,26 +1,36 @@
-"""Pairs of low- and high-resolution patches for super-resolution training."""
+"""Data sets of patches: one sample per call, all of its randomness from the generator given.
+
+Every data set has ``draw(rng)``, which returns a tuple of arrays (3, h, w), float32 in [0, 1]. What
+it returns depends on the generator and the files alone, not on what was drawn before nor on other
+threads, so training goes on after a break with the samples it would have had. A file that turns
+out to be damaged is no exception: the same generator chooses again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Callable
 
 import cv2
 import numpy as np
 
+from gluon_enhance.data.folders import find_images, read_photo, read_rgb, read_sizes
+from gluon_enhance.data.photos import PhotoSource
+from gluon_enhance.imaging.arrays import to_dtype, to_float, to_nchw
 from gluon_enhance.imaging.resize import resize
 
 
-class SuperResolutionPatches:
-    """Photos held as uint8 with their MATLAB-bicubic reductions; random paired patches of them.
+class SuperResolutionPatches(PhotoSource):
+    """Pairs of low- and high-resolution patches.
 
-    Patches are drawn in proportion to the detail in them, so that sky and walls, which any
-    interpolation enlarges well, do not fill the batches.
+    Photos are cropped to a multiple of `scale`. Patches are drawn in proportion to the detail in
+    them, so that sky and walls, which any interpolation enlarges well, do not fill the batches.
 
     Parameters
     ----------
-    photos : iterable of ndarray of shape (H, W, 3), uint8
-        High-resolution photos, cropped to a multiple of `scale`. One smaller than a patch is
-        left out and counted in `too_small`.
+    paths : iterable of path
     scale : int
         Ratio of the high to the low resolution.
     patch_size : int
@@ -28,6 +38,9 @@ class SuperResolutionPatches:
     reductions : sequence of float
         Each photo is used at these sizes, as Real-ESRGAN's multi-scale data set is: a reduced
         photo has more detail in a patch.
+    degrade : callable, optional
+        Makes the low-resolution patch: takes the high-resolution one, (h, w, 3) float32 in
+        [0, 1], and the generator. Default: a MATLAB-bicubic reduction, of the whole photo.
 
     Raises
     ------
@@ -37,66 +50,233 @@ class SuperResolutionPatches:
 
     def __init__(
         self,
-        photos: Iterable[np.ndarray],
+        paths: Iterable[Path],
         scale: int,
         patch_size: int,
-        reductions: tuple[float, ...] = (1.0,),
+        reductions: Sequence[float] = (1.0,),
+        degrade: Callable | None = None,
     ):
-        self.scale = scale
-        self.patch_size = patch_size
-        self.too_small = 0
-        self._hr, self._lr, self._detail = [], [], []
-        for photo in photos:
-            for reduction in reductions:
-                self._add(photo if reduction == 1 else resize(photo, reduction))
-        if not self._hr:
-            raise ValueError(
-                f"no photo is as large as a patch ({patch_size * scale} pixels a side); "
-                "give larger photos or a smaller patch size"
-            )
-        totals = np.array([detail[-1] for detail in self._detail], np.float64)
-        self._photo_bounds = np.cumsum(totals / totals.sum())
+        super().__init__(paths, reductions, patch_size * scale)
+        self._scale = scale
+        self._size = patch_size
+        self._degrade = degrade
 
-    def __len__(self):
-        return len(self._hr)
+    def _weights(self):
+        # A compressed file is as large as its photo is detailed: for our JPEGs the correlation
+        # with the sum of gradients is 0.93, in logarithms. But every format has its own ratio.
+        pixels, stored = Counter(), Counter()
+        for path, (height, width) in self._sizes.items():
+            pixels[path.suffix.lower()] += height * width
+            stored[path.suffix.lower()] += path.stat().st_size
+        density = {suffix: stored[suffix] / pixels[suffix] for suffix in pixels}
+        return [
+            path.stat().st_size / density[path.suffix.lower()] * reduction**2
+            for path, reduction in self._versions
+        ]
 
-    def _add(self, photo):
-        scale = self.scale
-        height, width = (n // scale * scale for n in photo.shape[:2])
-        if min(height, width) < self.patch_size * scale:
-            self.too_small += 1
-            return
-        hr = np.ascontiguousarray(photo[:height, :width])
-        lr = resize(hr, 1 / scale)
-        self._hr.append(hr)
-        self._lr.append(lr)
-        self._detail.append(np.cumsum(_detail(lr, self.patch_size), dtype=np.float32))
+    def _prepare(self, photo, path):
+        height, width = (n // self._scale * self._scale for n in photo.shape[:2])
+        hr = photo[:height, :width]
+        lr = resize(hr, 1 / self._scale)
+        return hr, lr, np.cumsum(_detail(lr, self._size)).astype(np.float32)
 
-    def sample(self, batch_size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw a batch of patches with random flips and quarter turns.
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw a low- and a high-resolution patch.
 
         Returns
         -------
-        lr : ndarray of shape (N, 3, P, P), float32 in [0, 1]
-        hr : ndarray of shape (N, 3, P * scale, P * scale), float32 in [0, 1]
+        lr : ndarray of shape (3, P, P), float32 in [0, 1]
+        hr : ndarray of shape (3, P * scale, P * scale), float32 in [0, 1]
         """
-        pairs = [self._pair(rng) for _ in range(batch_size)]
-        lr, hr = (np.stack(images).transpose(0, 3, 1, 2) for images in zip(*pairs))
-        return lr.astype(np.float32) / 255, hr.astype(np.float32) / 255
+        hr, lr, detail = self.choose(rng)
+        size, scale = self._size, self._scale
+        place = int(np.searchsorted(detail, rng.random(dtype=np.float32) * detail[-1]))
+        top, left = divmod(min(place, len(detail) - 1), lr.shape[1] - size + 1)
+        hr = _window(hr, top * scale, left * scale, size * scale)
+        lr = self._degrade(to_float(hr), rng) if self._degrade else _window(lr, top, left, size)
+        return flip_and_turn((lr, hr), rng)
 
-    def _pair(self, rng):
-        index = min(int(np.searchsorted(self._photo_bounds, rng.random())), len(self) - 1)
-        lr, hr, size, scale = self._lr[index], self._hr[index], self.patch_size, self.scale
-        columns = lr.shape[1] - size + 1
-        detail = self._detail[index]
-        place = int(np.searchsorted(detail, rng.random() * detail[-1]))
-        top, left = divmod(min(place, len(detail) - 1), columns)
-        lr = lr[top : top + size, left : left + size]
-        hr = hr[top * scale : (top + size) * scale, left * scale : (left + size) * scale]
-        turns, flip = rng.integers(4), rng.integers(2)
-        if flip:
-            lr, hr = lr[:, ::-1], hr[:, ::-1]
-        return np.rot90(lr, turns), np.rot90(hr, turns)
+
+class PhotoPatches(PhotoSource):
+    """Patches from anywhere in the photos, every photo as often as any other.
+
+    Parameters
+    ----------
+    paths : iterable of path
+    patch_size : int
+        Side of a patch, in pixels.
+    degrade : callable, optional
+        Takes a patch, (h, w, 3) float32 in [0, 1], and the generator; returns a worse one of
+        the same shape.
+    reductions : sequence of float
+        Each photo is used at these sizes.
+
+    Raises
+    ------
+    ValueError
+        If no photo is large enough for a patch.
+    """
+
+    def __init__(
+        self,
+        paths: Iterable[Path],
+        patch_size: int,
+        degrade: Callable | None = None,
+        reductions: Sequence[float] = (1.0,),
+    ):
+        super().__init__(paths, reductions, patch_size)
+        self._size = patch_size
+        self._degrade = degrade
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Draw a worsened patch and the patch, (3, P, P) each; without `degrade` the patch alone.
+
+        Returns
+        -------
+        tuple of ndarray of shape (3, P, P), float32 in [0, 1]
+        """
+        (photo,) = self.choose(rng)
+        patch = _window(photo, *_place(photo, self._size, rng), self._size)
+        if not self._degrade:
+            return flip_and_turn((patch,), rng)
+        patch = to_float(patch)
+        return flip_and_turn((self._degrade(patch, rng), patch), rng)
+
+
+class PairedPatches(PhotoSource):
+    """The same patches of two folders with the same file names, such as `dped_folders`.
+
+    Parameters
+    ----------
+    input_folder, target_folder : path
+    patch_size : int
+        Side of a patch, in pixels.
+
+    Raises
+    ------
+    ValueError
+        If a folder is missing or empty, an input has no target, the sizes of a pair differ, or no
+        pair is large enough for a patch.
+    """
+
+    def __init__(self, input_folder: str | Path, target_folder: str | Path, patch_size: int = 100):
+        targets = {path.stem: path for path in find_images(target_folder)}
+        inputs = find_images(input_folder)
+        missing = [path.name for path in inputs if path.stem not in targets]
+        if missing:
+            raise ValueError(
+                f"{target_folder} has no image for {len(missing)} of {input_folder}, "
+                f"{missing[0]} first; give folders with the same file names"
+            )
+        pairs = {path: targets[path.stem] for path in inputs}
+        sizes, damaged = read_sizes(pairs.values())
+        self._targets = {path: target for path, target in pairs.items() if target in sizes}
+        super().__init__(self._targets, (1.0,), patch_size)
+        self._damaged += damaged
+        self._size = patch_size
+        for path, size in self._sizes.items():
+            target = self._targets[path]
+            # Either may be stored on its side; `_prepare` sees them upright.
+            _check_sizes(path, sorted(size), target, sorted(sizes[target]))
+
+    def _prepare(self, photo, path):
+        target = read_photo(self._targets[path])
+        _check_sizes(path, photo.shape, self._targets[path], target.shape)
+        return photo, target
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw the same patch of an input and its target, (3, P, P) each, float32 in [0, 1]."""
+        pair = self.choose(rng)
+        top, left = _place(pair[0], self._size, rng)
+        return flip_and_turn([_window(photo, top, left, self._size) for photo in pair], rng)
+
+
+class Unpaired:
+    """Samples of two data sets that have nothing to do with each other.
+
+    Parameters
+    ----------
+    first, second : data set
+        Only the first array of each one's samples is taken.
+    """
+
+    def __init__(self, first, second):
+        self._first = first
+        self._second = second
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw a patch of the first data set and, independently, one of the second."""
+        return self._first.draw(rng)[0], self._second.draw(rng)[0]
+
+
+def flip_and_turn(images: Sequence[np.ndarray], rng: np.random.Generator) -> tuple:
+    """Flip and turn images alike, at random, and lay them out for a net.
+
+    Parameters
+    ----------
+    images : sequence of ndarray of shape (h, w, 3), uint8 or float32 in [0, 1]
+
+    Returns
+    -------
+    tuple of ndarray of shape (3, h, w) or (3, w, h), float32 in [0, 1]
+    """
+    turns, flip = rng.integers(4), rng.integers(2)
+    return tuple(to_nchw(np.rot90(image[:, ::-1] if flip else image, turns))[0] for image in images)
+
+
+def held_out_crops(paths: Iterable[Path], size: int) -> list[np.ndarray]:
+    """Cut the centre of photos for validation, (size, size, 3) uint8; smaller ones are left out."""
+    crops = []
+    for photo in read_rgb(paths):
+        top, left = ((n - size) // 2 for n in photo.shape[:2])
+        if min(top, left) >= 0:
+            crops.append(np.ascontiguousarray(_window(photo, top, left, size)))
+    return crops
+
+
+def held_out_pairs(
+    paths: Iterable[Path], size: int, scale: int = 1, degrade: Callable | None = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Cut the centre of photos for validation, and make the inputs that belong to them.
+
+    Parameters
+    ----------
+    paths : iterable of path
+    size : int
+        Side of a true crop, in pixels.
+    scale : int
+        The input is the crop's MATLAB-bicubic reduction by this, unless there is `degrade`.
+    degrade : callable, optional
+        As for `PhotoPatches` or `SuperResolutionPatches`; each crop has a generator of its own.
+
+    Returns
+    -------
+    list of (input, truth)
+        uint8 (size / scale, size / scale, 3) and (size, size, 3).
+    """
+    crops = held_out_crops(paths, size)
+    if not degrade:
+        return [(resize(crop, 1 / scale), crop) for crop in crops]
+    return [
+        (to_dtype(degrade(to_float(crop), np.random.default_rng(index)), np.uint8), crop)
+        for index, crop in enumerate(crops)
+    ]
+
+
+def _check_sizes(path, size, other, other_size):
+    if tuple(size[:2]) != tuple(other_size[:2]):
+        raise ValueError(
+            f"{path} is {size[1]}x{size[0]} and {other} {other_size[1]}x{other_size[0]}; "
+            "a pair must be of one size"
+        )
+
+
+def _place(photo, size, rng):
+    return (int(rng.integers(n - size + 1)) for n in photo.shape[:2])
+
+
+def _window(image, top, left, size):
+    return image[top : top + size, left : left + size]
 
 
 def _detail(lr, size):
@@ -107,20 +287,3 @@ def _detail(lr, size):
     places = mean[: lr.shape[0] - size + 1, : lr.shape[1] - size + 1]
     # A patch without any gradient may still be drawn, so that flat areas are seen too.
     return (places + 1e-3).ravel()
-
-
-def held_out_crops(photos, scale, size):
-    """Cut the centre of photos for validation.
-
-    Returns
-    -------
-    list of (lr, hr)
-        uint8 arrays of shape (size / scale, size / scale, 3) and (size, size, 3).
-    """
-    crops = []
-    for photo in photos:
-        top, left = ((n - size) // 2 for n in photo.shape[:2])
-        if min(top, left) >= 0:
-            hr = np.ascontiguousarray(photo[top : top + size, left : left + size])
-            crops.append((resize(hr, 1 / scale), hr))
-    return crops

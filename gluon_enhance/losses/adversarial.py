@@ -2,7 +2,8 @@
 
 All take raw logits, before any sigmoid: (N,), (N, 1), or a map (N, 1, h, w), whose mean counts.
 Logits high for real images. Of a head with two classes, real and fake, give the difference of its
-outputs: the softmax of the two is the sigmoid of that.
+outputs: the softmax of the two is the sigmoid of that. Only where `relativistic` is True does the
+generator's part use the real logits; None will do elsewhere.
 
 References
 ----------
@@ -32,6 +33,8 @@ class StandardAdversarial:
         vanishes while the discriminator is sure.
     """
 
+    relativistic = False
+
     def __init__(self, saturating: bool = False):
         self._saturating = saturating
 
@@ -49,6 +52,8 @@ class StandardAdversarial:
 class LeastSquaresAdversarial:
     """Squared distance of the logits to 1 (real) and 0 (fake) [2]_, in CycleGAN's scaling."""
 
+    relativistic = False
+
     def generator(self, real_logits, fake_logits):
         """Return the generator's loss, (N,); the real logits are not used."""
         return _sample_mean((fake_logits - 1) ** 2)
@@ -65,6 +70,8 @@ class RelativisticAverageAdversarial:
     pass through what the other player made: neither the real logits in the generator's loss, nor
     the averages in the discriminator's.
     """
+
+    relativistic = True
 
     def generator(self, real_logits, fake_logits):
         """Return the generator's loss, (N,)."""

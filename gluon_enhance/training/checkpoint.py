@@ -13,8 +13,8 @@ from gluon_enhance.framework import mx
 KEPT = 2
 
 
-def save_checkpoint(folder: str | Path, step, count: int, rng, config: dict, history: list) -> Path:
-    """Write net, averaged net, optimizer, random state, config and log as ``step-COUNT``.
+def save_checkpoint(folder: str | Path, step, count: int, config: dict, history: list) -> Path:
+    """Write nets, averaged net, optimizers, config and log as ``step-COUNT``.
 
     A kill at any moment leaves the former checkpoints whole; only the newest two are kept.
     """
@@ -24,10 +24,18 @@ def save_checkpoint(folder: str | Path, step, count: int, rng, config: dict, his
         shutil.rmtree(unfinished)
     part = folder / f".{final.name}"
     part.mkdir(parents=True)
-    mx.nd.save(str(part / "net.params"), {k: p.data() for k, p in step.parameters.items()})
-    mx.nd.save(str(part / "ema.params"), step.ema)
-    step.trainer.save_states(str(part / "trainer.states"))
-    state = {"count": count, "rng": rng.bit_generator.state, "config": config, "history": history}
+    for name, net in step.nets.items():
+        net.save_parameters(str(part / f"{name}.params"))
+    for name, trainer in step.trainers.items():
+        trainer.save_states(str(part / f"{name}.states"))
+    mx.nd.save(str(part / "average.params"), step.average.arrays)
+    state = {
+        "count": count,
+        "averaged": step.average.count,
+        "balance": step.balance and step.balance.state,
+        "config": config,
+        "history": history,
+    }
     (part / "state.json").write_text(json.dumps(state))
     for path in part.iterdir():
         with open(path, "rb") as file:
@@ -45,8 +53,8 @@ def newest_checkpoint(folder: str | Path) -> Path | None:
     return found[-1] if found else None
 
 
-def load_checkpoint(path: Path, step, rng, config: dict) -> tuple[int, list]:
-    """Put a checkpoint's state into the step and the generator.
+def load_checkpoint(path: Path, step, config: dict) -> tuple[int, list]:
+    """Put a checkpoint's state into the step.
 
     Returns
     -------
@@ -71,8 +79,12 @@ def load_checkpoint(path: Path, step, rng, config: dict) -> tuple[int, list]:
             f"{path} does not fit this run: {'; '.join(changed)}. "
             "Give the same options, or another --out"
         )
-    step._set(mx.nd.load(str(path / "net.params")))
-    step.ema = mx.nd.load(str(path / "ema.params"))
-    step.trainer.load_states(str(path / "trainer.states"))
-    rng.bit_generator.state = state["rng"]
+    for name, net in step.nets.items():
+        net.load_parameters(str(path / f"{name}.params"), ctx=step.devices.contexts)
+    for name, trainer in step.trainers.items():
+        trainer.load_states(str(path / f"{name}.states"))
+    step.average.arrays = mx.nd.load(str(path / "average.params"))
+    step.average.count = state["averaged"]
+    if step.balance:
+        step.balance.state = state["balance"]
     return state["count"], state["history"]

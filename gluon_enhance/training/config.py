@@ -5,35 +5,40 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import logging
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Optional
 
 from gluon_enhance.errors import GluonEnhanceError
 
 
-def option(default, help: str):
+def option(default, help: str, choices: Optional[tuple] = None):
     """A dataclass field with help text; a tuple default takes several values."""
-    return dataclasses.field(default=default, metadata={"help": help})
+    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
 
 
 @dataclass
 class TrainingConfig:
     """Options that every training script has; a script's own class adds the method's."""
 
-    data: Optional[str] = option(None, "folder of training photos")
+    data: tuple = option((), "folders of training photos")
     out: Optional[str] = option(None, "folder for logs, checkpoints and the result")
     val: Optional[str] = option(None, "folder of validation photos; default: every 18th of --data")
     iterations: int = option(0, "training steps in all")
-    batch_size: int = option(16, "patches per step")
+    batch_size: int = option(16, "patches per step, on all devices together")
     patch_size: int = option(32, "side of a low-resolution patch, in pixels")
     learning_rate: float = option(2e-4, "Adam's step size at the start")
     seed: int = option(0, "seed of every random number")
-    ctx: str = option("cpu", "device: cpu or gpu(0)")
+    ctx: str = option("cpu", "devices: cpu, or gpu(0),gpu(1)")
+    workers: int = option(1, "threads that prepare batches")
     log_every: int = option(100, "steps between rows of metrics.csv")
     validate_every: int = option(1000, "steps between validations")
     save_every: int = option(500, "steps between checkpoints")
     resume: bool = option(False, "go on from the newest whole checkpoint in --out")
+    config: Optional[str] = option(None, "config.json of another run, for options not given here")
+    dry_run: bool = option(False, "read options and data, say what would be done, and stop")
 
     #: Options that may differ between a run and its continuation.
     NOT_COMPARED = (
@@ -43,10 +48,13 @@ class TrainingConfig:
         "iterations",
         "learning_rate",
         "ctx",
+        "workers",
         "log_every",
         "validate_every",
         "save_every",
         "resume",
+        "config",
+        "dry_run",
     )
 
     def fixed(self) -> dict:
@@ -75,29 +83,50 @@ def parse_config(config_class, description: str, argv=None):
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for field in dataclasses.fields(config_class):
-        text = f"{field.metadata['help']} (default: {field.default})"
-        flag = "--" + field.name.replace("_", "-")
-        if isinstance(field.default, bool):
-            parser.add_argument(flag, action="store_true", help=field.metadata["help"])
-        elif isinstance(field.default, tuple):
-            parser.add_argument(
-                flag, nargs="+", type=type(field.default[0]), help=text, default=field.default
-            )
-        else:
-            kind = str if field.default is None else type(field.default)
-            parser.add_argument(
-                flag,
-                type=kind,
-                default=field.default,
-                help=text,
-                required=field.name in ("data", "out"),
-            )
+        _add_option(parser, field)
+    given, _ = parser.parse_known_args(argv)
+    if given.config:
+        parser.set_defaults(**_read_config(given.config, config_class))
     values = vars(parser.parse_args(argv))
+    for name in ("data", "out"):
+        if not values[name]:
+            parser.error(f"--{name} is needed")
     return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def _add_option(parser, field):
+    flag = "--" + field.name.replace("_", "-")
+    help, default = field.metadata["help"], field.default
+    if isinstance(default, bool):
+        parser.add_argument(flag, action="store_true", help=help)
+        return
+    several = isinstance(default, tuple)
+    example = default[0] if several and default else "" if several else default
+    parser.add_argument(
+        flag,
+        nargs="+" if several else None,
+        type=str if example is None else type(example),
+        default=default,
+        choices=field.metadata["choices"],
+        help=help if default in (None, ()) else f"{help} (default: {default})",
+    )
+
+
+def _read_config(path, config_class):
+    try:
+        values = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--config {path} cannot be read: {error}") from error
+    known = {field.name for field in dataclasses.fields(config_class)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(f"--config {path} has options unknown here: {', '.join(unknown)}")
+    return values
 
 
 def run_script(main) -> None:
     """Run a training script; what a user can mend becomes one line and exit status 1."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         main()
     except (GluonEnhanceError, ValueError, OSError) as error:

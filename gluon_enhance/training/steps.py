@@ -1,56 +1,277 @@
-"""What is done with one batch: a step is called with a batch and returns what to log."""
+"""What is done with one batch: a step is called with a batch and returns what to log.
+
+Losses are given by name, ``{"pixel": L1Loss(weight=1e-2), ...}``; what is logged is the weighted
+value, so that the parts of a sum can be compared.
+"""
 
 from __future__ import annotations
 
+from typing import Callable
+
 from gluon_enhance.framework import mx
+from gluon_enhance.training.average import MovingAverage
 
 
-class SupervisedStep:
-    """Descend one loss between a net's output and the truth.
+class Critic:
+    """A discriminator with what it looks at and the loss it plays.
 
     Parameters
     ----------
     net : HybridBlock
-    loss : gluon.loss.Loss
-        ``loss(pred, label)`` -> one value per sample.
-    trainer : gluon.Trainer
-    ctx : mxnet.Context
-    ema_decay : float
-        Final decay of the moving average of the parameters, kept in `ema` by structural name. It
-        grows up to this, so that the start is soon forgotten.
+        Gives one logit for each image, or two whose difference counts.
+    adversarial : object
+        One of `gluon_enhance.losses.adversarial`.
+    weight : float
+        Of the generator's adversarial loss.
+    view : callable, optional
+        What it sees of images (N, 3, H, W): a blur, the gray, or by default all.
     """
 
-    def __init__(self, net, loss, trainer, ctx, ema_decay=0.999):
+    def __init__(self, net, adversarial, weight: float, view: Callable = lambda images: images):
         self.net = net
-        self.loss = loss
-        self.trainer = trainer
-        self.ctx = ctx
-        self.ema_decay = ema_decay
-        self.parameters = net._collect_params_with_prefix()
-        self.ema = {name: p.data().copy() for name, p in self.parameters.items()}
+        self.adversarial = adversarial
+        self.weight = weight
+        self.view = view
+
+    def logits(self, images):
+        """Judge images: (N, 3, H, W) -> (N, 1), high for real ones."""
+        out = self.net(self.view(images))
+        return out if out.shape[1] == 1 else out[:, :1] - out[:, 1:]
+
+    def generator_loss(self, real, fake):
+        """Weigh the loss that `fake` (N, 3, H, W) makes its generator; (N,)."""
+        with mx.autograd.pause(train_mode=True):
+            real_logits = self.logits(real) if self.adversarial.relativistic else None
+        return self.weight * self.adversarial.generator(real_logits, self.logits(fake))
+
+    def discriminator_loss(self, real, fake):
+        """Return the loss (N,), and the share of the images that were told right."""
+        real_logits, fake_logits = self.logits(real), self.logits(fake)
+        loss = self.adversarial.discriminator(real_logits, fake_logits)
+        with mx.autograd.pause():
+            above = real_logits, fake_logits
+            if self.adversarial.relativistic:
+                above = real_logits - fake_logits.mean(), fake_logits - real_logits.mean()
+            accuracy = 0.5 * ((above[0] > 0).mean() + (above[1] < 0).mean())
+        return loss, accuracy
+
+
+class Step:
+    """What all steps have: nets, their trainers, and the averaged generator.
+
+    Parameters
+    ----------
+    nets, trainers : dict
+        By name. A checkpoint saves all of them.
+    generator : str
+        The net that is averaged, validated and shipped, and its trainer.
+    devices : Devices
+        Where the batch is computed.
+    ema_decay : float
+        Of the moving average.
+    """
+
+    balance = None
+
+    def __init__(self, nets, trainers, generator, devices, ema_decay):
+        self.nets = nets
+        self.trainers = trainers
+        self.devices = devices
+        self.average = MovingAverage(nets[generator], ema_decay)
+
+    @property
+    def learning_rate(self) -> float:
+        """Step size of all trainers."""
+        return next(iter(self.trainers.values())).learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        for trainer in self.trainers.values():
+            trainer.set_learning_rate(value)
+
+    def _descend(self, trainer, parts, terms_of):
+        """Descend the sum of the terms, {name: (N,)}, that each device's part of the batch gives.
+
+        Returns the mean of every term, and the devices' second results.
+        """
+        with mx.autograd.record():
+            terms, others = zip(*(terms_of(*part) for part in parts))
+            totals = [sum(device.values()) for device in terms]
+        mx.autograd.backward(totals)
+        self.devices.update(trainer, self.trainers[trainer])
+        return {name: _mean(device[name] for device in terms) for name in terms[0]}, others
+
+    def _train_critics(self, critics, judged):
+        """Update critics on each device's {critic: (real, fake)}; return losses and accuracies."""
+
+        def terms(pairs):
+            results = {
+                name: critics[name].discriminator_loss(*pair) for name, pair in pairs.items()
+            }
+            losses = {f"{name}_loss": loss for name, (loss, _) in results.items()}
+            return losses, {f"{name}_accuracy": share for name, (_, share) in results.items()}
+
+        losses, shares = self._descend("critics", [(pairs,) for pairs in judged], terms)
+        return {**losses, **{name: _mean(device[name] for device in shares) for name in shares[0]}}
+
+
+class SupervisedStep(Step):
+    """Descend losses between a net's output and the truth.
+
+    Parameters
+    ----------
+    net : HybridBlock
+    losses : dict of str to gluon.loss.Loss
+        ``loss(pred, label)`` -> one value per sample.
+    trainer : gluon.Trainer
+    devices : Devices
+    ema_decay : float
+    """
+
+    def __init__(self, net, losses, trainer, devices, ema_decay=0.999):
+        super().__init__({"net": net}, {"net": trainer}, "net", devices, ema_decay)
+        self.net = net
+        self.losses = losses
 
     def __call__(self, batch):
-        lr, hr = (mx.nd.array(array, ctx=self.ctx) for array in batch)
-        with mx.autograd.record():
-            loss = self.loss(self.net(lr), hr)
-        loss.backward()
-        self.trainer.step(len(lr))
-        updates = self.trainer.optimizer.num_update
-        decay = min(self.ema_decay, (1 + updates) / (10 + updates))
-        for name, average in self.ema.items():
-            average *= decay
-            average += (1 - decay) * self.parameters[name].data()
-        return {"loss": loss.mean()}
+        log, _ = self._descend("net", self.devices.split(batch), self._terms)
+        self.average.update()
+        return log
 
-    def with_ema(self, function):
-        """Call a function while the net holds the averaged parameters; return its result."""
-        current = {name: p.data().copy() for name, p in self.parameters.items()}
-        self._set(self.ema)
-        try:
-            return function()
-        finally:
-            self._set(current)
+    def _terms(self, lr, hr):
+        sr = self.net(lr)
+        return {name: loss(sr, hr) for name, loss in self.losses.items()}, None
 
-    def _set(self, arrays):
-        for name, parameter in self.parameters.items():
-            parameter.set_data(arrays[name])
+
+class AdversarialStep(Step):
+    """One update of the generator, then one of the critics.
+
+    Parameters
+    ----------
+    generator : HybridBlock
+    critics : dict of str to Critic
+    losses : dict of str to gluon.loss.Loss
+        Between the generator's output and the truth.
+    trainers : dict
+        ``generator`` and ``critics``.
+    devices : Devices
+    ema_decay : float
+    """
+
+    def __init__(self, generator, critics, losses, trainers, devices, ema_decay=0.999):
+        nets = {"generator": generator, **{name: c.net for name, c in critics.items()}}
+        super().__init__(nets, trainers, "generator", devices, ema_decay)
+        self.generator = generator
+        self.critics = critics
+        self.losses = losses
+
+    def __call__(self, batch):
+        parts = self.devices.split(batch)
+        log, outputs = self._descend("generator", parts, self._terms)
+        self.average.update()
+        judged = [{name: (hr, sr) for name in self.critics} for (_, hr), sr in zip(parts, outputs)]
+        log.update(
+            self._train_critics(self.critics, judged),
+            spread=_spread(outputs[0]) / _spread(parts[0][1]),
+        )
+        return log
+
+    def _terms(self, lr, hr):
+        sr = self.generator(lr)
+        terms = {name: loss(sr, hr) for name, loss in self.losses.items()}
+        terms.update({name: c.generator_loss(hr, sr) for name, c in self.critics.items()})
+        return terms, sr.detach()
+
+
+class CycleStep(Step):
+    """Learn from two unpaired sets: there with one generator, and back with the other.
+
+    With critics of the first set too, both directions are learned alike, as in CycleGAN; without,
+    the backward generator only has to restore what went forward, as in WESPE.
+
+    Parameters
+    ----------
+    forward, backward : HybridBlock
+        From the first set to the second, and back.
+    critics, backward_critics : dict of str to Critic
+        Of the second set, and of the first, which may be empty.
+    cycle_losses : dict of str to gluon.loss.Loss
+        Between an image that went there and back, and itself.
+    image_losses : dict of str to gluon.loss.Loss
+        Between a generator's output and its input.
+    trainers : dict
+        ``generators`` and ``critics``.
+    devices : Devices
+    balance : DynamicBalance, optional
+        Whether the critics learn in a step; default always.
+    ema_decay : float
+    """
+
+    def __init__(
+        self,
+        forward,
+        backward,
+        critics,
+        backward_critics,
+        cycle_losses,
+        image_losses,
+        trainers,
+        devices,
+        balance=None,
+        ema_decay=0.999,
+    ):
+        self.critics = {**critics, **backward_critics}
+        nets = {"forward": forward, "backward": backward}
+        nets.update({name: critic.net for name, critic in self.critics.items()})
+        super().__init__(nets, trainers, "forward", devices, ema_decay)
+        self.forward_critics, self.backward_critics = critics, backward_critics
+        self.cycle_losses, self.image_losses = cycle_losses, image_losses
+        self.balance = balance
+
+    def __call__(self, batch):
+        parts = self.devices.split(batch)
+        log, outputs = self._descend("generators", parts, self._terms)
+        generators_loss = sum(log.values())
+        self.average.update()
+        log["spread"] = _spread(outputs[0][0]) / _spread(parts[0][0])
+        if self.balance is None or self.balance.critics_learn(generators_loss.asscalar()):
+            judged = [self._judged(*part, *fakes) for part, fakes in zip(parts, outputs)]
+            critics_log = self._train_critics(self.critics, judged)
+            if self.balance:
+                losses = [critics_log[f"{name}_loss"].asscalar() for name in self.critics]
+                self.balance.note_critics(sum(losses) / len(losses))
+            log.update(critics_log)
+        return log
+
+    def _terms(self, first, second):
+        forward, backward = self.nets["forward"], self.nets["backward"]
+        y, terms = self._direction(first, second, forward, backward, self.forward_critics)
+        x = None
+        if self.backward_critics:
+            x, back = self._direction(second, first, backward, forward, self.backward_critics)
+            terms.update({f"backward_{name}": value for name, value in back.items()})
+        return terms, (y.detach(), x.detach() if self.backward_critics else None)
+
+    def _direction(self, images, others, there, back, critics):
+        result = there(images)
+        restored = back(result)
+        return result, {
+            **{name: loss(restored, images) for name, loss in self.cycle_losses.items()},
+            **{name: loss(result, images) for name, loss in self.image_losses.items()},
+            **{name: c.generator_loss(others, result) for name, c in critics.items()},
+        }
+
+    def _judged(self, first, second, y, x):
+        forward = {name: (second, y) for name in self.forward_critics}
+        return {**forward, **{name: (first, x) for name in self.backward_critics}}
+
+
+def _mean(arrays):
+    values = [array.mean().as_in_context(mx.cpu()) for array in arrays]
+    return sum(values) / len(values)
+
+
+def _spread(images):
+    """Mean deviation of the channels of (N, C, H, W) over the pixels: 0 for flat colors."""
+    centered = mx.nd.broadcast_sub(images, images.mean(axis=(2, 3), keepdims=True))
+    return mx.nd.sqrt(mx.nd.square(centered).mean(axis=(2, 3))).mean()
