@@ -11,6 +11,7 @@ References
 import numpy as np
 
 from gluon_enhance.framework import mx
+from gluon_enhance.models.interpolator import SMOOTH, carry, start_small
 
 nn = mx.gluon.nn
 
@@ -139,40 +140,26 @@ class RRDBNet(mx.gluon.HybridBlock):
         return self.tail(features)
 
     def initialize_as_interpolator(self, rng, ctx=None):
-        """Set the parameters so that the untrained net enlarges its input smoothly.
-
-        Three channels carry RGB through head, upsampling and tail by identity and smoothing
-        kernels; the rest starts small, as the papers' Kaiming x 0.1 does. On a small budget this
-        saves the steps that a random start spends on learning to interpolate.
+        """Start as `gluon_enhance.models.interpolator` has it.
 
         Parameters
         ----------
         rng : numpy.random.Generator
-        ctx : mxnet.Context, optional
+        ctx : mxnet.Context or list, optional
+
+        Raises
+        ------
+        ValueError
+            If the scale is below 4: the input is folded then.
         """
         if self._unshuffle > 1:
             raise ValueError("an interpolating start needs scale=4: below it, the input is folded")
-        for parameter in self.collect_params().values():
-            value = np.zeros(parameter.shape, np.float32)
-            if value.ndim == 4:
-                fan_in = np.prod(parameter.shape[1:])
-                value = rng.normal(0, 0.1 * np.sqrt(2 / fan_in), parameter.shape)
-            parameter.initialize(mx.init.Zero(), ctx=ctx, force_reinit=True)
-            parameter.set_data(mx.nd.array(value))
-        identity = np.outer([0, 1, 0], [0, 1, 0])
-        smooth = np.outer([1, 2, 1], [1, 2, 1]) / 16
-        convs = [
-            (self.head, identity),
-            (self.upsample[0], smooth),
-            (self.upsample[1], smooth),
-            (self.tail[0], identity),
-            (self.tail[2], identity),
-        ]
-        for conv, kernel in convs:
-            weight = conv.weight.data().asnumpy()
-            weight[:3] = 0 if conv is not self.tail[2] else weight[:3]
-            weight[range(3), range(3)] = kernel
-            conv.weight.set_data(mx.nd.array(weight))
+        start_small(self, rng, ctx)
+        carry(self.head)
+        for conv in self.upsample:
+            carry(conv, SMOOTH)
+        carry(self.tail[0])
+        carry(self.tail[2], mix=True)
 
 
 def pixel_unshuffle(F, x, factor):

@@ -10,6 +10,7 @@ import numpy as np
 
 from gluon_enhance.framework import mx
 from gluon_enhance.models.blocks import Enlarge
+from gluon_enhance.models.interpolator import carry, start_small
 
 nn = mx.gluon.nn
 
@@ -67,3 +68,15 @@ class SRCNN(mx.gluon.HybridBlock):
         y = F.Convolution(enlarged, luma, no_bias=True, kernel=(1, 1), num_filter=1) + OFFSET
         repaired = self.tail(F.relu(self.body(F.relu(self.head(y)))))
         return F.broadcast_add(enlarged, GAIN * (repaired - y))
+
+    def initialize_as_interpolator(self, rng, ctx=None):
+        """Start as the bicubic enlargement: the luma passes through unrepaired.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        ctx : mxnet.Context or list, optional
+        """
+        start_small(self, rng, ctx)
+        for part in (self.head, self.body, self.tail):
+            carry(part.conv, channels=1, mix=part is self.tail)

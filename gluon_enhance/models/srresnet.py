@@ -11,6 +11,7 @@ References
 
 from gluon_enhance.framework import mx
 from gluon_enhance.models.blocks import Enlarge, ResidualBlock, SubPixelConv, conv3x3
+from gluon_enhance.models.interpolator import GAIN, carry, carry_enlarged, start_small
 
 nn = mx.gluon.nn
 
@@ -118,6 +119,27 @@ class SRResNet(mx.gluon.HybridBlock):
         if self._tanh:
             out = F.Activation(out, act_type="tanh")
         return 0.5 * out + 0.5
+
+    def initialize_as_interpolator(self, rng, ctx=None):
+        """Start as `gluon_enhance.models.interpolator` has it, for a net without tanh.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        ctx : mxnet.Context or list, optional
+        """
+        start_small(self, rng, ctx)
+        # A normalization undoes small weights, so what it scales by is small too.
+        norms = [block.norm2 for block in self.body if isinstance(block, NormalizedResidualBlock)]
+        for norm in (*norms, self.body[-1]):
+            if isinstance(norm, nn.BatchNorm):
+                norm.gamma.set_data(GAIN * mx.nd.ones(norm.gamma.shape))
+        carry(self.head[0])
+        for conv in self.upsample:
+            if isinstance(conv, SubPixelConv):
+                carry_enlarged(conv)
+        carry(self.tail, gain=2, mix=True)  # from [0, 1] to [-1, 1]
+        self.tail.bias.set_data(-mx.nd.ones(3))
 
 
 class MSRResNet(mx.gluon.HybridBlock):
