@@ -56,6 +56,9 @@ class MomentNorm(mx.gluon.HybridBlock):
     def hybrid_forward(self, F, x, gamma, beta):
         if self.exporting:
             return getattr(self, f"_export_{self._norm}")(F, x, gamma, beta)
+        # A slice of all is a copy in plain layout. What a convolution gives is in oneDNN's blocked
+        # one, which every operator here would convert for itself: a third of the speed.
+        x = F.slice_axis(x, axis=0, begin=0, end=None)
         centered = F.broadcast_sub(x, self._mean(F, x))
         variance = self._mean(F, F.square(centered))
         gamma, beta = F.reshape(gamma, (1, -1, 1, 1)), F.reshape(beta, (1, -1, 1, 1))
@@ -63,11 +66,8 @@ class MomentNorm(mx.gluon.HybridBlock):
         return F.broadcast_add(F.broadcast_mul(centered, gain), beta)
 
     def _mean(self, F, x):
-        # A product with 1/W adds rows faster than F.mean does. The row it is made from
-        # is cut out axis by axis: F.slice crashes on what Conv2DTranspose gives (oneDNN's layout).
-        row = x
-        for axis in (0, 1, 2):
-            row = F.slice_axis(row, axis=axis, begin=0, end=1)
+        # A product with 1/W adds rows faster than F.mean does.
+        row = F.slice(x, begin=(0, 0, 0), end=(1, 1, 1))
         ones = F.ones_like(F.reshape(row, (-1,)))
         rows = F.dot(x, F.broadcast_div(ones, F.sum(ones)))
         return F.expand_dims(F.mean(rows, axis=AXES[self._norm], keepdims=True), axis=3)
