@@ -25,10 +25,10 @@ from typing import Optional
 import numpy as np
 
 from gluon_enhance import zoo
+from gluon_enhance.data.degradations import DEGRADATIONS, make_degradation
 from gluon_enhance.data.folders import split_photos
-from gluon_enhance.data.patches import SuperResolutionPatches, held_out_crops
+from gluon_enhance.data.patches import SuperResolutionPatches, held_out_pairs
 from gluon_enhance.framework import mx
-from gluon_enhance.imaging.resize import resize
 from gluon_enhance.losses import FeatureLoss, L1Loss, RelativisticAverageAdversarial, VGGFeatures
 from gluon_enhance.models.discriminators import NEGATIVE_SLOPE, VGG128
 from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
@@ -55,6 +55,7 @@ class Config(TrainingConfig):
     # The paper halves its rate every 200k steps; a cosine ends as low on any budget.
     warmup: int = option(200, "steps over which the learning rate rises")
     reductions: tuple = option((1.0, 0.75, 0.5), "sizes at which each photo is used")
+    degrade: str = option("bicubic", "how inputs are made of photos", tuple(DEGRADATIONS))
     vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
     critic_channels: int = option(64, "channels of the discriminator's first layer")
     pixel_weight: float = option(1e-2, "weight of L1 in the GAN phase")
@@ -70,10 +71,11 @@ def main(argv=None):
     net = zoo.get_model(config.model)
     scale = net.spec.scale
     training, held_out = split_photos(config.data, config.val)
-    patches = SuperResolutionPatches(training, scale, config.patch_size, config.reductions)
-    crops = held_out_crops(held_out, VALIDATION_CROP)
+    degrade = make_degradation(config.degrade, training, scale)
+    patches = SuperResolutionPatches(training, scale, config.patch_size, config.reductions, degrade)
+    pairs = held_out_pairs(held_out, VALIDATION_CROP, scale, degrade)
     logging.info(
-        "%d photos, %d too small; %d held out", len(patches), patches.too_small, len(crops)
+        "%d photos, %d too small; %d held out", len(patches), patches.too_small, len(pairs)
     )
     if config.dry_run:
         return print(json.dumps(asdict(config), indent=1))
@@ -85,7 +87,6 @@ def main(argv=None):
     step, extra = make_step(net, config, devices)
 
     # Training
-    pairs = [(resize(hr, 1 / scale), hr) for hr in crops]
     validation = Validation(net, pairs, devices.contexts[0], scale, extra=extra)
     schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
     history = fit(step, patches.draw, validation, schedule, config)

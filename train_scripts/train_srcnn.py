@@ -19,9 +19,8 @@ import numpy as np
 
 from gluon_enhance import zoo
 from gluon_enhance.data.folders import split_photos
-from gluon_enhance.data.patches import SuperResolutionPatches, held_out_crops
+from gluon_enhance.data.patches import SuperResolutionPatches, held_out_pairs
 from gluon_enhance.framework import mx
-from gluon_enhance.imaging.resize import resize
 from gluon_enhance.losses import L2Loss
 from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
 from gluon_enhance.training.devices import Devices
@@ -52,9 +51,9 @@ def main(argv=None):
     scale = net.spec.scale
     training, held_out = split_photos(config.data, config.val)
     patches = SuperResolutionPatches(training, scale, config.patch_size, config.reductions)
-    crops = held_out_crops(held_out, VALIDATION_CROP)
+    pairs = held_out_pairs(held_out, VALIDATION_CROP, scale)
     logging.info(
-        "%d photos, %d too small; %d held out", len(patches), patches.too_small, len(crops)
+        "%d photos, %d too small; %d held out", len(patches), patches.too_small, len(pairs)
     )
     if config.dry_run:
         return print(json.dumps(asdict(config), indent=1))
@@ -68,7 +67,6 @@ def main(argv=None):
     step = SupervisedStep(net, {"pixel": L2Loss()}, trainer, devices)
 
     # Training
-    pairs = [(resize(hr, 1 / scale), hr) for hr in crops]
     validation = Validation(net, pairs, devices.contexts[0], scale)
     schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
     history = fit(step, patches.draw, validation, schedule, config)

@@ -19,10 +19,10 @@ from dataclasses import asdict, dataclass
 from typing import Optional
 
 from gluon_enhance import zoo
+from gluon_enhance.data.degradations import DEGRADATIONS, make_degradation
 from gluon_enhance.data.folders import split_photos
-from gluon_enhance.data.patches import SuperResolutionPatches, held_out_crops
+from gluon_enhance.data.patches import SuperResolutionPatches, held_out_pairs
 from gluon_enhance.framework import mx
-from gluon_enhance.imaging.resize import resize
 from gluon_enhance.losses import FeatureLoss, L2Loss, StandardAdversarial, VGGFeatures
 from gluon_enhance.models.discriminators import NEGATIVE_SLOPE, SRGANDiscriminator
 from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
@@ -57,6 +57,7 @@ class Config(TrainingConfig):
     learning_rate: float = option(1e-4, "Adam's step size at the start")
     warmup: int = option(200, "steps over which the learning rate rises")
     reductions: tuple = option((1.0, 0.75, 0.5), "sizes at which each photo is used")
+    degrade: str = option("bicubic", "how inputs are made of photos", tuple(DEGRADATIONS))
     vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
     critic_channels: int = option(64, "channels of the discriminator's first layer")
     adversarial_weight: float = option(1e-3, "weight of the adversarial loss")
@@ -69,10 +70,11 @@ def main(argv=None):
     net = zoo.get_model(config.model)
     scale = net.spec.scale
     training, held_out = split_photos(config.data, config.val)
-    patches = SuperResolutionPatches(training, scale, config.patch_size, config.reductions)
-    crops = held_out_crops(held_out, VALIDATION_CROP)
+    degrade = make_degradation(config.degrade, training, scale)
+    patches = SuperResolutionPatches(training, scale, config.patch_size, config.reductions, degrade)
+    pairs = held_out_pairs(held_out, VALIDATION_CROP, scale, degrade)
     logging.info(
-        "%d photos, %d too small; %d held out", len(patches), patches.too_small, len(crops)
+        "%d photos, %d too small; %d held out", len(patches), patches.too_small, len(pairs)
     )
     if config.dry_run:
         return print(json.dumps(asdict(config), indent=1))
@@ -87,7 +89,6 @@ def main(argv=None):
         return {"feature_distance": distance(sr, hr).mean().asscalar()}
 
     # Training
-    pairs = [(resize(hr, 1 / scale), hr) for hr in crops]
     validation = Validation(net, pairs, devices.contexts[0], scale, extra=feature_distance)
     schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
     history = fit(step, patches.draw, validation, schedule, config)
