@@ -15,7 +15,9 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Enhancer": "gluon_enhance.inference",
     "enhance": "gluon_enhance.inference",
+    "convert": "gluon_enhance.zoo",
     "get_model": "gluon_enhance.zoo",
+    "interpolate": "gluon_enhance.zoo",
     "list_models": "gluon_enhance.zoo",
     "match_histograms": "gluon_enhance.imaging.histogram",
     "resize": "gluon_enhance.imaging.resize",

@@ -39,6 +39,7 @@ from gluon_enhance.training.schedule import warmup_cosine
 from gluon_enhance.training.steps import AdversarialStep, Critic, SupervisedStep
 from gluon_enhance.training.validation import Validation
 from gluon_enhance.weights.convert import load_weights
+from gluon_enhance.weights.params import write_params
 from gluon_enhance.weights.vgg import load_vgg
 
 VALIDATION_CROP = 192
@@ -92,7 +93,7 @@ def main(argv=None):
     history = fit(step, patches.draw, validation, schedule, config)
     path = save_result(step, net, config, history)
     if config.phase == "gan" and config.interpolate < 1:
-        zoo.interpolate(config.init, path, config.interpolate, path)
+        write_params(path, zoo.interpolate(config.init, path, config.interpolate))
     print(path)
 
 

@@ -16,6 +16,8 @@ COMMANDS = {
     "enhance": "Enhance files and folders.",
     "score": "Score images against references.",
     "evaluate": "Enhance a benchmark set and score it.",
+    "convert": "Convert an official checkpoint to a .params file.",
+    "interpolate": "Mix the weights of two nets of one architecture.",
 }
 
 

@@ -20,14 +20,14 @@ def models(pattern, as_json):
         return
     if not rows:
         raise click.UsageError(f"no model matches {pattern!r}; see `gluon-enhance models`")
-    click.echo(f"{'name':22} {'method':12} scale {'parameters':>11}  {'weights':8}  scores")
+    click.echo(f"{'name':28} {'method':12} scale {'parameters':>11}  {'weights':8}  scores")
     for row in rows:
         scores = "; ".join(
             f"{name} {', '.join(f'{k} {v}' for k, v in values.items())}"
             for name, values in row["scores"].items()
         )
         click.echo(
-            f"{row['name']:22} {row['method']:12} x{row['scale']:<4} "
+            f"{row['name']:28} {row['method']:12} x{row['scale']:<4} "
             f"{row['parameters']:>11,}  {row['weights']:8}  {scores}"
         )
 

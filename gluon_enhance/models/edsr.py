@@ -10,6 +10,7 @@ import numpy as np
 
 from gluon_enhance.framework import mx
 from gluon_enhance.models.blocks import ResidualBlock, SubPixelConv, conv3x3
+from gluon_enhance.models.interpolator import carry, carry_enlarged, start_small
 
 nn = mx.gluon.nn
 
@@ -49,6 +50,7 @@ class EDSR(mx.gluon.HybridBlock):
         if scale not in (2, 3, 4):
             raise ValueError(f"scale is {scale}; EDSR has 2, 3 and 4")
         super().__init__(**kwargs)
+        self._residual_scale = residual_scale
         with self.name_scope():
             mean = mx.nd.array(np.reshape(MEAN, (1, 3, 1, 1)))
             self.mean = self.params.get_constant("mean", mean)
@@ -63,6 +65,53 @@ class EDSR(mx.gluon.HybridBlock):
                 for factor in {2: (2,), 3: (3,), 4: (2, 2)}[scale]:
                     self.upsample.add(SubPixelConv(channels, factor, channels))
             self.tail = conv3x3(3, channels)
+
+    def initialize_as_interpolator(self, rng, ctx=None):
+        """Start as `gluon_enhance.models.interpolator` has it.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        ctx : mxnet.Context or list, optional
+        """
+        start_small(self, rng, ctx)
+        carry(self.head)
+        for conv in self.upsample:
+            carry_enlarged(conv)
+        carry(self.tail, mix=True)
+
+    def initialize_from(self, net):
+        """Copy head and body from a trained net of another scale, as the paper's x2 to x3 and x4.
+
+        Upsampling and tail stay as they are: call ``initialize`` first.
+
+        Parameters
+        ----------
+        net : EDSR
+            With as many blocks and channels, and the same residual scale.
+
+        Raises
+        ------
+        ValueError
+            If the nets differ in these.
+        """
+        own, other = self._trunk(), net._trunk()
+        shapes = [{name: p.shape for name, p in trunk.items()} for trunk in (own, other)]
+        if shapes[0] != shapes[1] or self._residual_scale != net._residual_scale:
+            raise ValueError(
+                f"head and body are {self._size()}, but {net._size()} in the net given"
+            )
+        for name, parameter in own.items():
+            for array in parameter.list_data():
+                other[name].list_data()[0].copyto(array)
+
+    def _trunk(self):
+        parameters = self._collect_params_with_prefix()
+        return {k: p for k, p in parameters.items() if k.startswith(("head.", "body."))}
+
+    def _size(self):
+        channels = self.head.weight.shape[0]
+        return f"{len(self.body) - 1} blocks of {channels} channels, scaled {self._residual_scale}"
 
     def hybrid_forward(self, F, x, mean):
         features = self.head(F.broadcast_sub(x, mean) * RANGE)

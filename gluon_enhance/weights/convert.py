@@ -11,7 +11,9 @@ import numpy as np
 
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.weights.layouts import LAYOUTS
+from gluon_enhance.weights.params import read_params
 from gluon_enhance.weights.tensorflow_reader import read_tensorflow
+from gluon_enhance.weights.torch7_reader import read_torch7
 from gluon_enhance.weights.torch_reader import read_torch
 
 WRAPPERS = ("params_ema", "params", "state_dict")
@@ -35,8 +37,8 @@ def load_weights(net, path: str | os.PathLike, ctx=None):
     net : HybridBlock
         Initialized or not; its shapes are known.
     path : path
-        A Gluon ``.params`` file of this net, or a PyTorch ``.pth`` or TensorFlow ``.index`` file
-        in one of the net's layouts.
+        A Gluon ``.params`` file of this net, or a PyTorch ``.pth``, Torch7 ``.t7`` or TensorFlow
+        ``.index`` file in one of the net's layouts.
     ctx : mxnet.Context or list, optional
         Where to put an uninitialized net; default the CPU.
 
@@ -50,6 +52,17 @@ def load_weights(net, path: str | os.PathLike, ctx=None):
     WeightsError
         If the file cannot be read, or does not hold this net's weights, all and no others.
     """
+    return load_state(net, read_weights(path), path, ctx)
+
+
+def read_weights(path: str | os.PathLike) -> dict:
+    """Read a file of weights in any of the formats, as its reader gives it.
+
+    Raises
+    ------
+    WeightsError
+        If its suffix is not one of the formats', or it cannot be read.
+    """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -57,7 +70,7 @@ def load_weights(net, path: str | os.PathLike, ctx=None):
             f"{path} is no file of weights: its suffix is {suffix!r}, not one of "
             f"{', '.join(SUFFIXES)}"
         )
-    return load_state(net, READERS[SUFFIXES[suffix]](path), path, ctx)
+    return READERS[SUFFIXES[suffix]](path)
 
 
 def load_state(net, state: Mapping, source: str | os.PathLike = "the state dict", ctx=None):
@@ -85,7 +98,7 @@ def load_state(net, state: Mapping, source: str | os.PathLike = "the state dict"
     from gluon_enhance.framework import mx
 
     parameters = net._collect_params_with_prefix()
-    state, net_name = _unwrapped(state), type(net).__name__
+    state, net_name = unwrapped(state), type(net).__name__
     layout = _layout(state, parameters, net_name, source)
     arrays = _renamed(state, parameters, layout, source) if layout else state
     arrays = {**_constants(parameters), **arrays}
@@ -97,37 +110,23 @@ def load_state(net, state: Mapping, source: str | os.PathLike = "the state dict"
     return net
 
 
-def read_params(path: str | os.PathLike) -> dict:
-    """Read a Gluon ``.params`` file.
-
-    Returns
-    -------
-    dict of str to ndarray
-
-    Raises
-    ------
-    WeightsError
-        If the file cannot be read or does not hold named arrays.
-    """
-    from gluon_enhance.framework import mx
-
-    try:
-        arrays = mx.nd.load(str(path))
-    except (mx.base.MXNetError, UnicodeDecodeError) as error:
-        raise WeightsError(
-            f"{path} is cut short, damaged or not a .params file; get it again "
-            f"({str(error).strip().splitlines()[-1]})"
-        ) from error
-    if not isinstance(arrays, dict):
-        raise WeightsError(f"{path} holds arrays without names; save it with net.save_parameters")
-    return {name: array.asnumpy() for name, array in arrays.items()}
+READERS = {
+    "gluon": read_params,
+    "torch": read_torch,
+    "torch7": read_torch7,
+    "tensorflow": read_tensorflow,
+}
+SUFFIXES = {
+    ".params": "gluon",
+    ".pth": "torch",
+    ".pt": "torch",
+    ".t7": "torch7",
+    ".index": "tensorflow",
+}
 
 
-READERS = {"gluon": read_params, "torch": read_torch, "tensorflow": read_tensorflow}
-SUFFIXES = {".params": "gluon", ".pth": "torch", ".pt": "torch", ".index": "tensorflow"}
-
-
-def _unwrapped(state):
+def unwrapped(state: Mapping) -> dict:
+    """Take the weights out of a checkpoint, without prefixes that all names share."""
     for wrapper in WRAPPERS:
         if isinstance(state.get(wrapper), dict):
             state = state[wrapper]
@@ -151,9 +150,10 @@ def _layout(state, parameters, net_name, source):
 def _renamed(state, parameters, layout, source):
     for key, value in layout.fixed.items():
         if key in state and not _equal(state[key], value):
+            found = f" ({state[key]}, not {value})" if isinstance(value, str) else ""
             raise WeightsError(
-                f"{source} has another {key} than the net, where it is built in: it was trained on "
-                f"another range or mean of colors; train it again with those of the paper"
+                f"{source} has another {key} than the net, where it is built in{found}: it is of "
+                f"another net, or was trained on another range or mean of colors"
             )
     state = {key: array for key, array in state.items() if key not in layout.fixed}
     names = {key: _new_name(str(key), layout.names) for key in state}
@@ -166,6 +166,8 @@ def _renamed(state, parameters, layout, source):
 
 
 def _equal(array, value):
+    if isinstance(value, str):
+        return array == value
     return getattr(array, "shape", None) == value.shape and np.allclose(array, value, atol=1e-3)
 
 
@@ -218,12 +220,22 @@ def _new_name(key, names):
 
 
 def _check(arrays, parameters, net_name, source):
-    missing = [name for name in parameters if name not in arrays]
-    left_over = [name for name in arrays if name not in parameters]
+    faults = differences(arrays, parameters)
+    if faults:
+        raise WeightsError(
+            f"{source} does not fit this {net_name} (another size, or a community variant?): "
+            f"{faults}"
+        )
+
+
+def differences(arrays: Mapping, expected: Mapping) -> str:
+    """List what is missing, left over or of another shape than expected; empty if all fits."""
+    missing = [name for name in expected if name not in arrays]
+    left_over = [name for name in arrays if name not in expected]
     misfits = [
-        f"{name} {getattr(arrays[name], 'shape', 'no array')} instead of {parameter.shape}"
-        for name, parameter in parameters.items()
-        if name in arrays and getattr(arrays[name], "shape", None) != parameter.shape
+        f"{name} {getattr(arrays[name], 'shape', 'no array')} instead of {other.shape}"
+        for name, other in expected.items()
+        if name in arrays and getattr(arrays[name], "shape", None) != other.shape
     ]
     faults = [
         f"{title} {_listed(names)}"
@@ -234,11 +246,7 @@ def _check(arrays, parameters, net_name, source):
         )
         if names
     ]
-    if faults:
-        raise WeightsError(
-            f"{source} does not fit this {net_name} (another size, or a community "
-            f"variant?): {'; '.join(faults)}"
-        )
+    return "; ".join(faults)
 
 
 def _listed(names):

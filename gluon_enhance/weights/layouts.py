@@ -5,6 +5,7 @@ A net whose official weights use other names gets its layouts here, by the name 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -25,14 +26,14 @@ class Layout:
         in the body.
     axes : tuple of int
         Where the axes of (out, in, height, width) are in its kernels.
-    fixed : mapping of str to ndarray
+    fixed : mapping of str to ndarray or str
         Keys of what the net has built in, which must have these values.
     """
 
     marker: str
     names: tuple[tuple[str, str], ...]
     axes: tuple[int, ...] = (0, 1, 2, 3)
-    fixed: Mapping[str, np.ndarray] = field(default_factory=dict)
+    fixed: Mapping[str, np.ndarray | str] = field(default_factory=dict)
 
 
 RRDB_CONV = r"body.\1.rdb\2.conv\3"
@@ -75,6 +76,42 @@ def _srvgg_layout(num_convs):
             *((rf"body\.{k}", f"body.{k - 2}") for k in range(2, last)),
             (rf"body\.{last}", "tail"),
         ),
+    )
+
+
+def _style_layers(norm):
+    """Yield place, class with geometry, and name of every layer of fast-neural-style's nets."""
+    conv, wide = "SpatialConvolution 3 3", "SpatialConvolution 9 9 1 1 4 4"
+    down, doubling = f"{conv} 2 2 1 1", "SpatialFullConvolution 3 3 2 2 1 1 1 1"
+    yield from (("", "Sequential", None), ("0.", "SpatialReflectionPadding 40 40 40 40", None))
+    for place, layer, stage, k in (
+        (1, wide, "head", 0),
+        (4, down, "head", 3),
+        (7, down, "head", 6),
+        (15, doubling, "upsample", 0),
+        (18, doubling, "upsample", 3),
+    ):
+        yield f"{place}.", layer, f"{stage}.{k}"
+        yield f"{place + 1}.", norm, f"{stage}.{k + 1}"
+        yield f"{place + 2}.", "ReLU", None
+    for i in range(5):
+        block, branch = f"{10 + i}.", f"{10 + i}.0.0."
+        yield from ((block, "Sequential", None), (f"{block}0.", "ConcatTable", None))
+        yield from ((branch, "Sequential", None), (f"{branch}2.", "ReLU", None))
+        for k in (1, 2):
+            yield f"{branch}{3 * k - 3}.", f"{conv} 1 1 0 0", f"body.{i}.conv{k}"
+            yield f"{branch}{3 * k - 2}.", norm, f"body.{i}.norm{k}"
+        yield from ((f"{block}0.1.", "ShaveImage 2", None), (f"{block}1.", "CAddTable", None))
+    yield from (("21.", wide, "tail"), ("22.", "Tanh", None))
+    yield from (("23.", "MulConstant 150", None), ("24.", "TotalVariation", None))
+
+
+def _style_layout(norm, marker):
+    layers = list(_style_layers(norm))
+    return Layout(
+        marker=marker,
+        names=tuple((re.escape(place[:-1]), name) for place, _, name in layers if name),
+        fixed={"preprocessing": "vgg", **{f"{place}layer": layer for place, layer, _ in layers}},
     )
 
 
@@ -178,4 +215,8 @@ LAYOUTS = {
     ),
     "SRResNet": (Layout(marker="block1.0.weight", names=tuple(_srgan_names())),),
     "SRVGGNetCompact": (_srvgg_layout(32), _srvgg_layout(16)),
+    "StyleNet": (  # jcjohnson/fast-neural-style: eccv16, instance_norm
+        _style_layout("SpatialBatchNormalization 1e-05", marker="2.running_mean"),
+        _style_layout("InstanceNormalization 1e-05", marker="2.weight"),
+    ),
 }

@@ -89,9 +89,9 @@ def given(path: str | os.PathLike) -> Path:
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise WeightsError(f"{path} is no file: give a .params, .pth or .index file")
-    if path.name in manifest():
-        _verify_all(path, manifest()[path.name])
+        raise WeightsError(f"{path} is no file: give a .params, .pth, .t7 or .index file")
+    for name in {path.name, "/".join(path.parts[-2:])} & manifest().keys():
+        _verify_all(path, manifest()[name])
     return path
 
 
@@ -120,7 +120,7 @@ def fetch(
     target = folder / file.name
     lock = target.with_name(f"{target.name}.lock")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(str(lock), timeout=_lock_timeout()):
             if target.is_file():  # another process has downloaded it meanwhile
                 verify(target, file)

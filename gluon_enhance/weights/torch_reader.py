@@ -182,9 +182,18 @@ class _Storages:
 
 
 def _tensor(storage, offset, shape, strides, *_):
-    """View a storage, inside its bounds; strides and offset in elements."""
     values = expect(storage, _Storage).values
-    shape, strides = expect(shape, tuple), expect(strides, tuple)
+    return view(values, offset, expect(shape, tuple), expect(strides, tuple))
+
+
+def view(values: np.ndarray, offset: int, shape: tuple, strides: tuple) -> np.ndarray:
+    """View a storage as a tensor; strides and offset in elements.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it reaches beyond the storage, or these are not whole numbers from 0.
+    """
     numbers = (offset, *shape, *strides)
     if len(shape) != len(strides) or any(expect(number, int) < 0 for number in numbers):
         raise ValueError(f"a tensor has shape {shape}, strides {strides} and offset {offset}")

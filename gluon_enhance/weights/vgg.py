@@ -20,6 +20,7 @@ import numpy as np
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.weights import convert, store
 from gluon_enhance.weights.manifest import manifest
+from gluon_enhance.weights.params import read_params
 from gluon_enhance.weights.torch_reader import read_torch
 
 OFFICIAL = {16: "vgg16-397923af.pth", 19: "vgg19-dcbb9e9d.pth"}
@@ -224,7 +225,7 @@ def _from_hwio(array):
 
 FORMATS = {
     ".pth": (read_torch, "torch"),
-    ".params": (convert.read_params, "torch"),
+    ".params": (read_params, "torch"),
     ".npz": (_read_npz, "caffe"),
     ".h5": (_read_keras, "caffe"),
 }

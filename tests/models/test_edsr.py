@@ -108,6 +108,46 @@ def test_weights_for_another_mean_or_range_are_refused(tmp_path, rng, key, value
         zoo.get_model("edsr_x2", tmp_path / "net.pt", num_blocks=2, channels=CHANNELS)
 
 
+@pytest.mark.parametrize("scale", [3, 4])
+def test_nets_of_other_scales_start_from_the_x2_net(scale):
+    x2, net = EDSR(2, num_blocks=2, channels=CHANNELS), EDSR(scale, 2, CHANNELS)
+    for one in (x2, net):
+        one.initialize(mx.init.Normal(1), force_reinit=True)
+    before = arrays_of(net)
+    net.initialize_from(x2)
+    given, after = arrays_of(x2), arrays_of(net)
+    for name in (n for n in after if n.endswith(".weight")):
+        is_copied = name.startswith(("head.", "body."))
+        np.testing.assert_array_equal(after[name], (given if is_copied else before)[name])
+        assert is_copied == (not np.array_equal(after[name], before[name]))
+
+
+def arrays_of(net):
+    return {k: p.data().asnumpy() for k, p in net._collect_params_with_prefix().items()}
+
+
+@pytest.mark.parametrize(
+    "other, size",
+    [
+        ({"channels": 8}, "2 blocks of 8 channels, scaled 1"),
+        ({"num_blocks": 3}, "3 blocks of 6 channels, scaled 1"),
+        ({"residual_scale": 0.1}, "2 blocks of 6 channels, scaled 0.1"),
+    ],
+)
+def test_nets_of_another_size_are_no_start(other, size):
+    net = EDSR(4, num_blocks=2, channels=CHANNELS)
+    x2 = EDSR(2, **{"num_blocks": 2, "channels": CHANNELS, **other})
+    for one in (x2, net):
+        one.initialize()
+    before = arrays_of(net)
+    with pytest.raises(ValueError) as caught:
+        net.initialize_from(x2)
+    assert str(caught.value) == (
+        f"head and body are 2 blocks of 6 channels, scaled 1, but {size} in the net given"
+    )
+    assert all(np.array_equal(array, before[name]) for name, array in arrays_of(net).items())
+
+
 def test_parameter_names_are_the_file_format():
     """A name that changes here breaks every weight file: change it knowingly."""
     convs = ["head", "body.0.conv1", "body.0.conv2", "body.1", "upsample.0", "upsample.1", "tail"]

@@ -18,6 +18,7 @@ from gluon_enhance.weights.store import WeightFile
 
 CONTENT = bytes(range(256)) * 40
 REPOSITORY = Path(__file__).resolve().parents[2]
+LICENCES = ("Apache-2.0", "BSD-3-Clause", "MIT", "non-commercial", "none stated")
 
 
 @pytest.fixture
@@ -190,6 +191,21 @@ def test_a_failed_download_leaves_no_file(file, server, tmp_path, page, reason):
     assert {p.name for p in tmp_path.iterdir()} <= {"net.pth.lock", "model_zoo"}
 
 
+def test_official_files_of_one_name_are_told_apart_by_their_folders(
+    file, server, monkeypatch, tmp_path
+):
+    files = {
+        name: replace(file, name=name, sha256="0" * 64, url=f"{server.address}/{name}")
+        for name in ("one/net.t7", "two/net.t7")
+    }
+    files["two/net.t7"] = replace(files["two/net.t7"], sha256=file.sha256)
+    monkeypatch.setattr(store, "manifest", lambda: files)
+    put(tmp_path / "one", "net.t7")
+    path = store.find(["two/net.t7"], tmp_path)
+    assert path == tmp_path / "two" / "net.t7" == store.given(path)
+    assert "is cut short or changed" in refusal(store.given, tmp_path / "one" / "net.t7")
+
+
 def test_a_cache_that_cannot_be_written_is_an_error(file, tmp_path):
     (tmp_path / "cache").write_text("a file where the folder should be")
     assert str(tmp_path / "cache") in refusal(store.fetch, file, tmp_path / "cache")
@@ -276,7 +292,7 @@ def test_manifest_pins_every_file():
         assert len(file.sha256) == 64 or f"-{file.sha256}." in name  # torch hub's convention
         assert int(file.sha256, 16)
         assert file.url.startswith("https://")
-        assert file.licence in ("Apache-2.0", "BSD-3-Clause", "MIT", "none stated")
+        assert file.licence in LICENCES
         assert all(companion in store.manifest() for companion in file.companions)
 
 

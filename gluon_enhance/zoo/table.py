@@ -1,87 +1,10 @@
-"""The zoo: every model as a row of one literal table, and ``get_model`` to build one.
+"""Every model as a row of one literal table."""
 
-Importing this module does not import MXNet; building a net does.
-"""
-
-from __future__ import annotations
-
-import difflib
-import fnmatch
-import importlib
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Optional
-
-from gluon_enhance.errors import UnknownModelError, WeightsError
-from gluon_enhance.weights import store
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """What is known of a model without building it.
-
-    Every model takes and gives (N, 3, H, W) float32 RGB in [0, 1].
-
-    Attributes
-    ----------
-    name, method : str
-        Name in the zoo, and the method as its paper names it.
-    net : str
-        ``module.Class`` under `gluon_enhance.models`.
-    kwargs : mapping
-        What its class is built with.
-    scale : int
-        Ratio of output to input size.
-    parameters : int
-        Trained numbers in the net.
-    halo : int
-        Input pixels a tile reads around the part it keeps, at which tiled and whole results
-        differ by at most 1/255.
-    paper : str
-        Its address.
-    licence : str
-        Of the weights.
-    weights : tuple of str
-        Official files in the manifest, any of which will do; the first is the one downloaded.
-        Empty for models trained by this project.
-    multiple : int
-        The input's height and width must be multiples of it.
-    tiling : {'exact', 'global_statistics'}
-        Whether tiles can be computed one by one, or must share the image's statistics.
-    """
-
-    name: str
-    method: str
-    net: str
-    kwargs: Mapping[str, object] = field(hash=False)
-    scale: int
-    parameters: int
-    halo: int
-    paper: str
-    licence: str
-    weights: tuple[str, ...] = ()
-    multiple: int = 1
-    tiling: str = "exact"
-
-    @property
-    def weights_kind(self) -> str:
-        """'shipped' in ``model_zoo``, 'official' (found or downloaded), or 'none'."""
-        if (store.model_zoo_folder() / self.name / "card.json").is_file():
-            return "shipped"
-        return "official" if self.weights else "none"
-
-    @property
-    def scores(self) -> dict:
-        """Scores measured for a shipped model, from its card; empty for others."""
-        if self.weights_kind != "shipped":
-            return {}
-        return store.read_card(store.model_zoo_folder() / self.name).get("scores", {})
-
+from gluon_enhance.zoo.spec import ModelSpec
 
 # Halos: rrdb_lite_x4's is measured by benchmarks/halo.py: 8 keeps within 0.8/255, 12 within 0.03.
 # The larger nets' is an eighth of their radius, as that 8 is of its 64: not measured.
-# The others' are their radii, at most 48: but for that, and statistics of norms, tiles are exact.
+# The others' are their radii, at most 56: but for that, and statistics of norms, tiles are exact.
 ESRGAN_PAPER = "https://arxiv.org/abs/1809.00219"
 DPED_PAPER = "https://arxiv.org/abs/1704.02470"
 JOHNSON_PAPER = "https://arxiv.org/abs/1603.08155"
@@ -91,9 +14,38 @@ SRCNN_PAPER = "https://arxiv.org/abs/1501.00092"
 SRGAN_PAPER = "https://arxiv.org/abs/1609.04802"
 EDSR_PAPER = "https://arxiv.org/abs/1707.02921"
 
+# The nets halve sizes twice. A multiple of 8 keeps what they are exported and tiled with above the
+# 40 pixels that they reflect.
+STYLE = {
+    "method": "Style",
+    "net": "style.StyleNet",
+    "scale": 1,
+    "halo": 56,
+    "multiple": 8,
+    "paper": JOHNSON_PAPER,
+}
+STYLE_INSTANCE = {
+    **STYLE,
+    "kwargs": {"channels": 16, "norm": "instance"},
+    "parameters": 424_899,
+    "tiling": "global_statistics",
+}
+STYLE_ECCV16 = {**STYLE, "kwargs": {"channels": 32, "norm": "batch"}, "parameters": 1_679_235}
+
 MODELS = {
     spec.name: spec
     for spec in (
+        ModelSpec(
+            name="esrgan_lite_x4",
+            method="ESRGAN",
+            net="rrdbnet.RRDBNet",
+            kwargs={"scale": 4, "num_blocks": 4, "channels": 32, "growth_channels": 16},
+            scale=4,
+            parameters=758_755,
+            halo=12,
+            paper=ESRGAN_PAPER,
+            licence="Apache-2.0",
+        ),
         ModelSpec(
             name="rrdb_lite_x4",
             method="ESRGAN",
@@ -355,6 +307,18 @@ MODELS = {
             weights=("realesr-general-x4v3.pth",),
         ),
         ModelSpec(
+            name="realesr_general_wdn_x4",
+            method="Real-ESRGAN",
+            net="srvgg.SRVGGNetCompact",
+            kwargs={"scale": 4, "num_convs": 32},
+            scale=4,
+            parameters=1_213_296,
+            halo=36,
+            paper=REAL_ESRGAN_PAPER,
+            licence="BSD-3-Clause",
+            weights=("realesr-general-wdn-x4v3.pth",),
+        ),
+        ModelSpec(
             name="dped_iphone",
             method="DPED",
             net="dped.DPEDResNet",
@@ -485,118 +449,27 @@ MODELS = {
             licence="Apache-2.0",
             tiling="global_statistics",
         ),
+        *(
+            ModelSpec(name=f"style_{picture}", licence="Apache-2.0", **STYLE_INSTANCE)
+            for picture in ("starry_night", "wave", "scream")
+        ),
+        *(
+            ModelSpec(
+                name=f"style_{picture}",
+                licence="non-commercial",
+                weights=(f"instance_norm/{picture}.t7",),
+                **STYLE_INSTANCE,
+            )
+            for picture in ("candy", "la_muse", "mosaic", "feathers", "the_scream", "udnie")
+        ),
+        *(
+            ModelSpec(
+                name=f"style_{picture}_eccv16",
+                licence="non-commercial",
+                weights=(f"eccv16/{picture}.t7",),
+                **STYLE_ECCV16,
+            )
+            for picture in ("the_wave", "starry_night", "la_muse", "composition_vii")
+        ),
     )
 }
-
-
-def get_spec(name: str) -> ModelSpec:
-    """Return the row of a model; upper and lower case are the same.
-
-    Raises
-    ------
-    UnknownModelError
-        If there is none; the message names the near ones.
-    """
-    try:
-        return MODELS[name.lower()]
-    except KeyError:
-        near = difflib.get_close_matches(name.lower(), MODELS)
-        hint = f"near ones are {', '.join(near)}; " if near else ""
-        raise UnknownModelError(
-            f"there is no model {name!r}; {hint}`gluon-enhance models` lists all"
-        ) from None
-
-
-def spec_from_card(card: Mapping) -> ModelSpec:
-    """Return the spec of an exported model from its ``card.json``; its net is not known.
-
-    Raises
-    ------
-    WeightsError
-        If the card lacks what is needed to run the model.
-    """
-    known = {f.name for f in fields(ModelSpec)} - {"net", "kwargs", "weights"}
-    try:
-        return ModelSpec(net="", kwargs={}, **{k: v for k, v in card.items() if k in known})
-    except TypeError as error:
-        raise WeightsError(f"the card of {card.get('name')} is incomplete: {error}") from error
-
-
-def list_models(pattern: str = "*", pretrained: Optional[bool] = None) -> list[str]:
-    """List the names of models, in the table's order.
-
-    Parameters
-    ----------
-    pattern : str
-        Shell pattern, such as ``'rrdb*'`` or ``'*_x4'``.
-    pretrained : bool, optional
-        Only models with weights, shipped or official (True), or without (False).
-    """
-    return [
-        name
-        for name, spec in MODELS.items()
-        if fnmatch.fnmatchcase(name, pattern.lower())
-        and (pretrained is None or pretrained == (spec.weights_kind != "none"))
-    ]
-
-
-def get_model(
-    name: str,
-    pretrained: bool | str | os.PathLike = False,
-    ctx=None,
-    root: str | os.PathLike | None = None,
-    **kwargs,
-):
-    """Build a model of the zoo, as ``gluon.model_zoo.vision.get_model`` does.
-
-    Parameters
-    ----------
-    name : str
-    pretrained : bool or path
-        True for the zoo's weights, or a ``.params`` or ``.pth`` file. Without weights the net
-        comes uninitialized, as Gluon's do: call ``net.initialize()``.
-    ctx : mxnet.Context or list, optional
-        Where to put the weights; default the CPU.
-    root : path, optional
-        Cache for downloaded weights; default ``MXNET_HOME/models``, else ``~/.mxnet/models``.
-    **kwargs
-        For the net's class, in place of those in the table.
-
-    Returns
-    -------
-    HybridBlock
-        Its ``spec`` attribute is the `ModelSpec`, with the kwargs it was built with.
-
-    Raises
-    ------
-    UnknownModelError
-        If there is no such model.
-    WeightsError
-        If the weights cannot be had, or do not fit.
-    EngineError
-        If MXNet is not installed.
-    """
-    spec = get_spec(name)
-    module, _, class_name = spec.net.partition(".")
-    net_class = getattr(importlib.import_module(f"gluon_enhance.models.{module}"), class_name)
-    net = net_class(**{"prefix": f"{spec.name}_", **spec.kwargs, **kwargs})
-    changed = {key: value for key, value in kwargs.items() if key in spec.kwargs}
-    net.spec = replace(spec, kwargs={**spec.kwargs, **changed})
-    if pretrained:
-        from gluon_enhance.weights import convert
-
-        convert.load_weights(net, _weights_path(spec, pretrained, root), ctx)
-    return net
-
-
-def _weights_path(spec, pretrained, root):
-    if pretrained is not True:
-        return store.given(pretrained)
-    if spec.weights_kind == "shipped":
-        return store.find_shipped(spec.name, ".params", root)
-    if not spec.weights:
-        raise WeightsError(
-            f"{spec.name} has no trained weights; give a file of your own as "
-            f"pretrained, or train it with train_scripts"
-        )
-    return store.find(spec.weights, root)

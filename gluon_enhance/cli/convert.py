@@ -1,0 +1,22 @@
+"""``gluon-enhance convert``: an official checkpoint to Gluon's format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gluon_enhance import zoo
+
+
+@click.command()
+@click.argument("name")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+def convert(name, checkpoint, out):
+    """Convert CHECKPOINT, weights of the model NAME, to the .params file OUT.
+
+    CHECKPOINT is a PyTorch .pth, a Torch7 .t7 or a TensorFlow .index file. Exit status: 0 done,
+    2 otherwise; OUT is then as it was.
+    """
+    click.echo(zoo.convert(name, checkpoint, out))

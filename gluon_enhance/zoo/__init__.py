@@ -1,0 +1,214 @@
+"""The zoo: every model by name, and ``get_model`` to build one.
+
+Importing this module does not import MXNet; building a net does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import importlib
+import os
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Optional
+
+from gluon_enhance.errors import UnknownModelError, WeightsError
+from gluon_enhance.weights import store
+from gluon_enhance.weights.convert import load_state, load_weights, read_weights, unwrapped
+from gluon_enhance.weights.interpolation import interpolate_states
+from gluon_enhance.weights.params import write_params
+from gluon_enhance.zoo.spec import ModelSpec
+from gluon_enhance.zoo.table import MODELS
+
+
+def get_spec(name: str) -> ModelSpec:
+    """Return the row of a model; upper and lower case are the same.
+
+    Raises
+    ------
+    UnknownModelError
+        If there is none; the message names the near ones.
+    """
+    try:
+        return MODELS[name.lower()]
+    except KeyError:
+        near = difflib.get_close_matches(name.lower(), MODELS)
+        hint = f"near ones are {', '.join(near)}; " if near else ""
+        raise UnknownModelError(
+            f"there is no model {name!r}; {hint}`gluon-enhance models` lists all"
+        ) from None
+
+
+def spec_from_card(card: Mapping) -> ModelSpec:
+    """Return the spec of an exported model from its ``card.json``; its net is not known.
+
+    Raises
+    ------
+    WeightsError
+        If the card lacks what is needed to run the model.
+    """
+    known = {f.name for f in fields(ModelSpec)} - {"net", "kwargs", "weights"}
+    try:
+        return ModelSpec(net="", kwargs={}, **{k: v for k, v in card.items() if k in known})
+    except TypeError as error:
+        raise WeightsError(f"the card of {card.get('name')} is incomplete: {error}") from error
+
+
+def list_models(pattern: str = "*", pretrained: Optional[bool] = None) -> list[str]:
+    """List the names of models, in the table's order.
+
+    Parameters
+    ----------
+    pattern : str
+        Shell pattern, such as ``'rrdb*'`` or ``'*_x4'``.
+    pretrained : bool, optional
+        Only models with weights, shipped or official (True), or without (False).
+    """
+    return [
+        name
+        for name, spec in MODELS.items()
+        if fnmatch.fnmatchcase(name, pattern.lower())
+        and (pretrained is None or pretrained == (spec.weights_kind != "none"))
+    ]
+
+
+def get_model(
+    name: str,
+    pretrained: bool | str | os.PathLike | Mapping = False,
+    ctx=None,
+    root: str | os.PathLike | None = None,
+    **kwargs,
+):
+    """Build a model of the zoo, as ``gluon.model_zoo.vision.get_model`` does.
+
+    Parameters
+    ----------
+    name : str
+    pretrained : bool, path or mapping
+        True for the zoo's weights; or a ``.params``, ``.pth``, ``.t7`` or ``.index`` file; or
+        arrays by name, such as `interpolate` gives. Without weights the net comes uninitialized,
+        as Gluon's do: call ``net.initialize()``.
+    ctx : mxnet.Context or list, optional
+        Where to put the weights; default the CPU.
+    root : path, optional
+        Cache for downloaded weights; default ``MXNET_HOME/models``, else ``~/.mxnet/models``.
+    **kwargs
+        For the net's class, in place of those in the table.
+
+    Returns
+    -------
+    HybridBlock
+        Its ``spec`` attribute is the `ModelSpec`, with the kwargs it was built with.
+
+    Raises
+    ------
+    UnknownModelError
+        If there is no such model.
+    WeightsError
+        If the weights cannot be had, or do not fit.
+    EngineError
+        If MXNet is not installed.
+    """
+    spec = get_spec(name)
+    module, _, class_name = spec.net.partition(".")
+    net_class = getattr(importlib.import_module(f"gluon_enhance.models.{module}"), class_name)
+    net = net_class(**{"prefix": f"{spec.name}_", **spec.kwargs, **kwargs})
+    changed = {key: value for key, value in kwargs.items() if key in spec.kwargs}
+    net.spec = replace(spec, kwargs={**spec.kwargs, **changed})
+    if isinstance(pretrained, Mapping):
+        load_state(net, pretrained, "the mapping given", ctx)
+    elif pretrained:
+        load_weights(net, _weights_path(spec, pretrained, root), ctx)
+    return net
+
+
+def _weights_path(spec, pretrained, root):
+    if pretrained is not True:
+        return store.given(pretrained)
+    if spec.weights_kind == "shipped":
+        return store.find_shipped(spec.name, ".params", root)
+    if not spec.weights:
+        raise WeightsError(
+            f"{spec.name} has no trained weights; give a file of your own as "
+            f"pretrained, or train it with train_scripts"
+        )
+    return store.find(spec.weights, root)
+
+
+def convert(name: str, checkpoint: str | os.PathLike, out: str | os.PathLike) -> Path:
+    """Convert an official checkpoint, or any file that `get_model` takes, to a ``.params`` file.
+
+    Parameters
+    ----------
+    name : str
+        The model whose weights they are.
+    checkpoint : path
+        A ``.pth``, ``.t7``, TensorFlow ``.index`` or ``.params`` file.
+    out : path
+        A ``.params`` file to write, replaced only when the new one is whole.
+
+    Returns
+    -------
+    Path
+        Of the file written.
+
+    Raises
+    ------
+    UnknownModelError
+        If there is no such model.
+    WeightsError
+        If the checkpoint cannot be read or does not fit the model, or `out` cannot be written.
+    """
+    return write_params(out, _arrays(get_model(name, pretrained=Path(checkpoint))))
+
+
+def interpolate(weights_a: str | os.PathLike, weights_b: str | os.PathLike, alpha: float) -> dict:
+    """Interpolate between two nets of one architecture: ``(1 - alpha) a + alpha b``.
+
+    It makes sense between a net and one that was trained on from it, as ESRGAN's was from its
+    PSNR-trained twin [1]_. The denoising strength of Real-ESRGAN's general model is an alpha from
+    ``realesr_general_wdn_x4`` to ``realesr_general_x4``.
+
+    Parameters
+    ----------
+    weights_a, weights_b : str or path
+        Names of models that have weights, or files; of official files, two with the same names
+        for their weights.
+    alpha : float
+        Share of b, within [0, 1].
+
+    Returns
+    -------
+    dict of str to ndarray, float32
+        For `get_model`, as ``pretrained``.
+
+    Raises
+    ------
+    ValueError
+        If `alpha` is not within [0, 1].
+    WeightsError
+        If weights cannot be had, or the two are not of one architecture.
+
+    References
+    ----------
+    .. [1] https://arxiv.org/abs/1809.00219, section 3.4.
+
+    Examples
+    --------
+    >>> weights = interpolate("rrdb_x4", "esrgan_x4", 0.8)           # doctest: +SKIP
+    >>> net = get_model("esrgan_x4", pretrained=weights)             # doctest: +SKIP
+    """
+    return interpolate_states(_state(weights_a), _state(weights_b), alpha)
+
+
+def _state(weights):
+    if str(weights).lower() in MODELS and not Path(weights).is_file():
+        return _arrays(get_model(str(weights), pretrained=True))
+    return unwrapped(read_weights(store.given(weights)))
+
+
+def _arrays(net):
+    parameters = net._collect_params_with_prefix()
+    return {name: parameter.data().asnumpy() for name, parameter in parameters.items()}

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mxnet", reason="MXNet is not installed")
+
+from gluon_enhance.errors import WeightsError  # noqa: E402
+from gluon_enhance.framework import mx  # noqa: E402
+from gluon_enhance.weights.params import read_params, write_params  # noqa: E402
+
+
+def refusal(function, *arguments):
+    with pytest.raises(WeightsError) as caught:
+        function(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_truncated_files_are_refused(tmp_path, rng):
+    path = write_params(tmp_path / "net.params", {"head.weight": rng.random((3, 40))})
+    whole = path.read_bytes()
+    for length in (0, 5, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        assert "cut short" in refusal(read_params, path)
+
+
+def test_files_that_hold_a_list_or_are_not_there_are_refused(tmp_path):
+    mx.nd.save(str(tmp_path / "list.params"), [mx.nd.zeros(3)])
+    assert "without names" in refusal(read_params, tmp_path / "list.params")
+    assert "nowhere.params" in refusal(read_params, tmp_path / "nowhere.params")
+
+
+def test_written_params_come_back_and_replace_the_old_file(tmp_path, rng):
+    arrays = {"head.weight": rng.random((3, 2), np.float32), "mean": rng.random(3, np.float32)}
+    path = tmp_path / "deep" / "net.params"
+    for _ in range(2):
+        assert write_params(path, arrays) == path
+        result = read_params(path)
+        assert result.keys() == arrays.keys()
+        assert all(np.array_equal(result[name], array) for name, array in arrays.items())
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    def fail(path, arrays):
+        Path(path).write_bytes(b"half")
+        raise mx.base.MXNetError("Check failed\nFileStream.Write incomplete")
+
+    (tmp_path / "net.params").write_bytes(b"old")
+    monkeypatch.setattr(mx.nd, "save", fail)
+    message = refusal(write_params, tmp_path / "net.params", {})
+    assert "cannot be written (FileStream.Write incomplete): is the disk full?" in message
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+def test_other_suffixes_are_not_written(tmp_path):
+    message = refusal(write_params, tmp_path / "net.pth", {})
+    assert "net.pth does not end in .params" in message
+    assert not list(tmp_path.iterdir())
