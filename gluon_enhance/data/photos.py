@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import Callable
 
 import numpy as np
+from PIL import Image
 
 from gluon_enhance.data.folders import read_photo, read_sizes
 from gluon_enhance.errors import ImageError
-from gluon_enhance.imaging.resize import resize
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +96,14 @@ def _nbytes(arrays):
     return sum(array.nbytes for array in arrays)
 
 
+def _reduce(photo, reduction):
+    if reduction == 1:
+        return photo
+    size = [round(n * reduction) for n in photo.shape[1::-1]]
+    # The kernel of our `resize`, with other edges, in a quarter of the time.
+    return np.array(Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC))
+
+
 class PhotoSource:
     """Photos at several sizes, one of which a generator chooses before it is decoded.
 
@@ -112,7 +119,7 @@ class PhotoSource:
             (path, reduction)
             for path, size in sizes.items()
             for reduction in reductions
-            if math.ceil(min(size) * reduction - 1e-9) >= side  # as many pixels as `resize` gives
+            if round(min(size) * reduction) >= side
         ]
         self._sizes = {path: sizes[path] for path, _ in self._versions}
         self.too_small = len(sizes) - len(self._sizes)
@@ -141,7 +148,7 @@ class PhotoSource:
 
     def _reduced(self, photo, index):
         path, reduction = self._versions[index]
-        return self._prepare(photo if reduction == 1 else resize(photo, reduction), path)
+        return self._prepare(_reduce(photo, reduction), path)
 
     def _prepare(self, photo, path):
         """The arrays to keep of a photo."""
