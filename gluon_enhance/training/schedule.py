@@ -5,18 +5,25 @@ from __future__ import annotations
 import sys
 from typing import Callable
 
+from PIL import ImageFile
+
 from gluon_enhance.framework import import_mxnet
 
 
 def _import_schedulers():
-    """Import GluonCV's schedulers; a PyTorch newer than 1.x beside it would make it raise."""
+    """Import GluonCV's schedulers; a PyTorch newer than 1.x beside it would make it raise.
+
+    It also has Pillow read files that are cut short, and fill in gray: that is undone.
+    """
     import_mxnet()  # its shims must precede GluonCV's own import
+    truncated = ImageFile.LOAD_TRUNCATED_IMAGES
     absent = object()
     torch = sys.modules.get("torch", absent)
     sys.modules["torch"] = None
     try:
         from gluoncv.utils import LRScheduler, LRSequential
     finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = truncated
         del sys.modules["torch"]
         if torch is not absent:
             sys.modules["torch"] = torch
