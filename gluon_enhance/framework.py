@@ -65,6 +65,8 @@ def import_mxnet():
     # numpy.bool left in NumPy 1.24; MXNet 1.9.1 reads it when imported and in its fallbacks.
     if "bool" not in vars(np):
         np.bool = np.bool_
+    # A server of distributed training would serve inside the import; training.machines does it.
+    role = os.environ.pop("DMLC_ROLE", None)
     try:
         if sys.version_info >= (3, 12):
             # distutils left in Python 3.12; setuptools puts its own copy in place when imported.
@@ -76,6 +78,9 @@ def import_mxnet():
             "Python 3.12, setuptools; mxnet-cu112 also needs the CUDA 11 libraries: "
             "pip install 'gluon-enhance[cpu]' or 'gluon-enhance[cu112]'"
         ) from error
+    finally:
+        if role:
+            os.environ["DMLC_ROLE"] = role
     return mxnet
 
 

@@ -82,7 +82,7 @@ def main(argv=None):
         return print(json.dumps(asdict(config), indent=1))
 
     # Nets, losses and step
-    devices = Devices(config.ctx, config.batch_size)
+    devices = Devices(config.ctx, config.batch_size, config.kvstore)
     mx.random.seed(config.seed)
     make_step = psnr_step if config.phase == "psnr" else gan_step
     step, extra = make_step(net, config, devices)
@@ -92,7 +92,7 @@ def main(argv=None):
     schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
     history = fit(step, patches.draw, validation, schedule, config)
     path = save_result(step, net, config, history)
-    if config.phase == "gan" and config.interpolate < 1:
+    if config.phase == "gan" and config.interpolate < 1 and devices.is_first:
         write_params(path, zoo.interpolate(config.init, path, config.interpolate))
     print(path)
 

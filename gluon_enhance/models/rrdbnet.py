@@ -8,8 +8,6 @@ References
    Data", ICCV Workshops 2021. https://arxiv.org/abs/2107.10833
 """
 
-import numpy as np
-
 from gluon_enhance.framework import mx
 from gluon_enhance.models.interpolator import SMOOTH, carry, start_small
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
+from gluon_enhance.framework import mx
+from gluon_enhance.training.whole_files import AT_ONCE, net_arrays
+
 
 class MovingAverage:
     """Exponential moving average of a net's parameters.
@@ -24,7 +27,7 @@ class MovingAverage:
     """
 
     def __init__(self, net, decay: float = 0.999):
-        self._parameters = net._collect_params_with_prefix()
+        self._net = net
         self._decay = decay
         self.count = 0
         self.arrays = self._current()
@@ -33,9 +36,9 @@ class MovingAverage:
         """Take the net's parameters in, after an update of them."""
         self.count += 1
         decay = min(self._decay, (1 + self.count) / (10 + self.count))
-        for name, average in self.arrays.items():
-            average *= decay
-            average += (1 - decay) * self._parameters[name].list_data()[0]
+        pairs = [(self.arrays[name], array) for name, array in net_arrays(self._net).items()]
+        for k in range(0, len(pairs), AT_ONCE):
+            _approach(pairs[k : k + AT_ONCE], 1 - decay)
 
     @contextmanager
     def applied(self):
@@ -48,8 +51,24 @@ class MovingAverage:
             self._set(current)
 
     def _current(self):
-        return {name: p.list_data()[0].copy() for name, p in self._parameters.items()}
+        return {name: array.copy() for name, array in net_arrays(self._net).items()}
 
     def _set(self, arrays):
-        for name, parameter in self._parameters.items():
+        for name, parameter in self._net._collect_params_with_prefix().items():
             parameter.set_data(arrays[name])
+
+
+def _approach(pairs, share):
+    """Move the first array of each pair towards the second, by a share of the way.
+
+    That is SGD with the negative second array as gradient and a weight decay of 1: one operator
+    for many arrays, where plain arithmetic would take three for each.
+    """
+    mx.nd.multi_sgd_update(
+        *(array for pair in pairs for array in pair),
+        out=[average for average, _ in pairs],
+        num_weights=len(pairs),
+        lrs=[share] * len(pairs),
+        wds=[1] * len(pairs),
+        rescale_grad=-1,
+    )

@@ -3,58 +3,99 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
+import zlib
 from pathlib import Path
 
-from gluon_enhance.errors import WeightsError
+from gluon_enhance.errors import TrainingError, WeightsError
 from gluon_enhance.framework import mx
+from gluon_enhance.training.whole_files import AT_ONCE, net_arrays, save_arrays
 
-KEPT = 2
+logger = logging.getLogger(__name__)
+
+STATE = "state.json"
 
 
 def save_checkpoint(folder: str | Path, step, count: int, config: dict, history: list) -> Path:
     """Write nets, averaged net, optimizers, config and log as ``step-COUNT``.
 
-    A kill at any moment leaves the former checkpoints whole; only the newest two are kept.
+    A kill or a full disk leaves the former checkpoints whole; the newest two are kept.
+
+    Raises
+    ------
+    TrainingError
+        If a net's weights are not finite.
+    OSError
+        If it cannot be written.
     """
     folder = Path(folder)
-    final = folder / f"step-{count:07d}"
+    nets = {name: net_arrays(net) for name, net in step.nets.items()}
+    for name, arrays in nets.items():
+        _check_finite(name, list(arrays.values()), count)
     for unfinished in folder.glob(".step-*"):  # of a run that was killed while it wrote
         shutil.rmtree(unfinished)
+    final = folder / f"step-{count:07d}"
     part = folder / f".{final.name}"
-    part.mkdir(parents=True)
-    for name, net in step.nets.items():
-        net.save_parameters(str(part / f"{name}.params"))
-    for name, trainer in step.trainers.items():
-        trainer.save_states(str(part / f"{name}.states"))
-    mx.nd.save(str(part / "average.params"), step.average.arrays)
-    state = {
-        "count": count,
-        "averaged": step.average.count,
-        "balance": step.balance and step.balance.state,
-        "config": config,
-        "history": history,
-    }
-    (part / "state.json").write_text(json.dumps(state))
-    for path in part.iterdir():
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
-    shutil.rmtree(final, ignore_errors=True)
-    os.replace(part, final)
-    for old in sorted(folder.glob("step-*"))[:-KEPT]:
-        shutil.rmtree(old)
+    try:
+        part.mkdir(parents=True)
+        for name, arrays in {**nets, "average": step.average.arrays}.items():
+            save_arrays(part / f"{name}.params", arrays)
+        for name, trainer in step.trainers.items():
+            trainer.save_states(str(part / f"{name}.states"))
+        state = {
+            "count": count,
+            "averaged": step.average.count,
+            "balance": step.balance and step.balance.state,
+            "config": config,
+            "history": history,
+            "checksums": {path.name: _checksum(path) for path in part.iterdir()},
+        }
+        (part / STATE).write_text(json.dumps(state))
+        for path in part.iterdir():
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+    except OSError:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    _remove(final)
+    part.replace(final)
+    # Newer ones could not be read when the run went on from an older one.
+    older = [path for path in list_checkpoints(folder) if path < final]
+    for path in set(list_checkpoints(folder)) - {final, *older[:1]}:
+        _remove(path)
     return final
 
 
-def newest_checkpoint(folder: str | Path) -> Path | None:
-    """Return the newest whole checkpoint of a folder, or None."""
-    found = sorted(Path(folder).glob("step-*"))
-    return found[-1] if found else None
+def _check_finite(name, arrays, count):
+    parts = (arrays[k : k + AT_ONCE] for k in range(0, len(arrays), AT_ONCE))
+    if not all(mx.nd.multi_all_finite(*p, num_arrays=len(p)).asscalar() for p in parts):
+        raise TrainingError(
+            f"a weight of the {name} is not finite at step {count}; the last checkpoint stays: "
+            "go on with --resume and a lower --learning-rate"
+        )
 
 
-def load_checkpoint(path: Path, step, config: dict) -> tuple[int, list]:
-    """Put a checkpoint's state into the step.
+def _checksum(path):
+    return zlib.crc32(path.read_bytes())
+
+
+def _remove(path):
+    """Remove a checkpoint; a kill leaves none that is half there."""
+    if path.exists():
+        hidden = path.with_name(f".{path.name}.old")
+        path.replace(hidden)
+        shutil.rmtree(hidden)
+
+
+def list_checkpoints(folder: str | Path) -> list[Path]:
+    """List a folder's checkpoints, the newest first."""
+    return sorted(Path(folder).glob("step-*"), reverse=True)
+
+
+def load_checkpoint(folder: str | Path, step, config: dict) -> tuple[int, list]:
+    """Put the state of a folder's newest checkpoint into the step; damaged ones are passed over.
 
     Returns
     -------
@@ -66,9 +107,11 @@ def load_checkpoint(path: Path, step, config: dict) -> tuple[int, list]:
     Raises
     ------
     WeightsError
-        If the config of the run differs from the checkpoint's in more than its length.
+        If the config of the run differs from the checkpoint's in more than its length, or no
+        checkpoint is whole.
     """
-    state = json.loads((path / "state.json").read_text())
+    path, state = _newest_whole(folder)
+    logger.info("going on from %s", path)
     changed = [
         f"{key} was {state['config'].get(key)!r}, is {value!r}"
         for key, value in config.items()
@@ -88,3 +131,17 @@ def load_checkpoint(path: Path, step, config: dict) -> tuple[int, list]:
     if step.balance:
         step.balance.state = state["balance"]
     return state["count"], state["history"]
+
+
+def _newest_whole(folder):
+    for path in list_checkpoints(folder):
+        try:
+            state = json.loads((path / STATE).read_text())
+            changed = [n for n, own in state["checksums"].items() if _checksum(path / n) != own]
+            if not changed:
+                return path, state
+            reason = f"{', '.join(changed)} changed since it was written"
+        except (OSError, ValueError, KeyError) as error:
+            reason = f"{STATE} or a file that it names: {error}"
+        logger.warning("%s is damaged (%s); the one before it is taken", path, reason)
+    raise WeightsError(f"no checkpoint in {folder} is whole; start again with another --out")

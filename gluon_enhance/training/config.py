@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Optional
 
 from gluon_enhance.errors import GluonEnhanceError
+from gluon_enhance.training import machines
 
 
 def option(default, help: str, choices: Optional[tuple] = None):
@@ -32,6 +33,11 @@ class TrainingConfig:
     learning_rate: float = option(2e-4, "Adam's step size at the start")
     seed: int = option(0, "seed of every random number")
     ctx: str = option("cpu", "devices: cpu, or gpu(0),gpu(1)")
+    kvstore: str = option(
+        "device",
+        "this machine, or all that the DMLC_* variables tell of",
+        ("device", "dist_sync"),
+    )
     workers: int = option(1, "threads that prepare batches")
     log_every: int = option(100, "steps between rows of metrics.csv")
     validate_every: int = option(1000, "steps between validations")
@@ -48,6 +54,7 @@ class TrainingConfig:
         "iterations",
         "learning_rate",
         "ctx",
+        "kvstore",
         "workers",
         "log_every",
         "validate_every",
@@ -84,9 +91,10 @@ def parse_config(config_class, description: str, argv=None):
     )
     for field in dataclasses.fields(config_class):
         _add_option(parser, field)
+    argv = sys.argv[1:] if argv is None else list(argv)
     given, _ = parser.parse_known_args(argv)
     if given.config:
-        parser.set_defaults(**_read_config(given.config, config_class))
+        argv = [*_read_config(given.config, config_class), *argv]  # the last one counts
     values = vars(parser.parse_args(argv))
     for name in ("data", "out"):
         if not values[name]:
@@ -94,8 +102,12 @@ def parse_config(config_class, description: str, argv=None):
     return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
+def _flag(name):
+    return "--" + name.replace("_", "-")
+
+
 def _add_option(parser, field):
-    flag = "--" + field.name.replace("_", "-")
+    flag = _flag(field.name)
     help, default = field.metadata["help"], field.default
     if isinstance(default, bool):
         parser.add_argument(flag, action="store_true", help=help)
@@ -113,21 +125,34 @@ def _add_option(parser, field):
 
 
 def _read_config(path, config_class):
+    """Read a config file as command-line arguments."""
     try:
-        values = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
+        values = dict(json.loads(Path(path).read_text()))
+    except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"--config {path} cannot be read: {error}") from error
     known = {field.name for field in dataclasses.fields(config_class)}
     unknown = sorted(set(values) - known)
     if unknown:
         raise ValueError(f"--config {path} has options unknown here: {', '.join(unknown)}")
-    return values
+    for name, value in values.items():
+        if value is True:
+            yield _flag(name)
+        elif value not in (None, False, []):
+            yield _flag(name)
+            yield from map(str, value if isinstance(value, list) else [value])
 
 
 def run_script(main) -> None:
-    """Run a training script; what a user can mend becomes one line and exit status 1."""
+    """Run a training script; what a user can mend becomes one line and exit status 1.
+
+    Where the environment says ``DMLC_ROLE=server`` or ``scheduler``, be that for the workers
+    instead: every process of a run on several machines is started with the same command.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        main()
+        if machines.role() == "worker":
+            main()
+        else:
+            machines.serve()
     except (GluonEnhanceError, ValueError, OSError) as error:
         sys.exit(f"error: {error}")

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Sequence
+
 from gluon_enhance.framework import context, mx
+from gluon_enhance.training.machines import Machines
 
 
 class Devices:
-    """Share batches among contexts, and sum their gradients.
+    """Share batches among contexts and machines, and sum their gradients.
+
+    A step is then what one device would do with the joint batch, but for what is computed over a
+    batch: batch normalization and relativistic losses see each device's part alone.
 
     Parameters
     ----------
     names : str
-        Contexts, such as ``cpu`` or ``gpu(0),gpu(1)``.
+        Contexts of this machine, such as ``cpu`` or ``gpu(0),gpu(1)``.
     batch_size : int
-        Samples of a step, on all contexts together.
+        Samples of a step, on all contexts of all machines together.
+    kvstore : {'device', 'dist_sync'}
+        This machine alone, or all those that the ``DMLC_*`` variables tell of.
+
+    Attributes
+    ----------
+    contexts : list of mxnet.Context
+    share : (int, int)
+        This machine's rank, and the number of machines.
 
     Raises
     ------
@@ -21,16 +36,28 @@ class Devices:
         If a context is not there.
     ValueError
         If the batch cannot be shared equally.
+    TrainingError
+        If the ``DMLC_*`` variables are not set.
     """
 
-    def __init__(self, names: str, batch_size: int):
+    def __init__(self, names: str, batch_size: int, kvstore: str = "device"):
         self.contexts = [context(name) for name in names.split(",")]
         self.batch_size = batch_size
-        if batch_size % len(self.contexts):
+        self._machines = Machines() if kvstore == "dist_sync" else None
+        self.share = (self._machines.rank, self._machines.count) if self._machines else (0, 1)
+        self._count = self.share[1] * len(self.contexts)
+        if batch_size % self._count:
             raise ValueError(
-                f"batch_size is {batch_size}; it must be a multiple of the "
-                f"{len(self.contexts)} contexts in {names!r}"
+                f"batch_size is {batch_size}; it must be a multiple of the {self._count} devices: "
+                f"{names!r} on each of {self.share[1]} machines"
             )
+        self._store = self._machines.store if self._machines else mx.kv.create(kvstore)
+        self._keys = set()
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the machine that writes files, or the only one."""
+        return self.share[0] == 0
 
     def split(self, batch) -> list[tuple]:
         """Put an equal part of the arrays (N, ...) on every context."""
@@ -43,8 +70,79 @@ class Devices:
         for net in nets:
             parameters.update(net.collect_params())
         options = {"learning_rate": learning_rate, "beta1": beta1, "beta2": beta2}
-        return mx.gluon.Trainer(parameters, "adam", options, update_on_kvstore=False)
+        # A store of each trainer's own would use the same keys as the others'.
+        return mx.gluon.Trainer(parameters, "adam", options, kvstore=None)
 
     def update(self, name: str, trainer) -> None:
-        """Sum a trainer's gradients over the contexts and let it take its step."""
-        trainer.step(self.batch_size)
+        """Sum a trainer's gradients over the devices, and let it take its step."""
+        if self._count > 1:
+            for index, parameter in _learned(trainer):
+                self._sum(f"{name}/{index}", parameter.list_grad(), priority=-index)
+        trainer.update(self.batch_size)
+
+    def mean(self, key: str, values: Sequence[dict]) -> dict:
+        """Average values {name: NDArray} of each context, over samples, contexts and machines.
+
+        Parameters
+        ----------
+        key : str
+            One for each place that this is called from.
+        values : sequence of dict
+
+        Returns
+        -------
+        dict of str to NDArray of shape (1,)
+        """
+        rows = (mx.nd.concat(*(array.mean() for array in v.values()), dim=0) for v in values)
+        total = sum(row.as_in_context(mx.cpu()) for row in rows) / self._count
+        if self._machines:
+            self._sum(f"mean/{key}", [total])
+        return {name: total[k : k + 1] for k, name in enumerate(values[0])}
+
+    def any(self, flag: bool) -> bool:
+        """Tell whether the flag is set on any machine."""
+        if not self._machines:
+            return flag
+        flags = mx.nd.array([flag])
+        self._sum("any", [flags])
+        return flags.asscalar() > 0
+
+    def agree(self, text: str) -> bool:
+        """Tell whether all machines have the same text."""
+        if not self._machines:
+            return True
+        own = zlib.crc32(text.encode()) % 2**24  # what float32 holds exactly
+        first = mx.nd.array([own])
+        self._take_first("text", [first])
+        return not self.any(first.asscalar() != own)
+
+    def take_weights(self, trainers: dict) -> None:
+        """Replace the weights that trainers learn by the first machine's."""
+        if self._machines:
+            for name, trainer in trainers.items():
+                for index, parameter in _learned(trainer):
+                    self._take_first(f"{name}/{index}", parameter.list_data())
+            mx.nd.waitall()
+
+    def leave(self) -> None:
+        """End the work with other machines; wait for them first."""
+        if self._machines:
+            self._machines.leave()
+
+    def _sum(self, key, arrays, priority=0):
+        """Sum arrays, one on each context, over contexts and machines, in place."""
+        if key not in self._keys:
+            self._store.init(key, arrays[0])
+            self._keys.add(key)
+        self._store.push(key, arrays, priority)
+        self._store.pull(key, arrays, priority)
+
+    def _take_first(self, key, arrays):
+        self._store.init(key, arrays[0])
+        self._keys.add(key)
+        self._store.pull(key, arrays)
+
+
+def _learned(trainer):
+    """The parameters that get gradients, by their place."""
+    return ((k, p) for k, p in enumerate(trainer._params) if p.grad_req != "null")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 import math
 import signal
 import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Callable
@@ -19,13 +19,12 @@ from tqdm import tqdm
 from gluon_enhance.errors import TrainingError
 from gluon_enhance.files import Photo, write_image
 from gluon_enhance.training.batches import batches
-from gluon_enhance.training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
+from gluon_enhance.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from gluon_enhance.training.config import TrainingConfig
 from gluon_enhance.training.plots import plot_curves
+from gluon_enhance.training.whole_files import whole_file
 
-logger = logging.getLogger(__name__)
-
-
+CHECKPOINTS = "checkpoints"
 FLAT = 0.1
 """Share of the photos' spread under which a generator's output counts as flat."""
 FLAT_STEPS = 500
@@ -65,21 +64,30 @@ def fit(
     ------
     TrainingError
         If a logged value is not finite or the generator's output is flat (the last checkpoint
-        stays), or the folder holds another run's checkpoints.
+        stays), a file cannot be written, or the folder holds another run's checkpoints.
     """
-    out = Path(config.out)
-    checkpoints = out / "checkpoints"
-    count, history = _start(step, checkpoints, config)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.json").write_text(json.dumps(asdict(config), indent=1))
-    log = _Log(out, history)
-    flat = _FlatGuard()
-    source = batches(draw, config.batch_size, config.seed, count, config.iterations, config.workers)
-    with (
-        _StopSignals() as stop,
-        tqdm(total=config.iterations, initial=count, unit="step", dynamic_ncols=True) as bar,
-    ):
-        while count < config.iterations and not stop.requested:
+    out, devices = Path(config.out), step.devices
+    count, history = _start(step, out / CHECKPOINTS, config)
+    log = _Log(out, config, history) if devices.is_first else None
+    flat, stopping = _FlatGuard(), False
+    source = batches(
+        draw,
+        config.batch_size,
+        config.seed,
+        count,
+        config.iterations,
+        config.workers,
+        devices.share,
+    )
+    bar = tqdm(
+        total=config.iterations,
+        initial=count,
+        unit="step",
+        dynamic_ncols=True,
+        disable=not devices.is_first,
+    )
+    with _StopSignals() as stop, bar, closing(source):
+        while count < config.iterations and not stopping:
             step.learning_rate = schedule(count)
             began = time.perf_counter()
             batch = next(source)
@@ -89,43 +97,65 @@ def fit(
             count += 1
             _check_finite(values, count)
             flat.check(values, count)
-            log.add(values, waited, time.perf_counter() - began)
+            stopping = devices.any(stop.requested)
+            if log:
+                log.add(values, waited, time.perf_counter() - began)
+                _write(log, step, count, validate, config, bar, stopping)
             bar.update()
-            last = count == config.iterations
-            if count % config.log_every == 0 or last:
-                scores = {}
-                if count % config.validate_every == 0 or last:
-                    with step.average.applied():
-                        scores, pictures = validate()
-                    _write_sample(out / "samples", count, pictures)
-                row = log.row(count, step.learning_rate, scores)
-                bar.set_postfix({k: f"{v:.4g}" for k, v in row.items() if k != "step"})
-            if count % config.save_every == 0 or last or stop.requested:
-                save_checkpoint(checkpoints, step, count, config.fixed(), history)
-    source.close()
+    devices.leave()
     return history
 
 
 def _start(step, checkpoints, config):
-    newest = newest_checkpoint(checkpoints)
-    if not newest:
-        return 0, []
-    if not config.resume:
+    count, history = 0, []
+    if list_checkpoints(checkpoints):
+        if not config.resume:
+            raise TrainingError(
+                f"{checkpoints} holds a run already; go on with --resume, or give another --out"
+            )
+        count, history = load_checkpoint(checkpoints, step, config.fixed())
+    if not step.devices.agree(json.dumps([count, config.fixed()])):
         raise TrainingError(
-            f"{checkpoints} holds a run already; go on with --resume, or give another --out"
+            f"the machines differ in their options, or in the step they go on from (here {count}); "
+            "give all the same options, and an --out that they share"
         )
-    logger.info("going on from %s", newest)
-    return load_checkpoint(newest, step, config.fixed())
+    step.devices.take_weights(step.trainers)
+    return count, history
+
+
+def _write(log, step, count, validate, config, bar, stopping):
+    """Write what is due after a step."""
+    last = count == config.iterations
+    validating = count % config.validate_every == 0 or last
+    try:
+        if count % config.log_every == 0 or validating:
+            scores = {}
+            if validating:
+                with step.average.applied():
+                    scores, pictures = validate()
+                _write_sample(log.out / "samples", count, pictures)
+            row = log.row(count, step.learning_rate, scores)
+            bar.set_postfix({k: f"{v:.4g}" for k, v in row.items() if k != "step"})
+        if count % config.save_every == 0 or last or stopping:
+            save_checkpoint(log.out / CHECKPOINTS, step, count, config.fixed(), log.history)
+    except OSError as error:
+        raise TrainingError(
+            f"{log.out} cannot be written at step {count} ({error}); the last checkpoint stays: "
+            "make room and go on with --resume"
+        ) from error
 
 
 class _Log:
-    """Means of what steps return, as rows of ``metrics.csv`` and ``curves.png``."""
+    """Means of what steps return, as rows of ``metrics.csv``; with scores, ``curves.png`` too."""
 
-    def __init__(self, out, history):
-        self._out = out
-        self._history = history
+    def __init__(self, out, config, history):
+        self.out = out
+        self.history = history
         self._began = time.time() - (history[-1]["seconds"] if history else 0)
         self._clear()
+        out.mkdir(parents=True, exist_ok=True)
+        with whole_file(out / "config.json") as part:
+            part.write_text(json.dumps(asdict(config), indent=1))
 
     def _clear(self):
         self._sums, self._counts = Counter(), Counter()
@@ -145,16 +175,15 @@ class _Log:
             **{name: total / self._counts[name] for name, total in self._sums.items()},
             **scores,
         }
-        self._history.append(row)
+        self.history.append(row)
         self._clear()
-        columns = list(dict.fromkeys(name for row in self._history for name in row))
-        part = self._out / ".metrics.csv.part"
-        with open(part, "w", newline="") as file:
+        columns = list(dict.fromkeys(name for row in self.history for name in row))
+        with whole_file(self.out / "metrics.csv") as part, open(part, "w", newline="") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
-            writer.writerows(self._history)
-        part.replace(self._out / "metrics.csv")
-        plot_curves(self._history, self._out / "curves.png")
+            writer.writerows(self.history)
+        if scores:
+            plot_curves(self.history, self.out / "curves.png")
         return row
 
 

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+from gluon_enhance.training.whole_files import whole_file
+
+PANELS = {
+    "PSNR in dB": r"psnr",
+    "SSIM": r"ssim",
+    "accuracy of discriminators": r".*_accuracy",
+    "loss of discriminators": r".*_loss",
+    "distance of features": r".*_distance",
+    "spread of the output": r"spread",
+    "learning rate": r"learning_rate",
+    "share of time waited for data": r"waiting_for_data",
+}
+"""Title -> the names that are drawn together; all others are losses."""
+NOT_DRAWN = ("step", "seconds")
+WIDTH, HEIGHT = 6, 2.6
+"""Of a panel, in inches."""
 
 
 def plot_curves(history: list, path: str | Path) -> None:
-    """Draw every logged value but the counters against the step.
+    """Draw the log against the step, a panel for each kind of value.
 
     Parameters
     ----------
@@ -18,18 +36,41 @@ def plot_curves(history: list, path: str | Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    names = list(dict.fromkeys(name for row in history for name in row))
-    names = [name for name in names if name not in ("step", "seconds")]
-    figure = Figure(figsize=(7, 2.4 * len(names)), layout="constrained")
+    drawn = panels(history)
+    rows = -(-len(drawn) // 2)
+    figure = Figure(figsize=(2 * WIDTH, rows * HEIGHT), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
-    panels[-1].set_xlabel("step")
-    for axes, name in zip(panels, names):
-        rows = [row for row in history if name in row]
-        axes.plot([row["step"] for row in rows], [row[name] for row in rows], linewidth=1)
-        axes.set(ylabel=name.replace("_", " "))
-        axes.grid(alpha=0.3)
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    figure.savefig(part, format="png", dpi=100)
-    part.replace(path)
+    places = figure.subplots(rows, 2, squeeze=False).flat
+    for (title, names), axes in zip(drawn.items(), places):
+        _draw(axes, title, {n: [(r["step"], r[n]) for r in history if n in r] for n in names})
+        axes.set_xlim(0, history[-1]["step"])
+    for axes in places:  # one is left where the panels are odd
+        axes.set_axis_off()
+    with whole_file(path) as part:
+        figure.savefig(part, format="png", dpi=100)
+
+
+def panels(history: list) -> dict:
+    """Sort the logged names into panels: title -> names."""
+    result = {title: [] for title in ("losses", *PANELS)}
+    for name in dict.fromkeys(name for row in history for name in row):
+        if name not in NOT_DRAWN:
+            titles = (title for title, names in PANELS.items() if re.match(names, name))
+            result[next(titles, "losses")].append(name)
+    return {title: names for title, names in result.items() if names}
+
+
+def _draw(axes, title, curves):
+    for name, points in curves.items():
+        marker = "." if len(points) < 30 else ""
+        axes.plot(*zip(*points), linewidth=1, marker=marker, label=name.replace("_", " "))
+    if title == "losses" and all(value > 0 for points in curves.values() for _, value in points):
+        axes.set_yscale("log")
+    if title.startswith("accuracy"):
+        axes.axhline(0.5, color="gray", linestyle="--", linewidth=1)  # at chance
+        axes.set_ylim(0, 1)
+    axes.set_title(title, fontsize="medium")
+    axes.set_xlabel("step")
+    axes.grid(alpha=0.3)
+    if len(curves) > 1:
+        axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))

@@ -7,10 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from gluon_enhance.training.config import TrainingConfig
+from gluon_enhance.training.whole_files import save_arrays, whole_file
 
 
 def save_result(step, net, config: TrainingConfig, history: list) -> Path:
     """Write the averaged net as ``NAME.params`` with a ``card.json`` beside it.
+
+    Of several machines only the first writes.
 
     Parameters
     ----------
@@ -26,14 +29,12 @@ def save_result(step, net, config: TrainingConfig, history: list) -> Path:
     Path
         Of the weights; ``-m NAME=PATH`` uses them.
     """
-    out = Path(config.out)
-    path = out / f"{net.spec.name}.params"
-    part = path.with_name(f".{path.name}.part")
-    with step.average.applied():
-        net.save_parameters(str(part))
-    part.replace(path)
+    path = Path(config.out, f"{net.spec.name}.params")
+    if not step.devices.is_first:
+        return path
+    with whole_file(path) as part:
+        save_arrays(part, step.average.arrays)
     card = {**asdict(net.spec), "training": asdict(config), "log": history[-1:]}
-    part = out / ".card.json.part"
-    part.write_text(json.dumps(card, indent=1) + "\n")
-    part.replace(out / "card.json")
+    with whole_file(path.with_name("card.json")) as part:
+        part.write_text(json.dumps(card, indent=1) + "\n")
     return path

@@ -99,7 +99,7 @@ class Step:
             totals = [sum(device.values()) for device in terms]
         mx.autograd.backward(totals)
         self.devices.update(trainer, self.trainers[trainer])
-        return {name: _mean(device[name] for device in terms) for name in terms[0]}, others
+        return self.devices.mean(trainer, terms), others
 
     def _train_critics(self, critics, judged):
         """Update critics on each device's {critic: (real, fake)}; return losses and accuracies."""
@@ -112,7 +112,7 @@ class Step:
             return losses, {f"{name}_accuracy": share for name, (_, share) in results.items()}
 
         losses, shares = self._descend("critics", [(pairs,) for pairs in judged], terms)
-        return {**losses, **{name: _mean(device[name] for device in shares) for name in shares[0]}}
+        return {**losses, **self.devices.mean("accuracy", shares)}
 
 
 class SupervisedStep(Step):
@@ -169,11 +169,10 @@ class AdversarialStep(Step):
         parts = self.devices.split(batch)
         log, outputs = self._descend("generator", parts, self._terms)
         self.average.update()
-        judged = [{name: (hr, sr) for name in self.critics} for (_, hr), sr in zip(parts, outputs)]
-        log.update(
-            self._train_critics(self.critics, judged),
-            spread=_spread(outputs[0]) / _spread(parts[0][1]),
-        )
+        pairs = [(hr, sr) for (_, hr), sr in zip(parts, outputs)]
+        judged = [dict.fromkeys(self.critics, pair) for pair in pairs]
+        spread = [{"spread": _spread(sr) / _spread(hr)} for hr, sr in pairs]
+        log.update(self._train_critics(self.critics, judged), **self.devices.mean("spread", spread))
         return log
 
     def _terms(self, lr, hr):
@@ -230,45 +229,39 @@ class CycleStep(Step):
 
     def __call__(self, batch):
         parts = self.devices.split(batch)
-        log, outputs = self._descend("generators", parts, self._terms)
-        generators_loss = sum(log.values())
+        log, judged = self._descend("generators", parts, self._terms)
+        loss = sum(log.values())
         self.average.update()
-        log["spread"] = _spread(outputs[0][0]) / _spread(parts[0][0])
-        if self.balance is None or self.balance.critics_learn(generators_loss.asscalar()):
-            judged = [self._judged(*part, *fakes) for part, fakes in zip(parts, outputs)]
-            critics_log = self._train_critics(self.critics, judged)
-            if self.balance:
-                losses = [critics_log[f"{name}_loss"].asscalar() for name in self.critics]
-                self.balance.note_critics(sum(losses) / len(losses))
-            log.update(critics_log)
-        return log
+        fakes = [next(iter(pairs.values()))[1] for pairs in judged]
+        spread = [{"spread": _spread(y) / _spread(x)} for y, (x, _) in zip(fakes, parts)]
+        log.update(self.devices.mean("spread", spread))
+        if self.balance is None:
+            return {**log, **self._train_critics(self.critics, judged)}
+        learn = self.balance.critics_learn(float(loss.asscalar()))
+        if learn:
+            log.update(self._train_critics(self.critics, judged))
+            losses = [float(log[f"{name}_loss"].asscalar()) for name in self.critics]
+            self.balance.note_critics(sum(losses) / len(losses))
+        return {**log, "critics_learn": mx.nd.array([learn])}
 
     def _terms(self, first, second):
-        forward, backward = self.nets["forward"], self.nets["backward"]
-        y, terms = self._direction(first, second, forward, backward, self.forward_critics)
-        x = None
+        there, back = self.nets["forward"], self.nets["backward"]
+        terms, judged = self._direction("", there, back, first, second, self.forward_critics)
         if self.backward_critics:
-            x, back = self._direction(second, first, backward, forward, self.backward_critics)
-            terms.update({f"backward_{name}": value for name, value in back.items()})
-        return terms, (y.detach(), x.detach() if self.backward_critics else None)
+            others = self._direction("backward_", back, there, second, first, self.backward_critics)
+            terms.update(others[0])
+            judged.update(others[1])
+        return terms, judged
 
-    def _direction(self, images, others, there, back, critics):
+    def _direction(self, prefix, there, back, images, others, critics):
+        """Return the terms of one direction, and what its critics shall judge."""
         result = there(images)
         restored = back(result)
-        return result, {
-            **{name: loss(restored, images) for name, loss in self.cycle_losses.items()},
-            **{name: loss(result, images) for name, loss in self.image_losses.items()},
-            **{name: c.generator_loss(others, result) for name, c in critics.items()},
-        }
-
-    def _judged(self, first, second, y, x):
-        forward = {name: (second, y) for name in self.forward_critics}
-        return {**forward, **{name: (first, x) for name in self.backward_critics}}
-
-
-def _mean(arrays):
-    values = [array.mean().as_in_context(mx.cpu()) for array in arrays]
-    return sum(values) / len(values)
+        terms = {name: loss(restored, images) for name, loss in self.cycle_losses.items()}
+        terms.update({name: loss(result, images) for name, loss in self.image_losses.items()})
+        terms = {f"{prefix}{name}": term for name, term in terms.items()}
+        terms.update({name: c.generator_loss(others, result) for name, c in critics.items()})
+        return terms, {name: (others, result.detach()) for name in critics}
 
 
 def _spread(images):

@@ -1,0 +1,105 @@
+import dataclasses
+import json
+import logging
+from dataclasses import dataclass
+from typing import Optional
+
+import pytest
+
+from gluon_enhance.errors import TrainingError
+from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
+
+NEEDED = ["--data", "a", "b", "--out", "run"]
+
+
+@dataclass
+class Config(TrainingConfig):
+    weight: float = option(0.5, "of a loss")
+    sizes: tuple = option((1.0, 0.5), "sizes")
+    phase: str = option("psnr", "what to do", ("psnr", "gan"))
+    init: Optional[str] = option(None, "weights")
+    dense: bool = option(False, "wiring")
+
+
+def parse(*arguments):
+    return parse_config(Config, "a script", [*NEEDED, *arguments])
+
+
+def test_fields_are_options_with_their_defaults():
+    assert parse() == Config(data=("a", "b"), out="run")
+    config = parse("--weight", "2", "--sizes", "1", "0.25", "--dense", "--init", "x.params")
+    assert (config.weight, config.sizes, config.dense) == (2.0, (1.0, 0.25), True)
+    assert config.init == "x.params" and isinstance(config.sizes[0], float)
+
+
+@pytest.mark.parametrize("missing", ["data", "out"])
+def test_data_and_out_are_needed(missing, capsys):
+    given = ["--data", "a"] if missing == "out" else ["--out", "run"]
+    with pytest.raises(SystemExit):
+        parse_config(Config, "a script", given)
+    assert f"--{missing} is needed" in capsys.readouterr().err
+
+
+def test_choice_that_is_not_there_is_an_error_that_lists_them(capsys):
+    with pytest.raises(SystemExit):
+        parse("--phase", "both")
+    assert "psnr" in capsys.readouterr().err
+
+
+def test_config_file_gives_options_that_the_command_line_does_not(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"weight": 3, "sizes": [0.5], "phase": "gan"}))
+    config = parse("--config", str(path), "--phase", "psnr")
+    assert (config.weight, config.sizes, config.phase) == (3.0, (0.5,), "psnr")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"wieght": 3}', "options unknown here: wieght"),
+        ("{", "cannot be read"),
+        ("[1]", "cannot be read"),
+    ],
+)
+def test_unusable_config_file_is_an_error_that_says_why(tmp_path, text, message):
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        parse("--config", str(path))
+
+
+@pytest.mark.parametrize("values", [{"phase": "both"}, {"weight": "much"}])
+def test_config_file_is_checked_as_the_command_line_is(tmp_path, values, capsys):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(values))
+    with pytest.raises(SystemExit):
+        parse("--config", str(path))
+    (value,) = values.values()
+    assert repr(value) in capsys.readouterr().err
+
+
+def test_config_of_a_run_gives_the_same_config(tmp_path):
+    config = parse("--dense", "--sizes", "0.5", "--resume", "--learning-rate", "1e-05")
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(dataclasses.asdict(config)))
+    assert parse("--config", str(path)) == dataclasses.replace(config, config=str(path))
+
+
+def test_length_and_place_of_a_run_may_change_and_nothing_else():
+    fixed = parse().fixed()
+    assert fixed == parse("--iterations", "9", "--ctx", "gpu(0)", "--workers", "3").fixed()
+    assert fixed != parse("--seed", "1").fixed()
+    assert fixed != parse("--weight", "1").fixed()
+    assert json.loads(json.dumps(fixed)) == fixed
+
+
+@pytest.mark.parametrize("error", [TrainingError, ValueError, FileNotFoundError])
+def test_what_a_user_can_mend_is_one_line(error, capsys, monkeypatch):
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+
+    def main():
+        raise error("no photos")
+
+    with pytest.raises(SystemExit) as exit:
+        run_script(main)
+    assert exit.value.code == "error: no photos"  # Python prints it, with status 1

@@ -1,0 +1,114 @@
+"""Several machines, played by processes of this one."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gluon_enhance.framework import mx
+
+SCRIPT = Path(__file__).with_name("tiny_training.py")
+ROLES = ("scheduler", "server", "worker", "worker")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def launch():
+    """A function: options -> the processes of a run of two workers; all are ended at last.
+
+    `last` are options of the last worker alone.
+    """
+    processes = []
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def start(*options, last=(), **environment):
+        for role, more in zip(ROLES, ((), (), (), last)):
+            variables = {
+                "DMLC_ROLE": role,
+                "DMLC_PS_ROOT_URI": "127.0.0.1",
+                "DMLC_PS_ROOT_PORT": str(port),
+                "DMLC_NUM_WORKER": "2",
+                "DMLC_NUM_SERVER": "1",
+                "OMP_NUM_THREADS": "1",
+                **environment,
+            }
+            command = [sys.executable, str(SCRIPT), "--data", "none", *map(str, options), *more]
+            process = subprocess.Popen(
+                [*command, "--kvstore", "dist_sync"],
+                env={**os.environ, **variables},
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            processes.append(process)
+        return processes
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def states(out, count):
+    folder = out / "checkpoints" / f"step-{count:07d}"
+    return {path.name: mx.nd.load(str(path)) for path in folder.glob("*.params")}
+
+
+def wait_for(path, processes):
+    while not path.exists():
+        assert all(process.poll() is None for process in processes), processes
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("critic", [(), ("--adversarial",)], ids=["supervised", "adversarial"])
+def test_two_machines_make_the_update_that_one_makes_with_the_joint_batch(launch, critic, tmp_path):
+    for process in launch("--out", tmp_path / "two", *critic):
+        _, messages = process.communicate(timeout=120)
+        assert process.returncode == 0, messages
+    command = [sys.executable, str(SCRIPT), "--data", "none", "--out", str(tmp_path / "one")]
+    subprocess.run([*command, *critic], check=True, stderr=subprocess.DEVNULL)
+    one, two = states(tmp_path / "one", 4), states(tmp_path / "two", 4)
+    assert one.keys() == two.keys()
+    for name, arrays in one.items():
+        for key, array in arrays.items():
+            other = two[name][key].asnumpy()
+            np.testing.assert_allclose(other, array.asnumpy(), atol=1e-5, err_msg=f"{name} {key}")
+
+
+def test_killed_worker_ends_all_others_with_an_error(launch, tmp_path):
+    processes = launch("--out", tmp_path, "--iterations", 1_000_000, PS_HEARTBEAT_TIMEOUT="3")
+    wait_for(tmp_path / "checkpoints" / "step-0000002", processes)
+    processes[-1].send_signal(signal.SIGKILL)
+    began = time.monotonic()
+    for process in processes[:-1]:
+        _, messages = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert "error: a process of this run has ended" in messages.splitlines()[-1]
+    assert time.monotonic() - began < 20
+
+
+def test_interrupted_worker_stops_all_after_a_checkpoint(launch, tmp_path):
+    processes = launch("--out", tmp_path, "--iterations", 1_000_000, "--save-every", 1_000_000)
+    wait_for(tmp_path / "metrics.csv", processes)
+    processes[-1].send_signal(signal.SIGTERM)
+    for process in processes:
+        _, messages = process.communicate(timeout=60)
+        assert process.returncode == 0, messages
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 1
+
+
+def test_machines_with_different_options_say_so(launch, tmp_path):
+    processes = launch("--out", tmp_path, last=("--seed", "1"), PS_HEARTBEAT_TIMEOUT="3")
+    for process in processes:
+        _, messages = process.communicate(timeout=60)
+        assert process.returncode == 1
+    assert "the machines differ in their options" in messages
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,157 @@
+import csv
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+from test_checkpoint import room_for
+from tiny_training import Config, make_step, train
+
+from gluon_enhance.errors import TrainingError, WeightsError
+from gluon_enhance.framework import mx
+from gluon_enhance.training import loop, plots
+from gluon_enhance.training.checkpoint import list_checkpoints
+from gluon_enhance.training.devices import Devices
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A function: options -> the history of a run, in the test's own folder."""
+
+    def run(validate=lambda: ({"psnr": 20.0}, []), **options):
+        config = Config(out=str(tmp_path), **options)
+        return train(config, make_step(config, Devices(config.ctx, config.batch_size)), validate)
+
+    return run
+
+
+def rows(folder):
+    return list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
+
+
+def steps(folder):
+    return [row["step"] for row in rows(folder)]
+
+
+def counts(folder):
+    return [int(path.name[5:]) for path in list_checkpoints(folder / "checkpoints")]
+
+
+def test_run_leaves_log_curves_config_samples_and_checkpoints(run, tmp_path):
+    picture = np.zeros((8, 24, 3), np.uint8)
+    history = run(lambda: ({"psnr": 20.0}, [picture, picture]))
+    assert steps(tmp_path) == ["1", "2", "3", "4"]
+    assert [row["psnr"] for row in rows(tmp_path)] == ["", "20.0", "", "20.0"]
+    assert [float(row["pixel"]) for row in rows(tmp_path)] == [row["pixel"] for row in history]
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((tmp_path / "config.json").read_text())["iterations"] == 4
+    assert {p.name for p in (tmp_path / "samples").iterdir()} == {
+        "step-0000002.png",
+        "step-0000004.png",
+    }
+    assert counts(tmp_path) == [4, 2]
+
+
+def test_log_has_the_means_of_the_steps_since_the_row_before(run, tmp_path):
+    single = [row["pixel"] for row in run(iterations=6)]
+    (tmp_path / "checkpoints").rename(tmp_path / "first")
+    rows = run(iterations=6, log_every=3)
+    assert [row["step"] for row in rows] == [2, 3, 4, 6]  # validation is every second step
+    expected = [np.mean(single[:2]), single[2], single[3], np.mean(single[4:])]
+    np.testing.assert_allclose([row["pixel"] for row in rows], expected, rtol=1e-6)
+
+
+def test_resumed_log_has_every_step_once(run, tmp_path):
+    run(iterations=4, save_every=2)
+    list_checkpoints(tmp_path / "checkpoints")[0].rename(tmp_path / "lost")
+    run(iterations=8, resume=True)
+    assert steps(tmp_path) == [str(step) for step in range(1, 9)]
+
+
+def test_finished_run_can_be_resumed_and_does_nothing(run, tmp_path):
+    history = run()
+    assert run(resume=True) == history
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_during_validation_saves_before_the_run_ends(run, tmp_path, number):
+    def validate():
+        os.kill(os.getpid(), number)
+        return {"psnr": 20.0}, []
+
+    before = signal.getsignal(number)
+    run(validate, iterations=1000, save_every=1000)
+    assert counts(tmp_path) == [3]  # the step after the validation is done too
+    assert signal.getsignal(number) == before
+
+
+def test_loss_that_is_not_finite_stops_the_run_and_names_the_step(run, tmp_path):
+    with pytest.raises(TrainingError, match=r"pixel is (nan|inf) at step \d.*--learning-rate"):
+        run(learning_rate=1e38)
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    """The update may break a net whose loss was still finite."""
+    config = Config(out=str(tmp_path), iterations=3, save_every=1)
+    step = make_step(config, Devices("cpu", 4))
+    update = step.devices.update
+
+    def break_second_update(*arguments):
+        update(*arguments)
+        if step.average.count == 1:
+            step.net[0].bias.set_data(mx.nd.full(4, np.nan))
+
+    step.devices.update = break_second_update
+    with pytest.raises(TrainingError, match="a weight of the net is not finite at step 2"):
+        train(config, step)
+    assert counts(tmp_path) == [1]
+
+
+def test_full_disk_stops_the_run_with_the_last_checkpoint_whole(run, tmp_path, capsys):
+    # capsys keeps the messages in memory: there is no room for them either.
+    run(iterations=2)
+    with room_for(1000), pytest.raises(TrainingError) as error:
+        run(iterations=4, resume=True)
+    assert "\n" not in str(error.value)
+    assert f"{tmp_path} cannot be written at step 4" in str(error.value)
+    assert counts(tmp_path) == [2]
+    run(iterations=4, resume=True)
+    assert steps(tmp_path) == ["1", "2", "3", "4"]
+
+
+def test_flat_output_stops_the_run(run, monkeypatch):
+    monkeypatch.setattr(loop, "FLAT_STEPS", 3)
+    monkeypatch.setattr(loop, "FLAT", 1e9)
+    with pytest.raises(TrainingError, match="collapsed to flat colors: up to step 3"):
+        run(adversarial=True)
+
+
+def test_folder_of_another_run_is_not_overwritten(run):
+    run()
+    with pytest.raises(TrainingError, match="--resume, or give another --out"):
+        run()
+
+
+def test_resume_with_other_options_is_refused_by_name(run):
+    run()
+    with pytest.raises(WeightsError, match="patch_size was 6, is 8"):
+        run(patch_size=8, resume=True)
+
+
+def test_curves_are_drawn_in_panels_by_kind(tmp_path):
+    names = ("pixel", "psnr_y", "ssim_y", "psnr_of_input", "texture_accuracy", "texture_loss")
+    history = [{"step": 1, "seconds": 1, **dict.fromkeys(names, 0.5)}]
+    assert plots.panels(history) == {
+        "losses": ["pixel"],
+        "PSNR in dB": ["psnr_y", "psnr_of_input"],
+        "SSIM": ["ssim_y"],
+        "accuracy of discriminators": ["texture_accuracy"],
+        "loss of discriminators": ["texture_loss"],
+    }
+    plots.plot_curves([*history, {"step": 2, "pixel": -1.0}], tmp_path / "curves.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
+
+
+def test_share_of_the_waiting_is_logged(run):
+    assert all(0 <= row["waiting_for_data"] <= 1 for row in run())
