@@ -11,6 +11,7 @@ References
 
 from gluon_enhance.framework import mx
 from gluon_enhance.models.convolutions import NarrowConv2D
+from gluon_enhance.models.interpolator import carry, start_small
 from gluon_enhance.models.norms import make_norm
 
 nn = mx.gluon.nn
@@ -19,6 +20,10 @@ EPSILON = 1e-3
 TANH_SCALE = 0.58
 """The paper's: an output of 0 or 1 needs no infinite feature."""
 NEGATIVE_SLOPE = 0.2
+FADED = 0.01
+"""Scale of the norms whose results are added to the image, in a start as the identity."""
+STEEPNESS = 1.2
+"""Slope of the scaled tanh there: over [0, 1] it then strays least from the identity."""
 
 
 def _conv(channels, kernel_size, in_channels, activation=None, kind=nn.Conv2D):
@@ -26,6 +31,18 @@ def _conv(channels, kernel_size, in_channels, activation=None, kind=nn.Conv2D):
     return kind(
         channels, kernel_size, padding=padding, in_channels=in_channels, activation=activation
     )
+
+
+def _start_as_identity(net, convs, norms, tanh_scale, rng, ctx):
+    """Have convolutions carry RGB to the tail, and norms of what is added to it start faded."""
+    start_small(net, rng, ctx)
+    for conv in convs:
+        carry(conv)
+    for norm in norms:
+        norm.gamma.set_data(FADED * mx.nd.ones(norm.gamma.shape))
+    gain = STEEPNESS / tanh_scale
+    carry(net.tail, gain=gain, mix=True)
+    net.tail.bias.set_data(mx.nd.full(3, -0.5 * gain))
 
 
 class ResidualBlock(mx.gluon.HybridBlock):
@@ -91,6 +108,21 @@ class DPEDResNet(mx.gluon.HybridBlock):
                 self.body.add(*(_conv(channels, 3, channels, "relu") for _ in range(2)))
             self.tail = _conv(3, 9, channels, kind=NarrowConv2D)
 
+    def initialize_as_identity(self, rng, ctx=None):
+        """Start as a net whose output is nearly its input; the paper's start is random.
+
+        It is `gluon_enhance.models.interpolator`'s, for a net that does not enlarge. Without
+        pairs a net that starts here has only the colors and the texture to learn.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        ctx : mxnet.Context or list, optional
+        """
+        convs = (self.head, *self.body[-2:])
+        norms = [block.norm2 for block in self.body[:-2]]
+        _start_as_identity(self, convs, norms, self._tanh_scale, rng, ctx)
+
     def hybrid_forward(self, F, x):
         features = self.body(self.head(x))
         # F.tanh is MXNet's own loop; Activation is oneDNN's.
@@ -133,13 +165,35 @@ class DenseBlock(mx.gluon.HybridBlock):
         return F.concat(*outputs, dim=1)
 
 
+class Transition(mx.gluon.HybridBlock):
+    """A 1x1 convolution, to whose result the same, normalized and rectified, is added.
+
+    Inputs:
+        - **data**: (N, in_channels, H, W).
+
+    Outputs:
+        - **out**: (N, channels, H, W).
+    """
+
+    def __init__(self, channels, in_channels, norm, **kwargs):
+        super().__init__(**kwargs)
+        with self.name_scope():
+            self.conv = _conv(channels, 1, in_channels)
+            self.norm = make_norm(norm, channels, EPSILON)
+
+    def hybrid_forward(self, F, x):
+        features = self.conv(x)
+        return features + F.relu(self.norm(features))
+
+
 class DPEDDenseNet(mx.gluon.HybridBlock):
     """DPED's generator with dense blocks in place of the residual ones.
 
     Three blocks, with transitions between them. The report it is from prints the block (as a plain
     chain, ``dense=False``, though it describes DenseNet's wiring) and little else: the 9x9 head,
-    the transitions (1x1 convolution, instance norm, ReLU), the 3x3 tail and the factor of the
-    tanh are choices made here.
+    the transitions, the 3x3 tail and the factor of the tanh are choices made here. A transition
+    adds to what it normalizes, as DPED's blocks do: else no layer behind it could know how bright
+    the image is.
 
     Parameters
     ----------
@@ -149,6 +203,8 @@ class DPEDDenseNet(mx.gluon.HybridBlock):
         Channels of each convolution.
     dense : bool
         DenseNet's wiring, or the chain.
+    norm : {'instance', 'batch', 'batch_stats', 'layer'}
+        Of the transitions.
 
     Inputs:
         - **data**: (N, 3, H, W) RGB in [0, 1].
@@ -157,7 +213,9 @@ class DPEDDenseNet(mx.gluon.HybridBlock):
         - **out**: (N, 3, H, W) RGB in [-0.08, 1.08], not clipped.
     """
 
-    def __init__(self, num_blocks=3, num_layers=12, channels=16, dense=False, **kwargs):
+    def __init__(
+        self, num_blocks=3, num_layers=12, channels=16, dense=False, norm="instance", **kwargs
+    ):
         super().__init__(**kwargs)
         with self.name_scope():
             self.head = _conv(channels, 9, 3, "relu")
@@ -165,13 +223,17 @@ class DPEDDenseNet(mx.gluon.HybridBlock):
             with self.body.name_scope():
                 for k in range(num_blocks):
                     if k:
-                        self.body.add(
-                            _conv(channels, 1, num_layers * channels),
-                            make_norm("instance", channels, EPSILON),
-                            nn.Activation("relu"),
-                        )
+                        self.body.add(Transition(channels, num_layers * channels, norm))
                     self.body.add(DenseBlock(channels, num_layers, dense))
             self.tail = _conv(3, 3, num_layers * channels, kind=NarrowConv2D)
+
+    def initialize_as_identity(self, rng, ctx=None):
+        """Start as `DPEDResNet.initialize_as_identity` does."""
+        transitions = list(self.body)[1::2]
+        blocks = [conv for block in list(self.body)[::2] for conv in block.convs]
+        convs = (self.head, *blocks, *(transition.conv for transition in transitions))
+        norms = [transition.norm for transition in transitions]
+        _start_as_identity(self, convs, norms, TANH_SCALE, rng, ctx)
 
     def hybrid_forward(self, F, x):
         features = self.body(self.head(x))

@@ -58,9 +58,24 @@ def test_densenet_equals_its_equations_in_float64(dense, rng):
         return np.concatenate(outputs[1:])
 
     features = block(relu(layers.conv(x, "head")), "body.0")
-    features = relu(layers.norm(layers.conv(features, "body.1"), "body.2", 1e-3))
-    expected = 0.58 * np.tanh(layers.conv(block(features, "body.4"), "tail")) + 0.5
+    features = layers.conv(features, "body.1.conv")
+    features = features + relu(layers.norm(features, "body.1.norm", 1e-3))
+    expected = 0.58 * np.tanh(layers.conv(block(features, "body.2"), "tail")) + 0.5
     assert np.abs(net(mx.nd.array(x[None]))[0].asnumpy() - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize("norm", AXES)
+@pytest.mark.parametrize("make", [DPEDResNet, DPEDDenseNet])
+def test_identity_start_gives_about_the_input_and_every_parameter_a_gradient(make, norm, rng):
+    net = make(norm=norm)
+    net.initialize_as_identity(rng)
+    x = mx.nd.array(rng.random((2, 3, 24, 24)))
+    assert (net(x) - x).abs().mean().asscalar() < 0.05
+    with mx.autograd.record():
+        loss = ((net(x) - x**2) ** 2).sum()
+    loss.backward()
+    trained = [(n, p) for n, p in net.collect_params().items() if p.grad_req != "null"]
+    assert not [n for n, p in trained if not p.grad().abs().sum().asscalar() > 0]
 
 
 def test_discriminator_equals_the_official_layers_in_float64(rng):
@@ -126,9 +141,10 @@ def test_parameter_names_are_the_file_format():
     averages = {name for name in batch_norm if ".running_" in name}
     assert batch_norm - averages == set(official_names()) and len(averages) == 16
 
-    convs = ["head", "body.1", "tail", *(f"body.{i}.convs.{k}" for i in (0, 4) for k in (0, 1))]
+    chains = [f"body.{i}.convs.{k}" for i in (0, 2) for k in (0, 1)]
+    convs = ["head", "body.1.conv", "tail", *chains]
     names = {f"{conv}.{kind}" for conv in convs for kind in ("weight", "bias")}
-    names |= {"body.2.gamma", "body.2.beta"}
+    names |= {"body.1.norm.gamma", "body.1.norm.beta"}
     small = DPEDDenseNet(num_blocks=2, num_layers=2)
     assert set(small._collect_params_with_prefix()) == names
 

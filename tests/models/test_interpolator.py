@@ -9,6 +9,7 @@ from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.imaging.resize import resize  # noqa: E402
 from gluon_enhance.models.edsr import EDSR  # noqa: E402
 from gluon_enhance.models.interpolator import bilinear_lines  # noqa: E402
+from gluon_enhance.models.plsr import PLSR  # noqa: E402
 from gluon_enhance.models.srcnn import SRCNN  # noqa: E402
 from gluon_enhance.models.srresnet import SRResNet  # noqa: E402
 
@@ -31,8 +32,9 @@ def test_bilinear_weights_are_those_of_an_enlarged_impulse(factor):
         (lambda: EDSR(3, num_blocks=1, channels=8), "bilinear"),
         (lambda: SRResNet(4, num_blocks=1, channels=8), "bilinear"),
         (lambda: SRCNN(4), "bicubic"),
+        (lambda: PLSR(num_blocks=2), "bilinear"),
     ],
-    ids=["edsr_x2", "edsr_x3", "srresnet_x4", "srcnn_x4"],
+    ids=["edsr_x2", "edsr_x3", "srresnet_x4", "srcnn_x4", "plsr_x2"],
 )
 def test_untrained_net_enlarges_as_its_kernel_does(net, kernel, picture, rng):
     net = net()

@@ -1,0 +1,150 @@
+"""The scripts that train on a phone's photos: train_dped, train_dped_cycle and train_wespe."""
+
+import csv
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from gluon_enhance import zoo
+from gluon_enhance.data.degradations import PhoneLook
+from gluon_enhance.data.phones import phone_photos, unpaired
+from gluon_enhance.framework import mx
+from gluon_enhance.imaging.metrics import psnr
+from gluon_enhance.training.checkpoint import list_checkpoints
+
+FEW = ("--patch-size", 16, "--iterations", 2, "--log-every", 1)
+
+
+@pytest.fixture
+def scripts(vgg_file):
+    """Name of a script -> options that it needs, and the model that it trains."""
+    vgg = ("--vgg", vgg_file(19))
+    return {
+        "dped": (vgg, "dped_resnet"),
+        "dped_cycle": (("--content-weight", 0.2, *vgg), "dped_cycle"),
+        "wespe": (("--balance", "--generator-threshold", 1e6, *vgg), "wespe"),
+    }
+
+
+@pytest.fixture
+def dped_folder(photos, tmp_path):
+    """A small data set laid out as DPED's: the camera's photos are the phone's, darker."""
+    root = tmp_path / "dped"
+    for part in ("training_data", "test_data/patches"):
+        for side, share in (("iphone", 1.0), ("canon", 0.5)):
+            folder = root / "iphone" / part / side
+            folder.mkdir(parents=True)
+            for photo in photos.iterdir():
+                image = cv2.imread(str(photo))[:32, :32]
+                cv2.imwrite(str(folder / photo.name), np.uint8(image * share))
+    return root
+
+
+def rows(out):
+    with open(out / "metrics.csv", newline="") as file:
+        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("name", ["dped", "dped_cycle", "wespe"])
+def test_run_leaves_a_model_of_the_zoo_and_says_how_close_input_and_output_are(
+    name, scripts, train, tmp_path, capsys
+):
+    options, model = scripts[name]
+    train(name, tmp_path / "run", *options, *FEW, "--learning-rate", 1e-6)
+    result = tmp_path / "run" / f"{model}.params"
+    assert capsys.readouterr().out.splitlines()[-1] == str(result)
+    zoo.get_model(model, pretrained=result)
+    last = rows(tmp_path / "run")[-1]
+    # The start is nearly the identity.
+    assert last["psnr"] == pytest.approx(last["psnr_of_input"], abs=2)
+    assert 0 < last["ssim"] < 1 and 0 < last["ssim_of_input"] < 1 and last["spread"] > 0.5
+
+
+@pytest.mark.parametrize("name", ["dped", "dped_cycle", "wespe"])
+def test_resumed_training_equals_uninterrupted_bit_for_bit(name, scripts, check_resume):
+    check_resume(name, *scripts[name][0], "--patch-size", 16)
+
+
+@pytest.mark.parametrize("name", ["dped", "dped_cycle", "wespe"])
+def test_dped_data_set_is_taken_as_it_unpacks(name, scripts, dped_folder, train, tmp_path):
+    options, _ = scripts[name]
+    train(name, tmp_path / "run", *options, *FEW, "--phone", "iphone", data=dped_folder)
+    pairs = phone_photos([dped_folder], 16, "iphone")[1]
+    expected = np.mean([psnr(image, truth) for image, truth in pairs])
+    assert rows(tmp_path / "run")[-1]["psnr_of_input"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "options, model",
+    [
+        (("--generator", "densenet"), "dped_densenet"),
+        (("--generator", "densenet", "--dense", "--norm", "batch"), "dped_densenet"),
+        (("--norm", "batch"), "dped_resnet_bn"),
+        (("--norm", "batch_stats", "--weights", "paper"), "dped_resnet"),
+    ],
+)
+def test_dped_has_other_generators_norms_and_weights(options, model, scripts, train, tmp_path):
+    train("dped", tmp_path / "run", *scripts["dped"][0], *FEW, *options)
+    assert (tmp_path / "run" / f"{model}.params").is_file()
+
+
+def test_dense_wiring_is_refused_for_the_resnet(scripts, train, tmp_path):
+    with pytest.raises(ValueError, match="--dense is for --generator densenet"):
+        train("dped", tmp_path / "run", *scripts["dped"][0], *FEW, "--dense")
+
+
+def test_cycles_discriminators_see_gray_or_color(scripts, train, tmp_path):
+    for view, channels in (("gray", 1), ("color", 3)):
+        out = tmp_path / view
+        train("dped_cycle", out, *FEW, "--view", view)
+        (newest, *_) = list_checkpoints(out / "checkpoints")
+        critic = mx.nd.load(str(newest / "texture.params"))
+        assert next(iter(critic.values())).shape[1] == channels
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer"])
+def test_wespe_has_other_norms_heads_and_factors(norm, scripts, train, tmp_path):
+    options = ("--norm", norm, "--critic-norm", norm, "--classes", 2, "--tanh-scale", 0.5)
+    train("wespe", tmp_path / "run", *scripts["wespe"][0], *FEW, *options)
+    assert rows(tmp_path / "run")[-1]["critics_learn"] == 1
+
+
+def test_wespes_balance_stops_the_critics_while_the_generators_loss_is_high(
+    scripts, train, tmp_path
+):
+    options = ("--generator-threshold", 1e-6, "--iterations", 7)
+    train("wespe", tmp_path / "run", *scripts["wespe"][0], *FEW, *options)
+    assert [row["critics_learn"] for row in rows(tmp_path / "run")] == [1] * 4 + [0] * 3
+
+
+def test_photos_without_a_phone_are_paired_with_their_phone_look(photos, rng):
+    patches, pairs = phone_photos([photos], 16)
+    image, truth = patches.draw(rng)
+    assert image.shape == truth.shape == (3, 16, 16)
+    assert 12 < psnr(image.transpose(1, 2, 0), truth.transpose(1, 2, 0)) < 40
+    (image, truth) = pairs[0]
+    look = PhoneLook()((truth / 255).astype(np.float32), np.random.default_rng(0))
+    assert np.abs(image - look * 255).max() <= 0.5
+
+
+def test_unpaired_draws_input_and_truth_of_different_places():
+    def draw(rng):
+        place = rng.random()
+        return place, -place
+
+    image, truth = unpaired(draw)(np.random.default_rng(0))
+    first, second = np.random.default_rng(0).random(2)
+    assert (image, truth) == (first, -second)
+
+
+def test_several_folders_are_refused_for_a_phone(dped_folder):
+    with pytest.raises(ValueError, match="--phone takes the one folder"):
+        phone_photos([dped_folder, dped_folder], 16, "iphone")
+
+
+def test_phone_that_is_not_there_is_named(dped_folder):
+    shutil.rmtree(dped_folder / "iphone" / "test_data")
+    with pytest.raises(ValueError, match="test_data"):
+        phone_photos([dped_folder], 16, "iphone")

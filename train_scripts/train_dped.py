@@ -1,0 +1,132 @@
+"""Train a generator of DPED [1]_ on pairs of a phone's photo and a camera's.
+
+    python train_scripts/train_dped.py --data PHOTOS --out runs/dped_resnet
+    python train_scripts/train_dped.py --data dped --phone iphone --out runs/dped_iphone
+
+Without --phone the inputs are PHOTOS with the look of a phone. Four losses are minimised: content
+(features of VGG-19), color (under a blur), texture (a discriminator of gray patches) and total
+variation. --generator, --norm and --dense choose among the paper's net and a reproduction's
+variants. Interrupt it at will and go on with --resume.
+
+References
+----------
+.. [1] Ignatov et al., "DSLR-Quality Photos on Mobile Devices with Deep Convolutional Networks",
+   ICCV 2017. https://arxiv.org/abs/1704.02470
+"""
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from typing import Optional
+
+import numpy as np
+
+from gluon_enhance import zoo
+from gluon_enhance.data.phones import PHONES, phone_photos, scores_of_inputs
+from gluon_enhance.framework import mx
+from gluon_enhance.losses import (
+    ColorLoss,
+    FeatureLoss,
+    Grayscale,
+    StandardAdversarial,
+    TotalVariationLoss,
+    VGGFeatures,
+)
+from gluon_enhance.models.dped import NEGATIVE_SLOPE, DPEDDiscriminator
+from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
+from gluon_enhance.training.devices import Devices
+from gluon_enhance.training.loop import fit
+from gluon_enhance.training.result import save_result
+from gluon_enhance.training.schedule import warmup_cosine
+from gluon_enhance.training.steps import AdversarialStep, Critic
+from gluon_enhance.training.validation import Validation
+from gluon_enhance.weights.vgg import load_vgg
+
+#: Whose -> weights of content, color, texture and total variation. All our losses are means over
+#: the batch; DPED's code sums texture over its batch of 50, so it has 50 times the weight here.
+WEIGHTS = {"code": (10.0, 0.5, 50 * 1.0, 2000.0), "paper": (1.0, 0.1, 50 * 0.4, 400.0)}
+
+
+@dataclass
+class Config(TrainingConfig):
+    phone: Optional[str] = option(None, "of the DPED data set, which --data then is", PHONES)
+    generator: str = option("resnet", "the paper's, or with dense blocks", ("resnet", "densenet"))
+    norm: str = option(
+        "instance", "instance: the code's; batch: the paper's", ("instance", "batch", "batch_stats")
+    )
+    dense: bool = option(False, "densenet: a convolution sees all before it, not the last one")
+    # The paper's, but for the rate, which is constant there; a cosine ends lower on any budget.
+    iterations: int = option(20_000, "training steps in all")
+    batch_size: int = option(50, "patches per step, on all devices together")
+    patch_size: int = option(100, "side of a patch, in pixels")
+    learning_rate: float = option(5e-4, "Adam's step size at the start")
+    warmup: int = option(200, "steps over which the learning rate rises")
+    weights: str = option(
+        "code", "the losses' weights: of DPED's code, or the paper", ("code", "paper")
+    )
+    vgg: Optional[str] = option(
+        None, "file with VGG-19's weights, DPED's are Caffe's; default: torchvision's"
+    )
+
+
+def main(argv=None):
+    config = parse_config(Config, __doc__, argv)
+
+    # Data
+    patches, pairs = phone_photos(config.data, config.patch_size, config.phone, config.val)
+    logging.info(
+        "%d photos, %d too small; %d held out", len(patches), patches.too_small, len(pairs)
+    )
+    net = make_generator(config)
+    if config.dry_run:
+        return print(json.dumps(asdict(config), indent=1))
+
+    # Nets, losses and step
+    devices = Devices(config.ctx, config.batch_size, config.kvstore)
+    mx.random.seed(config.seed)
+    step = make_step(net, config, devices)
+
+    # Training
+    validation = Validation(net, pairs, devices.contexts[0], extra=scores_of_inputs(pairs))
+    schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
+    history = fit(step, patches.draw, validation, schedule, config)
+    print(save_result(step, net, config, history))
+
+
+def make_generator(config):
+    if config.generator == "densenet":
+        return zoo.get_model("dped_densenet", norm=config.norm, dense=config.dense)
+    if config.dense:
+        raise ValueError("--dense is for --generator densenet; leave it out")
+    name = "dped_resnet_bn" if config.norm == "batch" else "dped_resnet"
+    return zoo.get_model(name, norm=config.norm)
+
+
+def make_step(net, config, devices):
+    net.initialize_as_identity(np.random.default_rng(config.seed), devices.contexts)
+    net.hybridize(static_alloc=True)
+    features = VGGFeatures(19, "relu5_4", pooling="ceil")
+    load_vgg(features, config.vgg, ctx=devices.contexts)
+    features.hybridize(static_alloc=True)
+    content, color, texture, variation = WEIGHTS[config.weights]
+    losses = {
+        "content": FeatureLoss(features, weight=content),
+        "color": ColorLoss(weight=color),
+        "variation": TotalVariationLoss("dped", weight=variation),
+    }
+    losses["color"].initialize(ctx=devices.contexts)
+
+    critic_net = DPEDDiscriminator(patch_size=config.patch_size)
+    critic_net.initialize(mx.init.MSRAPrelu(slope=NEGATIVE_SLOPE), devices.contexts)
+    critic_net.hybridize(static_alloc=True)
+    critic = Critic(critic_net, StandardAdversarial(saturating=True), texture, view=Grayscale())
+
+    trainers = {
+        "generator": devices.trainer([net], config.learning_rate),
+        "critics": devices.trainer([critic_net], config.learning_rate),
+    }
+    return AdversarialStep(net, {"texture": critic}, losses, trainers, devices)
+
+
+if __name__ == "__main__":
+    run_script(main)
