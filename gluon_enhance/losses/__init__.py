@@ -9,6 +9,7 @@ import importlib
 
 #: Public name -> module of this package, imported on first use.
 _PUBLIC = {
+    "CachedFeatureLoss": "perceptual",
     "CharbonnierLoss": "pixel",
     "ColorLoss": "pixel",
     "CycleLoss": "cycle",

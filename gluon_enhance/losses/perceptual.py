@@ -96,6 +96,21 @@ class FeatureLoss(mx.gluon.loss.Loss):
         return self._weight * sum(w * self.distance(ours, theirs) for w, ours, theirs in maps)
 
 
+class CachedFeatureLoss(FeatureLoss):
+    """`FeatureLoss` of one layer whose truth's map was computed before.
+
+    Inputs:
+        - **pred**: (N, 3, H, W) RGB in [0, 1].
+        - **label**: (N, C, h, w), the features of the truth.
+
+    Outputs:
+        - **loss**: (N,).
+    """
+
+    def hybrid_forward(self, F, pred, label):
+        return self._weight * self.distance(self.features(pred)[0], label)
+
+
 class StyleLoss(FeatureLoss):
     """Difference in style: the `GramLoss` of every layer, summed [1]_.
 

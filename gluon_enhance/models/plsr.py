@@ -10,11 +10,14 @@ import numpy as np
 
 from gluon_enhance.framework import mx
 from gluon_enhance.models.convolutions import NarrowConv2D
+from gluon_enhance.models.interpolator import carry, start_small
 from gluon_enhance.models.style import ResidualBlock, conv_norm_relu, doubling
 
 nn = mx.gluon.nn
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
+FADED = 0.01
+"""What the last norm of every unit is scaled by in a start as an interpolator."""
 
 
 class ResidualUnit(mx.gluon.HybridBlock):
@@ -85,6 +88,28 @@ class PLSR(mx.gluon.HybridBlock):
                 in_channels=channels,
             )
             self.tail = NarrowConv2D(3, 9, padding=4, use_bias=False, in_channels=channels)
+
+    def initialize_as_interpolator(self, rng, ctx=None):
+        """Start as `gluon_enhance.models.interpolator` has it; the original's start is random.
+
+        The first unit's last norm adds the mean again, so that no ReLU cuts the colors.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        ctx : mxnet.Context or list, optional
+        """
+        start_small(self, rng, ctx)
+        for unit in self.body:
+            unit.norm2.gamma.set_data(FADED * mx.nd.ones(unit.norm2.gamma.shape))
+            carry(unit.skip)
+        mean = self.mean.data(self.mean.list_ctx()[0]).reshape(-1).as_in_context(mx.cpu())
+        beta = self.body[0].norm2.beta
+        beta.set_data(mx.nd.concat(mean, mx.nd.zeros(beta.shape[0] - 3), dim=0))
+        carry(self.head)
+        # Stride 1/2 puts the input's pixels on every other pixel: half a pixel too far up and left.
+        carry(self.upsample, (0.5, 1, 0.5))
+        carry(self.tail, (0.5, 0.5, 0), mix=True)
 
     def hybrid_forward(self, F, x, mean):
         features = self.head(F.broadcast_sub(x, mean))

@@ -7,7 +7,12 @@ from gradients import assert_gradient_is_right  # noqa: E402
 from numpy_vgg import random_weights, vgg_maps  # noqa: E402
 
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.losses.perceptual import FeatureLoss, GramLoss, StyleLoss  # noqa: E402
+from gluon_enhance.losses.perceptual import (  # noqa: E402
+    CachedFeatureLoss,
+    FeatureLoss,
+    GramLoss,
+    StyleLoss,
+)
 from gluon_enhance.losses.vgg import VGGFeatures  # noqa: E402
 from gluon_enhance.weights.vgg import load_vgg  # noqa: E402
 
@@ -69,6 +74,14 @@ def test_feature_loss_equals_its_definition(distance, expected, hybrid, network,
     assert result.shape == (2,)
     whole = weighted_sum(expected, maps, images, (0.5, 2)) / 12.75**2
     np.testing.assert_allclose(result, whole, rtol=1e-6)
+
+
+def test_features_computed_before_give_the_same_loss(network, images):
+    features, maps = network
+    (ours, _), (theirs, _) = map(maps, images)
+    loss = CachedFeatureLoss(features, weight=3)
+    result = loss(nd(images[0]), nd(theirs)).asnumpy()
+    np.testing.assert_allclose(result, 3 * squares(ours, theirs), rtol=1e-6)
 
 
 @pytest.mark.parametrize("hybrid", [False, True])

@@ -1,0 +1,138 @@
+"""Shards: samples in files, with what a frozen net makes of their truths computed once.
+
+The files are those of the Gluon variant of PLSR: ``trainx_0.params, trainx_1.params, ...`` with the
+inputs and ``trainy_0.params, ...`` with the features, each a list of one array, by ``nd.save``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import struct
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+
+from gluon_enhance.errors import TrainingError
+from gluon_enhance.framework import mx
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 4
+"""Truths that the frozen net is given at a time."""
+
+HEADER = struct.Struct("<3Q I2i 4q 3i")
+"""Before the numbers of a list of one 4-D array, in MXNet's format; its names, 0 of them, follow.
+
+List, reserved, arrays; NDArray, storage, axes; shape; CPU, its number, float32.
+"""
+NAMES_BYTES = 8
+
+
+class Shards:
+    """A data set of the samples in a folder of shards, read from the disk one by one.
+
+    Parameters
+    ----------
+    folder : path
+    count : int
+        Pairs of files.
+    samples : int
+        Samples in each.
+    """
+
+    def __init__(self, folder: str | Path, count: int, samples: int):
+        self._folder = Path(folder)
+        self._count = count
+        self._samples = samples
+        self._pairs: list = []
+
+    def complete(self, draw: Callable, features_of: Callable, seed: int, made_of: dict) -> None:
+        """Make the shards that are missing, and open all.
+
+        Each is written to a temporary file and renamed, and has generators of its own: making
+        them can be interrupted and gone on with.
+
+        Parameters
+        ----------
+        draw : callable
+            Takes a generator; returns an input and a truth, (3, h, w) each.
+        features_of : callable
+            Takes truths, NDArray (N, 3, H, W); returns their features, (N, C, h', w').
+        seed : int
+        made_of : dict
+            What `draw` and `features_of` depend on, for JSON: it must be the same for all shards.
+
+        Raises
+        ------
+        TrainingError
+            If the folder's shards were made of something else, or one is not whole, or cannot be
+            written.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._check({**made_of, "seed": seed, "samples": self._samples})
+        for shard in range(self._count):
+            paths = [self._folder / f"train{side}_{shard}.params" for side in "xy"]
+            if not all(path.exists() for path in paths):
+                logger.info("making shard %d of %d", shard + 1, self._count)
+                for path, array in zip(paths, self._make(shard, draw, features_of, seed)):
+                    _save(path, array)
+            self._pairs.append([_mapped(path) for path in paths])
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw an input, (3, h, w), and the features of its truth, (C, h', w')."""
+        shard, sample = divmod(int(rng.integers(self._count * self._samples)), self._samples)
+        return tuple(array[sample] for array in self._pairs[shard])
+
+    def _check(self, made_of):
+        path = self._folder / "shards.json"
+        made_of = json.loads(json.dumps(made_of))
+        if not path.exists():
+            path.write_text(json.dumps(made_of))
+        former = json.loads(path.read_text())
+        if former != made_of:
+            changed = sorted(k for k in {*former, *made_of} if former.get(k) != made_of.get(k))
+            raise TrainingError(
+                f"{self._folder} holds shards made with other options ({', '.join(changed)}); "
+                "give another folder, or the same options"
+            )
+
+    def _make(self, shard, draw, features_of, seed):
+        inputs = features = None
+        for first in range(0, self._samples, AT_ONCE):
+            last = min(first + AT_ONCE, self._samples)
+            pairs = [draw(np.random.default_rng((seed, shard, k))) for k in range(first, last)]
+            small, truths = (mx.nd.array(np.stack(side)) for side in zip(*pairs))
+            maps = features_of(truths)
+            if inputs is None:
+                inputs, features = (
+                    mx.nd.empty((self._samples, *part.shape[1:])) for part in (small, maps)
+                )
+            inputs[first:last], features[first:last] = small, maps
+        return inputs, features
+
+
+def _save(path, array):
+    part = path.with_name(f".{path.name}.part")
+    try:
+        mx.nd.save(str(part), [array])
+        _mapped(part)  # MXNet does not notice that the end of a file found no room
+    except (mx.base.MXNetError, TrainingError) as error:
+        part.unlink(missing_ok=True)
+        reason = str(error).strip().splitlines()[-1]
+        raise TrainingError(f"{path} cannot be written ({reason}): is the disk full?") from error
+    part.replace(path)
+
+
+def _mapped(path):
+    """Map a shard's array into memory: all of them may not fit."""
+    with open(path, "rb") as file:
+        head = file.read(HEADER.size)
+    shape = HEADER.unpack(head)[6:10] if len(head) == HEADER.size else ()
+    size = HEADER.size + 4 * math.prod(shape) + NAMES_BYTES
+    usual = (0x112, 0, 1, 0xF993FAC9, 0, 4, *shape, 1, 0, 0)
+    if not shape or head != HEADER.pack(*usual) or path.stat().st_size != size:
+        raise TrainingError(f"{path} is cut short or no shard; delete it, and it is made again")
+    return np.memmap(path, np.float32, "r", HEADER.size, shape)

@@ -1,0 +1,94 @@
+"""Shards against MXNet's own reader of their files."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mxnet", reason="MXNet is not installed")
+
+from gluon_enhance.data.shards import Shards  # noqa: E402
+from gluon_enhance.errors import TrainingError  # noqa: E402
+from gluon_enhance.framework import mx  # noqa: E402
+
+
+def draw(rng):
+    truth = rng.random((3, 4, 6), np.float32)
+    return truth[:, ::2, ::2], truth
+
+
+def features_of(truths):
+    return mx.nd.concat(truths, 2 * truths, dim=1)
+
+
+@pytest.fixture
+def complete(tmp_path):
+    """Function that makes two shards of five samples."""
+
+    def complete(draw=draw, features_of=features_of, **made_of):
+        shards = Shards(tmp_path / "shards", count=2, samples=5)
+        shards.complete(draw, features_of, 0, made_of)
+        return shards
+
+    return complete
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_files_are_lists_of_one_array_of_inputs_and_features(complete, tmp_path):
+    complete()
+    for shard in (0, 1):
+        (inputs,) = mx.nd.load(str(tmp_path / f"shards/trainx_{shard}.params"))
+        (features,) = mx.nd.load(str(tmp_path / f"shards/trainy_{shard}.params"))
+        assert inputs.shape == (5, 3, 2, 3) and features.shape == (5, 6, 4, 6)
+        truths = features[:, :3].asnumpy()
+        assert np.array_equal(features[:, 3:].asnumpy(), 2 * truths)
+        assert np.array_equal(inputs.asnumpy(), truths[:, :, ::2, ::2])
+
+
+def test_every_sample_is_drawn_and_none_is_made_twice(complete):
+    shards = complete()
+    drawn = {shards.draw(np.random.default_rng(k))[1].tobytes() for k in range(200)}
+    assert len(drawn) == 2 * 5
+
+
+def test_a_sample_depends_on_the_generator_alone(complete, rng):
+    first, second = (shards.draw(np.random.default_rng(3)) for shards in (complete(), complete()))
+    assert all(np.array_equal(a, b) for a, b in zip(first, second))
+    assert np.array_equal(first[0], first[1][:3, ::2, ::2])
+
+
+def test_making_goes_on_after_an_interruption_and_makes_the_same(complete, tmp_path):
+    complete()
+    folder = tmp_path / "shards"
+    whole = contents(folder)
+    (folder / "trainy_1.params").rename(folder / ".trainy_1.params.part")
+    made = []
+    complete(features_of=lambda truths: made.append(len(truths)) or features_of(truths))
+    assert contents(folder) == whole
+    assert sum(made) == 5
+
+
+@pytest.mark.parametrize("length", [7, 100, -1])
+def test_shard_that_is_cut_short_is_named(complete, tmp_path, length):
+    complete()
+    path = tmp_path / "shards" / "trainy_0.params"
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(TrainingError, match=r"trainy_0\.params is cut short.*delete it"):
+        complete()
+
+
+def test_shards_of_other_options_are_refused_by_name(complete):
+    complete(patch_size=8, data=("a",))
+    complete(patch_size=8, data=("a",))
+    with pytest.raises(TrainingError, match=r"other options \(patch_size\)"):
+        complete(patch_size=9, data=("a",))
+
+
+def test_shard_that_cannot_be_written_is_an_error_that_says_why(complete, monkeypatch):
+    def full(path, arrays):
+        raise mx.base.MXNetError("No space left on device")
+
+    monkeypatch.setattr(mx.nd, "save", full)
+    with pytest.raises(TrainingError, match="No space left on device"):
+        complete()

@@ -1,0 +1,72 @@
+"""The training script of PLSR, on generated pictures and with random VGG weights."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gluon_enhance.framework import mx
+
+TINY = ("--reductions", 1.0, "--warmup", 2, "--iterations", 4)
+
+
+@pytest.fixture
+def options(vgg_file):
+    return ("--vgg", vgg_file(16), *TINY)
+
+
+def last_row(out):
+    return list(csv.DictReader((out / "metrics.csv").read_text().splitlines()))[-1]
+
+
+@pytest.mark.parametrize("model, patch_size", [("plsr_x4", 8), ("plsr_x8", 4)])
+def test_johnsons_recipe_compares_with_bicubic_in_features(
+    train, options, tmp_path, capsys, model, patch_size
+):
+    out = tmp_path / "run"
+    train("plsr", out, *options, "--model", model, "--patch-size", patch_size)
+    assert capsys.readouterr().out.splitlines()[-1] == str(out / f"{model}.params")
+    row = last_row(out)
+    assert row["step"] == "4" and "variation" not in row
+    assert float(row["feature_distance"]) > float(row["bicubic_distance"]) > 0
+
+
+def test_samples_show_input_output_matched_output_and_truth(train, options, tmp_path):
+    train("plsr", tmp_path / "run", *options)
+    with Image.open(tmp_path / "run/samples/step-0000004.png") as sample:
+        assert sample.width == 4 * 192
+
+
+def test_resumed_training_equals_uninterrupted_bit_for_bit(check_resume, options):
+    check_resume("plsr", *options)
+
+
+def test_resumed_training_from_shards_equals_uninterrupted_bit_for_bit(
+    check_resume, options, tmp_path
+):
+    shards = ("--shards", tmp_path / "shards", "--shard-count", 2, "--shard-samples", 4)
+    check_resume("plsr", *options, *shards, "--recipe", "report", "--learning-rate", 1e-3)
+    assert len(list((tmp_path / "shards").glob("train[xy]_?.params"))) == 4
+
+
+def test_reports_net_holds_the_mean_color_of_its_inputs(train, options, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index in range(2):
+        Image.new("RGB", (200, 200), (200, 100, 50)).save(folder / f"{index}.png")
+    train("plsr", tmp_path / "run", *options, "--recipe", "report", data=folder)
+    mean = mx.nd.load(str(tmp_path / "run/plsr_x2.params"))["mean"].asnumpy()
+    np.testing.assert_allclose(mean.ravel() * 255, [200, 100, 50], atol=0.01)
+
+
+def test_reports_net_starts_as_an_interpolator(train, options, tmp_path):
+    # At its own rate, 1e-5, the start is what is scored.
+    train("plsr", tmp_path / "run", *options, "--recipe", "report")
+    row = last_row(tmp_path / "run")
+    assert float(row["psnr_y"]) > 25 and float(row["variation"]) > 0
+
+
+def test_model_of_the_other_recipe_is_refused(train, tmp_path):
+    with pytest.raises(ValueError, match="--model is plsr_x2; --recipe johnson has"):
+        train("plsr", tmp_path, "--model", "plsr_x2")

@@ -1,0 +1,154 @@
+"""Train a net that paints photos in the style of one picture, as Johnson et al. [1]_.
+
+    python train_scripts/train_style.py --style starry_night.jpg --data PHOTOS \
+        --out runs/style_starry_night --model style_starry_night
+
+The output shall have the photo's content, relu3_3 of VGG-16, and the style's correlations of four
+layers. Defaults and units are those of the authors' code [2]_, which are for the original Caffe
+weights of VGG: their pixels go up to 255. Interrupt it at will and go on with --resume.
+
+References
+----------
+.. [1] Johnson et al., "Perceptual Losses for Real-Time Style Transfer and Super-Resolution",
+   ECCV 2016. https://arxiv.org/abs/1603.08155
+.. [2] https://github.com/jcjohnson/fast-neural-style
+"""
+
+import json
+import logging
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Optional
+
+import numpy as np
+
+from gluon_enhance import zoo
+from gluon_enhance.data.folders import read_photo, split_photos
+from gluon_enhance.data.patches import PhotoPatches, held_out_crops
+from gluon_enhance.framework import mx
+from gluon_enhance.imaging.arrays import from_nchw, to_dtype, to_nchw
+from gluon_enhance.imaging.resize import resize
+from gluon_enhance.losses import GramLoss, L2Loss, TotalVariationLoss, VGGFeatures
+from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
+from gluon_enhance.training.devices import Devices
+from gluon_enhance.training.loop import fit
+from gluon_enhance.training.result import save_result
+from gluon_enhance.training.schedule import warmup_cosine
+from gluon_enhance.training.steps import SupervisedStep
+from gluon_enhance.training.validation import PICTURES
+from gluon_enhance.weights.vgg import load_vgg
+
+VALIDATION_SIZE = 256
+
+
+@dataclass
+class Config(TrainingConfig):
+    model: str = option("style_starry_night", "a style net of the zoo: the result's name")
+    style: Optional[str] = option(None, "the picture whose style is learned")
+    style_size: int = option(256, "pixels of its longer side")
+    # The paper's, but for the rate, which is constant there; a cosine ends lower on any budget.
+    iterations: int = option(40_000, "training steps in all")
+    batch_size: int = option(4, "patches per step, on all devices together")
+    patch_size: int = option(256, "side of a patch, in pixels")
+    learning_rate: float = option(1e-3, "Adam's step size at the start")
+    warmup: int = option(200, "steps over which the learning rate rises")
+    reductions: tuple = option((0.5, 0.25), "sizes at which each photo is used")
+    vgg: Optional[str] = option(None, "file with VGG's weights; default: torchvision's")
+    vgg_depth: int = option(16, "convolutional and dense layers of VGG", (16, 19))
+    content_layer: str = option("relu3_3", "layer of VGG for the content")
+    style_layers: tuple = option(
+        ("relu1_2", "relu2_2", "relu3_3", "relu4_3"), "layers of VGG for the style"
+    )
+    content_weight: float = option(1.0, "weight of the mean square of the content's difference")
+    style_weight: float = option(5.0, "weight of the mean square of the Gram matrices' difference")
+    # The code sums over its batch of 4.
+    variation_weight: float = option(4 * 1e-6, "weight of total variation, for pixels up to 255")
+
+
+class StyleStep(SupervisedStep):
+    """Descend content, style and variation; the first two share one pass through VGG."""
+
+    def __init__(self, net, style, trainer, devices, config):
+        variation = 255**2 * config.variation_weight
+        losses = {
+            "content": L2Loss(weight=config.content_weight),
+            "style": GramLoss("mean", weight=config.style_weight),
+            "variation": TotalVariationLoss("fast_neural_style", weight=variation),
+        }
+        super().__init__(net, losses, trainer, devices)
+        self._layers = config.style_layers
+        self._content_of = load_features((config.content_layer,), devices, config)
+        layers = dict.fromkeys((*config.style_layers, config.content_layer))
+        self._features = load_features(layers, devices, config)
+        self._style = {ctx: self._maps(style.as_in_context(ctx)) for ctx in devices.contexts}
+
+    def _maps(self, images):
+        return dict(zip(self._features.layers, self._features(images)))
+
+    def _terms(self, photos):
+        """Return the losses (N,) of photos (N, 3, H, W) by name, and what the net made of them."""
+        with mx.autograd.pause():
+            (content,) = self._content_of(photos)
+        output = self.net(photos)
+        maps, style = self._maps(output), self._style[photos.context]
+        terms = {
+            "content": self.losses["content"](maps[self._content_of.layers[0]], content),
+            "style": sum(self.losses["style"](maps[name], style[name]) for name in self._layers),
+            "variation": self.losses["variation"](output),
+        }
+        return terms, output.detach()
+
+    def validate(self, crops):
+        """Return the mean losses of held-out crops; and the crops with the outputs beside them."""
+        sums, pictures = Counter(), []
+        for crop in crops:
+            photo = mx.nd.array(to_nchw(crop), ctx=self.devices.contexts[0])
+            terms, output = self._terms(photo)
+            sums.update({f"held_out_{name}": float(x.asscalar()) for name, x in terms.items()})
+            pictures.append(np.hstack([crop, to_dtype(from_nchw(output.asnumpy()), np.uint8)]))
+        return {name: total / len(crops) for name, total in sums.items()}, pictures[:PICTURES]
+
+
+def main(argv=None):
+    config = parse_config(Config, __doc__, argv)
+    if not config.style:
+        raise ValueError("--style is needed: the picture whose style is learned")
+
+    # Data
+    training, held_out = split_photos(config.data, config.val)
+    patches = PhotoPatches(training, config.patch_size, reductions=config.reductions)
+    crops = [resize(crop, 0.5) for crop in held_out_crops(held_out, 2 * VALIDATION_SIZE)]
+    if not crops:
+        raise ValueError(f"no held-out photo has {2 * VALIDATION_SIZE} pixels a side; give larger")
+    picture = read_photo(config.style)
+    style = mx.nd.array(to_nchw(resize(picture, config.style_size / max(picture.shape))))
+    logging.info(
+        "%d photos, %d too small; %d held out", len(patches), patches.too_small, len(crops)
+    )
+    if config.dry_run:
+        return print(json.dumps(asdict(config), indent=1))
+
+    # Nets, losses and step
+    devices = Devices(config.ctx, config.batch_size, config.kvstore)
+    mx.random.seed(config.seed)
+    net = zoo.get_model(config.model)
+    net.initialize(mx.init.Xavier(), devices.contexts)
+    net.hybridize(static_alloc=True)
+    trainer = devices.trainer([net], config.learning_rate)
+    step = StyleStep(net, style, trainer, devices, config)
+
+    # Training
+    schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
+    history = fit(step, patches.draw, lambda: step.validate(crops), schedule, config)
+    print(save_result(step, net, config, history))
+
+
+def load_features(layers, devices, config):
+    features = VGGFeatures(config.vgg_depth, layers)
+    load_vgg(features, config.vgg, ctx=devices.contexts)
+    features.hybridize(static_alloc=True)
+    return features
+
+
+if __name__ == "__main__":
+    run_script(main)
