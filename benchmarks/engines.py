@@ -49,14 +49,11 @@ def main():
 
 def make_torch_net(net):
     import torch
-    from torch_rrdbnet import RRDBNet as TorchRRDBNet
+    from torch_twins import RRDBNet as TorchRRDBNet
+    from torch_twins import load_twin
 
     torch.set_num_threads(physical_cores())
-    torch_net = TorchRRDBNet().eval()
-    parameters = net._collect_params_with_prefix()
-    torch_net.load_state_dict(
-        {name: torch.from_numpy(p.data().asnumpy()) for name, p in parameters.items()}
-    )
+    torch_net = load_twin(TorchRRDBNet().eval(), net)
 
     class Eager:
         @torch.inference_mode()

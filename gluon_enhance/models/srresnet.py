@@ -10,6 +10,7 @@ References
 """
 
 from gluon_enhance.framework import mx
+from gluon_enhance.models.activations import PReLU
 from gluon_enhance.models.blocks import Enlarge, ResidualBlock, SubPixelConv, conv3x3
 from gluon_enhance.models.interpolator import GAIN, carry, carry_enlarged, start_small
 
@@ -37,7 +38,7 @@ class NormalizedResidualBlock(mx.gluon.HybridBlock):
         with self.name_scope():
             self.conv1 = conv3x3(channels, channels)
             self.norm1 = nn.BatchNorm(in_channels=channels)
-            self.prelu = nn.PReLU(in_channels=slopes)
+            self.prelu = PReLU(in_channels=slopes)
             self.conv2 = conv3x3(channels, channels)
             self.norm2 = nn.BatchNorm(in_channels=channels)
 
@@ -95,22 +96,20 @@ class SRResNet(mx.gluon.HybridBlock):
         with self.name_scope():
             self.head = nn.HybridSequential()
             with self.head.name_scope():
-                self.head.add(_conv9x9(channels, 3), nn.PReLU(in_channels=slopes))
+                self.head.add(_conv9x9(channels, 3), PReLU(in_channels=slopes))
             self.body = nn.HybridSequential()
             with self.body.name_scope():
                 for _ in range(num_blocks):
                     self.body.add(NormalizedResidualBlock(channels, slopes))
                 self.body.add(
                     conv3x3(channels, channels),
-                    nn.BatchNorm(in_channels=channels)
-                    if trunk_norm
-                    else nn.PReLU(in_channels=slopes),
+                    nn.BatchNorm(in_channels=channels) if trunk_norm else PReLU(in_channels=slopes),
                 )
             self.upsample = nn.HybridSequential()
             with self.upsample.name_scope():
                 for _ in range(scale.bit_length() - 1):
                     self.upsample.add(SubPixelConv(channels, 2, channels))
-                    self.upsample.add(nn.PReLU(in_channels=slopes))
+                    self.upsample.add(PReLU(in_channels=slopes))
             self.tail = _conv9x9(3, channels)
 
     def hybrid_forward(self, F, x):

@@ -7,6 +7,7 @@ References
 """
 
 from gluon_enhance.framework import mx
+from gluon_enhance.models.activations import PReLU
 from gluon_enhance.models.blocks import SubPixelConv, conv3x3
 
 nn = mx.gluon.nn
@@ -37,11 +38,11 @@ class SRVGGNetCompact(mx.gluon.HybridBlock):
         with self.name_scope():
             self.head = nn.HybridSequential()
             with self.head.name_scope():
-                self.head.add(conv3x3(channels, 3), nn.PReLU(in_channels=channels))
+                self.head.add(conv3x3(channels, 3), PReLU(in_channels=channels))
             self.body = nn.HybridSequential()
             with self.body.name_scope():
                 for _ in range(num_convs):
-                    self.body.add(conv3x3(channels, channels), nn.PReLU(in_channels=channels))
+                    self.body.add(conv3x3(channels, channels), PReLU(in_channels=channels))
             self.tail = SubPixelConv(3, scale, channels)
 
     def hybrid_forward(self, F, x):
