@@ -88,7 +88,9 @@ def main(argv=None):
     step, extra = make_step(net, config, devices)
 
     # Training
-    validation = Validation(net, pairs, devices.contexts[0], scale, extra=extra)
+    validation = Validation(
+        net, pairs, devices.contexts[0], scale, extra=extra, with_start=config.phase == "gan"
+    )
     schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
     history = fit(step, patches.draw, validation, schedule, config)
     path = save_result(step, net, config, history)

@@ -59,7 +59,7 @@ def main(argv=None):
         return print(json.dumps(asdict(config), indent=1))
 
     # Net, loss and step
-    devices = Devices(config.ctx, config.batch_size)
+    devices = Devices(config.ctx, config.batch_size, config.kvstore)
     mx.random.seed(config.seed)
     net.initialize_as_interpolator(np.random.default_rng(config.seed), devices.contexts)
     net.hybridize(static_alloc=True)

@@ -80,7 +80,7 @@ def main(argv=None):
         return print(json.dumps(asdict(config), indent=1))
 
     # Nets, losses and step
-    devices = Devices(config.ctx, config.batch_size)
+    devices = Devices(config.ctx, config.batch_size, config.kvstore)
     mx.random.seed(config.seed)
     features, step = make_step(net, config, devices)
     distance = FeatureLoss(features)
@@ -89,7 +89,9 @@ def main(argv=None):
         return {"feature_distance": distance(sr, hr).mean().asscalar()}
 
     # Training
-    validation = Validation(net, pairs, devices.contexts[0], scale, extra=feature_distance)
+    validation = Validation(
+        net, pairs, devices.contexts[0], scale, extra=feature_distance, with_start=True
+    )
     schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
     history = fit(step, patches.draw, validation, schedule, config)
     print(save_result(step, net, config, history))

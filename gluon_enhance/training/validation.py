@@ -32,6 +32,8 @@ class Validation:
         Also show the output with its histograms matched to the input's.
     extra : callable, optional
         Takes the outputs and the truths, (N, 3, H, W) each; returns more scores by name.
+    with_start : bool
+        Repeat, as ``NAME_of_start``, the scores of the net as it is now.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Validation:
         scale: int = 1,
         match_colors: bool = False,
         extra: Callable | None = None,
+        with_start: bool = False,
     ):
         if not pairs:
             raise ValueError("no held-out photo is as large as the validation crop; give larger")
@@ -51,6 +54,9 @@ class Validation:
         self._scale = scale
         self._match_colors = match_colors
         self._extra = extra
+        self._start: dict = {}
+        if with_start:
+            self._start = {f"{name}_of_start": value for name, value in self()[0].items()}
 
     def __call__(self) -> tuple[dict, list]:
         """Score the net as it is.
@@ -72,7 +78,7 @@ class Validation:
         if self._extra:
             batches = (_batch(images, self._ctx) for images in zip(*pairs))
             scores.update({name: float(v) for name, v in self._extra(*batches).items()})
-        return scores, [
+        return {**scores, **self._start}, [
             self._strip(image, output, truth)
             for output, (image, truth) in zip(outputs[:PICTURES], self._pairs)
         ]

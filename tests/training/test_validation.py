@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from gluon_enhance.framework import mx
+from gluon_enhance.imaging.metrics import psnr, ssim
+from gluon_enhance.training.validation import Validation
+
+
+class Brighten(mx.gluon.HybridBlock):
+    """A net that adds a number of 8-bit steps."""
+
+    steps = 0
+
+    def hybrid_forward(self, F, x):
+        return x + self.steps / 255
+
+
+@pytest.fixture
+def pairs(rng):
+    images = rng.integers(0, 200, (2, 16, 16, 3), dtype=np.uint8)
+    return [(image, image + np.uint8(10)) for image in images]
+
+
+def test_scores_are_means_over_rgb_images_that_are_not_enlarged(pairs):
+    scores, pictures = Validation(Brighten(), pairs, mx.cpu())()
+    assert scores["psnr"] == pytest.approx(20 * np.log10(255 / 10))
+    assert scores["ssim"] == pytest.approx(np.mean([ssim(*pair) for pair in pairs]))
+    assert [picture.shape for picture in pictures] == [(16, 3 * 16, 3)] * 2
+
+
+def test_more_scores_get_outputs_and_truths(pairs):
+    def extra(outputs, truths):
+        return {"largest_distance": (outputs - truths).abs().max().asscalar() * 255}
+
+    scores, _ = Validation(Brighten(), pairs, mx.cpu(), extra=extra)()
+    assert scores["largest_distance"] == pytest.approx(10, abs=1e-3)
+
+
+def test_scores_of_the_start_are_repeated_when_the_net_has_changed(pairs):
+    net = Brighten()
+    validation = Validation(net, pairs, mx.cpu(), with_start=True)
+    net.steps = 9
+    scores, _ = validation()
+    assert scores["psnr"] == pytest.approx(20 * np.log10(255))
+    assert scores["psnr_of_start"] == pytest.approx(np.mean([psnr(*pair) for pair in pairs]))
+
+
+def test_no_pair_is_an_error_that_says_why():
+    with pytest.raises(ValueError, match="no held-out photo"):
+        Validation(Brighten(), [], mx.cpu())
