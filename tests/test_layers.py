@@ -9,10 +9,11 @@ PACKAGE = Path(__file__).resolve().parents[1] / "gluon_enhance"
 LAYERS = [
     {"imaging", "errors", "framework"},
     {"models", "losses", "files"},
-    {"data", "weights", "training", "engines"},
+    {"data", "weights", "training", "engines", "bands"},
     {"zoo"},
     {"export"},
     {"inference"},
+    {"geotiff"},
     {"cli"},
     {"__main__"},
 ]

@@ -10,6 +10,7 @@ The scores in the card are measured here, on the default engine, with the files 
 import argparse
 import csv
 import json
+import re
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -17,14 +18,24 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance import zoo
-from gluon_enhance.cli.demo import comparison
+from gluon_enhance.cli.demo import comparison, side_by_side
 from gluon_enhance.cli.scores import protocol, score_pair
 from gluon_enhance.data.benchmarks import find_pairs, read_pair
 from gluon_enhance.export import export_onnx
+from gluon_enhance.export.half import halve_onnx, rounded
 from gluon_enhance.files import Photo, write_image
 from gluon_enhance.inference import Enhancer
 from gluon_enhance.weights.manifest import sha256
+from gluon_enhance.weights.params import read_params, write_params
 from gluon_enhance.weights.store import model_zoo_folder
+
+HALF_FROM = 1_000_000
+"""Parameters from which on weights ship as float16: two files of float32 would exceed 8 MB."""
+
+SCORES = r"(held_out_|psnr|ssim|feature_distance|bicubic_distance|spread)"
+"""Beginnings of the names that a validation logs."""
+
+VALIDATION = "held-out photos, a crop of each, while training; *_of_input, *_of_start: before it"
 
 
 def main(argv=None):
@@ -38,11 +49,15 @@ def main(argv=None):
 
     folder = model_zoo_folder() / options.name
     folder.mkdir(parents=True, exist_ok=True)
-    weights = folder / f"{options.name}.params"
-    shutil.copyfile(options.run / weights.name, weights)
     shutil.copyfile(options.run / "curves.png", folder / "curves.png")
+    weights = folder / f"{options.name}.params"
+    half = zoo.get_spec(options.name).parameters >= HALF_FROM
+    arrays = read_params(options.run / weights.name)
+    write_params(weights, rounded(arrays) if half else arrays)
     net = zoo.get_model(options.name, pretrained=str(weights))
     onnx = export_onnx(net, folder / f"{options.name}.onnx", net.spec.multiple)
+    if half:
+        halve_onnx(onnx)
 
     card = {
         **asdict(net.spec),
@@ -54,11 +69,12 @@ def main(argv=None):
     write_card(folder, card)  # the Enhancer verifies the files against it
     enhancer = Enhancer(folder)
     card["engine"] = enhancer.describe()
+    card["scores"]["validation"], card["protocol"]["validation"] = validation(options), VALIDATION
     for text in options.benchmark:
         name, _, folders = text.partition("=")
         card["scores"][name], card["protocol"][name] = evaluate(enhancer, *folders.split(","))
     write_card(folder, card)
-    write_image(folder / "sample.png", Photo(comparison(enhancer, options.name)[0]))
+    write_image(folder / "sample.png", Photo(side_by_side(comparison(enhancer)[0])))
     print(json.dumps(card["scores"], indent=1))
     print(folder)
 
@@ -69,8 +85,7 @@ def fingerprint(path):
 
 def training_record(options):
     config = json.loads((options.run / "config.json").read_text())
-    with open(options.run / "metrics.csv", newline="") as file:
-        last = list(csv.DictReader(file))[-1]
+    last = last_row(options)
     return {
         "command": options.command,
         "data": options.data,
@@ -79,6 +94,16 @@ def training_record(options):
         "hours": round(float(last["seconds"]) / 3600, 2),
         "machine": "2 cores of an AVX-512 server CPU, shared with other work",
     }
+
+
+def last_row(options):
+    with open(options.run / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))[-1]
+
+
+def validation(options):
+    scores = {k: v for k, v in last_row(options).items() if v and re.match(SCORES, k)}
+    return {name: float(f"{float(value):.5g}") for name, value in scores.items()}
 
 
 def evaluate(enhancer, hr_folder, lr_folder):

@@ -10,7 +10,9 @@ from PIL import Image, ImageDraw
 
 from gluon_enhance.cli.options import model_option
 from gluon_enhance.cli.scores import print_table, protocol, score_pair
+from gluon_enhance.data.degradations import PhoneLook
 from gluon_enhance.files import Photo, read_image, write_image
+from gluon_enhance.imaging.arrays import to_dtype, to_float
 from gluon_enhance.imaging.resize import resize, resize_rounding_once
 from gluon_enhance.inference import DEFAULT_MODEL, Enhancer
 from gluon_enhance.weights.store import model_zoo_folder
@@ -29,43 +31,50 @@ LABEL_HEIGHT = 24
 )
 @model_option(default=DEFAULT_MODEL)
 def demo(output, model):
-    """Reduce a sample photo, enhance it, and compare both with the original."""
+    """Give a sample photo what the model undoes, enhance it, and compare it with the original."""
     enhancer = Enhancer(model)
-    strip, small, enhanced, rows = comparison(enhancer, model)
+    pictures, before, rows = comparison(enhancer)
     output.mkdir(parents=True, exist_ok=True)
-    pictures = {"small.png": small, "enhanced.png": enhanced, "before_after.png": strip}
-    for name, pixels in pictures.items():
+    files = {"before.png": before, "after.png": pictures[enhancer.spec.name]}
+    for name, pixels in {**files, "before_after.png": side_by_side(pictures)}.items():
         write_image(output / name, Photo(pixels))
-    print_table(protocol(enhancer.scale), rows)
+    if rows:
+        print_table(protocol(enhancer.scale), rows)
     click.echo(
-        f"\n{output / 'small.png'} became {output / 'enhanced.png'}; side by side with "
-        f"bicubic and the original: {output / 'before_after.png'}"
+        f"\n{output / 'before.png'} became {output / 'after.png'}; "
+        f"side by side ({', '.join(pictures)}): {output / 'before_after.png'}"
     )
 
 
-def comparison(enhancer, name):
-    """Reduce the sample photo, enlarge it again in two ways, and score both.
+def comparison(enhancer):
+    """Enhance the sample photo: reduced; or with a phone's look; or, for a style, as it is.
 
     Returns
     -------
-    strip, small, enhanced : ndarray
-        Bicubic, enhanced and original side by side; the reduced photo; the enhanced one.
+    pictures : dict of str to ndarray
+        What to look at side by side, by name.
+    before : ndarray
+        What was enhanced.
     rows : list of dict
-        Scores of bicubic and of the model.
+        Scores of the pictures against the original; none for a style.
     """
-    scale = enhancer.scale
+    name, scale = enhancer.spec.name, enhancer.scale
     photo = read_image(model_zoo_folder() / "sample.png").pixels
     photo = photo[: photo.shape[0] // scale * scale, : photo.shape[1] // scale * scale]
-    small = resize(photo, 1 / scale)
-    enlarged = {
-        "bicubic": resize_rounding_once(small, scale),
-        name: enhancer(small),
-    }
-    rows = [{"image": key, **score_pair(image, photo, scale)} for key, image in enlarged.items()]
-    return _strip({**enlarged, "original": photo}), small, enlarged[name], rows
+    if enhancer.spec.method == "Style":
+        return {"original": photo, name: enhancer(photo)}, photo, []
+    if scale > 1:
+        before = resize(photo, 1 / scale)
+        pictures = {"bicubic": resize_rounding_once(before, scale)}
+    else:
+        before = to_dtype(PhoneLook()(to_float(photo), np.random.default_rng(0)), np.uint8)
+        pictures = {"phone's look": before}
+    pictures[name] = enhancer(before)
+    rows = [{"image": key, **score_pair(image, photo, scale)} for key, image in pictures.items()]
+    return {**pictures, "original": photo}, before, rows
 
 
-def _strip(pictures):
+def side_by_side(pictures):
     """Put pictures of one size side by side, each under its name."""
     columns = []
     for name, picture in pictures.items():

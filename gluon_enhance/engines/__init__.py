@@ -5,9 +5,10 @@ An engine is made from a model, says what it is, and runs batches of equal tiles
     engine = load("openvino", "model.onnx", precision="auto")
     engine.describe()       # {'engine': 'openvino', 'precision': 'bf16', 'device': 'cpu', ...}
     engine.run(batch)       # (N, 3, H, W) float32 -> (N, 3, H * scale, W * scale) float32
+    engine.compute(arrays)  # inputs of the file -> its outputs, any number of each; not 'mxnet'
 
-Each compiles for the shape of the batch it is given and keeps that one static graph, so a run
-should use one shape.
+Each compiles for the shape of the batch it is given and keeps the static graphs of two shapes, so
+a run should use one, or one and its transpose.
 """
 
 from __future__ import annotations

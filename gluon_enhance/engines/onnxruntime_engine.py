@@ -36,7 +36,7 @@ class ONNXRuntimeEngine:
         except Exception as error:  # its exceptions share no base but Exception
             reason = str(error).strip().splitlines()[-1]
             raise EngineError(f"ONNX Runtime cannot load {model}: {reason}") from error
-        self._input = self._session.get_inputs()[0].name
+        self._inputs = [one.name for one in self._session.get_inputs()]
 
     def describe(self) -> dict:
         """Name the engine, its version, precision, device and threads."""
@@ -50,4 +50,8 @@ class ONNXRuntimeEngine:
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Run (N, 3, H, W) float32 tiles."""
-        return self._session.run(None, {self._input: batch})[0]
+        return self.compute([batch])[0]
+
+    def compute(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
+        """Run any inputs, in the file's order, and give its outputs."""
+        return self._session.run(None, dict(zip(self._inputs, arrays)))

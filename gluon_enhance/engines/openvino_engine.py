@@ -27,7 +27,7 @@ class OpenVINOEngine:
             reason = str(error).strip().splitlines()[-1]
             raise EngineError(f"{model} is not a model that OpenVINO can read: {reason}") from error
         self._threads = threads or physical_cores()
-        self._compiled = (None, None)
+        self._requests = {}
         self._precision = self._choose_precision(precision)
 
     def describe(self) -> dict:
@@ -41,16 +41,28 @@ class OpenVINOEngine:
         }
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """Run (N, 3, H, W) float32 tiles; each new shape is compiled once."""
-        shape, compiled = self._compiled
-        if shape != batch.shape:
-            compiled = self._compile(batch.shape, self._precision)
-            self._compiled = batch.shape, compiled
-        return compiled(batch)[0]
+        """Run (N, 3, H, W) float32 tiles."""
+        return self.compute([batch])[0].copy()
 
-    def _compile(self, shape, precision):
+    def compute(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
+        """Run any inputs, in the file's order; the next call overwrites what this one gives."""
+        request = self._request(tuple(array.shape for array in arrays))
+        for k, array in enumerate(arrays):
+            request.set_input_tensor(k, self._openvino.Tensor(array, shared_memory=True))
+        request.infer()
+        return [tensor.data for tensor in request.output_tensors]
+
+    def _request(self, shapes):
+        if shapes not in self._requests:
+            if len(self._requests) == 2:  # a shape and its transpose; each holds its feature maps
+                self._requests.clear()
+            compiled = self._compile(shapes, self._precision)
+            self._requests[shapes] = compiled.create_infer_request()
+        return self._requests[shapes]
+
+    def _compile(self, shapes, precision):
         model = self._model.clone()
-        model.reshape(list(shape))
+        model.reshape({k: list(shape) for k, shape in enumerate(shapes)})
         return self._core.compile_model(
             model,
             "CPU",
@@ -76,6 +88,6 @@ class OpenVINOEngine:
         disc = (rows - 0.5) ** 2 + (columns - 0.4) ** 2 < 0.1
         picture = np.stack([rows, columns, 1 - rows]) * 0.6 + 0.3 * disc + texture
         batch = np.clip(picture, 0, 1).astype(np.float32)[None]
-        fp32, bf16 = (self._compile(batch.shape, p)(batch)[0] for p in ("fp32", "bf16"))
+        fp32, bf16 = (self._compile((batch.shape,), p)(batch)[0] for p in ("fp32", "bf16"))
         error = np.mean(np.square(fp32 - bf16, dtype=np.float64))
         return -10 * np.log10(max(error, 1e-12))

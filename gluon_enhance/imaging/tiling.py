@@ -99,8 +99,8 @@ def plan_tiles(height: int, width: int, tile: int, halo: int, multiple: int = 1)
     for name, (value, minimum) in least.items():
         if value < minimum:
             raise ValueError(f"{name} is {value}; it must be at least {minimum}")
-    tile_height, rows = _plan_axis(height, tile, halo, multiple)
-    tile_width, columns = _plan_axis(width, tile, halo, multiple)
+    tile_height, rows = plan_axis(height, tile, halo, multiple)
+    tile_width, columns = plan_axis(width, tile, halo, multiple)
     return [
         Tile((read_rows, read_columns), (keep_rows, keep_columns), (tile_height, tile_width))
         for read_rows, keep_rows in rows
@@ -108,10 +108,18 @@ def plan_tiles(height: int, width: int, tile: int, halo: int, multiple: int = 1)
     ]
 
 
-def _plan_axis(
-    length: int, tile: int, halo: int, multiple: int
+def plan_axis(
+    length: int, tile: int, halo: int, multiple: int = 1
 ) -> tuple[int, list[tuple[slice, slice]]]:
-    """Return a tile's length and the (read, keep) slices of one axis."""
+    """Plan one axis as `plan_tiles` does; bands of whole rows need no other.
+
+    Returns
+    -------
+    size : int
+        A tile's length.
+    windows : list of (slice, slice)
+        What each tile reads, and what it keeps.
+    """
     # In cells of `multiple` pixels: a net that folds pixels into channels knows no finer shift.
     cells, tile, halo = (_ceil_divide(n, multiple) for n in (length, tile, halo))
     if cells <= tile + 2 * halo:

@@ -41,6 +41,9 @@ def read_params(path: str | os.PathLike) -> dict:
 def write_params(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> Path:
     """Write a Gluon ``.params`` file; it gets its name only when it is whole.
 
+    Arrays of float16 stay so, all others become float32. MXNet reads such a file by
+    ``net.load_parameters(path, cast_dtype=True)``.
+
     Raises
     ------
     WeightsError
@@ -55,9 +58,16 @@ def write_params(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> P
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".params-") as folder:
         draft = Path(folder) / path.name
         try:
-            mx.nd.save(str(draft), {name: mx.nd.array(array) for name, array in arrays.items()})
+            mx.nd.save(str(draft), {name: _to_mxnet(array) for name, array in arrays.items()})
         except mx.base.MXNetError as error:
             reason = str(error).strip().splitlines()[-1]
             raise WeightsError(f"{path} cannot be written ({reason}): is the disk full?") from error
         os.replace(draft, path)
     return path
+
+
+def _to_mxnet(array):
+    from gluon_enhance.framework import mx
+
+    dtype = np.float16 if array.dtype == np.float16 else np.float32
+    return mx.nd.array(array, dtype=dtype)

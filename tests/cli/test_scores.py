@@ -123,7 +123,7 @@ def test_demo_makes_a_picture_and_beats_bicubic(tmp_path):
     result = run("demo", "-o", tmp_path)
     assert result.returncode == 0, result.stderr
     strip = loaded(tmp_path / "before_after.png")
-    assert strip.size[0] == 3 * loaded(tmp_path / "enhanced.png").size[0]
+    assert strip.size[0] == 3 * loaded(tmp_path / "after.png").size[0]
     values = {
         line.split()[0]: float(line.split()[1])
         for line in result.stdout.splitlines()

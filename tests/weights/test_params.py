@@ -58,3 +58,12 @@ def test_other_suffixes_are_not_written(tmp_path):
     message = refusal(write_params, tmp_path / "net.pth", {})
     assert "net.pth does not end in .params" in message
     assert not list(tmp_path.iterdir())
+
+
+def test_half_precision_stays_half_and_loads_into_a_net(tmp_path, rng):
+    half = rng.random((4, 3)).astype(np.float16)
+    path = write_params(tmp_path / "net.params", {"weight": half})
+    assert read_params(path)["weight"].dtype == np.float16
+    net = mx.gluon.nn.Dense(4, use_bias=False, in_units=3)
+    net.load_parameters(str(path), cast_dtype=True)
+    assert np.array_equal(net.weight.data().asnumpy(), half)
