@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
 import numpy as np
 
 from gluon_enhance import engines, zoo
+from gluon_enhance.bands import BandedNet
 from gluon_enhance.errors import EngineError, ImageError
 from gluon_enhance.imaging.arrays import from_rgb, to_dtype, to_float, to_rgb
 from gluon_enhance.imaging.resize import resize_rounding_once
+from gluon_enhance.imaging.self_ensemble import self_ensemble as ensemble
 from gluon_enhance.imaging.tiling import plan_tiles, run_tiled
 from gluon_enhance.weights import store
 from gluon_enhance.weights.manifest import card_file, read_card, sha256, verify
@@ -20,6 +23,10 @@ DEFAULT_MODEL = "rrdb_lite_x4"
 AUTO_TILE = 192
 """Input pixels that a tile yields a side: large enough that halos cost little, small enough that
 the feature maps of a 64-channel x4 net stay under 1 GB."""
+AUTO_WHOLE = 1792
+"""As above, of nets that need the whole image's statistics: bands take longer, up to twice."""
+BANDS = 4
+"""Bands that an image of tile x tile pixels would make."""
 
 
 class Enhancer:
@@ -35,13 +42,18 @@ class Enhancer:
     precision : {'auto', 'fp32', 'bf16'}
         'auto' takes bf16 where the processor has it and the answer stays within 50 dB of fp32.
     tile : 'auto' or int
-        Side of the part of the input that one tile yields, in input pixels.
+        Side of the part of the input that one tile yields, in input pixels. Nets that need the
+        statistics of the whole image run on up to tile x tile pixels at once, and on more in
+        bands, with features in temporary files.
     halo : 'auto' or int
         Input pixels read around it. 'auto' is the model's measured one, at which tiled and whole
         results differ by at most 1/255.
     device : {'auto', 'cpu', 'cuda'}
     threads : int, optional
         Default: the physical cores.
+    self_ensemble : bool
+        Give the mean of what the model makes of the image in eight turns and flips: a little
+        more accurate, and eight times slower.
 
     Raises
     ------
@@ -66,18 +78,18 @@ class Enhancer:
         halo="auto",
         device="auto",
         threads=None,
+        self_ensemble=False,
     ):
-        self.spec, source = _resolve(model)
-        self.tile = AUTO_TILE if tile == "auto" else _whole_number(tile, "tile", 1)
+        self.spec, self._source = _resolve(model)
+        self._needs_whole = self.spec.tiling == "global_statistics"
+        auto = AUTO_WHOLE if self._needs_whole else AUTO_TILE
+        self.tile = auto if tile == "auto" else _whole_number(tile, "tile", 1)
         self.halo = self.spec.halo if halo == "auto" else _whole_number(halo, "halo", 0)
         engine = engines.choose(engine, device)
-        self._engine = engines.load(
-            engine,
-            source.net() if engine == "mxnet" else source.onnx(),
-            precision=precision,
-            device=device,
-            threads=threads,
-        )
+        self._load = partial(engines.load, engine, device=device, threads=threads)
+        source = self._source.net if engine == "mxnet" else self._source.onnx
+        self._engine = self._load(source(), precision=precision)
+        self._self_ensemble = self_ensemble
 
     @property
     def scale(self) -> int:
@@ -92,7 +104,23 @@ class Enhancer:
             **self._engine.describe(),
             "tile": self.tile,
             "halo": self.halo,
+            "self_ensemble": self._self_ensemble,
         }
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Run the net on tiles.
+
+        Parameters
+        ----------
+        batch : ndarray of shape (N, 3, H, W), float32 in [0, 1]
+            H and W are multiples of ``spec.multiple``.
+
+        Returns
+        -------
+        ndarray of shape (N, 3, H * scale, W * scale), float32
+            Values may lie a little outside [0, 1].
+        """
+        return ensemble(self._engine.run)(batch) if self._self_ensemble else self._engine.run(batch)
 
     def __call__(
         self, image: np.ndarray, progress: Optional[Callable[[int, int], None]] = None
@@ -105,7 +133,7 @@ class Enhancer:
             Gray, gray and alpha, RGB, or RGB and alpha. Gray stays gray; alpha is enlarged with
             the bicubic kernel.
         progress : callable, optional
-            Called with (tiles done, tiles in all).
+            Called with (tiles or bands done, and in all).
 
         Returns
         -------
@@ -128,28 +156,54 @@ class Enhancer:
         has_alpha = channels in (2, 4)
         color_channels = channels - 1 if has_alpha else channels
         height, width = image.shape[:2]
-        tiles = plan_tiles(height, width, self.tile, self.halo, self.spec.multiple)
-        if self.spec.tiling == "global_statistics" and len(tiles) > 1:
+        if min(height, width) < self.spec.min_size:
             raise ImageError(
-                f"{self.spec.name} takes its statistics from the whole image, and {width} x "
-                f"{height} pixels are more than one tile; give --tile {max(height, width)}, or a "
-                "smaller image"
+                f"{self.spec.name} needs {self.spec.min_size} pixels a side, not {width} x {height}"
             )
+        tiles, run, steps = self._plan(height, width)
         output = np.empty((height * self.scale, width * self.scale, *image.shape[2:]), image.dtype)
         color = output[..., :-1] if has_alpha else output
 
         def read(rows, columns):
             return to_float(to_rgb(image[rows, columns])[0]).transpose(2, 0, 1)
 
-        results = run_tiled(tiles, read, self._engine.run, self.scale)
-        for done, (tile, sr) in enumerate(results, 1):
+        run = partial(run, on_step=_counter(progress, steps))
+        for tile, sr in run_tiled(tiles, read, run, self.scale):
             sr = from_rgb(sr.transpose(1, 2, 0), channels=color_channels)
             color[tile.target(self.scale)] = to_dtype(sr, image.dtype)
-            if progress:
-                progress(done, len(tiles))
         if has_alpha:
             output[..., -1] = resize_rounding_once(image[..., -1], self.scale)
         return output
+
+    def _plan(self, height, width):
+        """Return the tiles, what runs one of them, and of how many steps all of them are."""
+        tile, multiple = self.tile, self.spec.multiple
+        if not self._needs_whole:
+            tiles = plan_tiles(height, width, tile, self.halo, multiple)
+            return tiles, self._run_tile, len(tiles)
+        whole = plan_tiles(height, width, max(height, width), 0, multiple)
+        if height * width <= tile**2:
+            return whole, self._run_tile, 1
+        if self._engine.describe()["engine"] == "mxnet":
+            raise ImageError(
+                f"{self.spec.name} takes its statistics from the whole image, and {width} x "
+                f"{height} pixels are more than {tile} x {tile}; take engine openvino or "
+                f"onnxruntime, which run it in bands, or give tile {max(height, width)}"
+            )
+        load = partial(self._load, precision=self._engine.describe()["precision"])
+        net = BandedNet(self._source.parts(), load, tile**2 // BANDS)
+        height, width = whole[0].shape
+        views = [(height, width), (width, height)] * 4 if self._self_ensemble else [(height, width)]
+        return whole, partial(self._run_bands, net), sum(net.count(*size) for size in views)
+
+    def _run_tile(self, batch, on_step):
+        sr = self.run(batch)
+        on_step()
+        return sr
+
+    def _run_bands(self, net, batch, on_step):
+        run = partial(net.run, on_band=on_step)
+        return ensemble(run)(batch) if self._self_ensemble else run(batch)
 
 
 def enhance(image: np.ndarray, model=DEFAULT_MODEL, **options) -> np.ndarray:
@@ -167,6 +221,16 @@ def enhance(image: np.ndarray, model=DEFAULT_MODEL, **options) -> np.ndarray:
     return Enhancer(model, **options)(image)
 
 
+def _counter(progress, steps):
+    done = count(1)
+
+    def step():
+        if progress:
+            progress(next(done), steps)
+
+    return step
+
+
 def _whole_number(value, name, minimum):
     try:
         number = int(value)
@@ -178,10 +242,11 @@ def _whole_number(value, name, minimum):
 
 
 class _Source(NamedTuple):
-    """How a model is had: as a HybridBlock, and as an ONNX file."""
+    """How a model is had: as a HybridBlock, an ONNX file, and one cut into parts."""
 
     net: Callable
     onnx: Callable
+    parts: Callable
 
 
 def _resolve(model) -> tuple[zoo.ModelSpec, _Source]:
@@ -194,25 +259,27 @@ def _resolve(model) -> tuple[zoo.ModelSpec, _Source]:
         return spec, _Source(
             partial(zoo.get_model, name, pretrained=True),
             partial(store.find_shipped, name, ".onnx"),
+            partial(store.find_shipped, name, ".parts.zip"),
         )
     weights = Path(file) if file else None
     net = partial(zoo.get_model, name, pretrained=file or True)
-    return spec, _Source(net, partial(_converted, spec, net, weights))
+    onnx = partial(_converted, spec, net, weights)
+    return spec, _Source(net, onnx, partial(_parts, spec, onnx))
 
 
 def _from_folder(folder):
     card = read_card(folder)
     spec = zoo.spec_from_card(card)
 
-    def onnx():
-        file = card_file(card, f"{spec.name}.onnx")
+    def find(suffix):
+        file = card_file(card, f"{spec.name}{suffix}")
         verify(folder / file.name, file)
         return folder / file.name
 
     def net():
         raise EngineError(f"{folder} has an ONNX file only; use --engine openvino or onnxruntime")
 
-    return spec, _Source(net, onnx)
+    return spec, _Source(net, partial(find, ".onnx"), partial(find, ".parts.zip"))
 
 
 def _converted(spec, make_net, weights) -> Path:
@@ -224,4 +291,15 @@ def _converted(spec, make_net, weights) -> Path:
         from gluon_enhance.export import export_onnx
 
         export_onnx(make_net(), path, spec.multiple)
+    return path
+
+
+def _parts(spec, find_onnx) -> Path:
+    """Return the parts of such a file, cut once and kept beside it."""
+    onnx = find_onnx()
+    path = onnx.with_suffix(".parts.zip")
+    if not path.is_file():
+        from gluon_enhance.export.parts import split_onnx
+
+        split_onnx(onnx, spec.multiple)
     return path

@@ -106,11 +106,10 @@ def test_tiled_equals_whole(tmp_path_factory, scale, size, tile, picture):
     assert np.abs(tiled - whole).max() < 1e-4
 
 
-def test_a_model_that_needs_the_whole_image_is_never_tiled(tmp_path, picture):
-    folder = make_folder(tmp_path, 4, "global_statistics")
-    with pytest.raises(ImageError, match="47 x 61 pixels are more than one tile; give --tile 61"):
-        ge.Enhancer(folder, tile=6, halo=2)(picture)
-    assert ge.Enhancer(folder, tile=61, halo=2)(picture).shape == (244, 188, 3)
+def test_progress_counts_tiles(folder, picture):
+    seen = []
+    ge.Enhancer(folder, tile=8, halo=2)(picture, progress=lambda *counts: seen.append(counts))
+    assert seen[-1][0] == seen[-1][1] == len(seen) > 10
 
 
 def test_engines_agree(folder, picture):
@@ -121,10 +120,12 @@ def test_engines_agree(folder, picture):
     assert np.abs(results[0] - results[1]).max() <= 1
 
 
-def test_progress_counts_tiles(folder, picture):
-    seen = []
-    ge.Enhancer(folder, tile=8, halo=2)(picture, progress=lambda *counts: seen.append(counts))
-    assert seen[-1][0] == seen[-1][1] == len(seen) > 10
+def test_self_ensemble_is_blind_to_the_images_turn(folder, picture):
+    enhancer = ge.Enhancer(folder, precision="fp32", self_ensemble=True)
+    image = picture.astype(np.float32) / 255
+    turned = np.rot90(enhancer(np.rot90(image)), -1)
+    assert np.abs(enhancer(image) - turned).max() < 1e-5
+    assert np.abs(enhancer(image) - ge.Enhancer(folder, precision="fp32")(image)).max() > 1e-4
 
 
 def test_tile_that_is_not_finite_stops_the_work(folder, picture, monkeypatch):
@@ -136,6 +137,14 @@ def test_tile_that_is_not_finite_stops_the_work(folder, picture, monkeypatch):
     )
     with pytest.raises(ImageError, match="NaN"):
         enhancer(picture)
+
+
+def test_image_smaller_than_the_net_takes_is_named(folder, tmp_path):
+    card = {**json.loads((folder / "card.json").read_text()), "min_size": 41}
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    (tmp_path / "tiny.onnx").write_bytes((folder / "tiny.onnx").read_bytes())
+    with pytest.raises(ImageError, match="tiny needs 41 pixels a side, not 90 x 40"):
+        ge.Enhancer(tmp_path)(np.zeros((40, 90, 3), np.uint8))
 
 
 @pytest.mark.parametrize(

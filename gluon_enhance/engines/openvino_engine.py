@@ -42,7 +42,7 @@ class OpenVINOEngine:
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Run (N, 3, H, W) float32 tiles."""
-        return self.compute([batch])[0].copy()
+        return self.compute([np.ascontiguousarray(batch)])[0].copy()
 
     def compute(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
         """Run any inputs, in the file's order; the next call overwrites what this one gives."""

@@ -38,6 +38,8 @@ class ModelSpec:
         Empty for models trained by this project.
     multiple : int
         The input's height and width must be multiples of it.
+    min_size : int
+        Pixels that each side of an image must have.
     tiling : {'exact', 'global_statistics'}
         Whether tiles can be computed one by one, or must share the image's statistics.
     """
@@ -53,6 +55,7 @@ class ModelSpec:
     licence: str
     weights: tuple[str, ...] = ()
     multiple: int = 1
+    min_size: int = 1
     tiling: str = "exact"
 
     @property

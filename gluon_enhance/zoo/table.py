@@ -28,6 +28,7 @@ STYLE_INSTANCE = {
     **STYLE,
     "kwargs": {"channels": 16, "norm": "instance"},
     "parameters": 424_899,
+    "min_size": 41,
     "tiling": "global_statistics",
 }
 STYLE_ECCV16 = {**STYLE, "kwargs": {"channels": 32, "norm": "batch"}, "parameters": 1_679_235}

@@ -1,0 +1,140 @@
+import errno
+import json
+import os
+import zipfile
+from functools import partial
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mxnet", reason="MXNet is not installed: the nets under test are made with it")
+
+import gluon_enhance as ge  # noqa: E402
+from gluon_enhance import engines  # noqa: E402
+from gluon_enhance.bands import BandedNet  # noqa: E402
+from gluon_enhance.errors import EngineError, ImageError  # noqa: E402
+from gluon_enhance.export import export_onnx, parts  # noqa: E402
+from gluon_enhance.framework import mx  # noqa: E402
+from gluon_enhance.models.dped import DPEDDenseNet, DPEDResNet  # noqa: E402
+from gluon_enhance.models.style import StyleNet  # noqa: E402
+from gluon_enhance.models.wespe import WESPEGenerator  # noqa: E402
+from gluon_enhance.weights.manifest import sha256  # noqa: E402
+
+load = partial(engines.load, "openvino", precision="fp32")
+
+NETS = {
+    "dped_resnet": lambda: DPEDResNet(num_blocks=2, channels=8),
+    "dped_densenet": lambda: DPEDDenseNet(num_blocks=2, num_layers=3, channels=4),
+    "wespe": lambda: WESPEGenerator(norm="instance"),
+    "style": lambda: StyleNet(channels=4, norm="instance"),
+}
+
+
+def exported(net, folder):
+    """The ONNX file of a net whose norms do something, and its parts."""
+    net.initialize(mx.init.Xavier())
+    net(mx.nd.zeros((1, 3, 48, 48)))
+    rng = np.random.default_rng(0)
+    for name, parameter in net.collect_params().items():
+        if name.endswith(("gamma", "beta")):
+            parameter.set_data(mx.nd.array(rng.uniform(0.5, 1.5, parameter.shape)))
+    multiple = 8 if isinstance(net, StyleNet) else 1
+    path = export_onnx(net, folder / "net.onnx", multiple)
+    return path, parts.split_onnx(path, multiple)
+
+
+@pytest.fixture(scope="module", params=NETS)
+def files(request, tmp_path_factory):
+    return exported(NETS[request.param](), tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module")
+def dped(tmp_path_factory):
+    return exported(NETS["dped_resnet"](), tmp_path_factory.mktemp("dped"))
+
+
+def uneven(height, width):
+    """An image whose upper and lower halves have other statistics."""
+    image = np.random.default_rng(0).random((1, 3, height, width), np.float32)
+    return image * np.linspace(0.1, 1, height, dtype=np.float32)[:, None]
+
+
+@pytest.mark.parametrize("size", [(400, 48), (56, 72), (328, 96)])
+@pytest.mark.parametrize("pixels", [1, 6000])
+def test_bands_equal_the_whole_image(files, size, pixels):
+    onnx, parts_zip = files
+    image = uneven(*size)
+    banded = BandedNet(parts_zip, load, pixels).run(image)
+    assert np.abs(banded - load(onnx).run(image)).max() < 1 / 255
+
+
+def test_statistics_are_the_whole_images(dped):
+    onnx, parts_zip = dped
+    image = uneven(200, 40)
+    whole = load(onnx).run(image)
+    upper = load(onnx).run(np.ascontiguousarray(image[:, :, :100]))
+    assert np.abs(upper[:, :, :80] - whole[:, :, :80]).max() > 10 / 255
+    assert np.abs(BandedNet(dped[1], load, 1).run(image) - whole).max() < 1 / 255
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_enhancer_runs_large_images_in_bands_on_each_engine(dped, tmp_path, engine, picture):
+    (folder := tmp_path / "model").mkdir()
+    card = {
+        "name": "net",
+        "method": "DPED",
+        "scale": 1,
+        "parameters": 1,
+        "halo": 19,
+        "paper": "",
+        "licence": "Apache-2.0",
+        "tiling": "global_statistics",
+        "files": {},
+    }
+    for path in dped:
+        (folder / path.name).write_bytes(path.read_bytes())
+        card["files"][path.name] = {"sha256": sha256(path), "size": path.stat().st_size}
+    (folder / "card.json").write_text(json.dumps(card))
+    steps = []
+    whole = ge.Enhancer(folder, engine=engine, precision="fp32")(picture)
+    banded = ge.Enhancer(folder, engine=engine, precision="fp32", tile=30)
+    result = banded(picture, progress=lambda *counts: steps.append(counts))
+    assert np.abs(result.astype(int) - whole).max() <= 1
+    assert steps[-1] == (len(steps), len(steps)) and len(steps) > 9
+
+
+def test_bands_are_counted(dped):
+    net, seen = BandedNet(dped[1], load, 2000), []
+    net.run(uneven(200, 40), on_band=lambda: seen.append(1))
+    assert len(seen) == net.count(200, 40) > 10
+
+
+def test_full_disk_is_named_with_what_to_do(dped, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(ImageError, match="No space left on device.*TMPDIR"):
+        BandedNet(dped[1], load, 1).run(uneven(200, 40))
+
+
+def test_norms_over_all_channels_are_refused(tmp_path):
+    net = WESPEGenerator(norm="layer")
+    with pytest.raises(EngineError, match="norms over more than each channel"):
+        exported(net, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
+
+
+def test_parts_that_differ_from_the_whole_are_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "TOLERANCE", -1.0)
+    with pytest.raises(EngineError, match="differs from the whole by"):
+        exported(NETS["dped_resnet"](), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
+
+
+def test_archive_holds_a_table_and_a_file_for_each_part(dped):
+    with zipfile.ZipFile(dped[1]) as archive:
+        table = json.loads(archive.read("parts.json"))
+        assert set(archive.namelist()) == {"parts.json", *(p["file"] for p in table["parts"])}
+    assert [len(part["norms"]) for part in table["parts"]] == [0, 1, 1, 1, 1]
+    assert table["parts"][0]["halo"] == 5 and table["parts"][1]["halo"] == 1
