@@ -4,7 +4,7 @@ Examples
 --------
 >>> import gluon_enhance as ge
 >>> sr = ge.enhance(photo)                      # doctest: +SKIP
->>> net = ge.get_model("rrdb_lite_x4", pretrained=True)      # doctest: +SKIP
+>>> net = ge.get_model("esrgan_lite_x4", pretrained=True)    # doctest: +SKIP
 """
 
 import importlib

@@ -19,7 +19,7 @@ from gluon_enhance.imaging.tiling import plan_tiles, run_tiled
 from gluon_enhance.weights import store
 from gluon_enhance.weights.manifest import card_file, read_card, sha256, verify
 
-DEFAULT_MODEL = "rrdb_lite_x4"
+DEFAULT_MODEL = "esrgan_lite_x4"
 AUTO_TILE = 192
 """Input pixels that a tile yields a side: large enough that halos cost little, small enough that
 the feature maps of a 64-channel x4 net stay under 1 GB."""
@@ -64,7 +64,7 @@ class Enhancer:
 
     Examples
     --------
-    >>> enhancer = Enhancer("rrdb_lite_x4")                           # doctest: +SKIP
+    >>> enhancer = Enhancer("esrgan_lite_x4")                         # doctest: +SKIP
     >>> enhancer(np.zeros((24, 16, 3), np.uint8)).shape               # doctest: +SKIP
     (96, 64, 3)
     """

@@ -23,14 +23,12 @@ from gluon_enhance.cli.scores import protocol, score_pair
 from gluon_enhance.data.benchmarks import find_pairs, read_pair
 from gluon_enhance.export import export_onnx
 from gluon_enhance.export.half import halve_onnx, rounded
+from gluon_enhance.export.parts import split_onnx
 from gluon_enhance.files import Photo, write_image
 from gluon_enhance.inference import Enhancer
 from gluon_enhance.weights.manifest import sha256
 from gluon_enhance.weights.params import read_params, write_params
 from gluon_enhance.weights.store import model_zoo_folder
-
-HALF_FROM = 1_000_000
-"""Parameters from which on weights ship as float16: two files of float32 would exceed 8 MB."""
 
 SCORES = r"(held_out_|psnr|ssim|feature_distance|bicubic_distance|spread)"
 """Beginnings of the names that a validation logs."""
@@ -51,17 +49,17 @@ def main(argv=None):
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(options.run / "curves.png", folder / "curves.png")
     weights = folder / f"{options.name}.params"
-    half = zoo.get_spec(options.name).parameters >= HALF_FROM
-    arrays = read_params(options.run / weights.name)
-    write_params(weights, rounded(arrays) if half else arrays)
+    write_params(weights, rounded(read_params(options.run / weights.name)))
     net = zoo.get_model(options.name, pretrained=str(weights))
     onnx = export_onnx(net, folder / f"{options.name}.onnx", net.spec.multiple)
-    if half:
-        halve_onnx(onnx)
+    halve_onnx(onnx)
+    files = [weights, onnx]
+    if net.spec.tiling == "global_statistics":
+        files.append(split_onnx(onnx, net.spec.multiple))
 
     card = {
         **asdict(net.spec),
-        "files": {path.name: fingerprint(path) for path in (weights, onnx)},
+        "files": {path.name: fingerprint(path) for path in files},
         "training": training_record(options),
         "scores": {},
         "protocol": {},

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from collections.abc import Sequence
+from typing import NamedTuple, Optional
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from gluon_enhance.imaging.arrays import to_dtype, to_float
+from gluon_enhance.imaging.arrays import dtype_range, to_dtype, to_float
 from gluon_enhance.imaging.color import COLOR_SPACES
-from gluon_enhance.imaging.quantiles import Histogram, check_dtypes, match_table
+from gluon_enhance.imaging.quantiles import (
+    Histogram,
+    Table,
+    common_whites,
+    match_table,
+    quantiles,
+)
 
 BLOCK = 1 << 20
-"""Samples worked on at a time; their indices take 8 MB."""
+"""Pixels worked on at a time; those of an RGB image take 24 MB in float64."""
 
 
 def match_histograms(
@@ -26,13 +34,16 @@ def match_histograms(
     """Give each channel of an image the distribution of values of another image's.
 
     The post-process of nets trained with perceptual losses [1]_, in the way of rio-hist [2]_:
-    exact quantiles of the values that occur, no bins; see `quantiles.match_table`.
+    exact quantiles of the values that occur, no bins; see `quantiles`. Rasters that do not fit
+    in memory: `geotiff.matching.match_rasters`.
 
     Parameters
     ----------
     source : ndarray of shape (H, W) or (H, W, C)
         Integers of at most 32 bits, or floating; leave alpha out.
-    reference : ndarray of shape (M, N) or (M, N, C), same dtype
+    reference : ndarray of shape (M, N) or (M, N, C)
+        Of another dtype only among uint8, uint16 and floating in [0, 1]: values are then compared
+        by their share of white.
     match_proportion : float in [0, 1]
         Part of the way from the source to the match.
     color_space : {'RGB', 'LCH', 'Lab', 'LUV', 'XYZ'}
@@ -69,111 +80,184 @@ def match_histograms(
     >>> match_histograms(dark, bright)
     array([[ 54,  54, 125, 200]], dtype=uint8)
     """
-    images, masks = (source, reference), (source_mask, reference_mask)
-    _check_images(*images)
+    _check_images(source, reference, color_space)
     _check_mask("source", source, source_mask)
     _check_mask("reference", reference, reference_mask)
-    if color_space.upper() == "RGB":
-        return _match(images, masks, match_proportion)
-    conversions = _conversions(color_space, *images)
-    return _match_in(conversions, images, masks, match_proportion)
-
-
-def _match(images, masks, match_proportion):
-    """Match channel by channel."""
-    result = images[0].copy()
-    for plane, reference_plane, matched in zip(*map(_planes, (*images, result))):
-        histograms = (_count(*pair) for pair in zip((plane, reference_plane), masks))
-        table = match_table(*histograms, match_proportion)
-        for rows, valid in _blocks(plane, masks[0]):
-            matched[rows][valid] = table.apply(plane[rows][valid])
-    return result
-
-
-def _match_in(conversions, images, masks, match_proportion):
-    """Match the valid pixels, laid out in a column, in another color space."""
-    to_space, to_rgb = conversions
-    source = images[0]
-    valid = [_valid(image, mask) for image, mask in zip(images, masks)]
-    columns = [
-        _convert(
-            lambda block: to_space(to_float(block).astype(np.float64)),
-            image[where].reshape(-1, 1, 3),
-            np.float32,
-        )
-        for image, where in zip(images, valid)
-    ]
-    matched = _match(columns, (None, None), match_proportion)
-    pixels = _convert(
-        lambda block: to_dtype(to_rgb(block.astype(np.float64)), source.dtype),
-        matched,
-        source.dtype,
-    )
     result = source.copy()
-    result[valid[0]] = pixels.reshape(result[valid[0]].shape)
+    channels = range(np.atleast_3d(source).shape[2])
+    matcher = Matcher(source.dtype, reference.dtype, channels, color_space)
+    for block, valid in _blocks(source, source_mask):
+        matcher.count_source(block, valid)
+    for block, valid in _blocks(reference, reference_mask):
+        matcher.count_reference(block, valid)
+    matcher.solve(match_proportion)
+    for block, valid in _blocks(result, source_mask):
+        matcher.apply(block, valid)
     return result
 
 
-def _convert(function, pixels, dtype):
-    result = np.empty(pixels.shape, dtype)
-    for start in range(0, len(pixels), BLOCK):
-        result[start : start + BLOCK] = function(pixels[start : start + BLOCK])
-    return result
+class Curves(NamedTuple):
+    """Cumulative distributions of a channel, each of ascending values and the share up to each.
+
+    Attributes
+    ----------
+    source, reference, result : tuple of two ndarrays of shape (n,)
+        Values are on the source's scale.
+    """
+
+    source: tuple[np.ndarray, np.ndarray]
+    reference: tuple[np.ndarray, np.ndarray]
+    result: tuple[np.ndarray, np.ndarray]
 
 
-def _count(plane, mask):
-    histogram = Histogram(plane.dtype)
-    for rows, valid in _blocks(plane, mask):
-        histogram.add(plane[rows][valid])
-    return histogram
+class Matcher:
+    """Histogram matching of an image that comes in blocks of (h, w, C).
+
+    Count the blocks of both images, `solve`, then `apply` to the blocks of the source. With a
+    block goes a bool array of its shape, True where values are valid, or None if all are; NaN and
+    infinite values never are. In color spaces other than 'RGB' a pixel is valid if it is so in
+    all channels.
+
+    Parameters
+    ----------
+    source_dtype, reference_dtype : dtype
+    channels : sequence of int
+        Which are matched, of the blocks or, from 0 to 2, of the color space.
+    color_space : str
+        As in `match_histograms`.
+
+    Attributes
+    ----------
+    source, reference : list of Histogram, one for each of `channels`
+
+    Raises
+    ------
+    ValueError
+        If the color space or a dtype is not known, or the dtypes cannot be compared.
+    """
+
+    def __init__(
+        self,
+        source_dtype: DTypeLike,
+        reference_dtype: DTypeLike,
+        channels: Sequence[int],
+        color_space: str = "RGB",
+    ) -> None:
+        self._conversions = _conversions(color_space)
+        self._channels = channels
+        dtypes = np.dtype(source_dtype), np.dtype(reference_dtype)
+        if self._conversions:
+            for dtype in dtypes:
+                dtype_range(dtype)
+            dtypes = np.dtype(np.float32), np.dtype(np.float32)
+        common_whites(*dtypes)
+        self.source, self.reference = ([Histogram(dtype) for _ in channels] for dtype in dtypes)
+        self._tables: list[Table] = []
+
+    def count_source(self, block: np.ndarray, valid: Optional[np.ndarray] = None) -> None:
+        """Count a block of the source."""
+        self._count(self.source, block, valid)
+
+    def count_reference(self, block: np.ndarray, valid: Optional[np.ndarray] = None) -> None:
+        """Count a block of the reference."""
+        self._count(self.reference, block, valid)
+
+    def solve(self, match_proportion: float = 1.0) -> None:
+        """Make the tables; for the errors see `quantiles.match_table`."""
+        self._tables = [
+            match_table(*histograms, match_proportion)
+            for histograms in zip(self.source, self.reference)
+        ]
+
+    def apply(self, block: np.ndarray, valid: Optional[np.ndarray] = None) -> None:
+        """Match a block of the source in place."""
+        if not self._conversions:
+            for channel, table in zip(self._channels, self._tables):
+                plane, where = _plane(block, valid, channel)
+                plane[where] = table.apply(plane[where])
+            return
+        to_rgb, where = self._conversions[1], _valid_pixels(block, valid)
+        pixels = self._in_space(block[where])
+        for channel, table in zip(self._channels, self._tables):
+            pixels[:, channel] = table.apply(pixels[:, channel])
+        block[where] = to_dtype(to_rgb(pixels.astype(np.float64)), block.dtype)
+
+    def curves(self) -> list[Curves]:
+        """Return what was counted and becomes of it, for each channel, once solved."""
+        result = []
+        for source, reference, table in zip(self.source, self.reference, self._tables):
+            white, reference_white = common_whites(source.dtype, reference.dtype)
+            (values, counts), (levels, level_counts) = source.distinct(), reference.distinct()
+            shares, levels = quantiles(counts), levels * (white / reference_white)
+            reference_curve = (levels, quantiles(level_counts))
+            result.append(Curves((values, shares), reference_curve, (table.apply(values), shares)))
+        return result
+
+    def _count(self, histograms, block, valid):
+        if not self._conversions:
+            for channel, histogram in zip(self._channels, histograms):
+                plane, where = _plane(block, valid, channel)
+                histogram.add(plane[where])
+            return
+        pixels = self._in_space(block[_valid_pixels(block, valid)])
+        for channel, histogram in zip(self._channels, histograms):
+            histogram.add(pixels[:, channel])
+
+    def _in_space(self, pixels):
+        """Convert (n, 3) pixels to the color space, in float32."""
+        if not pixels.size:
+            return pixels.astype(np.float32)
+        return self._conversions[0](to_float(pixels).astype(np.float64)).astype(np.float32)
 
 
-def _blocks(plane, mask):
-    """Yield bands of rows, each with an index of the valid samples in it."""
-    height = max(1, BLOCK // max(1, plane.shape[1]))
-    for top in range(0, plane.shape[0], height):
-        rows = slice(top, top + height)
-        yield rows, _valid(plane[rows], None if mask is None else mask[rows])
+def _plane(block, valid, channel):
+    """Return a view of a channel, and an index of its valid samples."""
+    plane = block[..., channel]
+    where = ... if valid is None else valid[..., channel]
+    if plane.dtype.kind == "f":
+        where = np.isfinite(plane) if valid is None else np.isfinite(plane) & where
+    return plane, where
 
 
-def _valid(image, mask):
-    """Return an index of the valid samples of (H, W), or the valid pixels of (H, W, C)."""
-    if image.dtype.kind != "f":
-        return ... if mask is None else mask
-    finite = np.isfinite(image)
-    finite = finite if image.ndim == 2 else finite.all(axis=2)
-    return finite if mask is None else finite & mask
+def _valid_pixels(block, valid):
+    pixels = np.isfinite(block).all(axis=2)
+    return pixels if valid is None else pixels & valid.all(axis=2)
 
 
-def _planes(image):
-    return np.moveaxis(np.atleast_3d(image), 2, 0)
+def _blocks(image, mask):
+    """Yield (h, w, C) views of bands of rows, each with the valid samples in it."""
+    image = np.atleast_3d(image)
+    height = max(1, BLOCK // max(1, image.shape[1]))
+    for top in range(0, image.shape[0], height):
+        block = image[top : top + height]
+        valid = None if mask is None else mask[top : top + height, :, None]
+        yield block, None if valid is None else np.broadcast_to(valid, block.shape)
 
 
-def _conversions(color_space, *images):
-    spaces = {name.upper(): functions for name, functions in COLOR_SPACES.items()}
+def _conversions(color_space):
+    """Return the functions to a color space and back; for RGB none."""
+    spaces = {"RGB": None, **{name.upper(): pair for name, pair in COLOR_SPACES.items()}}
     if color_space.upper() not in spaces:
         choices = ", ".join(["RGB", *COLOR_SPACES])
         raise ValueError(f"color_space is {color_space!r}; choose {choices}")
-    for image in images:
-        if image.shape[2:] != (3,):
-            raise ValueError(f"an image has shape {image.shape}; {color_space} needs (H, W, 3)")
     return spaces[color_space.upper()]
 
 
-def _check_images(source, reference):
+def _check_images(source, reference, color_space):
     for name, image in (("source", source), ("reference", reference)):
         if isinstance(image, np.ma.MaskedArray):
             raise ValueError(
                 f"{name} is a masked array, which means the opposite by True; give {name}.data and "
                 f"{name}_mask=~np.ma.getmaskarray({name})"
             )
+        if _conversions(color_space) and image.shape[2:] != (3,):
+            raise ValueError(f"{name} has shape {image.shape}; {color_space} needs (H, W, 3)")
     same = source.ndim == reference.ndim and source.shape[2:] == reference.shape[2:]
     if source.ndim not in (2, 3) or not same:
         raise ValueError(
             f"source has shape {source.shape}, reference {reference.shape}; need (H, W) or "
             "(H, W, C) with the same channels"
         )
-    check_dtypes(source.dtype, reference.dtype)
 
 
 def _check_mask(name, image, mask):

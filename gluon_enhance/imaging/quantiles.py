@@ -1,7 +1,7 @@
 """Counting the values of a channel, and the table that gives them another's distribution.
 
 The windows of a raster are counted one by one (`Histogram`), then looked up one by one
-(`Table.apply`); `match_table` stands between.
+(`Table.apply`); `match_table` stands between. Memory does not grow with the raster.
 """
 
 from __future__ import annotations
@@ -11,18 +11,29 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from gluon_enhance.imaging.arrays import dtype_range
+
 DTYPES = [np.dtype(code) for code in ("u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8")]
+LIMIT = 1 << 20
+"""Distinct values kept; they take 16 MB."""
 
 
 class Histogram:
     """How often each value of a channel occurs, gathered block by block.
 
-    Integers of 8 and 16 bits are counted, not sorted, in 65536 counters at most; others take an
-    entry for each distinct value of each block.
+    Dtypes of 8 and 16 bits have a counter for every value. Of others up to `LIMIT` distinct values
+    are kept as they are. Where there are more, every value loses as many low bits as it takes to
+    have no more (of floating values the last of the fraction, so the step is relative): blocks in
+    any order and of any size give the same result. Least and greatest value are kept whole.
 
     Parameters
     ----------
     dtype : integer of at most 32 bits, or floating of at most 64
+
+    Attributes
+    ----------
+    lost_bits : int
+        Low bits that values lost so far. 7 is usual for noise in float32: steps of 2**-16.
 
     Raises
     ------
@@ -38,44 +49,71 @@ class Histogram:
     """
 
     def __init__(self, dtype: DTypeLike) -> None:
-        self.dtype = np.dtype(dtype)
-        if self.dtype.newbyteorder("=") not in DTYPES:
+        self.dtype = np.dtype(dtype).newbyteorder("=")
+        if self.dtype not in DTYPES:
             raise ValueError(
                 f"dtype is {self.dtype}; need integers of at most 32 bits or floating values of at "
                 "most 64"
             )
+        self.lost_bits = 0
         self._counts = np.zeros(_every_value(self.dtype).size, np.int64)
-        self._parts: list[tuple[np.ndarray, np.ndarray]] = []
+        self._parts = [(np.empty(0, self.dtype), np.empty(0, np.int64))]
+        self._extremes: list[np.generic] = []
 
     def add(self, samples: np.ndarray) -> None:
         """Count samples: an ndarray of any shape, of the histogram's dtype, without NaN."""
+        samples = samples.astype(self.dtype, copy=False).ravel()
         if self._counts.size:
-            self._counts += np.bincount(_index(samples.ravel()), minlength=self._counts.size)
+            self._counts += np.bincount(_bits(samples), minlength=self._counts.size)
         elif samples.size:
-            self._parts.append(np.unique(samples, return_counts=True))
+            extremes = [*self._extremes, samples.min(), samples.max()]
+            self._extremes = [min(extremes), max(extremes)]
+            self._parts.append(np.unique(self._shortened(samples), return_counts=True))
+            if sum(len(values) for values, _ in self._parts) > 2 * LIMIT:
+                self._compact()
 
     def distinct(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the values that occur, in ascending order, and their counts."""
         if self._counts.size:
             occurs = np.flatnonzero(self._counts)
-            return _every_value(self.dtype)[occurs], self._counts[occurs]
-        if not self._parts:
-            return np.empty(0, self.dtype), np.empty(0, np.int64)
-        values, counts = (np.concatenate(arrays) for arrays in zip(*self._parts))
-        order = np.argsort(values, kind="stable")  # merges runs that are in order already
-        values, counts = values[order], counts[order]
-        first = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
-        return values[first], np.add.reduceat(counts, first)
+            return _sorted(_every_value(self.dtype)[occurs], self._counts[occurs])
+        self._compact()
+        values, counts = (array.copy() for array in self._parts[0])
+        if self.lost_bits:
+            values[[0, -1]] = self._extremes
+        return values, counts
+
+    def __str__(self) -> str:
+        values, counts = self.distinct()
+        text = f"{counts.sum()} samples of {len(values)} values"
+        return f"{text} without their last {self.lost_bits} bits" if self.lost_bits else text
+
+    def _compact(self):
+        """Join the parts, and shorten values until there are no more than allowed."""
+        values, counts = _sorted(*(np.concatenate(arrays) for arrays in zip(*self._parts)))
+        while len(values) > LIMIT:
+            self.lost_bits += 1
+            values, counts = _sorted(self._shortened(values), counts)
+        self._parts = [(values, counts)]
+
+    def _shortened(self, values):
+        """Clear low bits, which keeps the order; zero, 1 and other round values stay."""
+        if not self.lost_bits:
+            return values
+        integers = values.view(f"i{values.itemsize}")
+        return (integers & integers.dtype.type(-1 << self.lost_bits)).view(values.dtype)
 
 
 class Table(NamedTuple):
-    """What becomes of each value.
+    """What becomes of each value: linear between those that were counted.
 
     Attributes
     ----------
-    values : ndarray of shape (n,), ascending
-        Every value of 8- and 16-bit dtypes; else those that were counted.
-    targets : ndarray of shape (n,), same dtype
+    values : ndarray of shape (n,)
+        Every value of dtypes of 8 and 16 bits, in the order of their bits; else those that were
+        counted, ascending.
+    targets : ndarray of shape (n,)
+        Of the dtype of `values` and rounded in the first case, else float64.
     """
 
     values: np.ndarray
@@ -91,14 +129,12 @@ class Table(NamedTuple):
         Returns
         -------
         ndarray of the same shape and dtype
-            A value that was not counted takes the target of the next one above it, or of the
-            last one.
+            Integers are rounded, half to even.
         """
         if _is_counted(self.values.dtype):
-            return self.targets[_index(samples)]
-        # In order, the searches of a block touch the table from front to back.
-        distinct, inverse = np.unique(samples, return_inverse=True)
-        return _look_up(distinct, *self)[inverse].reshape(samples.shape)
+            native = samples.astype(self.values.dtype, copy=False)
+            return self.targets[_bits(native)].astype(samples.dtype, copy=False)
+        return _cast(np.interp(samples, self.values, self.targets), samples.dtype)
 
 
 def match_table(source: Histogram, reference: Histogram, match_proportion: float = 1.0) -> Table:
@@ -106,23 +142,25 @@ def match_table(source: Histogram, reference: Histogram, match_proportion: float
 
     A value's quantile is the share of samples up to and with it. Its target is interpolated
     linearly between the reference's values at their quantiles; below the first of these it is the
-    reference's least value.
+    reference's least value. Values that lost bits are off by as much as if they were moved by two
+    steps of the last bit kept.
 
     Parameters
     ----------
-    source, reference : Histogram of one dtype
+    source, reference : Histogram
+        If dtypes differ, values are compared by their share of white (`arrays.dtype_range`).
     match_proportion : float in [0, 1]
         Part of the way from a value to its target.
 
     Returns
     -------
-    Table of that dtype
-        Targets of integers are rounded, half to even.
+    Table of the source's dtype
 
     Raises
     ------
     ValueError
-        If a histogram is empty, the dtypes differ or `match_proportion` is out of range.
+        If a histogram is empty, `match_proportion` is out of range, or the dtypes differ and the
+        white of one is not known or its floating values leave [0, 1].
 
     References
     ----------
@@ -130,56 +168,80 @@ def match_table(source: Histogram, reference: Histogram, match_proportion: float
     """
     if not 0 <= match_proportion <= 1:
         raise ValueError(f"match_proportion is {match_proportion}; need 0 to 1")
-    check_dtypes(source.dtype, reference.dtype)
+    white, reference_white = common_whites(source.dtype, reference.dtype)
     values, counts = source.distinct()
     reference_values, reference_counts = reference.distinct()
     for name, found in (("source", values), ("reference", reference_values)):
         if not found.size:
             raise ValueError(f"{name} has no valid value: all is masked, NaN or infinite, or empty")
-    targets = np.interp(_quantiles(counts), _quantiles(reference_counts), reference_values)
-    targets = (1 - match_proportion) * values + match_proportion * targets
-    if values.dtype.kind != "f":
-        np.rint(targets, out=targets)
-    targets = targets.astype(values.dtype)
+        if (
+            white != reference_white
+            and found.dtype.kind == "f"
+            and not 0 <= found[0] <= found[-1] <= 1
+        ):
+            raise ValueError(
+                f"{name} is {found.dtype} and spans [{found[0]:g}, {found[-1]:g}]; need [0, 1] "
+                "where the other is of integers"
+            )
+    reference_values = reference_values.astype(np.float64) * white / reference_white
+    targets = np.interp(quantiles(counts), quantiles(reference_counts), reference_values)
+    targets *= match_proportion
+    targets += (1 - match_proportion) * values.astype(np.float64)
     if not _is_counted(values.dtype):
         return Table(values, targets)
     every = _every_value(values.dtype)
-    return Table(every, _look_up(every, values, targets))
+    return Table(every, _cast(np.interp(every, values, targets), every.dtype))
 
 
-def check_dtypes(source: np.dtype, reference: np.dtype) -> None:
-    """Raise ValueError unless values of one dtype can be given to the other."""
-    if source.newbyteorder("=") != reference.newbyteorder("="):
+def common_whites(source: np.dtype, reference: np.dtype) -> tuple[float, float]:
+    """Return the values of two dtypes that mean the same; 1 and 1 for equal dtypes.
+
+    Raises
+    ------
+    ValueError
+        If the dtypes differ and one is not uint8, uint16 or floating.
+    """
+    if source.newbyteorder("=") == reference.newbyteorder("="):
+        return 1.0, 1.0
+    try:
+        return dtype_range(source), dtype_range(reference)
+    except ValueError:
         raise ValueError(
-            f"source is {source}, reference {reference}; bring both to one dtype, such as by "
-            "imaging.arrays.to_float"
-        )
+            f"source is {source}, reference {reference}; bring both to one dtype: only those of "
+            "uint8, uint16 and floating values in [0, 1] can be compared"
+        ) from None
 
 
-def _quantiles(counts):
+def quantiles(counts: np.ndarray) -> np.ndarray:
+    """Return the share of samples up to and with each of ascending values."""
     totals = np.cumsum(counts)
     return totals / totals[-1]
 
 
+def _sorted(values, counts):
+    """Bring values in order and join equal ones."""
+    order = np.argsort(values, kind="stable")  # merges runs that are in order already
+    values, counts = values[order], counts[order]
+    first = np.flatnonzero(np.append(True, values[1:] != values[:-1])[: len(values)])
+    return values[first], np.add.reduceat(counts, first)
+
+
+def _cast(values, dtype):
+    return (values if dtype.kind == "f" else np.rint(values)).astype(dtype)
+
+
 def _is_counted(dtype):
     """Tell whether one counter for every value of a dtype is little."""
-    return dtype.kind != "f" and dtype.itemsize <= 2
+    return dtype.itemsize <= 2
 
 
 def _every_value(dtype):
-    """Return all values of a dtype in order; none of those that are not counted so."""
+    """Return all values of a dtype in the order of their bits; none if these are too many."""
     if not _is_counted(dtype):
         return np.empty(0, dtype)
-    limits = np.iinfo(dtype)
-    return np.arange(limits.min, limits.max + 1).astype(dtype)
+    return np.arange(256**dtype.itemsize, dtype=f"u{dtype.itemsize}").view(dtype)
 
 
-def _index(samples):
-    """Return the places of samples among all values of their dtype."""
-    index = samples.astype(np.intp)
-    index -= np.iinfo(samples.dtype).min
-    return index
-
-
-def _look_up(samples, values, targets):
-    return targets[np.minimum(np.searchsorted(values, samples), len(values) - 1)]
+def _bits(samples):
+    """Return the place of each sample in `_every_value`."""
+    return np.ascontiguousarray(samples).view(f"u{samples.itemsize}")

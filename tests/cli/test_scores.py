@@ -119,6 +119,15 @@ def test_models_is_a_table_and_json():
     assert run("models", "nothing*").returncode == 2
 
 
+def test_demo_of_a_model_that_keeps_the_size_degrades_its_photo(tmp_path):
+    result = run("demo", "-o", tmp_path, "-m", "dped_resnet")
+    assert result.returncode == 0, result.stderr
+    sizes = {loaded(tmp_path / f"{name}.png").size for name in ("before", "after")}
+    assert len(sizes) == 1
+    scores = [float(line.split()[-2]) for line in result.stdout.splitlines()[-4:-2]]
+    assert scores[1] > scores[0] + 2
+
+
 def test_demo_makes_a_picture_and_beats_bicubic(tmp_path):
     result = run("demo", "-o", tmp_path)
     assert result.returncode == 0, result.stderr
@@ -127,6 +136,6 @@ def test_demo_makes_a_picture_and_beats_bicubic(tmp_path):
     values = {
         line.split()[0]: float(line.split()[1])
         for line in result.stdout.splitlines()
-        if line.startswith(("bicubic", "rrdb"))
+        if line.startswith(("bicubic", "esrgan"))
     }
-    assert values["rrdb_lite_x4"] > values["bicubic"] + 0.5
+    assert values["esrgan_lite_x4"] > values["bicubic"] + 0.5
