@@ -65,5 +65,8 @@ setup(
         "test": TEST,
         "dev": [*TEST, "mypy", "build"],
     },
-    entry_points={"console_scripts": ["gluon-enhance = gluon_enhance.cli:main"]},
+    entry_points={
+        "console_scripts": ["gluon-enhance = gluon_enhance.cli:main"],
+        "rasterio.rio_plugins": ["match = gluon_enhance.cli.match:match"],
+    },
 )

@@ -14,6 +14,7 @@ COMMANDS = {
     "demo": "Enhance a sample photo and compare it with the original.",
     "models": "List the models.",
     "enhance": "Enhance files and folders.",
+    "match": "Match the histograms of a raster to another's.",
     "score": "Score images against references.",
     "evaluate": "Enhance a benchmark set and score it.",
     "convert": "Convert an official checkpoint to a .params file.",

@@ -1,0 +1,129 @@
+"""``gluon-enhance match`` and ``rio match``: histogram matching of rasters."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from gluon_enhance.cli import one_line
+from gluon_enhance.errors import GluonEnhanceError
+
+COLOR_SPACES = ("RGB", "LCH", "Lab", "LUV", "XYZ")
+POINTS = 2000
+"""Points drawn of a curve, which may have a million."""
+
+
+def _parse_bands(context, option, text):
+    try:
+        return [int(part) for part in text.split(",")] if text else None
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no list such as 1,2,3") from None
+
+
+def _parse_creation_options(context, option, texts):
+    for text in texts:
+        if not text.partition("=")[2]:
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE")
+    return dict(text.split("=", 1) for text in texts)
+
+
+@click.command()
+@click.argument("source")
+@click.argument("reference")
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "-c",
+    "--color-space",
+    type=click.Choice(COLOR_SPACES, case_sensitive=False),
+    default="RGB",
+    show_default=True,
+    help="Where channels are matched; RGB takes bands of any kind and number as they are.",
+)
+@click.option(
+    "-b",
+    "--bands",
+    callback=_parse_bands,
+    metavar="N,N...",
+    help="Bands, or channels of the color space, to match. Default: all but alpha.",
+)
+@click.option(
+    "-m",
+    "--match-proportion",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="Part of the way from the source to the match.",
+)
+@click.option("--plot", is_flag=True, help="Draw the cumulative curves to OUT's name + _plot.png.")
+@click.option(
+    "--co",
+    "creation_options",
+    multiple=True,
+    callback=_parse_creation_options,
+    metavar="NAME=VALUE",
+    help="Creation option of GDAL's GTiff driver. Default: tiling and compression of the source.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Tell what is matched.")
+def match(source, reference, out, plot, verbose, **options):
+    """Give the raster SOURCE the histograms of REFERENCE, band by band, and write GeoTIFF OUT.
+
+    Any size, dtype and number of bands. What is masked or nodata in either is not counted and
+    stays; georeference, tags, masks and other bands are kept.
+    """
+    if plot and importlib.util.find_spec("matplotlib") is None:
+        raise click.UsageError("--plot needs matplotlib: pip install matplotlib")
+    if verbose:
+        logging.basicConfig(stream=sys.stderr, format="%(message)s")
+        logging.getLogger("gluon_enhance").setLevel(logging.INFO)
+    try:
+        curves = _match(source, reference, out, **options)
+        if plot:
+            _draw(curves, out.with_name(f"{out.stem}_plot.png"))
+    except (GluonEnhanceError, OSError, ValueError) as error:
+        failure = click.ClickException(one_line(error))
+        failure.exit_code = 2
+        raise failure from error
+
+
+def _match(source, reference, out, **options):
+    from tqdm import tqdm
+
+    from gluon_enhance.geotiff.matching import match_rasters
+
+    with tqdm(unit="window", delay=0.5, file=sys.stderr) as bar:
+
+        def progress(done, total):
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return match_rasters(source, reference, out, progress=progress, **options)
+
+
+def _draw(curves, path):
+    """Draw for each band the shares of source, reference and result up to each value."""
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(3, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = Figure(figsize=(4.5 * columns, 3.2 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    styles = (("source", "-"), ("reference", "-"), ("result", "--"))
+    for axes, (name, curve) in zip(panels, curves.items()):
+        for (label, style), (values, shares) in zip(styles, curve):
+            index = np.unique(np.linspace(0, len(values) - 1, POINTS).astype(int))
+            axes.step(values[index], shares[index], style, where="post", label=label)
+        axes.set(title=name, xlabel="value", ylabel="share of pixels", ylim=(0, 1.02))
+        axes.grid(alpha=0.3)
+    panels[0].legend()
+    for axes in panels[len(curves) :]:
+        axes.remove()
+    part = path.with_name(f".{path.name}.part")
+    figure.savefig(part, format="png", dpi=100)
+    part.replace(path)
