@@ -27,7 +27,7 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/pip install -q "torch==2.13.0"
-	$(BIN)/python benchmarks/engines.py
+	$(BIN)/python benchmarks/engines.py --memory
 	$(BIN)/python benchmarks/command.py
 
 $(BIN)/python:
