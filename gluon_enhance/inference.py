@@ -288,7 +288,7 @@ def _converted(spec, make_net, weights) -> Path:
     digest = sha256(weights)[:16]
     path = store.cache_folder() / f"{spec.name}-{digest}.onnx"
     if not path.is_file():
-        from gluon_enhance.export import export_onnx
+        from gluon_enhance.exporting import export_onnx
 
         export_onnx(make_net(), path, spec.multiple)
     return path
@@ -299,7 +299,7 @@ def _parts(spec, find_onnx) -> Path:
     onnx = find_onnx()
     path = onnx.with_suffix(".parts.zip")
     if not path.is_file():
-        from gluon_enhance.export.parts import split_onnx
+        from gluon_enhance.exporting.parts import split_onnx
 
         split_onnx(onnx, spec.multiple)
     return path

@@ -11,7 +11,7 @@ LAYERS = [
     {"models", "losses", "files"},
     {"data", "weights", "training", "engines", "bands"},
     {"zoo"},
-    {"export"},
+    {"exporting"},
     {"inference"},
     {"geotiff"},
     {"cli"},
@@ -22,7 +22,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 DOORS = {
     "mxnet": {"framework"},
     "gluoncv": {"training"},
-    "onnx": {"export"},
+    "onnx": {"exporting"},
     "openvino": {"engines"},
     "onnxruntime": {"engines"},
     "click": {"cli"},

@@ -21,9 +21,9 @@ from gluon_enhance import zoo
 from gluon_enhance.cli.demo import comparison, side_by_side
 from gluon_enhance.cli.scores import protocol, score_pair
 from gluon_enhance.data.benchmarks import find_pairs, read_pair
-from gluon_enhance.export import export_onnx
-from gluon_enhance.export.half import halve_onnx, rounded
-from gluon_enhance.export.parts import split_onnx
+from gluon_enhance.exporting import export_onnx
+from gluon_enhance.exporting.half import halve_onnx, rounded
+from gluon_enhance.exporting.parts import split_onnx
 from gluon_enhance.files import Photo, write_image
 from gluon_enhance.inference import Enhancer
 from gluon_enhance.weights.manifest import sha256

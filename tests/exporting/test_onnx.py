@@ -3,7 +3,7 @@ import pytest
 
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
-from gluon_enhance import engines, export  # noqa: E402
+from gluon_enhance import engines, exporting  # noqa: E402
 from gluon_enhance.errors import EngineError  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.models.rrdbnet import RRDBNet  # noqa: E402
@@ -14,7 +14,7 @@ def exported(request, tmp_path_factory):
     net = RRDBNet(request.param, num_blocks=1, channels=16, growth_channels=8)
     net.initialize(mx.init.Xavier())
     path = tmp_path_factory.mktemp("export") / "net.onnx"
-    return net, export.export_onnx(net, path, multiple=4 // request.param)
+    return net, exporting.export_onnx(net, path, multiple=4 // request.param)
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
@@ -49,8 +49,8 @@ def test_file_that_differs_from_its_net_is_not_kept(tmp_path, monkeypatch):
     net.initialize(mx.init.Xavier())
     path = tmp_path / "net.onnx"
     path.write_bytes(b"the user's")
-    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    monkeypatch.setattr(exporting, "TOLERANCE", -1.0)
     with pytest.raises(EngineError, match="differs from the net by"):
-        export.export_onnx(net, path)
+        exporting.export_onnx(net, path)
     assert path.read_bytes() == b"the user's"
     assert list(tmp_path.iterdir()) == [path]

@@ -3,8 +3,8 @@ import pytest
 
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
-from gluon_enhance import engines, export  # noqa: E402
-from gluon_enhance.export.half import halve_onnx, rounded  # noqa: E402
+from gluon_enhance import engines, exporting  # noqa: E402
+from gluon_enhance.exporting.half import halve_onnx, rounded  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 
 
@@ -24,7 +24,7 @@ def test_a_file_of_rounded_weights_halves_and_gives_the_same_numbers(engine, tmp
     net.initialize(mx.init.Xavier())
     for parameter in net.collect_params().values():
         parameter.set_data(parameter.data().astype(np.float16).astype(np.float32))
-    path = export.export_onnx(net, tmp_path / "net.onnx")
+    path = exporting.export_onnx(net, tmp_path / "net.onnx")
     batch = rng.random((1, 3, 8, 12), np.float32)
     size, expected = path.stat().st_size, engines.load(engine, path, precision="fp32").run(batch)
     halve_onnx(path)
@@ -36,7 +36,7 @@ def test_a_file_of_rounded_weights_halves_and_gives_the_same_numbers(engine, tmp
 def test_weights_that_float16_would_change_stay(tmp_path):
     net = mx.gluon.nn.Conv2D(3, 21, padding=10, in_channels=3)
     net.initialize(mx.init.Xavier())
-    path = export.export_onnx(net, tmp_path / "net.onnx")
+    path = exporting.export_onnx(net, tmp_path / "net.onnx")
     size = path.stat().st_size
     halve_onnx(path)
     assert abs(path.stat().st_size - size) < 0.05 * size
