@@ -1,7 +1,7 @@
 """Nets that need statistics of the whole image, run on it band by band.
 
 A net with instance norms cannot be tiled: a norm needs the mean and the variance of its input over
-the whole image. It is cut into parts at its norms instead (`gluon_enhance.exporting.split_onnx`). One
+the whole image. It is cut into parts at its norms instead (`gluon_enhance.exporting.parts`). One
 part after the other runs over the image in bands of whole rows and writes what later parts need, as
 float16, into temporary files, together with the mean and the variance of every row. When all bands
 are done, these give the next norm's gain and shift. The result is the whole image's, as far as
@@ -41,7 +41,7 @@ class BandedNet:
     Parameters
     ----------
     path : path
-        What `gluon_enhance.exporting.split_onnx` wrote.
+        What `gluon_enhance.exporting.parts.split_onnx` wrote.
     load : callable
         Takes the path of an ONNX file, gives an engine; see `gluon_enhance.engines`.
     pixels : int

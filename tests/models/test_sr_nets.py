@@ -5,8 +5,9 @@ import pytest
 
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
-from gluon_enhance import Enhancer, engines, export  # noqa: E402
+from gluon_enhance import Enhancer, engines  # noqa: E402
 from gluon_enhance.data.benchmarks import find_pairs, read_pair  # noqa: E402
+from gluon_enhance.exporting import export_onnx  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.imaging.metrics import psnr  # noqa: E402
 from gluon_enhance.models.edsr import EDSR  # noqa: E402
@@ -55,7 +56,7 @@ def test_hybrid_equals_imperative_at_odd_sizes(scale_and_net, rng):
 def test_exported_net_gives_the_same_numbers_at_any_size(scale_and_net, engine, tmp_path, rng):
     """The width 8 is also the number of channels: per-channel slopes must not be taken for it."""
     _, net = scale_and_net
-    path = export.export_onnx(net, tmp_path / "net.onnx")
+    path = export_onnx(net, tmp_path / "net.onnx")
     runner = engines.load(engine, path, precision="fp32")
     for shape in ((1, 3, 8, 8), (2, 3, 5, 13)):
         batch = rng.random(shape, np.float32)
