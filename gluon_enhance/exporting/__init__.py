@@ -6,18 +6,18 @@ import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 
-from gluon_enhance import engines
+from gluon_enhance import engines, framework
 from gluon_enhance.errors import EngineError
-from gluon_enhance.framework import mx
 
 OPSET = 13
 """The newest that MXNet's translators are written for; every engine of today reads it."""
 
 TOLERANCE = 1e-4
-"""Largest difference allowed between the ONNX file and the HybridBlock, for outputs about 1."""
+"""Largest difference allowed between a file and the HybridBlock, for outputs about 1."""
 
 
 def export_onnx(net, path: str | Path, multiple: int = 1) -> Path:
@@ -45,18 +45,48 @@ def export_onnx(net, path: str | Path, multiple: int = 1) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     net.hybridize()
-    shapes = [(1, 3, 12 * multiple, 8 * multiple), (2, 3, 7 * multiple, 10 * multiple)]
-    batches = [np.random.default_rng(0).random(shape, np.float32) for shape in shapes]
-    expected = [net(mx.nd.array(batch)).asnumpy() for batch in batches]
+    answers = answers_of(net, multiple)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
         draft = Path(folder) / path.name
+        batch = answers[0][0]
         with _exporting(net):
-            net(mx.nd.array(batches[0]))
-            _export(net, draft, shapes[0])
+            run_net(net, batch)
+            _export(net, draft, batch.shape)
         _simplify(draft)
-        _compare(draft, batches, expected)
+        for engine in filter(engines.is_installed, ("openvino", "onnxruntime")):
+            compare(path.name, engines.load(engine, draft, precision="fp32").run, answers)
         os.replace(draft, path)
     return path
+
+
+def run_net(net, batch: np.ndarray) -> np.ndarray:
+    """Run a batch where the net's weights are."""
+    context = next(iter(net.collect_params().values())).list_ctx()[0]
+    return net(framework.mx.nd.array(batch, ctx=context)).asnumpy()
+
+
+def answers_of(net, multiple: int) -> list:
+    """List batches of two sizes, each with what the net makes of it: for `compare`."""
+    shapes = [(1, 3, 12 * multiple, 8 * multiple), (2, 3, 7 * multiple, 10 * multiple)]
+    batches = [np.random.default_rng(0).random(shape, np.float32) for shape in shapes]
+    return [(batch, run_net(net, batch)) for batch in batches]
+
+
+def compare(name: str, run: Callable[[np.ndarray], np.ndarray], answers: list) -> None:
+    """Refuse a file whose numbers, as `run` gives them, are not the net's.
+
+    Raises
+    ------
+    EngineError
+        If they differ by more than `TOLERANCE`.
+    """
+    for batch, expected in answers:
+        difference = np.abs(run(batch) - expected).max()
+        if not difference <= TOLERANCE:
+            raise EngineError(
+                f"{name} differs from the net by {difference:.2g} on {batch.shape} "
+                f"(allowed {TOLERANCE:g}); it was not kept"
+            )
 
 
 @contextmanager
@@ -82,7 +112,7 @@ def _export(net, draft, shape):
     base = str(draft.with_suffix(""))
     net.export(base)
     try:
-        mx.onnx.export_model(
+        framework.mx.onnx.export_model(
             f"{base}-symbol.json",
             f"{base}-0000.params",
             [shape],
@@ -128,16 +158,3 @@ def _name_axes(value, names):
             dim.dim_param = name
         else:
             dim.dim_value = 3
-
-
-def _compare(draft, batches, expected):
-    engine = engines.load(
-        "openvino" if engines.is_installed("openvino") else "onnxruntime", draft, precision="fp32"
-    )
-    for batch, reference in zip(batches, expected):
-        difference = np.abs(engine.run(batch) - reference).max()
-        if not difference <= TOLERANCE:
-            raise EngineError(
-                f"{draft.name} differs from the net by {difference:.2g} on {batch.shape} "
-                f"(allowed {TOLERANCE:g}); it was not kept"
-            )
