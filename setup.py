@@ -17,6 +17,7 @@ TRAINING = [
     "matplotlib>=3.5",
     "numpy<2",
     "onnx>=1.12,<1.18",
+    "safetensors>=0.3",
     "setuptools",
 ]
 # mxnet-cu112 links to CUDA 11 libraries that it does not carry.

@@ -16,6 +16,7 @@ _PUBLIC = {
     "Enhancer": "gluon_enhance.inference",
     "enhance": "gluon_enhance.inference",
     "convert": "gluon_enhance.zoo",
+    "export": "gluon_enhance.exporting.folder",
     "get_model": "gluon_enhance.zoo",
     "interpolate": "gluon_enhance.zoo",
     "list_models": "gluon_enhance.zoo",

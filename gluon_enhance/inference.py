@@ -35,8 +35,9 @@ class Enhancer:
     Parameters
     ----------
     model : str or path
-        A name of the zoo, ``NAME=FILE`` for a net of the zoo with weights from a file, or a
-        folder with a model's ONNX file and ``card.json``.
+        A name of the zoo; ``NAME=FILE`` for a net of the zoo with weights from a file; a folder
+        that `export` wrote; or ``X-symbol.json``, with ``X-0000.params`` beside it, for any RGB
+        net from image to image that MXNet saved, ``X-symbol.json=0,255`` if these are its values.
     engine : {'auto', 'openvino', 'onnxruntime', 'mxnet'}
         'auto' takes the fastest that is installed.
     precision : {'auto', 'fp32', 'bf16'}
@@ -253,6 +254,10 @@ def _resolve(model) -> tuple[zoo.ModelSpec, _Source]:
     text = str(model)
     if Path(text).is_dir():
         return _from_folder(Path(text))
+    if "-symbol.json" in text:
+        from gluon_enhance.exporting.folder import exported_pair
+
+        return _from_folder(exported_pair(text))
     name, _, file = text.partition("=")
     spec = zoo.get_spec(name)
     if not file and spec.weights_kind == "shipped":
@@ -277,7 +282,13 @@ def _from_folder(folder):
         return folder / file.name
 
     def net():
-        raise EngineError(f"{folder} has an ONNX file only; use --engine openvino or onnxruntime")
+        from gluon_enhance.exporting.symbols import load_pair
+
+        if f"{spec.name}-symbol.json" not in card.get("files", ()):
+            raise EngineError(
+                f"{folder} has no symbol file for mxnet; use --engine openvino or onnxruntime"
+            )
+        return load_pair(find("-symbol.json"), find("-0000.params"))
 
     return spec, _Source(net, partial(find, ".onnx"), partial(find, ".parts.zip"))
 

@@ -23,6 +23,7 @@ DOORS = {
     "mxnet": {"framework"},
     "gluoncv": {"training"},
     "onnx": {"exporting"},
+    "safetensors": {"exporting"},
     "openvino": {"engines"},
     "onnxruntime": {"engines"},
     "click": {"cli"},

@@ -26,7 +26,7 @@ from gluon_enhance.exporting.half import halve_onnx, rounded
 from gluon_enhance.exporting.parts import split_onnx
 from gluon_enhance.files import Photo, write_image
 from gluon_enhance.inference import Enhancer
-from gluon_enhance.weights.manifest import sha256
+from gluon_enhance.weights.manifest import fingerprint, write_card
 from gluon_enhance.weights.params import read_params, write_params
 from gluon_enhance.weights.store import model_zoo_folder
 
@@ -77,10 +77,6 @@ def main(argv=None):
     print(folder)
 
 
-def fingerprint(path):
-    return {"sha256": sha256(path), "size": path.stat().st_size}
-
-
 def training_record(options):
     config = json.loads((options.run / "config.json").read_text())
     last = last_row(options)
@@ -111,12 +107,6 @@ def evaluate(enhancer, hr_folder, lr_folder):
         rows.append(score_pair(enhancer(lr), hr, enhancer.scale))
     mean = {name: round(float(np.mean([row[name] for row in rows])), 4) for name in rows[0]}
     return mean, protocol(enhancer.scale)
-
-
-def write_card(folder, card):
-    part = folder / ".card.json.part"
-    part.write_text(json.dumps(card, indent=1) + "\n")
-    part.replace(folder / "card.json")
 
 
 if __name__ == "__main__":

@@ -188,20 +188,31 @@ def _constants(parameters):
     }
 
 
-def _block_first(net, arrays, prefix=""):
+def _block_first(net, arrays):
     """Reorder the channels that become pixels, from PyTorch's order to ``depth_to_space``'s."""
+    return {
+        name: regrouped(np.asarray(arrays[name]), len(arrays[name]) // factor**2)
+        for name, factor in sub_pixel_factors(net).items()
+    }
+
+
+def sub_pixel_factors(net, prefix="") -> dict:
+    """Map the names of the parameters whose channels become pixels to their enlargement."""
     from gluon_enhance.models.blocks import SubPixelConv
 
-    reordered = {}
+    factors = {}
     for child_name, child in net._children.items():
         name = f"{prefix}{child_name}."
-        reordered.update(_block_first(child, arrays, name))
+        factors.update(sub_pixel_factors(child, name))
         if isinstance(child, SubPixelConv):
-            for key in (f"{name}weight", f"{name}bias"):
-                array = np.asarray(arrays[key])
-                split = array.reshape(-1, child.factor**2, *array.shape[1:])
-                reordered[key] = split.swapaxes(0, 1).reshape(array.shape)
-    return reordered
+            factors.update({f"{name}weight": child.factor, f"{name}bias": child.factor})
+    return factors
+
+
+def regrouped(array: np.ndarray, groups: int) -> np.ndarray:
+    """Put the first of each group of rows first, then the second of each, and so on."""
+    split = array.reshape(groups, -1, *array.shape[1:])
+    return split.swapaxes(0, 1).reshape(array.shape)
 
 
 def _turned(array, axes):

@@ -28,12 +28,15 @@ class Layout:
         Where the axes of (out, in, height, width) are in its kernels.
     fixed : mapping of str to ndarray or str
         Keys of what the net has built in, which must have these values.
+    published : bool
+        Nets are exported under these names, which then cover every layer.
     """
 
     marker: str
     names: tuple[tuple[str, str], ...]
     axes: tuple[int, ...] = (0, 1, 2, 3)
     fixed: Mapping[str, np.ndarray | str] = field(default_factory=dict)
+    published: bool = False
 
 
 RRDB_CONV = r"body.\1.rdb\2.conv\3"
@@ -76,6 +79,7 @@ def _srvgg_layout(num_convs):
             *((rf"body\.{k}", f"body.{k - 2}") for k in range(2, last)),
             (rf"body\.{last}", "tail"),
         ),
+        published=True,
     )
 
 
@@ -146,10 +150,13 @@ LAYOUTS = {
             marker="conv_after_body.weight",
             names=(
                 (r"conv_first", "head"),
+                (r"body\.(\d+)\.conv([12])", r"body.\1.conv\2"),
                 (r"conv_after_body", "body.{blocks}"),
+                (r"upsample\.0", "upsample.0"),
                 (r"upsample\.2", "upsample.1"),
                 (r"conv_last", "tail"),
             ),
+            published=True,
         ),
     ),
     "MSRResNet": (
@@ -157,11 +164,13 @@ LAYOUTS = {
             marker="upconv1.weight",
             names=(
                 (r"conv_first", "head"),
+                (r"body\.(\d+)\.conv([12])", r"body.\1.conv\2"),
                 (r"upconv1", "upsample.0"),
                 (r"upconv2", "upsample.1"),
                 (r"conv_hr", "tail.0"),
                 (r"conv_last", "tail.2"),
             ),
+            published=True,
         ),
         Layout(  # mmagic
             marker="trunk_net.0.conv1.weight",
@@ -211,9 +220,10 @@ LAYOUTS = {
                 (r"conv_hr", "tail.0"),
                 (r"conv_last", "tail.2"),
             ),
+            published=True,
         ),
     ),
-    "SRResNet": (Layout(marker="block1.0.weight", names=tuple(_srgan_names())),),
+    "SRResNet": (Layout(marker="block1.0.weight", names=tuple(_srgan_names()), published=True),),
     "SRVGGNetCompact": (_srvgg_layout(32), _srvgg_layout(16)),
     "StyleNet": (  # jcjohnson/fast-neural-style: eccv16, instance_norm
         _style_layout("SpatialBatchNormalization 1e-05", marker="2.running_mean"),

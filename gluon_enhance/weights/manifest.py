@@ -79,6 +79,13 @@ def read_card(folder: str | os.PathLike) -> dict:
     return card
 
 
+def write_card(folder: str | os.PathLike, card: dict) -> None:
+    """Write a model folder's ``card.json``; it gets its name only when it is whole."""
+    part = Path(folder, ".card.json.part")
+    part.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    part.replace(part.with_name("card.json"))
+
+
 def card_file(card: dict, name: str) -> WeightFile:
     """Take the size and hash of one file from a model's card.
 
@@ -92,6 +99,11 @@ def card_file(card: dict, name: str) -> WeightFile:
     if not isinstance(row, dict) or not row.get("sha256"):
         raise WeightsError(f"the card of {card.get('name')} has no SHA-256 for {name}")
     return WeightFile(name, row["sha256"], row.get("size"))
+
+
+def fingerprint(path: Path) -> dict:
+    """Give the row of a card that `card_file` reads."""
+    return {"sha256": sha256(path), "size": path.stat().st_size}
 
 
 def verify(path: str | os.PathLike, file: WeightFile) -> None:

@@ -1,0 +1,54 @@
+"""The files of an exported model, each loaded again and held against the net."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from gluon_enhance.errors import EngineError
+from gluon_enhance.exporting import compare, export_onnx, run_net
+from gluon_enhance.exporting.parts import split_onnx
+from gluon_enhance.exporting.symbols import SUFFIX, load_pair
+from gluon_enhance.weights.convert import load_state
+from gluon_enhance.weights.published import published_state
+
+
+def write_symbol(net, folder: Path, unit: int, answers: list) -> None:
+    """Write ``NAME-symbol.json`` and ``NAME-0000.params``, for MXNet's ``SymbolBlock.imports``."""
+    base = folder / net.spec.name
+    net.hybridize()
+    run_net(net, answers[0][0])
+    net.export(str(base))
+    pair = Path(f"{base}{SUFFIX}"), Path(f"{base}-0000.params")
+    compare(pair[0].name, partial(run_net, load_pair(*pair)), answers)
+
+
+def write_onnx(net, folder: Path, unit: int, answers: list) -> None:
+    """Write ``NAME.onnx``, and its parts if the net needs the statistics of the whole image."""
+    onnx = export_onnx(net, folder / f"{net.spec.name}.onnx", unit)
+    if net.spec.tiling == "global_statistics":
+        try:
+            split_onnx(onnx, net.spec.multiple)
+        except EngineError:
+            # Another's net may need more of the image than moments: it runs on what is one tile.
+            if net.spec.net:
+                raise
+
+
+def write_safetensors(net, folder: Path, unit: int, answers: list) -> None:
+    """Write ``NAME.safetensors``, if a PyTorch program has this net and so names its weights."""
+    from safetensors.numpy import load_file, save_file
+
+    state = published_state(net)
+    if state is None:
+        return
+    path = folder / f"{net.spec.name}.safetensors"
+    save_file({key: np.ascontiguousarray(array) for key, array in state.items()}, str(path))
+    again = load_state(type(net)(**net.spec.kwargs), load_file(str(path)), path)
+    compare(path.name, partial(run_net, again), answers)
+
+
+#: Format -> what writes its files into a folder: (net, folder, unit, answers).
+WRITERS = {"symbol": write_symbol, "onnx": write_onnx, "safetensors": write_safetensors}

@@ -1,0 +1,161 @@
+"""Write a model as a folder that runs without MXNet, every file of it proven equal to the net."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from itertools import count
+from pathlib import Path
+
+from gluon_enhance import __version__, zoo
+from gluon_enhance.errors import EngineError, WeightsError
+from gluon_enhance.exporting import LEAST, OPSET, answers_of
+from gluon_enhance.exporting.artefacts import WRITERS
+from gluon_enhance.exporting.symbols import measured_pair, split_pair
+from gluon_enhance.weights.manifest import fingerprint, read_card, sha256, write_card
+from gluon_enhance.weights.store import cache_folder, model_zoo_folder
+
+MEASURED = ("scores", "protocol", "training")
+"""What the card of a shipped model says of its weights."""
+
+
+def export(
+    model, folder: str | os.PathLike, formats: Sequence[str] = ("symbol", "onnx", "safetensors")
+) -> Path:
+    """Write a model as a folder that `Enhancer` runs on any Python, without MXNet.
+
+    Every file is loaded again and run at two sizes before the folder appears.
+
+    Parameters
+    ----------
+    model : str, path or HybridBlock
+        A name of the zoo; ``NAME=FILE`` for a net of the zoo with weights from a file;
+        ``X-symbol.json``, with ``X-0000.params`` beside it, for another's net; or a net from
+        `get_model`.
+    folder : path
+        It appears when it is whole. One that is there must be empty or an earlier export, which
+        the new one replaces.
+    formats : sequence of {'symbol', 'onnx', 'safetensors'}
+        ``NAME-symbol.json`` and ``NAME-0000.params``, which plain MXNet loads; ``NAME.onnx``, and
+        ``NAME.parts.zip`` for a net that needs the statistics of the whole image, which the
+        engines run; ``NAME.safetensors`` if a PyTorch program has this net, as that names its
+        weights.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder holds what no export wrote.
+    UnknownModelError, WeightsError
+        If the model or its weights cannot be had.
+    EngineError
+        If the net cannot be written, or a file's numbers differ from the net's by more than 1e-4
+        for outputs about 1; what was in the folder stays.
+    ValueError
+        If a format is unknown, or the net is not from `get_model`.
+    """
+    if not formats or set(formats) - set(WRITERS):
+        raise ValueError(f"formats are {formats!r}; choose from {', '.join(WRITERS)}")
+    folder = Path(folder).expanduser().resolve()
+    _refuse_what_no_export_wrote(folder)
+    net, record = _net_and_record(model)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        draft = Path(temporary, "draft")
+        draft.mkdir()
+        unit = net.spec.multiple * -(-net.spec.min_size // (LEAST * net.spec.multiple))
+        answers = _answers(net, unit)
+        for name in formats:
+            WRITERS[name](net, draft, unit, answers)
+        files = {path.name: fingerprint(path) for path in sorted(draft.iterdir())}
+        card = {**asdict(net.spec), "files": files, "range": [0, 1], "opset": OPSET}
+        write_card(draft, {**card, "version": __version__, "scores": {}, **record})
+        _put_in_place(draft, folder)
+    return folder
+
+
+def exported_pair(model: str | os.PathLike) -> Path:
+    """Export another's net into the cache, once, and return the folder.
+
+    Parameters
+    ----------
+    model : str or path
+        ``X-symbol.json`` or ``X-symbol.json=LOW,HIGH``; as for `export`, whose errors it raises.
+    """
+    import filelock
+
+    symbol, params, values = split_pair(model)
+    digest = "-".join([sha256(symbol)[:8], sha256(params)[:8], *(f"{v:g}" for v in values)])
+    folder = cache_folder() / "symbols" / f"{symbol.name}-{digest}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(f"{folder}.lock"):  # another process may be at it
+        if not folder.is_dir():
+            export(model, folder, ("symbol", "onnx"))
+    return folder
+
+
+def _refuse_what_no_export_wrote(folder):
+    if not folder.exists():
+        return
+    listed = {"card.json", *read_card(folder)["files"]} if (folder / "card.json").exists() else ()
+    others = sorted(path.name for path in folder.iterdir() if path.name not in listed)
+    if others:
+        raise FileExistsError(
+            f"{folder} holds {others[0]}, which no export wrote; give a new or empty folder"
+        )
+
+
+def _net_and_record(model):
+    """Return the net with its spec, and what else the card says."""
+    if not isinstance(model, (str, os.PathLike)):
+        if getattr(model, "spec", None) is None:
+            raise ValueError(f"{type(model).__name__} has no spec: export takes nets of get_model")
+        return model, {}
+    pair = split_pair(model)
+    if pair:
+        return measured_pair(*pair), {}
+    name, _, file = str(model).partition("=")
+    net = zoo.get_model(name, pretrained=file or True)
+    if file or net.spec.weights_kind != "shipped":
+        return net, {}
+    card = read_card(model_zoo_folder() / net.spec.name)
+    return net, {key: card[key] for key in MEASURED if key in card}
+
+
+def _answers(net, unit):
+    spec = net.spec
+    try:
+        for parameter in net.collect_params().values():
+            parameter.list_ctx()
+    except RuntimeError as error:
+        raise WeightsError(
+            f"{spec.name} has no weights yet: load or train some, or call net.initialize()"
+        ) from error
+    answers = answers_of(net, unit)
+    for batch, sr in answers:
+        if sr.shape[2:] != (batch.shape[2] * spec.scale, batch.shape[3] * spec.scale):
+            raise EngineError(
+                f"{spec.name} makes {sr.shape} of {batch.shape}, but its spec has scale "
+                f"{spec.scale}; take the model of that scale"
+            )
+    return answers
+
+
+def _put_in_place(draft, folder):
+    """Rename a folder; one that has the name, which another process may just have made, goes."""
+    for attempt in count():
+        try:
+            draft.rename(folder)
+            return
+        except OSError:
+            if not folder.is_dir():
+                raise
+            with suppress(FileNotFoundError):
+                folder.rename(draft.with_name(f"old{attempt}"))

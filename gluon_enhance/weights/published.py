@@ -1,0 +1,73 @@
+"""Name a net's weights as the PyTorch programs do that have the same net: the way back."""
+
+from __future__ import annotations
+
+import re
+from typing import Optional
+
+from gluon_enhance.weights.convert import KINDS, regrouped, sub_pixel_factors
+from gluon_enhance.weights.layouts import LAYOUTS
+
+
+def published_state(net) -> Optional[dict]:
+    """Take a net's weights as a PyTorch state dict.
+
+    Parameters
+    ----------
+    net : HybridBlock
+        Initialized.
+
+    Returns
+    -------
+    dict of str to ndarray, float32
+        By the names, and in the order of channels, of BasicSR, or of leftthomas/SRGAN for
+        SRResNet; None if no such program has a net like this one.
+    """
+    from gluon_enhance.framework import mx
+
+    parameters = {
+        name: parameter
+        for name, parameter in net._collect_params_with_prefix().items()
+        if not isinstance(parameter, mx.gluon.Constant)  # built into the others' nets
+    }
+    factors, state = sub_pixel_factors(net), {}
+    layouts = (one for one in LAYOUTS.get(type(net).__name__, ()) if one.published)
+    named = (_keys(parameters, layout, len(factors) // 2) for layout in layouts)
+    keys = next(filter(None, named), None)
+    if keys is None:
+        return None
+    for name, key in keys.items():
+        array = parameters[name].list_data()[0].asnumpy()
+        state[key] = regrouped(array, factors[name] ** 2) if name in factors else array
+    return state
+
+
+def _keys(parameters, layout, enlargings):
+    """Map the net's names to the layout's; None if it lacks some, or is of another net."""
+    body = {name.split(".")[1] for name in parameters if name.startswith("body.")}
+    ways = [_reversed(*row, str(len(body) - 1), str(enlargings)) for row in layout.names]
+    keys = {name: _key(name, ways) for name in parameters}
+    return keys if layout.marker in keys.values() and None not in keys.values() else None
+
+
+def _reversed(pattern, template, blocks, enlargings):
+    """Make pattern and template of a layout's row that lead from the net's name to the key.
+
+    A digit outside of groups is the place after the enlarging layers.
+    """
+    groups = re.findall(r"\(.*?\)", pattern)
+    own = re.escape(template.replace("{blocks}", blocks))
+    own = re.sub(r"\\\\(\d)", lambda match: groups[int(match[1]) - 1], own)
+    for k, group in enumerate(groups, 1):
+        pattern = pattern.replace(group, rf"\g<{k}>", 1)
+    return own, pattern.replace(r"\.", ".").replace(r"\d", enlargings)
+
+
+def _key(name, ways):
+    layer, _, kind = name.rpartition(".")
+    kind = next((torch for torch, others in KINDS.items() if kind in others), kind)
+    for pattern, template in ways:
+        match = re.fullmatch(pattern, layer)
+        if match:
+            return f"{match.expand(template)}.{kind}"
+    return None
