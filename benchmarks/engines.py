@@ -32,7 +32,7 @@ from gluon_enhance.models.srresnet import SRResNet
 from gluon_enhance.models.srvgg import SRVGGNetCompact
 
 EAGER = "PyTorch eager fp32"
-PEAK_SIDE = 2048
+PEAK_SIDE = 4096
 """Side of the square matrices whose product is taken for the processor's peak."""
 
 
