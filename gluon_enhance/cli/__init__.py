@@ -18,6 +18,7 @@ COMMANDS = {
     "score": "Score images against references.",
     "evaluate": "Enhance a benchmark set and score it.",
     "convert": "Convert an official checkpoint to a .params file.",
+    "export": "Write a model as a folder that runs without MXNet.",
     "interpolate": "Mix the weights of two nets of one architecture.",
 }
 

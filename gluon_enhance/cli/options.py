@@ -64,5 +64,6 @@ def model_option(default):
         default=default,
         show_default=bool(default),
         required=not default,
-        help="A name of the zoo (see `gluon-enhance models`), NAME=WEIGHTS, or an exported folder.",
+        help="A name of the zoo (see `gluon-enhance models`), NAME=WEIGHTS, an exported folder, or "
+        "X-symbol.json of a net that MXNet saved.",
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from gluon_enhance import engines, framework
 from gluon_enhance.errors import EngineError
+from gluon_enhance.exporting.shuffles import fold_shuffles, restore_order
 
 OPSET = 13
 """The newest that MXNet's translators are written for; every engine of today reads it."""
@@ -112,8 +113,14 @@ def _exporting(net):
 
 
 def _export(net, draft, shape):
+    import onnx
+
     base = str(draft.with_suffix(""))
     net.export(base)
+    fold_shuffles(Path(f"{base}-symbol.json"))
+    # MXNet writes nodes of opset 13, and has onnx check them as nodes of the newest that it knows.
+    context = onnx.checker.DEFAULT_CONTEXT
+    newest, context.opset_imports = context.opset_imports, {"": OPSET}
     try:
         framework.mx.onnx.export_model(
             f"{base}-symbol.json",
@@ -124,8 +131,10 @@ def _export(net, draft, shape):
             dynamic=True,
             dynamic_input_shapes=[(None, 3, None, None)],
         )
-    except (AttributeError, ValueError, NotImplementedError) as error:
-        raise EngineError(f"{net.name} cannot be exported to ONNX: {error}") from error
+    except (AttributeError, ValueError, NotImplementedError, onnx.checker.ValidationError) as error:
+        raise EngineError(f"{draft.stem} cannot be exported to ONNX: {error}") from error
+    finally:
+        context.opset_imports = newest
 
 
 def _simplify(draft):
@@ -137,7 +146,7 @@ def _simplify(draft):
     import onnx
 
     model = onnx.load(str(draft))
-    # MXNet writes nodes of opset 13 and stamps them with the newest opset that onnx knows.
+    restore_order(model)
     model.opset_import[0].version = OPSET
     model.ir_version = 8
     initializers = {tensor.name for tensor in model.graph.initializer}

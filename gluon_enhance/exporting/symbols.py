@@ -28,8 +28,9 @@ MULTIPLES = (1, 2, 4, 8, 16, 32)
 HALOS = (4, 8, 12, 16, 24, 32, 48, 64)
 """Tried in turn, in input pixels; a net that needs more is taken to need the whole image."""
 
-TILE = 96
-"""Side of the tile that halos are tried on, in input pixels: a multiple of all of `MULTIPLES`."""
+SIDE, START, END = 320, 96, 192
+"""The photo's side that halos are tried on, and where the tile lies in it: multiples of all of
+`MULTIPLES`."""
 
 ENOUGH = 0.5 / 255
 """Largest difference that a halo may leave: half of what a tile may differ from the whole."""
@@ -162,14 +163,12 @@ def _scale(net, size):
 def _halo(net, scale, multiple):
     """Find the least halo at which a tile agrees with the whole photo; None if none does."""
     photo = to_float(read_image(model_zoo_folder() / "sample.png").pixels).transpose(2, 0, 1)[None]
-    halos = [-(-halo // multiple) * multiple for halo in HALOS]
-    start, end = halos[-1], halos[-1] + TILE
-    whole = run_net(net, photo[..., : start + end, : start + end])
-    whole = whole[..., start * scale : end * scale, start * scale : end * scale]
-    for halo in halos:
-        read = slice(start - halo, end + halo)
-        tile = run_net(net, photo[..., read, read])
-        kept = slice(halo * scale, (halo + TILE) * scale)
-        if np.abs(tile[..., kept, kept] - whole).max() <= ENOUGH:
+    whole = run_net(net, photo[..., :SIDE, :SIDE])
+    whole = whole[..., START * scale : END * scale, START * scale : END * scale]
+    for halo in (-(-halo // multiple) * multiple for halo in HALOS):
+        read = slice(START - halo, END + halo)
+        kept = slice(halo * scale, (halo + END - START) * scale)
+        tile = run_net(net, photo[..., read, read])[..., kept, kept]
+        if np.abs(tile - whole).max() <= ENOUGH:
             return halo
     return None

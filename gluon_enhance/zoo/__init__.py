@@ -115,7 +115,7 @@ def get_model(
     module, _, class_name = spec.net.partition(".")
     net_class = getattr(importlib.import_module(f"gluon_enhance.models.{module}"), class_name)
     net = net_class(**{"prefix": f"{spec.name}_", **spec.kwargs, **kwargs})
-    changed = {key: value for key, value in kwargs.items() if key in spec.kwargs}
+    changed = {key: value for key, value in kwargs.items() if key not in ("prefix", "params")}
     net.spec = replace(spec, kwargs={**spec.kwargs, **changed})
     if isinstance(pretrained, Mapping):
         load_state(net, pretrained, "the mapping given", ctx)
