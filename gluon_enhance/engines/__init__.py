@@ -50,7 +50,9 @@ def choose(name: str = "auto", device: str = "auto") -> str:
     if name not in ENGINES:
         raise EngineError(f"engine is {name!r}; choose one of auto, {', '.join(ENGINES)}")
     if not is_installed(name):
-        raise EngineError(f"engine {name} is not installed; pip install {ENGINES[name][2]}")
+        on_gpu = (name, device) == ("onnxruntime", "cuda")
+        package = "'gluon-enhance[gpu]'" if on_gpu else ENGINES[name][2]
+        raise EngineError(f"engine {name} is not installed; pip install {package}")
     return name
 
 

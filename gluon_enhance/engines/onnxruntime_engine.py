@@ -25,17 +25,23 @@ class ONNXRuntimeEngine:
                 "pip install 'gluon-enhance[gpu]', or use --device cpu"
             )
         self._version = onnxruntime.__version__
-        self._device = "cuda" if has_cuda and device != "cpu" else "cpu"
         self._threads = threads or physical_cores()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 3
-        provider = CUDA if self._device == "cuda" else "CPUExecutionProvider"
+        provider = CUDA if has_cuda and device != "cpu" else "CPUExecutionProvider"
         try:
             self._session = onnxruntime.InferenceSession(str(model), options, providers=[provider])
         except Exception as error:  # its exceptions share no base but Exception
             reason = str(error).strip().splitlines()[-1]
             raise EngineError(f"ONNX Runtime cannot load {model}: {reason}") from error
+        # Where a GPU, its driver or a library is missing, ONNX Runtime takes the processor instead.
+        self._device = "cuda" if CUDA in self._session.get_providers() else "cpu"
+        if device == "cuda" and self._device == "cpu":
+            raise EngineError(
+                "device is 'cuda', but ONNX Runtime cannot use a GPU here: it needs an NVIDIA GPU "
+                "and driver, CUDA 12 and cuDNN 9; or use --device cpu"
+            )
         self._inputs = [one.name for one in self._session.get_inputs()]
 
     def describe(self) -> dict:

@@ -2,6 +2,7 @@ import pytest
 
 from gluon_enhance import engines
 from gluon_enhance.errors import EngineError
+from gluon_enhance.weights import store
 
 
 def test_auto_takes_the_fastest_that_is_installed(monkeypatch):
@@ -50,3 +51,33 @@ def test_cuda_where_there_is_none_says_so(tmp_path):
         pytest.skip("this machine has CUDA")
     with pytest.raises(EngineError, match="no CUDA"):
         engines.load("onnxruntime", tmp_path / "model.onnx", device="cuda")
+
+
+def test_cuda_without_onnxruntime_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(engines, "is_installed", lambda name: name == "openvino")
+    with pytest.raises(EngineError, match=r"pip install 'gluon-enhance\[gpu\]'"):
+        engines.choose("auto", device="cuda")
+
+
+@pytest.fixture
+def broken_cuda(monkeypatch):
+    """ONNX Runtime's package for GPUs on a machine without one."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    providers = onnxruntime.get_available_providers()
+    if "CUDAExecutionProvider" in providers:
+        pytest.skip("this machine has CUDA")
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", *providers]
+    )
+    return store.find_shipped("rrdb_lite_x4", ".onnx")
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_cuda_asked_for_is_never_replaced_by_the_processor(broken_cuda):
+    with pytest.raises(EngineError, match="cannot use a GPU here"):
+        engines.load("onnxruntime", broken_cuda, device="cuda")
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_the_device_described_is_the_one_in_use(broken_cuda):
+    assert engines.load("onnxruntime", broken_cuda).describe()["device"] == "cpu"
