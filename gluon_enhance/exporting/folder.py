@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Sequence
@@ -154,8 +155,8 @@ def _put_in_place(draft, folder):
         try:
             draft.rename(folder)
             return
-        except OSError:
-            if not folder.is_dir():
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             with suppress(FileNotFoundError):
                 folder.rename(draft.with_name(f"old{attempt}"))

@@ -1,0 +1,217 @@
+import json
+import threading
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mxnet", reason="MXNet is not installed")
+
+import gluon_enhance as ge  # noqa: E402
+from gluon_enhance import exporting  # noqa: E402
+from gluon_enhance.errors import EngineError, WeightsError  # noqa: E402
+from gluon_enhance.exporting.folder import _put_in_place  # noqa: E402
+from gluon_enhance.framework import mx  # noqa: E402
+from gluon_enhance.weights.manifest import sha256  # noqa: E402
+
+SRRESNET = {"num_blocks": 1, "channels": 4}
+#: One model for each architecture of the zoo and its variants -> sizes that are soon computed.
+SMALL = {
+    "esrgan_lite_x4": {"num_blocks": 1, "channels": 4, "growth_channels": 4},
+    "realesrgan_x2": {"num_blocks": 1, "channels": 4, "growth_channels": 4},
+    "srcnn_x4": {},
+    "srresnet_x4": SRRESNET,
+    "srgan_voc_x8": {"channels": 4},
+    "msrresnet_x4": SRRESNET,
+    "edsr_baseline_x3": SRRESNET,
+    "realesr_video_x4": {"channels": 4},
+    "dped_resnet": {"num_blocks": 1, "channels": 4},
+    "dped_resnet_bn": {"num_blocks": 1, "channels": 4},
+    "dped_densenet": {"num_blocks": 1, "num_layers": 2, "channels": 4},
+    "plsr_x2": {},
+    "plsr_x4": {},
+    "wespe": {},
+    "style_starry_night": {"channels": 4},
+    "style_the_wave_eccv16": {"channels": 4},
+}
+PUBLISHED = {
+    "esrgan_lite_x4",
+    "realesrgan_x2",
+    "srgan_voc_x8",
+    "msrresnet_x4",
+    "edsr_baseline_x3",
+    "realesr_video_x4",
+}
+
+
+def small(name="esrgan_lite_x4"):
+    """A net whose norms and slopes are not their initial, trivial ones."""
+    net, rng = ge.get_model(name, **SMALL[name]), np.random.default_rng(0)
+    net.initialize(mx.init.Xavier())
+    net(mx.nd.zeros((1, 3, 48, 48)))
+    for key, parameter in net._collect_params_with_prefix().items():
+        if key.endswith(("alpha", "gamma", "beta", "running_mean", "running_var")):
+            parameter.set_data(mx.nd.array(rng.uniform(0.2, 0.8, parameter.shape)))
+    return net
+
+
+@pytest.fixture(scope="module", params=SMALL)
+def model(request, tmp_path_factory):
+    net = small(request.param)
+    return net, ge.export(net, tmp_path_factory.mktemp("models") / "net")
+
+
+@pytest.fixture(scope="module")
+def esrgan(tmp_path_factory):
+    net = small()
+    return net, ge.export(net, tmp_path_factory.mktemp("models") / "net")
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime", "mxnet"])
+def test_every_architecture_gives_its_numbers_in_every_engine(model, engine, rng):
+    net, folder = model
+    batch = rng.random((1, 3, 48, 64), np.float32)
+    enhancer = ge.Enhancer(folder, engine=engine, precision="fp32")
+    assert np.abs(enhancer.run(batch) - net(mx.nd.array(batch)).asnumpy()).max() < 1e-4
+
+
+def test_every_architecture_has_its_files_in_the_card(model):
+    net, folder = model
+    name = net.spec.name
+    card = json.loads((folder / "card.json").read_text())
+    expected = {f"{name}-symbol.json", f"{name}-0000.params", f"{name}.onnx"}
+    if net.spec.tiling == "global_statistics":
+        expected.add(f"{name}.parts.zip")
+    if name in PUBLISHED:
+        expected.add(f"{name}.safetensors")
+    assert (
+        set(card["files"]) == {path.name for path in folder.iterdir()} - {"card.json"} == expected
+    )
+    for file, row in card["files"].items():
+        path = folder / file
+        assert row == {"sha256": sha256(path), "size": path.stat().st_size}
+
+
+def test_onnx_file_has_the_cards_opset_and_one_input(model):
+    onnx = pytest.importorskip("onnx")
+    net, folder = model
+    file = onnx.load(str(folder / f"{net.spec.name}.onnx"))
+    card = json.loads((folder / "card.json").read_text())
+    assert [one.version for one in file.opset_import] == [card["opset"]] == [13]
+    assert [value.name for value in file.graph.input] == ["data"]
+    onnx.checker.check_model(file, full_check=True)
+
+
+@pytest.mark.filterwarnings("ignore:Cannot decide type")
+def test_plain_mxnet_loads_the_pair_in_both_modes_of_batchnorm(model, rng):
+    """In training mode a BatchNorm takes the batch's statistics, else the running ones."""
+    net, folder = model
+    base = str(folder / net.spec.name)
+    pair = mx.gluon.SymbolBlock.imports(f"{base}-symbol.json", ["data"], f"{base}-0000.params")
+    batch = mx.nd.array(rng.random((2, 3, 48, 56)))
+    for train in (False, True):
+        with mx.autograd.record(train_mode=train):
+            expected, result = net(batch), pair(batch)
+        assert np.abs(result.asnumpy() - expected.asnumpy()).max() < 1e-4
+
+
+def test_card_says_what_is_known_and_no_scores_of_other_weights(esrgan):
+    card = json.loads((esrgan[1] / "card.json").read_text())
+    assert card["scores"] == {} and card["range"] == [0, 1]
+    assert card["version"] == ge.__version__ and card["licence"] == "Apache-2.0"
+    assert (card["scale"], card["multiple"], card["min_size"]) == (4, 1, 1)
+    assert (card["halo"], card["tiling"]) == (12, "exact")
+
+
+def test_card_of_a_shipped_model_has_its_scores(tmp_path):
+    folder = ge.export("esrgan_lite_x4", tmp_path / "new" / "folder", ["onnx"])
+    card = json.loads((folder / "card.json").read_text())
+    assert card["scores"] == ge.zoo.get_spec("esrgan_lite_x4").scores != {}
+    assert list(card["files"]) == ["esrgan_lite_x4.onnx"]
+
+
+def test_a_difference_fails_with_its_figure_and_leaves_the_folder_as_it_was(
+    tmp_path, monkeypatch, esrgan
+):
+    folder = ge.export(esrgan[0], tmp_path / "net", ["onnx"])
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.setattr(exporting, "TOLERANCE", -1.0)
+    with pytest.raises(EngineError, match=r"differs from the net by [\d.]+(e-\d+)? on \(1, 3,"):
+        ge.export(esrgan[0], folder)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_an_earlier_export_and_an_empty_folder_are_replaced(tmp_path, esrgan):
+    (tmp_path / "net").mkdir()
+    ge.export(esrgan[0], tmp_path / "net", ["symbol", "onnx"])
+    ge.export(esrgan[0], tmp_path / "net", ["onnx"])
+    names = sorted(path.name for path in (tmp_path / "net").iterdir())
+    assert names == ["card.json", "esrgan_lite_x4.onnx"]
+
+
+def test_a_folder_with_anything_else_in_it_stays(tmp_path, esrgan):
+    folder = ge.export(esrgan[0], tmp_path / "net", ["onnx"])
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="notes.txt, which no export wrote"):
+        ge.export(esrgan[0], folder)
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_folders_put_in_one_place_at_once_are_whole(tmp_path):
+    def put(number):
+        for k in range(100):
+            draft = tmp_path / f"{number}-{k}" / "draft"
+            draft.mkdir(parents=True)
+            for file in "ab":
+                (draft / file).write_text(f"{number}-{k}")
+            _put_in_place(draft, tmp_path / "net")
+
+    threads = [threading.Thread(target=put, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    a, b = (((tmp_path / "net") / file).read_text() for file in "ab")
+    assert a == b and a.endswith("-99")
+
+
+@pytest.mark.parametrize(
+    "engine, file",
+    [
+        ("openvino", "esrgan_lite_x4.onnx"),
+        ("mxnet", "esrgan_lite_x4-symbol.json"),
+        ("mxnet", "esrgan_lite_x4-0000.params"),
+    ],
+)
+def test_a_changed_file_is_refused(engine, file, tmp_path, esrgan):
+    folder = ge.export(esrgan[0], tmp_path / "net")
+    content = bytearray((folder / file).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / file).write_bytes(content)
+    with pytest.raises(WeightsError, match=f"{file} is cut short or changed"):
+        ge.Enhancer(folder, engine=engine)
+
+
+def test_a_folder_without_a_symbol_file_names_the_engines_that_run_it(tmp_path, esrgan):
+    folder = ge.export(esrgan[0], tmp_path / "net", ["onnx"])
+    with pytest.raises(EngineError, match="openvino or onnxruntime"):
+        ge.Enhancer(folder, engine="mxnet")
+
+
+@pytest.mark.parametrize(
+    "make, error, message",
+    [
+        (lambda: ge.get_model("srcnn_x4"), WeightsError, "srcnn_x4 has no weights yet"),
+        (lambda: mx.gluon.nn.Conv2D(3, 3), ValueError, "Conv2D has no spec"),
+        (lambda: "plsr_x8", WeightsError, "plsr_x8 has no trained weights"),
+    ],
+)
+def test_what_cannot_be_exported_is_named(make, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        ge.export(make(), tmp_path / "net")
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_formats_are_named_with_the_choices(tmp_path, esrgan):
+    with pytest.raises(ValueError, match="tflite.*symbol, onnx, safetensors"):
+        ge.export(esrgan[0], tmp_path / "net", ["tflite"])
