@@ -12,7 +12,7 @@ import numpy as np
 
 from gluon_enhance import engines, framework
 from gluon_enhance.errors import EngineError
-from gluon_enhance.exporting.shuffles import fold_shuffles, restore_order
+from gluon_enhance.exporting.mending import mend_pair, restore_order
 
 OPSET = 13
 """The newest that MXNet's translators are written for; every engine of today reads it."""
@@ -115,16 +115,16 @@ def _exporting(net):
 def _export(net, draft, shape):
     import onnx
 
-    base = str(draft.with_suffix(""))
-    net.export(base)
-    fold_shuffles(Path(f"{base}-symbol.json"))
+    base = draft.with_suffix("")
+    net.export(str(base))
+    pair = Path(f"{base}-symbol.json"), Path(f"{base}-0000.params")
+    mend_pair(*pair)
     # MXNet writes nodes of opset 13, and has onnx check them as nodes of the newest that it knows.
     context = onnx.checker.DEFAULT_CONTEXT
     newest, context.opset_imports = context.opset_imports, {"": OPSET}
     try:
         framework.mx.onnx.export_model(
-            f"{base}-symbol.json",
-            f"{base}-0000.params",
+            *map(str, pair),
             [shape],
             np.float32,
             str(draft),

@@ -1,4 +1,8 @@
-"""Gluon's PixelShuffle2D, which MXNet exports for factor 2 only, as one node of ONNX."""
+"""What MXNet's exporter to ONNX cannot do or does wrong, mended before and after it runs.
+
+Gluon's PixelShuffle2D is exported for factor 2 only; here it becomes one node, for any factor. The
+gammas that a BatchNorm with ``fix_gamma`` ignores would count.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,46 @@ import ast
 import json
 from pathlib import Path
 
+from gluon_enhance import framework
+
 MARK = "_channels_first"
 """End of the names of nodes that stand for a shuffle in PixelShuffle2D's order of channels."""
 
 
-def fold_shuffles(symbol: Path) -> None:
-    """Put a ``depth_to_space`` in place of every shuffle in a ``-symbol.json`` file.
+def mend_pair(symbol: Path, params: Path) -> None:
+    """Rewrite the pair of files that MXNet's exporter reads, in place.
 
-    It has another order of channels until `restore_order` is called on the ONNX file.
+    Shuffles become ``depth_to_space``, which has another order of channels until `restore_order`
+    is called on the ONNX file.
     """
     graph = json.loads(symbol.read_text(encoding="utf-8"))
-    nodes = graph["nodes"]
+    _fold_shuffles(graph["nodes"])
+    symbol.write_text(json.dumps(graph), encoding="utf-8")
+    arrays = framework.mx.nd.load(str(params))
+    for name in _ignored_gammas(graph["nodes"]):
+        arrays[f"arg:{name}"][:] = 1
+    framework.mx.nd.save(str(params), arrays)
+
+
+def restore_order(model) -> None:
+    """Give the nodes that `mend_pair` made the order of channels of PixelShuffle2D."""
+    from onnx import helper
+
+    for node in model.graph.node:
+        if node.op_type == "DepthToSpace" and node.name.endswith(MARK):
+            node.attribute.append(helper.make_attribute("mode", "CRD"))
+
+
+def _ignored_gammas(nodes):
+    for node in nodes:
+        if node["op"] == "BatchNorm" and node.get("attrs", {}).get("fix_gamma", "True") in (
+            "True",
+            "1",
+        ):
+            yield nodes[node["inputs"][1][0]]["name"]
+
+
+def _fold_shuffles(nodes):
     for node in nodes:
         chain = _chain(nodes, node)
         factor = _factor(chain)
@@ -27,16 +60,6 @@ def fold_shuffles(symbol: Path) -> None:
                 attrs={"block_size": str(factor)},
                 inputs=chain[0]["inputs"],
             )
-    symbol.write_text(json.dumps(graph), encoding="utf-8")
-
-
-def restore_order(model) -> None:
-    """Give the nodes that `fold_shuffles` made the order of channels of PixelShuffle2D."""
-    from onnx import helper
-
-    for node in model.graph.node:
-        if node.op_type == "DepthToSpace" and node.name.endswith(MARK):
-            node.attribute.append(helper.make_attribute("mode", "CRD"))
 
 
 def _chain(nodes, last):
