@@ -42,10 +42,8 @@ def restore_order(model) -> None:
 
 def _ignored_gammas(nodes):
     for node in nodes:
-        if node["op"] == "BatchNorm" and node.get("attrs", {}).get("fix_gamma", "True") in (
-            "True",
-            "1",
-        ):
+        fixed = node.get("attrs", {}).get("fix_gamma", "True") in ("True", "1")
+        if node["op"] == "BatchNorm" and fixed:
             yield nodes[node["inputs"][1][0]]["name"]
 
 
