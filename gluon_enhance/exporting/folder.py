@@ -16,6 +16,7 @@ from gluon_enhance.errors import EngineError, WeightsError
 from gluon_enhance.exporting import LEAST, OPSET, answers_of
 from gluon_enhance.exporting.artefacts import WRITERS
 from gluon_enhance.exporting.symbols import measured_pair, split_pair
+from gluon_enhance.framework import is_mxnet_installed
 from gluon_enhance.weights.manifest import fingerprint, read_card, sha256, write_card
 from gluon_enhance.weights.store import cache_folder, model_zoo_folder
 
@@ -98,6 +99,11 @@ def exported_pair(model: str | os.PathLike) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(f"{folder}.lock"):  # another process may be at it
         if not folder.is_dir():
+            if not is_mxnet_installed():
+                raise EngineError(
+                    f"{symbol} is converted by MXNet, which is not installed here: run "
+                    f"`gluon-enhance export {symbol} DIR` where it is, and use DIR"
+                )
             export(model, folder, ("symbol", "onnx"))
     return folder
 

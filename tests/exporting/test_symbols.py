@@ -12,6 +12,7 @@ from mxnet.gluon.contrib.nn import PixelShuffle2D  # noqa: E402
 import gluon_enhance as ge  # noqa: E402
 from gluon_enhance.data.benchmarks import find_pairs, read_pair  # noqa: E402
 from gluon_enhance.errors import EngineError, WeightsError  # noqa: E402
+from gluon_enhance.exporting import folder  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 
 nn = mx.gluon.nn
@@ -134,12 +135,21 @@ def test_a_net_is_converted_once(tmp_path, monkeypatch):
     ge.Enhancer(tmp_path / "net-symbol.json")
 
 
+def test_a_net_that_only_mxnet_can_convert_says_how(tmp_path, monkeypatch):
+    save([conv(3, 3)], tmp_path / "net")
+    monkeypatch.setattr(folder, "is_mxnet_installed", lambda: False)
+    with pytest.raises(
+        EngineError, match="gluon-enhance export .*net-symbol.json DIR` where it is"
+    ):
+        ge.Enhancer(tmp_path / "net-symbol.json")
+
+
 def test_a_net_of_another_is_exported_like_one_of_the_zoo(tmp_path, rng):
     net = save([conv(3, 3)], tmp_path / "net")
-    folder = ge.export(tmp_path / "net-symbol.json", tmp_path / "folder")
+    ge.export(tmp_path / "net-symbol.json", tmp_path / "folder")
     shutil.move(tmp_path / "net-0000.params", tmp_path / "away")
     batch = rng.random((1, 3, 9, 7), np.float32)
-    result = ge.Enhancer(folder, precision="fp32").run(batch)
+    result = ge.Enhancer(tmp_path / "folder", precision="fp32").run(batch)
     assert np.abs(result - net(mx.nd.array(batch)).asnumpy()).max() < 1e-5
 
 
@@ -196,10 +206,10 @@ def test_weights_of_another_net_are_refused(tmp_path):
 @pytest.mark.reference
 @pytest.mark.slow
 def test_a_net_of_another_project_reaches_its_score_on_set5(reference_data):
-    folder = reference_data / "sets" / "Set5" / "x4"
+    images = reference_data / "sets" / "Set5" / "x4"
     enhance = ge.Enhancer(reference_data / "weights" / "symbol" / "SRResNet_4x-symbol.json")
     scores = []
-    for pair in find_pairs(folder / "hr", folder / "lr"):
+    for pair in find_pairs(images / "hr", images / "lr"):
         lr, hr, scale = read_pair(pair, 4)
         scores.append(ge.metrics.psnr(enhance(lr), hr, crop_border=scale, y_channel=True))
     assert round(np.mean(scores), 2) == 31.86
