@@ -25,8 +25,8 @@ AUTO_TILE = 192
 the feature maps of a 64-channel x4 net stay under 1 GB."""
 AUTO_WHOLE = 1792
 """As above, of nets that need the whole image's statistics: bands take longer, up to twice."""
-BANDS = 4
-"""Bands that an image of tile x tile pixels would make."""
+BANDS = 16
+"""Bands that an image of tile x tile pixels would make; larger ones leave the caches."""
 
 
 class Enhancer:
@@ -40,8 +40,9 @@ class Enhancer:
         net from image to image that MXNet saved, ``X-symbol.json=0,255`` if these are its values.
     engine : {'auto', 'openvino', 'onnxruntime', 'mxnet'}
         'auto' takes the fastest that is installed.
-    precision : {'auto', 'fp32', 'bf16'}
+    precision : {'auto', 'fp32', 'bf16', 'int8'}
         'auto' takes bf16 where the processor has it and the answer stays within 50 dB of fp32.
+        'int8' is for models that ship 8-bit files, on engine openvino.
     tile : 'auto' or int
         Side of the part of the input that one tile yields, in input pixels. Nets that need the
         statistics of the whole image run on up to tile x tile pixels at once, and on more in
@@ -88,8 +89,7 @@ class Enhancer:
         self.halo = self.spec.halo if halo == "auto" else _whole_number(halo, "halo", 0)
         engine = engines.choose(engine, device)
         self._load = partial(engines.load, engine, device=device, threads=threads)
-        source = self._source.net if engine == "mxnet" else self._source.onnx
-        self._engine = self._load(source(), precision=precision)
+        self._engine = self._load(self._model(engine, precision), precision=precision)
         self._self_ensemble = self_ensemble
 
     @property
@@ -176,6 +176,14 @@ class Enhancer:
             output[..., -1] = resize_rounding_once(image[..., -1], self.scale)
         return output
 
+    def _model(self, engine, precision):
+        if engine == "mxnet":
+            return self._source.net()
+        if precision != "int8":
+            return self._source.find(".onnx")
+        self._source.find(".int8.bin")  # the engine looks for it beside the other
+        return self._source.find(".int8.xml")
+
     def _plan(self, height, width):
         """Return the tiles, what runs one of them, and of how many steps all of them are."""
         tile, multiple = self.tile, self.spec.multiple
@@ -192,7 +200,7 @@ class Enhancer:
                 f"onnxruntime, which run it in bands, or give tile {max(height, width)}"
             )
         load = partial(self._load, precision=self._engine.describe()["precision"])
-        net = BandedNet(self._source.parts(), load, tile**2 // BANDS)
+        net = BandedNet(self._source.find(".parts.zip"), load, tile**2 // BANDS)
         height, width = whole[0].shape
         views = [(height, width), (width, height)] * 4 if self._self_ensemble else [(height, width)]
         return whole, partial(self._run_bands, net), sum(net.count(*size) for size in views)
@@ -243,33 +251,28 @@ def _whole_number(value, name, minimum):
 
 
 class _Source(NamedTuple):
-    """How a model is had: as a HybridBlock, an ONNX file, and one cut into parts."""
+    """How a model is had: as a HybridBlock, and as a file for engines, by its suffix."""
 
     net: Callable
-    onnx: Callable
-    parts: Callable
+    find: Callable
 
 
 def _resolve(model) -> tuple[zoo.ModelSpec, _Source]:
     text = str(model)
     if Path(text).is_dir():
         return _from_folder(Path(text))
-    if "-symbol.json" in text:
+    if re.search(r"-symbol\.json($|=)", text):
         from gluon_enhance.exporting.folder import exported_pair
 
         return _from_folder(exported_pair(text))
     name, _, file = text.partition("=")
     spec = zoo.get_spec(name)
     if not file and spec.weights_kind == "shipped":
-        return spec, _Source(
-            partial(zoo.get_model, name, pretrained=True),
-            partial(store.find_shipped, name, ".onnx"),
-            partial(store.find_shipped, name, ".parts.zip"),
-        )
+        net = partial(zoo.get_model, name, pretrained=True)
+        return spec, _Source(net, partial(store.find_shipped, name))
     weights = Path(file) if file else None
     net = partial(zoo.get_model, name, pretrained=file or True)
-    onnx = partial(_converted, spec, net, weights)
-    return spec, _Source(net, onnx, partial(_parts, spec, onnx))
+    return spec, _Source(net, partial(_converted, spec, net, weights))
 
 
 def _from_folder(folder):
@@ -290,25 +293,21 @@ def _from_folder(folder):
             )
         return load_pair(find("-symbol.json"), find("-0000.params"))
 
-    return spec, _Source(net, partial(find, ".onnx"), partial(find, ".parts.zip"))
+    return spec, _Source(net, find)
 
 
-def _converted(spec, make_net, weights) -> Path:
-    """Return the ONNX file of a net that ships none, made once and kept in the cache."""
+def _converted(spec, make_net, weights, suffix) -> Path:
+    """Return a file of a net that ships none, made once and kept in the cache."""
     weights = weights or store.find(spec.weights)
     digest = sha256(weights)[:16]
-    path = store.cache_folder() / f"{spec.name}-{digest}.onnx"
-    if not path.is_file():
+    onnx = store.cache_folder() / f"{spec.name}-{digest}.onnx"
+    path = onnx.with_suffix(suffix)
+    if suffix not in (".onnx", ".parts.zip"):
+        raise EngineError(f"{spec.name} has no 8-bit files; use --precision auto")
+    if not onnx.is_file():
         from gluon_enhance.exporting import export_onnx
 
-        export_onnx(make_net(), path, spec.multiple)
-    return path
-
-
-def _parts(spec, find_onnx) -> Path:
-    """Return the parts of such a file, cut once and kept beside it."""
-    onnx = find_onnx()
-    path = onnx.with_suffix(".parts.zip")
+        export_onnx(make_net(), onnx, spec.multiple)
     if not path.is_file():
         from gluon_enhance.exporting.parts import split_onnx
 

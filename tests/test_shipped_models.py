@@ -5,9 +5,11 @@ import pytest
 
 import gluon_enhance as ge
 from gluon_enhance import engines, framework, zoo
+from gluon_enhance.errors import EngineError, WeightsError
 from gluon_enhance.files import read_image
 from gluon_enhance.imaging.arrays import to_float
 from gluon_enhance.imaging.metrics import psnr
+from gluon_enhance.imaging.resize import resize
 from gluon_enhance.weights import store
 
 SHIPPED = [name for name, spec in zoo.MODELS.items() if spec.weights_kind == "shipped"]
@@ -60,3 +62,25 @@ def test_engines_give_the_blocks_numbers(name, sample):
         if engines.is_installed(engine):
             result = ge.Enhancer(name, engine=engine, precision="fp32")(patch)
             assert np.abs(result - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_eight_bits_cost_little_or_are_refused(name, sample):
+    scale = zoo.get_spec(name).scale
+    small = resize(sample[:160, :160], 1 / scale)
+    if "int8" not in store.read_card(store.model_zoo_folder() / name):
+        with pytest.raises(WeightsError, match=f"{name} lists no {name}.int8.bin"):
+            ge.Enhancer(name, engine="openvino", precision="int8")
+        return
+    scores = [
+        psnr(
+            ge.Enhancer(name, engine="openvino", precision=p)(small),
+            sample[:160, :160],
+            crop_border=scale,
+            y_channel=True,
+        )
+        for p in ("fp32", "int8")
+    ]
+    assert scores[1] > scores[0] - 0.3
+    with pytest.raises(EngineError, match="int8 needs --engine openvino"):
+        ge.Enhancer(name, engine="onnxruntime", precision="int8")

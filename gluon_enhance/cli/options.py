@@ -21,7 +21,7 @@ def engine_options(command):
                 default="auto",
                 show_default=True,
                 metavar="NAME",
-                help="auto, fp32 or bf16.",
+                help="auto, fp32, bf16, or int8 where a model has such files.",
             ),
             click.option(
                 "--device",

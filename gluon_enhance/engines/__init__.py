@@ -24,7 +24,7 @@ ENGINES = {
     "onnxruntime": ("onnxruntime", "ONNXRuntimeEngine", "onnxruntime"),
     "mxnet": ("mxnet", "MXNetEngine", "'gluon-enhance[cpu]' (Python 3.9 to 3.12)"),
 }
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "int8")
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -63,8 +63,9 @@ def load(name: str, model, *, precision: str = "auto", device: str = "auto", thr
     ----------
     name : {'openvino', 'onnxruntime', 'mxnet'}
     model : path of an ONNX file, or for 'mxnet' a HybridBlock
-    precision : {'auto', 'fp32', 'bf16'}
-        'auto' takes bf16 where the processor has it and the answer stays close to fp32.
+    precision : {'auto', 'fp32', 'bf16', 'int8'}
+        'auto' takes bf16 where the processor has it and the answer stays close to fp32. 'int8' is
+        for files that were quantized so, and takes bf16 for the rest of them.
     device : {'auto', 'cpu', 'cuda'}
     threads : int, optional
         Default: the physical cores.

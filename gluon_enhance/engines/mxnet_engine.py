@@ -12,8 +12,8 @@ class MXNetEngine:
     """Run a HybridBlock, hybridized with static memory and shapes; see `gluon_enhance.engines`."""
 
     def __init__(self, model, precision, device, threads):
-        if precision == "bf16":
-            raise EngineError("engine mxnet computes in fp32; bf16 needs --engine openvino")
+        if precision in ("bf16", "int8"):
+            raise EngineError(f"engine mxnet computes in fp32; {precision} needs --engine openvino")
         self._threads = threads or physical_cores()
         mx.base._LIB.omp_set_num_threads(self._threads)
         self._ctx = context("gpu" if device == "cuda" else "cpu")

@@ -16,8 +16,10 @@ class ONNXRuntimeEngine:
     def __init__(self, model, precision, device, threads):
         import onnxruntime
 
-        if precision == "bf16":
-            raise EngineError("engine onnxruntime computes in fp32; bf16 needs --engine openvino")
+        if precision in ("bf16", "int8"):
+            raise EngineError(
+                f"engine onnxruntime computes in fp32; {precision} needs --engine openvino"
+            )
         has_cuda = CUDA in onnxruntime.get_available_providers()
         if device == "cuda" and not has_cuda:
             raise EngineError(

@@ -67,7 +67,7 @@ class OpenVINOEngine:
             model,
             "CPU",
             {
-                "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
+                "INFERENCE_PRECISION_HINT": "f32" if precision == "fp32" else "bf16",
                 "INFERENCE_NUM_THREADS": self._threads,
                 "PERFORMANCE_HINT": "LATENCY",
             },

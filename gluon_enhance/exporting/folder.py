@@ -111,7 +111,8 @@ def exported_pair(model: str | os.PathLike) -> Path:
 def _refuse_what_no_export_wrote(folder):
     if not folder.exists():
         return
-    listed = {"card.json", *read_card(folder)["files"]} if (folder / "card.json").exists() else ()
+    files = read_card(folder).get("files") if (folder / "card.json").exists() else None
+    listed = {"card.json", *files} if isinstance(files, dict) else ()
     others = sorted(path.name for path in folder.iterdir() if path.name not in listed)
     if others:
         raise FileExistsError(

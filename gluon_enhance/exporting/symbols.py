@@ -52,7 +52,7 @@ def split_pair(model: str | os.PathLike) -> Optional[tuple[Path, Path, tuple[flo
     WeightsError
         If one of the two files is missing.
     """
-    match = re.fullmatch(rf"(.+){re.escape(SUFFIX)}(?:=(.*))?", str(model))
+    match = re.fullmatch(rf"(.*){re.escape(SUFFIX)}(?:=(.*))?", str(model))
     if not match:
         return None
     symbol, text = Path(f"{match[1]}{SUFFIX}"), match[2] or "0,1"
@@ -103,7 +103,8 @@ def load_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 1)):
         else:
             graph = (graph(**{inputs[0]: image * (high - low) + low}) - low) / (high - low)
         net = mx.gluon.SymbolBlock(graph, image)
-        net.collect_params().load(str(params), cast_dtype=True, dtype_source="saved")
+        # float16 becomes float32: few processors compute in it.
+        net.collect_params().load(str(params), cast_dtype=True, dtype_source="current")
     except (mx.MXNetError, AssertionError, ValueError) as error:
         reason = str(error).strip().splitlines()[-1]
         raise WeightsError(f"{symbol} with {params.name} is no net: {reason}") from error

@@ -97,7 +97,7 @@ def card_file(card: dict, name: str) -> WeightFile:
     files = card.get("files")
     row = files.get(name) if isinstance(files, dict) else None
     if not isinstance(row, dict) or not row.get("sha256"):
-        raise WeightsError(f"the card of {card.get('name')} has no SHA-256 for {name}")
+        raise WeightsError(f"the card of {card.get('name')} lists no {name} with a SHA-256")
     return WeightFile(name, row["sha256"], row.get("size"))
 
 

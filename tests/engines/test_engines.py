@@ -27,7 +27,7 @@ def test_engine_that_is_not_installed_says_what_to_install(monkeypatch):
 @pytest.mark.parametrize(
     "option, message",
     [
-        (dict(precision="fp8"), "precision is 'fp8'; choose one of auto, fp32, bf16"),
+        (dict(precision="fp8"), "precision is 'fp8'; choose one of auto, fp32, bf16, int8"),
         (dict(device="tpu"), "device is 'tpu'; choose one of auto, cpu, cuda"),
         (dict(threads=0), "threads is 0"),
     ],

@@ -128,6 +128,17 @@ def test_a_declared_range_is_the_nets_and_not_the_images(low, high, tmp_path, rn
     assert np.abs(result - expected).max() < 1e-5
 
 
+def test_a_net_in_half_precision_runs(tmp_path, rng):
+    net = save([conv(8, 3), conv(3, 8)], tmp_path / "net")
+    net.cast("float16")
+    halves = {f"arg:{name}": p.data() for name, p in net.collect_params().items()}
+    mx.nd.save(str(tmp_path / "net-0000.params"), halves)
+    net.cast("float32")
+    batch = rng.random((1, 3, 9, 7), np.float32)
+    result = ge.Enhancer(tmp_path / "net-symbol.json", precision="fp32").run(batch)
+    assert np.abs(result - net(mx.nd.array(batch)).asnumpy()).max() < 1e-5
+
+
 def test_a_net_is_converted_once(tmp_path, monkeypatch):
     save([conv(3, 3)], tmp_path / "net")
     ge.Enhancer(tmp_path / "net-symbol.json")

@@ -276,7 +276,7 @@ def test_shipped_files_are_found_and_verified_by_their_card(model_zoo):
 def test_a_card_without_the_hash_is_refused(model_zoo, card):
     ship(model_zoo, card)
     message = refusal(store.find_shipped, "mini_x4", ".onnx")
-    assert "the card of mini_x4 has no SHA-256 for mini_x4.onnx" in message
+    assert "the card of mini_x4 lists no mini_x4.onnx with a SHA-256" in message
 
 
 @pytest.mark.parametrize("text, reason", [("{", "is not JSON"), ("[]", "holds a list")])

@@ -1,0 +1,117 @@
+"""Quantize a shipped super-resolution model to 8 bits, and keep the result if it is worth it.
+
+    pip install nncf
+    python train_scripts/quantize_model.py rrdb_lite_x4 --data PHOTOS --benchmark HR,LR
+
+Post-training: activations and weights of all convolutions but the first and the last two, whose
+errors nothing averages out, get 8 bits. Ranges are the extremes over crops of photos; means of the
+extremes, NNCF's default, cost 0.3 dB more. The files, ``NAME.int8.xml`` and ``.bin``, are kept and
+entered in the card only if they lose at most `MAX_LOSS` and gain at least `MIN_GAIN` over bf16.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import nncf
+import numpy as np
+import openvino
+from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+from gluon_enhance.data.benchmarks import find_pairs, read_pair
+from gluon_enhance.data.folders import find_images, read_photo
+from gluon_enhance.engines import load
+from gluon_enhance.imaging.arrays import from_nchw, to_dtype, to_nchw
+from gluon_enhance.imaging.metrics import psnr
+from gluon_enhance.imaging.resize import resize
+from gluon_enhance.weights.manifest import sha256
+from gluon_enhance.weights.store import model_zoo_folder
+
+MAX_LOSS = 0.2
+"""dB of PSNR-Y on the benchmark."""
+MIN_GAIN = 1.3
+"""Ratio of times on tiles of `TILE` pixels a side."""
+TILE = 192
+CROP = 96
+CROPS = 60
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name")
+    parser.add_argument("--data", required=True, help="folder of photos, for the ranges")
+    parser.add_argument("--benchmark", required=True, metavar="HR,LR", help="folders of a test set")
+    options = parser.parse_args(argv)
+
+    folder = model_zoo_folder() / options.name
+    card = json.loads((folder / "card.json").read_text())
+    onnx, xml = (folder / f"{options.name}{suffix}" for suffix in (".onnx", ".int8.xml"))
+    crops = [draw_crop(path, card["scale"]) for path in find_images(options.data)[:CROPS]]
+    openvino.save_model(quantize(onnx, crops), str(xml))
+    bf16, int8 = load("openvino", onnx, precision="bf16"), load("openvino", xml, precision="int8")
+
+    loss = score(bf16, card["scale"], options) - score(int8, card["scale"], options)
+    gain = measure_gain(bf16, int8)
+    print(f"{options.name}: {loss:.3f} dB lost, {gain:.2f} times as fast as bf16")
+    files = [xml, xml.with_suffix(".bin")]
+    if loss > MAX_LOSS or gain < MIN_GAIN:
+        for path in files:
+            path.unlink()
+        print("not worth it: nothing was kept")
+        return
+    for path in files:
+        card["files"][path.name] = {"sha256": sha256(path), "size": path.stat().st_size}
+    card["int8"] = {"loss_db": round(loss, 3), "gain_over_bf16": round(gain, 2)}
+    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+
+
+def draw_crop(path, scale):
+    """Reduce the middle of a photo to a crop of the net's input."""
+    photo = read_photo(path)
+    side = CROP * scale
+    top, left = ((length - side) // 2 for length in photo.shape[:2])
+    return to_nchw(resize(photo[top : top + side, left : left + side], 1 / scale))
+
+
+def quantize(onnx, crops):
+    model = openvino.Core().read_model(str(onnx))
+    convs = [op.get_friendly_name() for op in model.get_ordered_ops() if "Convolution" in str(op)]
+    ranges = nncf.AdvancedQuantizationParameters(
+        activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
+    )
+    return nncf.quantize(
+        model,
+        nncf.Dataset(crops),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(crops),
+        fast_bias_correction=False,
+        ignored_scope=nncf.IgnoredScope(names=[convs[0], *convs[-2:]]),
+        advanced_parameters=ranges,
+    )
+
+
+def score(engine, scale, options):
+    """Return the mean PSNR-Y of whole images, `scale` pixels cropped at each side."""
+    values = []
+    for pair in find_pairs(*map(Path, options.benchmark.split(","))):
+        lr, hr, _ = read_pair(pair, scale)
+        sr = to_dtype(from_nchw(engine.run(to_nchw(lr))), np.uint8)
+        values.append(psnr(sr, hr, crop_border=scale, y_channel=True))
+    return float(np.mean(values))
+
+
+def measure_gain(*contenders, repeats=10):
+    """Return the ratio of two engines' best times, taken in turns."""
+    tile = np.random.default_rng(0).random((1, 3, TILE, TILE), np.float32)
+    best = [float("inf")] * 2
+    for _ in range(repeats):
+        for k, engine in enumerate(contenders):
+            began = time.perf_counter()
+            engine.run(tile)
+            best[k] = min(best[k], time.perf_counter() - began)
+    return best[0] / best[1]
+
+
+if __name__ == "__main__":
+    main()
