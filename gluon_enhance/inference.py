@@ -261,7 +261,7 @@ def _resolve(model) -> tuple[zoo.ModelSpec, _Source]:
     text = str(model)
     if Path(text).is_dir():
         return _from_folder(Path(text))
-    if re.search(r"-symbol\.json($|=)", text):
+    if text.endswith("-symbol.json") or "-symbol.json=" in text:
         from gluon_enhance.exporting.folder import exported_pair
 
         return _from_folder(exported_pair(text))
