@@ -280,6 +280,11 @@ def _from_folder(folder):
     spec = zoo.spec_from_card(card)
 
     def find(suffix):
+        if suffix == ".parts.zip" and f"{spec.name}{suffix}" not in card.get("files", ()):
+            raise EngineError(
+                f"{spec.name} takes a whole image at once and cannot run it in bands; give a tile "
+                "as large as the image's longer side, if there is memory for it"
+            )
         file = card_file(card, f"{spec.name}{suffix}")
         verify(folder / file.name, file)
         return folder / file.name

@@ -101,6 +101,14 @@ def test_onnx_file_has_the_cards_opset_and_one_input(model):
     onnx.checker.check_model(file, full_check=True)
 
 
+def test_safetensors_hold_the_weights_by_the_names_of_basicsr(esrgan):
+    safetensors = pytest.importorskip("safetensors.numpy")
+    net, folder = esrgan
+    state = safetensors.load_file(str(folder / "esrgan_lite_x4.safetensors"))
+    for key, layer in (("conv_first", net.head), ("body.0.rdb3.conv5", net.body[0].rdb3.conv5)):
+        assert np.array_equal(state[f"{key}.weight"], layer.weight.data().asnumpy())
+
+
 @pytest.mark.filterwarnings("ignore:Cannot decide type")
 def test_plain_mxnet_loads_the_pair_in_both_modes_of_batchnorm(model, rng):
     """In training mode a BatchNorm takes the batch's statistics, else the running ones."""

@@ -109,6 +109,15 @@ def test_any_net_is_measured_and_gives_its_numbers_in_every_engine(name, tmp_pat
             assert np.abs(enhancer.run(batch) - result).max() < 1e-4
 
 
+def test_a_net_that_nothing_can_cut_says_that_it_takes_whole_images(tmp_path):
+    save([conv(3, 3), Layer(attend)], tmp_path / "net")
+    image = np.zeros((24, 16, 3), np.uint8)
+    pair = tmp_path / "net-symbol.json"
+    assert ge.Enhancer(pair, tile=24)(image).shape == image.shape
+    with pytest.raises(EngineError, match="net takes a whole image at once"):
+        ge.Enhancer(pair, tile=8)(image)
+
+
 def test_the_halo_is_what_the_net_needs(tmp_path):
     """Pixels 5 apart: 4 are too few, 8 enough."""
     layers = [nn.Conv2D(3, 3, padding=5, dilation=5, in_channels=3, weight_initializer="ones")]
