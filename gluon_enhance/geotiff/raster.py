@@ -135,12 +135,17 @@ def created(out: Path, src, options, scale: int = 1) -> Iterator[rasterio.io.Dat
             _copy_metadata(src, dst, scale)
             yield dst
         _check_complete(part, out)
-        os.replace(part, out)
-        for suffix in SIDECARS:  # of a file that was replaced
-            out.with_name(out.name + suffix).unlink(missing_ok=True)
+        publish(part, out)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def publish(draft: Path, out: Path) -> None:
+    """Give a finished file its name, and remove what lay beside one that it replaces."""
+    os.replace(draft, out)
+    for suffix in SIDECARS:
+        out.with_name(out.name + suffix).unlink(missing_ok=True)
 
 
 def _check_complete(part, out):

@@ -1,0 +1,442 @@
+"""Enhancing rasters of any size, with georeference, radiometry and holes as they were.
+
+The output is divided into parts of whole blocks. Each is computed from a window of the source with
+a halo, and kept in a file of its own beside the output, so that a run can be resumed and parts can
+be computed anywhere (`gluon_enhance.cluster`). At the end they are put together.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Callable, Optional
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.windows import Window
+
+from gluon_enhance.errors import ImageError
+from gluon_enhance.geotiff.raster import (
+    RGB,
+    check_out,
+    check_uniform,
+    color_bands,
+    created,
+    environment,
+    leave_nodata,
+    named,
+    open_raster,
+    publish,
+    read_bands,
+    rgb_bands,
+)
+from gluon_enhance.imaging.arrays import from_rgb
+from gluon_enhance.imaging.holes import fill_holes
+from gluon_enhance.imaging.resize import resize
+from gluon_enhance.imaging.tiling import Tile, run_tiled
+
+BLOCK = 256
+"""Side of the output's blocks in pixels, and of its smallest overview."""
+PART_SAMPLES = 16 << 20
+"""Samples of a part, of all bands together, unless one tile has more."""
+KERNEL_MARGIN = 4
+"""Pixels around a window that the bicubic kernel sees, when it enlarges."""
+WORK = "work.json"
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that computing a part needs beside the model; it goes to other machines as it is.
+
+    Attributes
+    ----------
+    source, folder : str
+        The raster, and where its parts are kept.
+    size : (int, int)
+        Height and width of the source.
+    scale, tile, halo, multiple : int
+        Of the model and the plan, in input pixels.
+    low, high : float
+        Numbers that the net sees as 0 and 1.
+    through_net : tuple of tuples of int
+        Bands that go through it together: three, or one as gray.
+    resized : tuple of int
+        Bands that are enlarged with the bicubic kernel.
+    has_mask : bool
+        Whether the dataset has a mask, which parts then hold as one more band.
+    model : str
+        What made the parts: all must be of the same.
+    """
+
+    source: str
+    folder: str
+    size: tuple
+    scale: int
+    tile: int
+    halo: int
+    multiple: int
+    low: float
+    high: float
+    through_net: tuple
+    resized: tuple
+    has_mask: bool
+    model: str
+
+    def parts(self) -> list[list[Tile]]:
+        """Divide the source into runs of tiles of one row."""
+        bands = sum(map(len, self.through_net)) + len(self.resized) + self.has_mask
+        count = max(1, PART_SAMPLES // (bands * (self.tile * self.scale) ** 2))
+        rows, columns = (self._windows(length) for length in self.size)
+        shape = self._side(self.size[0]), self._side(self.size[1])
+        lines = [[Tile((r, c), (kr, kc), shape) for c, kc in columns] for r, kr in rows]
+        return [line[k : k + count] for line in lines for k in range(0, len(line), count)]
+
+    def path(self, index: int) -> Path:
+        """Where a part is kept."""
+        return Path(self.folder, f"{index:07d}.tif")
+
+    def _side(self, length):
+        return min(_round_up(length, self.multiple), self.tile + 2 * self.halo)
+
+    def _windows(self, length):
+        """Return what tiles read and keep; a window at an edge of the image ends there."""
+        size, last = self._side(length), _round_up(length, self.multiple)
+        windows = []
+        for start in range(0, length, self.tile):
+            first = min(max(start - self.halo, 0), last - size)
+            read = slice(first, min(first + size, length))
+            windows.append((read, slice(start, min(start + self.tile, length))))
+        return windows
+
+
+def enhance_raster(
+    source: str | os.PathLike,
+    out: str | os.PathLike,
+    enhancer,
+    *,
+    input_range: Optional[tuple[float, float]] = None,
+    rgb: Optional[Sequence[int]] = None,
+    others: str = "resize",
+    creation_options: Optional[Mapping[str, str]] = None,
+    overviews: bool = False,
+    cog: bool = False,
+    resume: bool = False,
+    compute: Optional[Callable] = None,
+    progress: Optional[Callable[[int, int], None]] = None,
+) -> Path:
+    """Enhance a raster in bounded memory.
+
+    The extent stays; the transform is divided by the scale, ground control points and RPCs are
+    multiplied by it. Dtype, nodata, masks, alpha, tags, descriptions, color interpretation and
+    compression stay. What is nodata, masked, NaN or infinite stays so, and has no influence on what
+    is around it.
+
+    Parameters
+    ----------
+    source : path or URL of what GDAL reads
+    out : path
+        GeoTIFF. It gets its name when it is complete; until then parts lie in ``.NAME.parts``
+        beside it.
+    enhancer : Enhancer
+    input_range : (float, float), optional
+        Numbers that the net sees as 0 and 1; values may lie outside. Default: the range of an
+        integer dtype; 0 and 1 for floats, which must then lie within.
+    rgb : sequence of 3 int, optional
+        Bands that are red, green and blue. Default: those interpreted so, or all there are if these
+        are one or three.
+    others : {'resize', 'each'}
+        Other bands are enlarged with the bicubic kernel, or go through the net one by one. With
+        'each' and no `rgb` all do.
+    creation_options : mapping, optional
+        Of GDAL's GTiff driver, or the COG driver's with `cog`.
+    overviews, cog : bool
+        Add overviews; write a cloud-optimized GeoTIFF, which has them.
+    resume : bool
+        Go on with the parts that an interrupted run has left. They must be of the same source,
+        model and options.
+    compute : callable, optional
+        Takes the `Work`, the indices of parts to compute and a function to call after each;
+        default: one after the other, here.
+    progress : callable, optional
+        Called with the number of parts done and of all.
+
+    Raises
+    ------
+    ImageError
+        If a file cannot be read or written, the bands need a choice, or parts are missing.
+    ValueError
+        If options or values do not fit.
+    """
+    out = Path(out)
+    check_out(out, source)
+    with environment(), open_raster(source) as src:
+        work = _plan(src, out, enhancer, input_range, rgb, others)
+        count = len(work.parts())
+        _prepare(work, resume)
+        missing = [k for k in range(count) if not work.path(k).exists()]
+        done = _counter(count - len(missing), count, progress)
+        (compute or partial(_compute_here, enhancer))(work, missing, done)
+        whole = Path(work.folder, "whole.tif")
+        _assemble(work, src, whole, {} if cog else creation_options or {})
+        if overviews or cog:
+            _add_overviews(whole)
+        if cog:
+            whole = _to_cog(whole, creation_options or {})
+        publish(whole, out)
+    shutil.rmtree(work.folder)
+    return out
+
+
+def compute_part(work: Work, index: int, enhancer) -> None:
+    """Compute one part and keep it, whole or not at all."""
+    tiles = work.parts()[index]
+    with environment(), open_raster(work.source) as src:
+        made = np.concatenate([_compute_tile(work, src, tile, enhancer) for tile in tiles], axis=2)
+    path = work.path(index)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    profile = {"driver": "GTiff", "dtype": made.dtype, "compress": "deflate", "zlevel": 1}
+    count, height, width = made.shape
+    with (
+        environment(),
+        named("written", path),
+        rasterio.open(draft, "w", count=count, height=height, width=width, **profile) as dst,
+    ):
+        dst.write(made)
+    os.replace(draft, path)
+
+
+def _compute_here(enhancer, work, indices, done):
+    for index in indices:
+        compute_part(work, index, enhancer)
+        done()
+
+
+def _plan(src, out, enhancer, input_range, rgb, others):
+    check_uniform(src)
+    dtype = np.dtype(src.dtypes[0])
+    if dtype.kind not in "iuf":
+        raise ImageError(f"{src.name} is of dtype {dtype}; convert it to integers or floats")
+    spec, scale = enhancer.spec, enhancer.scale
+    unit = math.lcm(BLOCK // math.gcd(BLOCK, scale), spec.multiple)
+    tile = _round_up(enhancer.tile, unit)
+    if spec.tiling == "global_statistics":
+        if src.height * src.width > enhancer.tile**2:
+            raise ImageError(
+                f"{spec.name} takes its statistics from the whole image, and {src.name} has more "
+                f"than {enhancer.tile} x {enhancer.tile} pixels; take another model"
+            )
+        tile = _round_up(max(src.height, src.width), unit)
+    through_net, resized = _divide_bands(src, rgb, others)
+    low, high = input_range or _default_range(dtype)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(f"input_range is {low:g},{high:g}; give LOW,HIGH, the lower one first")
+    if dtype.kind == "f" and not input_range:
+        _check_unit_range(src, sum(through_net, ()))
+    return Work(
+        source=str(src.name),
+        folder=str(out.with_name(f".{out.name}.parts")),
+        size=(src.height, src.width),
+        scale=scale,
+        tile=tile,
+        halo=_round_up(enhancer.halo, spec.multiple),
+        multiple=spec.multiple,
+        low=float(low),
+        high=float(high),
+        through_net=through_net,
+        resized=resized,
+        has_mask=[MaskFlags.per_dataset] in src.mask_flag_enums,
+        model=json.dumps(enhancer.describe(), sort_keys=True),
+    )
+
+
+def _divide_bands(src, rgb, others):
+    """Return groups of bands that go through the net, and bands that are resized."""
+    color = color_bands(src)
+    alpha = tuple(band for band in src.indexes if band not in color)
+    if rgb:
+        if len(rgb) != 3 or len(set(rgb)) < 3 or not set(rgb) <= set(color):
+            raise ValueError(
+                f"rgb is {','.join(map(str, rgb))}; give three of the bands "
+                f"{','.join(map(str, color))} of {src.name}"
+            )
+        together = tuple(rgb)
+    elif others == "each":
+        together = ()
+    elif len(color) == 3 or set(RGB) <= set(src.colorinterp):
+        together = tuple(rgb_bands(src))
+    elif len(color) == 1:
+        together = tuple(color)
+    else:
+        raise ImageError(
+            f"{src.name} has {len(color)} bands; say which are red, green and blue (--rgb 4,3,2), "
+            "or run each by itself (--bands each)"
+        )
+    rest = tuple(band for band in color if band not in together)
+    groups = ((together,) if together else ()) + tuple((b,) for b in rest if others == "each")
+    return groups, alpha if others == "each" else rest + alpha
+
+
+def _default_range(dtype):
+    if dtype.kind == "f":
+        return 0.0, 1.0
+    return np.iinfo(dtype).min, np.iinfo(dtype).max
+
+
+def _check_unit_range(src, bands):
+    for _, window in src.block_windows(1):
+        block, valid = read_bands(src, bands, window)
+        values = block[np.isfinite(block) & (True if valid is None else valid)]
+        if values.size and (values.min() < 0 or values.max() > 1):
+            raise ValueError(
+                f"{src.name} has values such as {values.min():g} and {values.max():g}, outside "
+                "[0, 1]; say which numbers are black and white (--input-range LOW,HIGH)"
+            )
+
+
+def _prepare(work, resume):
+    """Make the folder of parts, or find that it is of the same work."""
+    folder, record = Path(work.folder), Path(work.folder, WORK)
+    status = os.stat(work.source) if os.path.exists(work.source) else None
+    stamp = [status.st_size, status.st_mtime_ns] if status else None
+    now = json.dumps({**asdict(work), "stamp": stamp}, indent=1)
+    if resume and record.exists():
+        if record.read_text() != now:
+            raise ImageError(
+                f"{folder} is of another source, model or options; run with the same, or without "
+                "--resume"
+            )
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    record.write_text(now)
+
+
+def _compute_tile(work, src, tile, enhancer):
+    """Return all bands (C, h, w) of what a tile keeps, and the mask (0 or 1) if there is one."""
+    rows, columns = tile.target(work.scale)
+    count = src.count + work.has_mask
+    made = np.empty((count, rows.stop - rows.start, columns.stop - columns.start), src.dtypes[0])
+    for bands in work.through_net:
+        made[[band - 1 for band in bands]] = _through_net(work, src, bands, tile, enhancer)
+    for band in work.resized:
+        made[band - 1] = _resized(work, src, band, tile)
+    if work.has_mask:
+        with named("read", src.name):
+            mask = src.dataset_mask(window=_window(tile.keep)) > 0
+        made[-1] = _enlarged(mask, work.scale)
+    return made
+
+
+def _through_net(work, src, bands, tile, enhancer):
+    block, valid = _read_filled(work, src, bands, _window(tile.read))
+    inner = tuple(slice(k.start - r.start, k.stop - r.start) for k, r in zip(tile.keep, tile.read))
+    if valid is not None and not valid[inner].any():
+        return _restored(work, src, None, bands, tile)
+    image = np.repeat(block, 3, axis=2) if len(bands) == 1 else block
+    planes = image.astype(np.float32).transpose(2, 0, 1)
+    ((_, sr),) = run_tiled([tile], lambda *_: planes, enhancer.run, work.scale)
+    result = from_rgb(sr.transpose(1, 2, 0), channels=len(bands))
+    return _restored(work, src, result.reshape(*sr.shape[1:], len(bands)), bands, tile)
+
+
+def _resized(work, src, band, tile):
+    height, width = work.size
+    rows, columns = tile.keep
+    read = (
+        slice(max(rows.start - KERNEL_MARGIN, 0), min(rows.stop + KERNEL_MARGIN, height)),
+        slice(max(columns.start - KERNEL_MARGIN, 0), min(columns.stop + KERNEL_MARGIN, width)),
+    )
+    block, _ = _read_filled(work, src, [band], _window(read))
+    top, left = ((k.start - r.start) * work.scale for k, r in zip(tile.keep, read))
+    bottom, right = (n * work.scale for n in (rows.stop - rows.start, columns.stop - columns.start))
+    result = resize(block, work.scale)[top : top + bottom, left : left + right]
+    return _restored(work, src, result, [band], tile)[0]
+
+
+def _read(src, bands, window):
+    """Read bands (h, w, C) and what is valid in them; alpha all is."""
+    block, valid = read_bands(src, list(bands), window)
+    if src.colorinterp[bands[0] - 1] == ColorInterp.alpha:
+        return block, None
+    if block.dtype.kind == "f":
+        valid = np.isfinite(block) if valid is None else valid & np.isfinite(block)
+    return block, valid
+
+
+def _read_filled(work, src, bands, window):
+    """Read bands (h, w, C) as the net sees numbers, with their holes filled; and what is valid."""
+    block, valid = _read(src, bands, window)
+    image = (block.astype(np.float64) - work.low) / (work.high - work.low)
+    return (image if valid is None else fill_holes(image, valid)), valid
+
+
+def _restored(work, src, result, bands, tile):
+    """Return numbers of the raster's dtype (C, h, w), with its holes as they were."""
+    block, valid = _read(src, bands, _window(tile.keep))
+    if result is None:
+        return np.moveaxis(_enlarged(block, work.scale), 2, 0)
+    numbers = result.astype(np.float64) * (work.high - work.low) + work.low
+    if block.dtype.kind != "f":
+        limits = np.iinfo(block.dtype)
+        numbers = np.clip(np.rint(numbers), limits.min, limits.max)
+    numbers = numbers.astype(block.dtype)
+    if valid is not None:
+        valid = _enlarged(valid, work.scale)
+        numbers = np.where(valid, numbers, _enlarged(block, work.scale))
+        leave_nodata(numbers, valid, src.nodata)
+    return np.moveaxis(numbers, 2, 0)
+
+
+def _enlarged(array, scale):
+    return array.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def _assemble(work, src, whole, options):
+    options = {"tiled": "yes", "blockxsize": BLOCK, "blockysize": BLOCK, **options}
+    with created(whole, src, options, work.scale) as dst:
+        for index, tiles in enumerate(work.parts()):
+            with named("read", work.path(index)), rasterio.open(work.path(index)) as part:
+                made = part.read()
+            window = _window(tiles[0].target(work.scale), tiles[-1].target(work.scale))
+            with named("written", whole):
+                dst.write(made[: src.count], window=window)
+                if work.has_mask:
+                    dst.write_mask(made[-1] != 0, window=window)
+
+
+def _add_overviews(path):
+    with named("written", path), rasterio.open(path, "r+") as dataset:
+        levels = [2**k for k in range(1, 20) if max(dataset.shape) > BLOCK * 2 ** (k - 1)]
+        dataset.build_overviews(levels, Resampling.average)
+
+
+def _to_cog(path, options):
+    result = path.with_name("cog.tif")
+    with named("written", result):
+        options = {"compress": "deflate", "bigtiff": "if_safer", **options}
+        rasterio.shutil.copy(path, result, driver="COG", **options)
+    return result
+
+
+def _window(first, last=None):
+    """Return what two windows of one row span."""
+    rows, columns = first
+    stop = (last or first)[1].stop
+    return Window(columns.start, rows.start, stop - columns.start, rows.stop - rows.start)
+
+
+def _round_up(number, unit):
+    return -(-number // unit) * unit
+
+
+def _counter(done, total, progress):
+    counts = iter(range(done + 1, total + 1))
+    return lambda: progress(next(counts), total) if progress else None
