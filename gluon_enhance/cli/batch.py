@@ -1,19 +1,14 @@
-"""Which file becomes which, and the work on one."""
+"""Which file becomes which."""
 
 from __future__ import annotations
 
 import glob
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Optional
-
-import numpy as np
+from typing import Optional
 
 from gluon_enhance.data.folders import IMAGE_SUFFIXES
-from gluon_enhance.errors import ImageError
-from gluon_enhance.files import FORMATS, check_writable, read_image, write_image
-from gluon_enhance.imaging.histogram import match_histograms
-from gluon_enhance.imaging.resize import resize_rounding_once
+from gluon_enhance.files import FORMATS
 
 
 @dataclass(frozen=True)
@@ -95,46 +90,3 @@ def _target(path, base, output, suffix, ext):
     own = path.suffix if path.suffix.lower() in FORMATS else ".png"  # a format that is read only
     name = path.stem + suffix + (f".{ext.lstrip('.')}" if ext else own)
     return (output / path.parent.relative_to(base) if output else path.parent) / name
-
-
-def run_job(
-    job: Job,
-    enhancer,
-    outscale: float,
-    match_colors: bool = False,
-    progress: Optional[Callable[[int, int], None]] = None,
-) -> dict:
-    """Read, enhance and write one image; `match_colors` gives it its input's histograms.
-
-    Returns
-    -------
-    dict
-        ``width``, ``height`` of the result.
-
-    Raises
-    ------
-    GluonEnhanceError, ValueError, OSError
-        With what to tell the user; no file is left under the final name.
-    """
-    if job.problem:
-        raise ImageError(job.problem)
-    photo = read_image(job.source)
-    pixels = photo.pixels
-    size = [max(1, round(n * outscale)) for n in pixels.shape[:2]]
-    check_writable(job.target, (*size, *pixels.shape[2:]), pixels.dtype)
-    result = enhancer(pixels, progress=progress)
-    if list(result.shape[:2]) != size:
-        result = resize_rounding_once(result, size)
-    if match_colors:
-        result = _match_colors(result, pixels)
-    job.target.parent.mkdir(parents=True, exist_ok=True)
-    write_image(job.target, photo.with_pixels(result))
-    return {"width": size[1], "height": size[0]}
-
-
-def _match_colors(result, pixels):
-    """Match the histograms of all channels but alpha to the input's."""
-    if pixels.shape[2:] not in ((2,), (4,)):
-        return match_histograms(result, pixels)
-    matched = match_histograms(result[..., :-1], pixels[..., :-1])
-    return np.concatenate([matched, result[..., -1:]], axis=2)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from tqdm import tqdm
 
-from gluon_enhance.cli import one_line
-from gluon_enhance.cli.batch import plan_jobs, run_job
+from gluon_enhance.cli.batch import plan_jobs
 from gluon_enhance.cli.options import engine_options, model_option
-from gluon_enhance.errors import GluonEnhanceError
+from gluon_enhance.cli.pipeline import PhotoWork, run_all
 from gluon_enhance.inference import DEFAULT_MODEL, Enhancer
 
 
@@ -65,36 +64,36 @@ def enhance(
     outscale = outscale or enhancer.scale
     suffix = f"_x{outscale:g}" if suffix is None else suffix
     jobs = plan_jobs(inputs, output, suffix, ext, recursive)
+    shared = {
+        "enhancer": enhancer,
+        "watched": _watched,
+        "outscale": outscale,
+        "match_colors": match_colors,
+        "skip_existing": skip_existing,
+    }
+    works = (PhotoWork(job, **shared) for job in jobs)
     reports = []
     with _bar(total=len(jobs), unit="file", disable=len(jobs) == 1) as files:
-        for job in jobs:
-            reports.append(_report(job, enhancer, outscale, match_colors, skip_existing))
+        for report in run_all(works):
+            if report["status"] == "failed":
+                tqdm.write(f"error: {report['error']}", file=sys.stderr)
+            reports.append(report)
             files.update()
     if as_json:
         click.echo(json.dumps({**enhancer.describe(), "files": reports}, indent=1))
     sys.exit(1 if any(report["status"] == "failed" for report in reports) else 0)
 
 
-def _report(job, enhancer, outscale, match_colors, skip_existing):
-    report = {"input": str(job.source), "output": str(job.target), "status": "done"}
-    if skip_existing and job.target.exists() and not job.problem:
-        return {**report, "status": "skipped"}
-    began = time.perf_counter()
-    try:
-        with _bar(unit="tile", desc=job.source.name, leave=False) as bar:
+@contextmanager
+def _watched(name):
+    """Show a bar of tiles, and give what moves it."""
+    with _bar(unit="tile", desc=name, leave=False) as bar:
 
-            def progress(done, total):
-                bar.total = total
-                bar.update(done - bar.n)
+        def progress(done, total):
+            bar.total = total
+            bar.update(done - bar.n)
 
-            report.update(run_job(job, enhancer, outscale, match_colors, progress))
-    except (GluonEnhanceError, ValueError, OSError, MemoryError) as error:
-        message = one_line(error)
-        if str(job.source) not in message:
-            message = f"{job.source}: {message}"
-        tqdm.write(f"error: {message}", file=sys.stderr)
-        return {**report, "status": "failed", "error": message}
-    return {**report, "seconds": round(time.perf_counter() - began, 3)}
+        yield progress
 
 
 def _bar(**options):

@@ -1,0 +1,145 @@
+"""The work on a batch of photos: while one is enhanced, the next is read and the last is written.
+
+At most two inputs and two outputs are in memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Callable, Optional, TypeVar
+
+import numpy as np
+
+from gluon_enhance.cli import one_line
+from gluon_enhance.cli.batch import Job
+from gluon_enhance.errors import GluonEnhanceError, ImageError
+from gluon_enhance.files import Photo, check_writable, read_image, write_image
+from gluon_enhance.imaging.histogram import match_histograms
+from gluon_enhance.imaging.resize import resize_rounding_once
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Work:
+    """One job in three stages, and what to say of it.
+
+    Parameters
+    ----------
+    job : Job
+    enhancer : Enhancer
+    watched : callable
+        Takes a name, gives a context manager of a `progress` for the enhancer.
+    outscale : float
+        Ratio of the output's size to the input's.
+    match_colors : bool
+        Give the result its input's histograms.
+    skip_existing : bool
+
+    Attributes
+    ----------
+    report : dict
+        ``input``, ``output`` and ``status``: 'done', 'skipped' or 'failed', with its ``error``.
+    photo : Photo, optional
+        What a stage leaves to the next.
+    """
+
+    photo: Optional[Photo] = None
+
+    def __init__(self, job: Job, enhancer, watched, outscale, match_colors, skip_existing):
+        self.job, self.enhancer, self.watched = job, enhancer, watched
+        self.outscale, self.match_colors = outscale, match_colors
+        self.report = {"input": str(job.source), "output": str(job.target), "status": "done"}
+        if skip_existing and job.target.exists() and not job.problem:
+            self.report["status"] = "skipped"
+
+    def read(self):
+        """Before the computing: in a thread of its own."""
+
+    def compute(self):
+        """The computing."""
+
+    def write(self):
+        """After it: in a thread of its own."""
+
+    def attempt(self, stage: str) -> Work:
+        """Run a stage, unless the job is over; what users can mend becomes its error."""
+        if self.report["status"] != "done":
+            return self
+        began = time.perf_counter()
+        try:
+            if self.job.problem:
+                raise ImageError(self.job.problem)
+            getattr(self, stage)()
+        except (GluonEnhanceError, ValueError, OSError, MemoryError) as error:
+            message = one_line(error)
+            if str(self.job.source) not in message:
+                message = f"{self.job.source}: {message}"
+            self.report.update(status="failed", error=message)
+            self.photo = None
+        seconds = self.report.get("seconds", 0) + time.perf_counter() - began
+        self.report["seconds"] = round(seconds, 3)
+        return self
+
+
+class PhotoWork(Work):
+    """A photo, enhanced as a whole."""
+
+    def read(self):
+        """Read it, and check that its result can be written."""
+        self.photo = read_image(self.job.source)
+        pixels = self.photo.pixels
+        height, width = (max(1, round(n * self.outscale)) for n in pixels.shape[:2])
+        check_writable(self.job.target, (height, width, *pixels.shape[2:]), pixels.dtype)
+        self.report.update(width=width, height=height)
+
+    def compute(self):
+        """Put the enhanced pixels in place of the photo's."""
+        pixels = self.photo.pixels
+        size = [self.report["height"], self.report["width"]]
+        with self.watched(self.job.source.name) as progress:
+            result = self.enhancer(pixels, progress)
+        if list(result.shape[:2]) != size:
+            result = resize_rounding_once(result, size)
+        if self.match_colors:
+            result = _with_colors_of(pixels, result)
+        self.photo = self.photo.with_pixels(result)
+
+    def write(self):
+        """Write the result, whole or not at all."""
+        self.job.target.parent.mkdir(parents=True, exist_ok=True)
+        write_image(self.job.target, self.photo)
+        self.photo = None  # the report lives on
+
+
+def run_all(works: Iterable[Work]) -> Iterator[dict]:
+    """Do the work and yield the reports, in order."""
+    read = overlapped(lambda work: work.attempt("read"), works)
+    computed = (work.attempt("compute") for work in read)
+    for work in overlapped(lambda work: work.attempt("write"), computed):
+        yield work.report
+
+
+def overlapped(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield ``function(item)`` of each, in order; a thread of its own is one item ahead."""
+    thread, ahead = ThreadPoolExecutor(1), deque()
+    try:
+        for item in items:
+            ahead.append(thread.submit(function, item))
+            if len(ahead) == 2:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        thread.shutdown(cancel_futures=True)
+
+
+def _with_colors_of(pixels, result):
+    """Match the histograms of all channels but alpha."""
+    if pixels.shape[2:] not in ((2,), (4,)):
+        return match_histograms(result, pixels)
+    matched = match_histograms(result[..., :-1], pixels[..., :-1])
+    return np.concatenate([matched, result[..., -1:]], axis=2)
