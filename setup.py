@@ -68,6 +68,9 @@ setup(
     },
     entry_points={
         "console_scripts": ["gluon-enhance = gluon_enhance.cli:main"],
-        "rasterio.rio_plugins": ["match = gluon_enhance.cli.match:match"],
+        "rasterio.rio_plugins": [
+            "enhance = gluon_enhance.cli.enhance:enhance",
+            "match = gluon_enhance.cli.match:match",
+        ],
     },
 )

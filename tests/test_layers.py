@@ -14,6 +14,7 @@ LAYERS = [
     {"exporting"},
     {"inference"},
     {"geotiff"},
+    {"cluster"},
     {"cli"},
     {"__main__"},
 ]
@@ -28,6 +29,7 @@ DOORS = {
     "onnxruntime": {"engines"},
     "click": {"cli"},
     "rasterio": {"geotiff"},
+    "distributed": {"cluster"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

@@ -39,6 +39,17 @@ class _Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+class Command(click.Command):
+    """A command that is one of rasterio's ``rio`` too, where `main` does not report its errors."""
+
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except (GluonEnhanceError, OSError, ValueError) as error:
+            click.echo(f"error: {one_line(error)}", err=True)
+            context.exit(2)
+
+
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="gluon-enhance")
 def cli():

@@ -10,13 +10,15 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from gluon_enhance.cli import Command
 from gluon_enhance.cli.batch import plan_jobs
 from gluon_enhance.cli.options import engine_options, model_option
 from gluon_enhance.cli.pipeline import PhotoWork, run_all
+from gluon_enhance.cli.rasters import RasterWork, is_raster, raster_options, take_raster_options
 from gluon_enhance.inference import DEFAULT_MODEL, Enhancer
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @model_option(default=DEFAULT_MODEL)
 @click.option(
@@ -39,6 +41,7 @@ from gluon_enhance.inference import DEFAULT_MODEL, Enhancer
 )
 @click.option("--recursive", is_flag=True, help="Enter the subfolders of folders.")
 @click.option("--skip-existing", is_flag=True, help="Leave out inputs whose output exists.")
+@raster_options
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON report of every file.")
 def enhance(
@@ -54,12 +57,15 @@ def enhance(
     as_json,
     **options,
 ):
-    """Enhance photos: files, folders or quoted globs.
+    """Enhance photos and rasters: files, folders or quoted globs.
 
     8- and 16-bit, gray or color, with or without alpha; what comes in (channels, depth, ICC
-    profile, EXIF with its orientation applied) comes out. A bad file is reported and the others
-    go on. Exit status: 0 all done, 1 some inputs failed, 2 wrong use or nothing could be done.
+    profile, EXIF with its orientation applied) comes out. TIFF files with a georeference, or with
+    an option of rasters, are of any size, dtype and number of bands, and keep their extent,
+    metadata, nodata and masks. A bad file is reported and the others go on. Exit status: 0 all
+    done, 1 some inputs failed, 2 wrong use or nothing could be done.
     """
+    rasters = take_raster_options(options)
     enhancer = Enhancer(model, **options)
     outscale = outscale or enhancer.scale
     suffix = f"_x{outscale:g}" if suffix is None else suffix
@@ -71,7 +77,12 @@ def enhance(
         "match_colors": match_colors,
         "skip_existing": skip_existing,
     }
-    works = (PhotoWork(job, **shared) for job in jobs)
+    works = (
+        RasterWork(job, rasters, **shared)
+        if is_raster(job.source, rasters)
+        else PhotoWork(job, **shared)
+        for job in jobs
+    )
     reports = []
     with _bar(total=len(jobs), unit="file", disable=len(jobs) == 1) as files:
         for report in run_all(works):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from gluon_enhance.cli import one_line
-from gluon_enhance.errors import GluonEnhanceError
+from gluon_enhance.cli import Command
+from gluon_enhance.cli.rasters import parse_creation_options
 
 COLOR_SPACES = ("RGB", "LCH", "Lab", "LUV", "XYZ")
 POINTS = 2000
@@ -24,14 +24,7 @@ def _parse_bands(context, option, text):
         raise click.BadParameter(f"{text!r} is no list such as 1,2,3") from None
 
 
-def _parse_creation_options(context, option, texts):
-    for text in texts:
-        if not text.partition("=")[2]:
-            raise click.BadParameter(f"{text!r} is not NAME=VALUE")
-    return dict(text.split("=", 1) for text in texts)
-
-
-@click.command()
+@click.command(cls=Command)
 @click.argument("source")
 @click.argument("reference")
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
@@ -63,7 +56,7 @@ def _parse_creation_options(context, option, texts):
     "--co",
     "creation_options",
     multiple=True,
-    callback=_parse_creation_options,
+    callback=parse_creation_options,
     metavar="NAME=VALUE",
     help="Creation option of GDAL's GTiff driver. Default: tiling and compression of the source.",
 )
@@ -79,14 +72,9 @@ def match(source, reference, out, plot, verbose, **options):
     if verbose:
         logging.basicConfig(stream=sys.stderr, format="%(message)s")
         logging.getLogger("gluon_enhance").setLevel(logging.INFO)
-    try:
-        curves = _match(source, reference, out, **options)
-        if plot:
-            _draw(curves, out.with_name(f"{out.stem}_plot.png"))
-    except (GluonEnhanceError, OSError, ValueError) as error:
-        failure = click.ClickException(one_line(error))
-        failure.exit_code = 2
-        raise failure from error
+    curves = _match(source, reference, out, **options)
+    if plot:
+        _draw(curves, out.with_name(f"{out.stem}_plot.png"))
 
 
 def _match(source, reference, out, **options):

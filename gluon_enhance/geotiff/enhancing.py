@@ -70,6 +70,8 @@ class Work:
         Bands that go through it together: three, or one as gray.
     resized : tuple of int
         Bands that are enlarged with the bicubic kernel.
+    part_tiles : int
+        Tiles of a part.
     has_mask : bool
         Whether the dataset has a mask, which parts then hold as one more band.
     model : str
@@ -87,16 +89,16 @@ class Work:
     high: float
     through_net: tuple
     resized: tuple
+    part_tiles: int
     has_mask: bool
     model: str
 
     def parts(self) -> list[list[Tile]]:
         """Divide the source into runs of tiles of one row."""
-        bands = sum(map(len, self.through_net)) + len(self.resized) + self.has_mask
-        count = max(1, PART_SAMPLES // (bands * (self.tile * self.scale) ** 2))
         rows, columns = (self._windows(length) for length in self.size)
         shape = self._side(self.size[0]), self._side(self.size[1])
         lines = [[Tile((r, c), (kr, kc), shape) for c, kc in columns] for r, kr in rows]
+        count = self.part_tiles
         return [line[k : k + count] for line in lines for k in range(0, len(line), count)]
 
     def path(self, index: int) -> Path:
@@ -241,8 +243,8 @@ def _plan(src, out, enhancer, input_range, rgb, others):
     if dtype.kind == "f" and not input_range:
         _check_unit_range(src, sum(through_net, ()))
     return Work(
-        source=str(src.name),
-        folder=str(out.with_name(f".{out.name}.parts")),
+        source=os.path.abspath(src.name) if os.path.exists(src.name) else src.name,
+        folder=str(out.resolve().with_name(f".{out.name}.parts")),
         size=(src.height, src.width),
         scale=scale,
         tile=tile,
@@ -252,6 +254,7 @@ def _plan(src, out, enhancer, input_range, rgb, others):
         high=float(high),
         through_net=through_net,
         resized=resized,
+        part_tiles=max(1, PART_SAMPLES // (src.count * (tile * scale) ** 2)),
         has_mask=[MaskFlags.per_dataset] in src.mask_flag_enums,
         model=json.dumps(enhancer.describe(), sort_keys=True),
     )

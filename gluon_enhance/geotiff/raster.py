@@ -38,6 +38,23 @@ def check_out(out: Path, *inputs) -> None:
             raise ImageError(f"{out} is an input too; choose another name for the output")
 
 
+def is_georeferenced(path) -> bool:
+    """Tell whether GDAL can read a file, and it has a place on Earth or more than four bands."""
+    with environment():
+        try:
+            with rasterio.open(path) as dataset:
+                placed = dataset.crs or not dataset.transform.is_identity
+                return bool(placed or dataset.gcps[0] or dataset.rpcs or dataset.count > 4)
+        except RasterioError:
+            return False
+
+
+def size_of(path) -> tuple[int, int]:
+    """Return width and height."""
+    with environment(), open_raster(path) as dataset:
+        return dataset.width, dataset.height
+
+
 def check_uniform(dataset) -> None:
     """Refuse what one array, or one GeoTIFF, cannot hold."""
     if ColorInterp.palette in dataset.colorinterp:

@@ -1,0 +1,137 @@
+"""Rasters in ``gluon-enhance enhance``: which files are such, and their options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gluon_enhance.cli.batch import Job
+from gluon_enhance.cli.pipeline import Work
+from gluon_enhance.errors import ImageError
+
+
+def _numbers(kind, count):
+    def parse(context, option, text):
+        if text is None:
+            return None
+        try:
+            values = tuple(kind(part) for part in text.split(","))
+        except ValueError:
+            values = ()
+        if len(values) != count:
+            raise click.BadParameter(f"{text!r} is no list of {count} numbers")
+        return values
+
+    return parse
+
+
+def parse_creation_options(context, option, texts):
+    """Turn NAME=VALUE texts into a dictionary."""
+    for text in texts:
+        if not text.partition("=")[2]:
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE")
+    return dict(text.split("=", 1) for text in texts)
+
+
+def raster_options(command):
+    """Add the options of rasters; any of them has TIFF files taken for such."""
+    for option in reversed(
+        (
+            click.option(
+                "--input-range",
+                callback=_numbers(float, 2),
+                metavar="LOW,HIGH",
+                help="Rasters: numbers that are black and white. Default: the dtype's range.",
+            ),
+            click.option(
+                "--rgb",
+                callback=_numbers(int, 3),
+                metavar="N,N,N",
+                help="Rasters: bands that are red, green and blue.",
+            ),
+            click.option(
+                "--bands",
+                "others",
+                type=click.Choice(["resize", "each"]),
+                help="Rasters: resize other bands (default), or run each by itself.",
+            ),
+            click.option(
+                "--co",
+                "creation_options",
+                multiple=True,
+                callback=parse_creation_options,
+                metavar="NAME=VALUE",
+                help="Rasters: creation option of GDAL's GTiff driver, or COG's with --cog.",
+            ),
+            click.option("--overviews", is_flag=True, help="Rasters: add overviews."),
+            click.option("--cog", is_flag=True, help="Rasters: write cloud-optimized GeoTIFF."),
+            click.option(
+                "--resume", is_flag=True, help="Rasters: go on with an interrupted run's parts."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+RASTER_OPTIONS = (
+    "input_range",
+    "rgb",
+    "others",
+    "creation_options",
+    "overviews",
+    "cog",
+    "resume",
+)
+
+
+def take_raster_options(options: dict) -> dict:
+    """Take what `raster_options` added out of a command's options; only what was given."""
+    taken = {name: options.pop(name) for name in RASTER_OPTIONS}
+    return {name: value for name, value in taken.items() if value}
+
+
+def is_raster(path: Path, options: dict) -> bool:
+    """Tell whether a file is a TIFF with a place on Earth, or with options of rasters."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return False
+    if options:
+        return True
+    from gluon_enhance.geotiff.raster import is_georeferenced
+
+    return is_georeferenced(path)
+
+
+class RasterWork(Work):
+    """A raster, which is read, enhanced and written part by part.
+
+    Parameters
+    ----------
+    job : Job
+    options : dict
+        Those of `raster_options`.
+    **shared
+        As of `Work`.
+    """
+
+    def __init__(self, job: Job, options: dict, **shared):
+        super().__init__(job, **shared)
+        self.options = options
+
+    def compute(self):
+        """Do it all."""
+        from gluon_enhance.geotiff.enhancing import enhance_raster
+        from gluon_enhance.geotiff.raster import size_of
+
+        if self.outscale != self.enhancer.scale or self.match_colors:
+            raise ImageError(
+                "--outscale and --match-colors are for photos, and this is a raster; use GDAL, or "
+                "gluon-enhance match, on the result"
+            )
+        with self.watched(self.job.source.name) as progress:
+            enhance_raster(
+                self.job.source, self.job.target, self.enhancer, progress=progress, **self.options
+            )
+        width, height = size_of(self.job.target)
+        self.report.update(width=width, height=height)

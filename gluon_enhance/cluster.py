@@ -1,0 +1,120 @@
+"""The same work on a cluster: Dask's workers, each with the model loaded once.
+
+Workers read inputs and write outputs themselves, so that files must lie where all see them. What
+travels are names of files, numbers of parts, and reports.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache, partial
+from typing import Any, Callable
+
+from gluon_enhance.errors import GluonEnhanceError
+from gluon_enhance.framework import physical_cores
+from gluon_enhance.geotiff.enhancing import compute_part
+from gluon_enhance.inference import Enhancer
+
+
+class Cluster:
+    """Workers that have a model each; a context manager.
+
+    Parameters
+    ----------
+    address : str
+        ``local`` or ``local:N`` for N processes here (default: one for each core), or the address
+        of a Dask scheduler, such as ``tcp://host:8786``.
+    model : str or path
+    options : mapping
+        Those of `gluon_enhance.Enhancer`.
+
+    Raises
+    ------
+    GluonEnhanceError
+        If Dask is not installed, or the scheduler does not answer.
+    """
+
+    def __init__(self, address: str, model: str | os.PathLike, options: Mapping):
+        try:
+            import distributed
+        except ImportError as error:
+            raise GluonEnhanceError(
+                "--cluster needs Dask; pip install 'gluon-enhance[cluster]'"
+            ) from error
+        self._distributed = distributed
+        self._local = None
+        options = dict(options)
+        kind, _, count = address.partition(":")
+        if kind == "local":
+            workers = _worker_count(address, count)
+            options["threads"] = options.get("threads") or max(1, physical_cores() // workers)
+            self._local = distributed.LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address=None
+            )
+        try:
+            self._client = distributed.Client(self._local or address)
+        except (OSError, ValueError) as error:
+            raise GluonEnhanceError(
+                f"no Dask scheduler answers at {address}: {error}; give local, local:N or "
+                "tcp://HOST:PORT"
+            ) from error
+        self._model, self._options = str(model), tuple(sorted(options.items()))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._client.close()
+        if self._local:
+            self._local.close()
+
+    def run(self, function: Callable, items: Iterable) -> Iterator[tuple[int, Any]]:
+        """Call ``function(item, enhancer)`` on the workers.
+
+        An item whose worker dies goes to another one. The first error ends the work.
+
+        Yields
+        ------
+        index : int
+            Of the item.
+        result
+            As soon as it is there.
+        """
+        call = partial(_call, function, self._model, self._options)
+        futures = {self._client.submit(call, item, pure=False): k for k, item in enumerate(items)}
+        try:
+            for future in self._distributed.as_completed(futures):
+                yield futures[future], future.result()
+        except self._distributed.KilledWorker as error:
+            raise GluonEnhanceError(
+                "workers died one after another of the same work; have they memory enough?"
+            ) from error
+        finally:
+            self._client.cancel(list(futures))
+
+    def compute_parts(self, work, indices: Iterable[int], done: Callable[[], None]) -> None:
+        """Compute parts of a raster; see `gluon_enhance.geotiff.enhancing.enhance_raster`."""
+        for _ in self.run(partial(_compute_part, work), indices):
+            done()
+
+
+def _call(function, model, options, item):
+    return function(item, _load(model, options))
+
+
+@lru_cache(maxsize=1)
+def _load(model, options):
+    return Enhancer(model, **dict(options))
+
+
+def _compute_part(work, index, enhancer):
+    compute_part(work, index, enhancer)
+
+
+def _worker_count(address, count):
+    if not count:
+        return physical_cores()
+    if not count.isdigit() or int(count) < 1:
+        raise GluonEnhanceError(f"cluster is {address!r}; give local:N with N from 1")
+    return int(count)
