@@ -31,7 +31,7 @@ CUDA_11 = [
     "nvidia-cusolver-cu11",
     "nvidia-nccl-cu11",
 ]
-TEST = ["h5py", "onnxruntime", "pytest", "ruff==0.17.5", "scikit-image"]
+TEST = ["distributed>=2022.1", "h5py", "onnxruntime", "pytest", "ruff==0.17.5", "scikit-image"]
 
 setup(
     name="gluon-enhance",
@@ -63,6 +63,7 @@ setup(
         "cpu": ["mxnet==1.9.1", *TRAINING],
         "cu112": ["mxnet-cu112==1.9.1", *CUDA_11, *TRAINING],
         "gpu": ["onnxruntime-gpu"],
+        "cluster": ["distributed>=2022.1"],
         "test": TEST,
         "dev": [*TEST, "mypy", "build"],
     },

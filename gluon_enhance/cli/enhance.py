@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
@@ -13,7 +13,7 @@ from tqdm import tqdm
 from gluon_enhance.cli import Command
 from gluon_enhance.cli.batch import plan_jobs
 from gluon_enhance.cli.options import engine_options, model_option
-from gluon_enhance.cli.pipeline import PhotoWork, run_all
+from gluon_enhance.cli.pipeline import PhotoWork, run_all, run_on
 from gluon_enhance.cli.rasters import RasterWork, is_raster, raster_options, take_raster_options
 from gluon_enhance.inference import DEFAULT_MODEL, Enhancer
 
@@ -43,6 +43,11 @@ from gluon_enhance.inference import DEFAULT_MODEL, Enhancer
 @click.option("--skip-existing", is_flag=True, help="Leave out inputs whose output exists.")
 @raster_options
 @engine_options
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Dask's workers do it: local, local:N processes, or a scheduler's tcp://HOST:PORT.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON report of every file.")
 def enhance(
     inputs,
@@ -54,6 +59,7 @@ def enhance(
     match_colors,
     recursive,
     skip_existing,
+    cluster,
     as_json,
     **options,
 ):
@@ -71,7 +77,7 @@ def enhance(
     suffix = f"_x{outscale:g}" if suffix is None else suffix
     jobs = plan_jobs(inputs, output, suffix, ext, recursive)
     shared = {
-        "enhancer": enhancer,
+        "enhancer": None if cluster else enhancer,  # workers have their own
         "watched": _watched,
         "outscale": outscale,
         "match_colors": match_colors,
@@ -84,8 +90,16 @@ def enhance(
         for job in jobs
     )
     reports = []
-    with _bar(total=len(jobs), unit="file", disable=len(jobs) == 1) as files:
-        for report in run_all(works):
+    with ExitStack() as stack:
+        files = stack.enter_context(_bar(total=len(jobs), unit="file", disable=len(jobs) == 1))
+        if cluster:
+            from gluon_enhance.cluster import Cluster
+
+            workers = stack.enter_context(Cluster(cluster, model, options))
+            done = run_on(workers, works, enhancer)
+        else:
+            done = run_all(works)
+        for report in done:
             if report["status"] == "failed":
                 tqdm.write(f"error: {report['error']}", file=sys.stderr)
             reports.append(report)

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Callable, Optional, TypeVar
 
 import numpy as np
@@ -121,6 +122,28 @@ def run_all(works: Iterable[Work]) -> Iterator[dict]:
     computed = (work.attempt("compute") for work in read)
     for work in overlapped(lambda work: work.attempt("write"), computed):
         yield work.report
+
+
+def run_on(cluster, works: Iterable[Work], enhancer) -> Iterator[dict]:
+    """Do the work on a cluster and yield the reports as they come.
+
+    A photo is one worker's; a raster is divided among all.
+    """
+    works = list(works)
+    photos = [work for work in works if isinstance(work, PhotoWork)]
+    for _, report in cluster.run(_do_on_worker, photos):
+        yield report
+    for work in works:
+        if not isinstance(work, PhotoWork):
+            work.enhancer, work.compute_parts = enhancer, cluster.compute_parts
+            yield work.attempt("compute").report
+
+
+def _do_on_worker(work, enhancer):
+    work.enhancer, work.watched = enhancer, lambda name: nullcontext()
+    for stage in ("read", "compute", "write"):
+        work.attempt(stage)
+    return work.report
 
 
 def overlapped(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

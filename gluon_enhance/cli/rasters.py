@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Callable, Optional
 
 import click
 
@@ -113,7 +114,14 @@ class RasterWork(Work):
         Those of `raster_options`.
     **shared
         As of `Work`.
+
+    Attributes
+    ----------
+    compute_parts : callable, optional
+        What computes the parts, if not the enhancer here.
     """
+
+    compute_parts: Optional[Callable] = None
 
     def __init__(self, job: Job, options: dict, **shared):
         super().__init__(job, **shared)
@@ -131,7 +139,12 @@ class RasterWork(Work):
             )
         with self.watched(self.job.source.name) as progress:
             enhance_raster(
-                self.job.source, self.job.target, self.enhancer, progress=progress, **self.options
+                self.job.source,
+                self.job.target,
+                self.enhancer,
+                compute=self.compute_parts,
+                progress=progress,
+                **self.options,
             )
         width, height = size_of(self.job.target)
         self.report.update(width=width, height=height)

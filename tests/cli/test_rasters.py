@@ -71,3 +71,20 @@ def test_rio_has_both_commands():
     if values:  # Python 3.9 lists them in another way
         assert values["enhance"] == "gluon_enhance.cli.enhance:enhance"
         assert values["match"] == "gluon_enhance.cli.match:match"
+
+
+def test_cluster_gives_the_same_files_and_reports_bad_ones(raster, tmp_path, picture):
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    Image.fromarray(picture).save(tmp_path / "photo.png")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    results = [
+        run(tmp_path, "-o", tmp_path / "out" / name, "--precision", "fp32", *options)
+        for name, options in (("local", []), ("cluster", ["--cluster", "local:2"]))
+    ]
+    assert [result.exit_code for result in results] == [1, 1]
+    assert all("bad.png is no PNG" in result.output for result in results)
+    names = {path.name for path in (tmp_path / "out" / "local").iterdir()}
+    assert names == {"photo_x4.png", "scene_x4.tif"}
+    for name in names:
+        first, second = (tmp_path / "out" / kind / name for kind in ("local", "cluster"))
+        assert first.read_bytes() == second.read_bytes()
