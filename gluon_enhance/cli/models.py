@@ -22,9 +22,11 @@ def models(pattern, as_json):
         raise click.UsageError(f"no model matches {pattern!r}; see `gluon-enhance models`")
     click.echo(f"{'name':28} {'method':12} scale {'parameters':>11}  {'weights':8}  scores")
     for row in rows:
+        # A validation's numbers are of other crops than a test set's, which tell more.
+        names = [name for name in row["scores"] if name != "validation"] or row["scores"]
         scores = "; ".join(
-            f"{name} {', '.join(f'{k} {v}' for k, v in values.items())}"
-            for name, values in row["scores"].items()
+            f"{name} {', '.join(f'{k} {v}' for k, v in row['scores'][name].items())}"
+            for name in names
         )
         click.echo(
             f"{row['name']:28} {row['method']:12} x{row['scale']:<4} "
