@@ -36,9 +36,10 @@ from gluon_enhance.inference import Enhancer
     type=click.IntRange(0),
     help="Pixels left out at each side. Default: the scale.",
 )
+@click.option("--per-band", is_flag=True, help="Also each band's bias and RMSE, in its numbers.")
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def evaluate(model, hr, lr, scale, crop_border, as_json, **options):
+def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
     """Enhance a benchmark set and score it.
 
     MODEL may also be bicubic, bilinear or nearest: MATLAB's imresize, the usual baseline.
@@ -56,7 +57,8 @@ def evaluate(model, hr, lr, scale, crop_border, as_json, **options):
             low, high, scale = read_pair(pair, scale)
             sr = enhancer(low) if enhancer else resize_rounding_once(low, scale, model)
             border = scale if crop_border is None else crop_border
-            rows.append({"image": pair.name, **score_pair(sr, high, border)})
+            scores = score_pair(sr, high, border, per_band=per_band)
+            rows.append({"image": pair.name, **scores})
         except (GluonEnhanceError, ValueError, OSError) as error:
             click.echo(f"error: {pair.name}: {one_line(error)}", err=True)
     if rows:

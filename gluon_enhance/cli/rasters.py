@@ -93,7 +93,7 @@ def take_raster_options(options: dict) -> dict:
     return {name: value for name, value in taken.items() if value}
 
 
-def is_raster(path: Path, options: dict) -> bool:
+def is_raster(path: Path, options: Optional[dict] = None) -> bool:
     """Tell whether a file is a TIFF with a place on Earth, or with options of rasters."""
     if path.suffix.lower() not in (".tif", ".tiff"):
         return False

@@ -20,8 +20,14 @@ def protocol(crop_border: int) -> str:
     )
 
 
-def score_pair(image: np.ndarray, reference: np.ndarray, crop_border: int, y_only=False) -> dict:
-    """Score one image; gray images have one channel, which counts as Y."""
+def score_pair(
+    image: np.ndarray, reference: np.ndarray, crop_border: int, y_only=False, per_band=False
+) -> dict:
+    """Score one image; gray images have one channel, which counts as Y.
+
+    With `per_band` also the bias (mean of image - reference) and the root mean square of the error
+    of each channel, in the image's numbers.
+    """
     if image.shape != reference.shape or image.dtype != reference.dtype:
         raise ValueError(
             f"the image is {_text(image)}, the reference {_text(reference)}; they must be alike"
@@ -34,7 +40,18 @@ def score_pair(image: np.ndarray, reference: np.ndarray, crop_border: int, y_onl
     if not y_only:
         scores["psnr"] = psnr(image, reference, crop_border=crop_border)
         scores["ssim"] = ssim(image, reference, crop_border=crop_border)
-    return scores
+    return {**scores, **_errors(image, reference, crop_border)} if per_band else scores
+
+
+def _errors(image, reference, border):
+    inner = np.s_[border : image.shape[0] - border, border : image.shape[1] - border]
+    errors = np.atleast_3d(image[inner].astype(np.float64) - reference[inner])
+    result = {}
+    for channel in range(errors.shape[2]):
+        own = errors[..., channel]
+        result[f"bias_{channel + 1}"] = float(own.mean())
+        result[f"rmse_{channel + 1}"] = float(np.sqrt(np.square(own).mean()))
+    return result
 
 
 def _text(image):
@@ -61,7 +78,7 @@ def print_table(protocol: str, rows: list) -> None:
     click.echo(protocol)
     click.echo(f"{'image':32}" + "".join(f"{name:>9}" for name in names))
     for row in rows:
-        values = "".join(f"{row[n]:9.3f}" if "psnr" in n else f"{row[n]:9.4f}" for n in names)
+        values = "".join(f"{row[n]:9.4f}" if "ssim" in n else f"{row[n]:9.3f}" for n in names)
         click.echo(f"{row['image'][-32:]:32}{values}")
 
 

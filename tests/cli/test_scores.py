@@ -139,3 +139,16 @@ def test_demo_makes_a_picture_and_beats_bicubic(tmp_path):
         if line.startswith(("bicubic", "esrgan"))
     }
     assert values["esrgan_lite_x4"] > values["bicubic"] + 0.5
+
+
+def test_each_bands_bias_and_error_are_in_the_images_numbers(tmp_path):
+    truth = np.zeros((20, 20, 3), np.uint8) + np.uint8(100)
+    image = truth + np.array([0, 3, 5], np.uint8)
+    image[:4] = 0  # outside the border
+    for name, pixels in (("image.png", image), ("truth.png", truth)):
+        Image.fromarray(pixels).save(tmp_path / name)
+    options = ("--per-band", "--crop-border", 4, "--json")
+    result = run("score", tmp_path / "image.png", tmp_path / "truth.png", *options)
+    (row,) = json.loads(result.stdout)["images"]
+    assert [row[f"bias_{k}"] for k in (1, 2, 3)] == [0, 3, 5]
+    assert [row[f"rmse_{k}"] for k in (1, 2, 3)] == [0, 3, 5]

@@ -1,0 +1,102 @@
+"""Errors of a raster against another, band by band, where both are valid."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Optional
+
+import numpy as np
+from rasterio.windows import Window
+
+from gluon_enhance.errors import ImageError
+from gluon_enhance.geotiff.raster import color_bands, environment, open_raster, read_bands
+
+SAMPLES = 1 << 22
+"""Samples of a band read at a time."""
+
+
+def score_rasters(
+    image: str | os.PathLike,
+    reference: str | os.PathLike,
+    crop_border: int = 0,
+    data_range: Optional[float] = None,
+) -> list[dict]:
+    """Score a raster in bounded memory.
+
+    Parameters
+    ----------
+    image, reference : path
+        Of the same size and number of bands besides alpha; dtypes may differ.
+    crop_border : int
+        Pixels left out at each side.
+    data_range : float, optional
+        The peak that PSNR takes. Default: the span of the reference's integer dtype, or of its
+        values for floats.
+
+    Returns
+    -------
+    list of dict
+        For each band: ``band``, ``valid`` (the share of pixels that are valid in both), ``bias``
+        (mean of image - reference), ``rmse``, both in the rasters' numbers, and ``psnr`` in dB.
+
+    Raises
+    ------
+    ImageError
+        If a file cannot be read, the rasters do not fit, or nothing is valid in both.
+    """
+    with environment(), open_raster(image) as own, open_raster(reference) as ref:
+        bands = color_bands(own)
+        if own.shape != ref.shape or len(bands) != len(color_bands(ref)):
+            raise ImageError(
+                f"{own.name} is {own.width}x{own.height} of {len(bands)} bands, {ref.name} "
+                f"{ref.width}x{ref.height} of {len(color_bands(ref))}; they must be alike"
+            )
+        pairs = zip(bands, color_bands(ref))
+        return [_score_band(own, ref, pair, crop_border, data_range) for pair in pairs]
+
+
+def _score_band(own, ref, bands, crop_border, data_range):
+    count, total, squares = 0, 0.0, 0.0
+    low, high = math.inf, -math.inf
+    windows = list(_windows(ref, crop_border))
+    for window in windows:
+        (a, a_valid), (b, b_valid) = (
+            read_bands(dataset, [band], window) for dataset, band in zip((own, ref), bands)
+        )
+        valid = np.isfinite(a) & np.isfinite(b)
+        for other in (a_valid, b_valid):
+            valid &= True if other is None else other
+        if not valid.any():
+            continue
+        truth = b[valid].astype(np.float64)
+        errors = a[valid].astype(np.float64) - truth
+        count, total = count + errors.size, total + errors.sum()
+        squares += np.square(errors).sum()
+        low, high = min(low, truth.min()), max(high, truth.max())
+    if not count:
+        raise ImageError(f"band {bands[0]} of {own.name} has no pixel that is valid in both")
+    peak = data_range or _peak(ref.dtypes[0], low, high)
+    mse = squares / count
+    return {
+        "band": bands[0],
+        "valid": count / sum(window.width * window.height for window in windows),
+        "bias": total / count,
+        "rmse": math.sqrt(mse),
+        "psnr": 10 * math.log10(peak**2 / mse) if mse else math.inf,
+    }
+
+
+def _peak(dtype, low, high):
+    if np.dtype(dtype).kind == "f":
+        return high - low
+    return float(np.iinfo(dtype).max) - np.iinfo(dtype).min
+
+
+def _windows(dataset, crop_border):
+    width, bottom = dataset.width - 2 * crop_border, dataset.height - crop_border
+    if width < 1 or bottom <= crop_border:
+        raise ImageError(f"{dataset.name} has no pixel left inside a border of {crop_border}")
+    rows = max(1, SAMPLES // width)
+    for top in range(crop_border, bottom, rows):
+        yield Window(crop_border, top, width, min(rows, bottom - top))
