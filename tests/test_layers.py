@@ -12,6 +12,7 @@ LAYERS = [
     {"data", "weights", "training", "engines", "bands"},
     {"zoo"},
     {"exporting"},
+    {"sources"},
     {"inference"},
     {"geotiff"},
     {"cluster"},

@@ -1,0 +1,83 @@
+"""Where the nets and files of a model come from: the zoo, a file, a folder, the cache."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Callable, NamedTuple
+
+from gluon_enhance import zoo
+from gluon_enhance.errors import EngineError
+from gluon_enhance.weights import store
+from gluon_enhance.weights.manifest import card_file, read_card, sha256, verify
+
+
+class Source(NamedTuple):
+    """How a model is had: as a HybridBlock, and as a file for engines, by its suffix."""
+
+    net: Callable
+    find: Callable
+
+
+def resolve(model) -> tuple[zoo.ModelSpec, Source]:
+    """Return what is known of a model, and where it comes from; see `gluon_enhance.Enhancer`."""
+    text = str(model)
+    if Path(text).is_dir():
+        return _from_folder(Path(text))
+    if text.endswith("-symbol.json") or "-symbol.json=" in text:
+        from gluon_enhance.exporting.folder import exported_pair
+
+        return _from_folder(exported_pair(text))
+    name, _, file = text.partition("=")
+    spec = zoo.get_spec(name)
+    if not file and spec.weights_kind == "shipped":
+        net = partial(zoo.get_model, name, pretrained=True)
+        return spec, Source(net, partial(store.find_shipped, name))
+    weights = Path(file) if file else None
+    net = partial(zoo.get_model, name, pretrained=file or True)
+    return spec, Source(net, partial(_converted, spec, net, weights))
+
+
+def _from_folder(folder):
+    card = read_card(folder)
+    spec = zoo.spec_from_card(card)
+
+    def find(suffix):
+        if suffix == ".parts.zip" and f"{spec.name}{suffix}" not in card.get("files", ()):
+            raise EngineError(
+                f"{spec.name} takes a whole image at once and cannot run it in bands; give a tile "
+                "as large as the image's longer side, if there is memory for it"
+            )
+        file = card_file(card, f"{spec.name}{suffix}")
+        verify(folder / file.name, file)
+        return folder / file.name
+
+    def net():
+        from gluon_enhance.exporting.symbols import load_pair
+
+        if f"{spec.name}-symbol.json" not in card.get("files", ()):
+            raise EngineError(
+                f"{folder} has no symbol file for mxnet; use --engine openvino or onnxruntime"
+            )
+        return load_pair(find("-symbol.json"), find("-0000.params"))
+
+    return spec, Source(net, find)
+
+
+def _converted(spec, make_net, weights, suffix) -> Path:
+    """Return a file of a net that ships none, made once and kept in the cache."""
+    weights = weights or store.find(spec.weights)
+    digest = sha256(weights)[:16]
+    onnx = store.cache_folder() / f"{spec.name}-{digest}.onnx"
+    path = onnx.with_suffix(suffix)
+    if suffix not in (".onnx", ".parts.zip"):
+        raise EngineError(f"{spec.name} has no 8-bit files; use --precision auto")
+    if not onnx.is_file():
+        from gluon_enhance.exporting import export_onnx
+
+        export_onnx(make_net(), onnx, spec.multiple)
+    if not path.is_file():
+        from gluon_enhance.exporting.parts import split_onnx
+
+        split_onnx(onnx, spec.multiple)
+    return path
