@@ -139,7 +139,7 @@ def make_net(samples, config, devices):
     else:
         rng = np.random.default_rng(config.seed)
         colors = [samples.draw(rng)[0].mean(axis=(1, 2)) for _ in range(MEAN_SAMPLES)]
-        net = zoo.get_model(config.model, mean=np.mean(colors, axis=0))
+        net = zoo.get_model(config.model, mean=np.mean(colors, axis=0).tolist())
         net.initialize_as_interpolator(rng, devices.contexts)
     net.hybridize(static_alloc=True)
     return net

@@ -98,7 +98,12 @@ def test_interrupted_batch_leaves_whole_files_only(tmp_path, rng):
         pixels = rng.integers(0, 256, (200, 200, 3), dtype=np.uint8)
         write_image(source / f"{index}.png", Photo(pixels))
     command = [*COMMAND, "enhance", str(source), "-o", str(target)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's & ignores it
+    )
     while not list(target.glob("*.png")) and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
