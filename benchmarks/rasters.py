@@ -20,8 +20,8 @@ import sys
 from types import SimpleNamespace
 from gluon_enhance.geotiff.enhancing import enhance_raster
 repeater = SimpleNamespace(
-    spec=SimpleNamespace(name="repeater", multiple=1, tiling="exact"), scale=1, tile=192, halo=12,
-    describe=lambda: {}, run=lambda batch: batch,
+    spec=SimpleNamespace(name="repeater", multiple=1, min_size=1, tiling="exact"), scale=1,
+    tile=192, halo=12, describe=lambda: {}, run=lambda batch: batch,
 )
 enhance_raster(sys.argv[1], sys.argv[2], repeater)
 """

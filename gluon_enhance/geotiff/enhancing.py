@@ -7,16 +7,21 @@ be computed anywhere (`gluon_enhance.cluster`). At the end they are put together
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 import shutil
+import tempfile
+import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Callable, Optional
 
+import filelock
 import numpy as np
 import rasterio
 import rasterio.shutil
@@ -49,6 +54,8 @@ PART_SAMPLES = 16 << 20
 """Samples of a part, of all bands together, unless one tile has more."""
 KERNEL_MARGIN = 4
 """Pixels around a window that the bicubic kernel sees, when it enlarges."""
+PROBE = 64
+"""Side of a picture that a model is told by."""
 WORK = "work.json"
 
 
@@ -75,7 +82,7 @@ class Work:
     has_mask : bool
         Whether the dataset has a mask, which parts then hold as one more band.
     model : str
-        What made the parts: all must be of the same.
+        What made the parts, with a hash of its answer to a probe: all must be of the same.
     """
 
     source: str
@@ -149,8 +156,9 @@ def enhance_raster(
         beside it.
     enhancer : Enhancer
     input_range : (float, float), optional
-        Numbers that the net sees as 0 and 1; values may lie outside. Default: the range of an
-        integer dtype; 0 and 1 for floats, which must then lie within.
+        Numbers that the net sees as 0 and 1. What values have beyond is enlarged with the bicubic
+        kernel and added. Default: 0 and the largest number of 8 and 16 bits, or of as many as the
+        file declares (NBITS); 0 and 1 for floats, which must then lie within.
     rgb : sequence of 3 int, optional
         Bands that are red, green and blue. Default: those interpreted so, or all there are if these
         are one or three.
@@ -177,23 +185,22 @@ def enhance_raster(
     ValueError
         If options or values do not fit.
     """
-    out = Path(out)
+    out, options = Path(out), creation_options or {}
     check_out(out, source)
     with environment(), open_raster(source) as src:
         work = _plan(src, out, enhancer, input_range, rgb, others)
-        count = len(work.parts())
-        _prepare(work, resume)
-        missing = [k for k in range(count) if not work.path(k).exists()]
-        done = _counter(count - len(missing), count, progress)
-        (compute or partial(_compute_here, enhancer))(work, missing, done)
-        whole = Path(work.folder, "whole.tif")
-        _assemble(work, src, whole, {} if cog else creation_options or {})
-        if overviews or cog:
-            _add_overviews(whole)
-        if cog:
-            whole = _to_cog(whole, creation_options or {})
-        publish(whole, out)
-    shutil.rmtree(work.folder)
+        _try_options(src, options, cog)
+        with _only_one(work, out):
+            _prepare(work, resume)
+            _compute_missing(work, compute or partial(_compute_here, enhancer), progress)
+            whole = Path(work.folder, "whole.tif")
+            _assemble(work, src, whole, _whole_options(options, cog))
+            if overviews or cog:
+                _add_overviews(whole)
+            if cog:
+                whole = _to_cog(whole, options)
+            publish(whole, out)
+            shutil.rmtree(work.folder)
     return out
 
 
@@ -203,7 +210,7 @@ def compute_part(work: Work, index: int, enhancer) -> None:
     with environment(), open_raster(work.source) as src:
         made = np.concatenate([_compute_tile(work, src, tile, enhancer) for tile in tiles], axis=2)
     path = work.path(index)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     profile = {"driver": "GTiff", "dtype": made.dtype, "compress": "deflate", "zlevel": 1}
     count, height, width = made.shape
     with (
@@ -212,7 +219,13 @@ def compute_part(work: Work, index: int, enhancer) -> None:
         rasterio.open(draft, "w", count=count, height=height, width=width, **profile) as dst,
     ):
         dst.write(made)
-    os.replace(draft, path)
+    publish(draft, path)
+
+
+def _compute_missing(work, compute, progress):
+    count = len(work.parts())
+    missing = [k for k in range(count) if not work.path(k).exists()]
+    compute(work, missing, _counter(count - len(missing), count, progress))
 
 
 def _compute_here(enhancer, work, indices, done):
@@ -227,6 +240,11 @@ def _plan(src, out, enhancer, input_range, rgb, others):
     if dtype.kind not in "iuf":
         raise ImageError(f"{src.name} is of dtype {dtype}; convert it to integers or floats")
     spec, scale = enhancer.spec, enhancer.scale
+    if min(src.shape) < spec.min_size:
+        raise ImageError(
+            f"{spec.name} needs {spec.min_size} pixels a side, and {src.name} has "
+            f"{src.width} x {src.height}"
+        )
     unit = math.lcm(BLOCK // math.gcd(BLOCK, scale), spec.multiple)
     tile = _round_up(enhancer.tile, unit)
     if spec.tiling == "global_statistics":
@@ -237,7 +255,7 @@ def _plan(src, out, enhancer, input_range, rgb, others):
             )
         tile = _round_up(max(src.height, src.width), unit)
     through_net, resized = _divide_bands(src, rgb, others)
-    low, high = input_range or _default_range(dtype)
+    low, high = input_range or _default_range(src, dtype)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(f"input_range is {low:g},{high:g}; give LOW,HIGH, the lower one first")
     if dtype.kind == "f" and not input_range:
@@ -256,7 +274,7 @@ def _plan(src, out, enhancer, input_range, rgb, others):
         resized=resized,
         part_tiles=max(1, PART_SAMPLES // (src.count * (tile * scale) ** 2)),
         has_mask=[MaskFlags.per_dataset] in src.mask_flag_enums,
-        model=json.dumps(enhancer.describe(), sort_keys=True),
+        model=_identify(enhancer),
     )
 
 
@@ -287,10 +305,17 @@ def _divide_bands(src, rgb, others):
     return groups, alpha if others == "each" else rest + alpha
 
 
-def _default_range(dtype):
+def _default_range(src, dtype):
     if dtype.kind == "f":
-        return 0.0, 1.0
-    return np.iinfo(dtype).min, np.iinfo(dtype).max
+        return 0, 1
+    bits = src.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
+    high = 2 ** int(bits) - 1 if bits else np.iinfo(dtype).max
+    if high > 65535:
+        raise ImageError(
+            f"{src.name} is of dtype {dtype}, whose range says little; say which numbers are black "
+            "and white (--input-range LOW,HIGH)"
+        )
+    return 0, high
 
 
 def _check_unit_range(src, bands):
@@ -302,6 +327,28 @@ def _check_unit_range(src, bands):
                 f"{src.name} has values such as {values.min():g} and {values.max():g}, outside "
                 "[0, 1]; say which numbers are black and white (--input-range LOW,HIGH)"
             )
+
+
+def _identify(enhancer):
+    """Say what the model is; weights may differ under one name, and then their answers do."""
+    side = _round_up(PROBE, enhancer.spec.multiple)
+    probe = np.random.default_rng(0).random((1, 3, side, side), np.float32)
+    answer = np.ascontiguousarray(enhancer.run(probe))
+    described = {**enhancer.describe(), "probe": hashlib.sha256(answer).hexdigest()}
+    return json.dumps(described, sort_keys=True)
+
+
+@contextmanager
+def _only_one(work, out):
+    """Keep other runs away from the parts; a killed one's lock is gone with it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(f"{work.folder}.lock", timeout=0)
+    try:
+        with lock:
+            yield
+    except filelock.Timeout as error:
+        raise ImageError(f"another run is writing {out}; wait for it, or name another") from error
+    Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def _prepare(work, resume):
@@ -343,11 +390,15 @@ def _through_net(work, src, bands, tile, enhancer):
     inner = tuple(slice(k.start - r.start, k.stop - r.start) for k, r in zip(tile.keep, tile.read))
     if valid is not None and not valid[inner].any():
         return _restored(work, src, None, bands, tile)
-    image = np.repeat(block, 3, axis=2) if len(bands) == 1 else block
+    image = np.clip(block, 0, 1)  # nets know nothing below black, and some nothing above white
+    beyond = block - image
+    image = np.repeat(image, 3, axis=2) if len(bands) == 1 else image
     planes = image.astype(np.float32).transpose(2, 0, 1)
     ((_, sr),) = run_tiled([tile], lambda *_: planes, enhancer.run, work.scale)
     result = from_rgb(sr.transpose(1, 2, 0), channels=len(bands))
-    return _restored(work, src, result.reshape(*sr.shape[1:], len(bands)), bands, tile)
+    if beyond.any():
+        result = result + resize(beyond, work.scale)[tile.crop(work.scale)]
+    return _restored(work, src, result, bands, tile)
 
 
 def _resized(work, src, band, tile):
@@ -402,8 +453,29 @@ def _enlarged(array, scale):
     return array.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
+def _whole_options(options, cog):
+    """Return what to write the whole raster with; a COG is a copy of it, so losses come there."""
+    own = {"COMPRESS": "deflate"} if cog else options
+    return {"TILED": "yes", "BLOCKXSIZE": BLOCK, "BLOCKYSIZE": BLOCK, **own}
+
+
+def _try_options(src, options, cog):
+    """Write a block with the creation options: hours of work should not end with their error."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "one_block.tif")
+        size = {"WIDTH": BLOCK, "HEIGHT": BLOCK}
+        try:
+            with created(path, src, {**_whole_options(options, cog), **size}) as dst:
+                dst.write(np.zeros((src.count, BLOCK, BLOCK), src.dtypes[0]))
+            if cog:
+                publish(_to_cog(path, options), path)
+        except ImageError as error:
+            raise ImageError(
+                f"{src.name} cannot be written with these creation options: {error}"
+            ) from error
+
+
 def _assemble(work, src, whole, options):
-    options = {"tiled": "yes", "blockxsize": BLOCK, "blockysize": BLOCK, **options}
     with created(whole, src, options, work.scale) as dst:
         for index, tiles in enumerate(work.parts()):
             with named("read", work.path(index)), rasterio.open(work.path(index)) as part:

@@ -151,7 +151,6 @@ def created(out: Path, src, options, scale: int = 1) -> Iterator[rasterio.io.Dat
         ):
             _copy_metadata(src, dst, scale)
             yield dst
-        _check_complete(part, out)
         publish(part, out)
     except BaseException:
         part.unlink(missing_ok=True)
@@ -159,7 +158,8 @@ def created(out: Path, src, options, scale: int = 1) -> Iterator[rasterio.io.Dat
 
 
 def publish(draft: Path, out: Path) -> None:
-    """Give a finished file its name, and remove what lay beside one that it replaces."""
+    """Give a finished file its name if it is whole, and remove what lay beside one it replaces."""
+    _check_complete(draft, out)
     os.replace(draft, out)
     for suffix in SIDECARS:
         out.with_name(out.name + suffix).unlink(missing_ok=True)
@@ -167,20 +167,30 @@ def publish(draft: Path, out: Path) -> None:
 
 def _check_complete(part, out):
     """Look for blocks that are missing: on a full disk GDAL closes a file without an error."""
-    with named("written", out), rasterio.open(part) as dataset, open(part, "rb") as file:
+    with open(part, "rb") as file:
         os.fsync(file.fileno())
         end = os.fstat(file.fileno()).st_size
-        planes = dataset.indexes if dataset.interleaving == Interleaving.band else [1]
-        for (row, column), _ in dataset.block_windows(1):
-            for band in planes:
-                offset, size = (
-                    dataset.get_tag_item(f"BLOCK_{key}_{column}_{row}", "TIFF", band)
-                    for key in ("OFFSET", "SIZE")
-                )
-                if offset is None or int(offset) + int(size) > end:
+    with named("written", out):
+        with rasterio.open(part) as dataset:
+            overviews = range(len(dataset.overviews(1)))
+        for level in ({}, *({"overview_level": k} for k in overviews)):
+            with rasterio.open(part, **level) as dataset:
+                if not all(0 < block_end <= end for block_end in _block_ends(dataset)):
                     raise ImageError(
-                        f"{out} cannot be written: it is incomplete; is the disk full?"
+                        f"{out} cannot be written: it is incomplete; is the disk full, or do "
+                        "creation options not fit?"
                     )
+
+
+def _block_ends(dataset):
+    """Yield where each block ends in the file, 0 for a missing one."""
+    planes = dataset.indexes if dataset.interleaving == Interleaving.band else [1]
+    for (row, column), _ in dataset.block_windows(1):
+        for band in planes:
+            yield sum(
+                int(dataset.get_tag_item(f"BLOCK_{key}_{column}_{row}", "TIFF", band) or 0)
+                for key in ("OFFSET", "SIZE")
+            )
 
 
 def _profile(src, options, scale):

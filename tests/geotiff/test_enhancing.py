@@ -36,9 +36,9 @@ class Blur:
     """What an `Enhancer` has, of a net that blurs and doubles."""
 
     def __init__(self, tile=100, scale=2, **spec):
-        spec = {"name": "blur", "multiple": 1, "tiling": "exact", **spec}
+        spec = {"name": "blur", "multiple": 1, "min_size": 1, "tiling": "exact", **spec}
         self.spec, self.scale, self.tile, self.halo = SimpleNamespace(**spec), scale, tile, 1
-        self.runs = 0
+        self.runs = -1  # the first is of the probe
 
     def describe(self):
         return {"model": "blur", "tile": self.tile}
@@ -217,12 +217,35 @@ def test_bands_that_are_not_rgb_are_resized_or_run_one_by_one(tmp_path, rng, oth
         assert np.abs(result[band] - expected).max() <= 1
 
 
-def test_values_beyond_the_input_range_are_not_cut(tmp_path):
-    bands = np.full((3, 40, 40), 3000, np.uint16)
+@pytest.mark.parametrize("value", [-500, 300, 3000])
+def test_values_that_the_net_does_not_know_are_not_cut(tmp_path, value):
+    bands = np.full((3, 300, 40), value, np.int16)
     path = write(tmp_path / "in.tif", bands)
-    enhance_raster(path, tmp_path / "out.tif", Blur(), input_range=(0, 1000))
+    enhancer = Blur()
+    enhancer.run = lambda batch: np.clip(batch, 0, 1).repeat(2, axis=2).repeat(2, axis=3)
+    enhance_raster(path, tmp_path / "out.tif", enhancer, input_range=(0, 1000))
     with rasterio.open(tmp_path / "out.tif") as out:
-        assert (out.read()[:, 4:-4, 4:-4] == 3000).all()
+        assert (out.read() == value).all()
+
+
+@pytest.mark.parametrize(
+    "dtype, options, white",
+    [
+        ("uint8", {}, 255),
+        ("int16", {}, 32767),
+        ("uint16", {}, 65535),
+        ("uint16", {"nbits": 12}, 4095),
+    ],
+)
+def test_white_is_the_largest_number_of_the_dtype_or_of_the_bits_declared(
+    tmp_path, dtype, options, white
+):
+    path = write(tmp_path / "in.tif", np.full((3, 9, 9), 100, dtype), **options)
+    enhancer, seen = Blur(), []
+    run = enhancer.run
+    enhancer.run = lambda batch: [seen.append(batch.max()), run(batch)][1]
+    enhance_raster(path, tmp_path / "out.tif", enhancer)
+    assert seen[-1] == pytest.approx(100 / white)
 
 
 @pytest.mark.parametrize(
@@ -233,6 +256,12 @@ def test_values_beyond_the_input_range_are_not_cut(tmp_path):
         (np.full((3, 9, 9), 7, np.float32), {}, r"values such as 7 and 7, outside \[0, 1\]"),
         (np.ones((3, 9, 9), np.uint8), {"input_range": (5, 5)}, "input_range is 5,5"),
         (np.ones((3, 9, 9), np.complex64), {}, "is of dtype complex64"),
+        (np.ones((3, 9, 9), np.int32), {}, "int32, whose range says little; say which numbers"),
+        (
+            np.ones((3, 9, 9), np.uint16),
+            {"creation_options": {"BLOCKXSIZE": "100"}},
+            "cannot be written with these creation options: .* multiples of 16",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path, bands, options, message):
@@ -240,6 +269,22 @@ def test_what_does_not_fit_is_named(tmp_path, bands, options, message):
     with pytest.raises((ImageError, ValueError), match=message):
         enhance_raster(path, tmp_path / "out.tif", Blur(), **options)
     assert [p.name for p in tmp_path.iterdir()] == ["in.tif"]
+
+
+def test_two_runs_to_one_output_do_not_meet(source, tmp_path):
+    def meet(work, indices, done):
+        with pytest.raises(ImageError, match="another run is writing"):
+            enhance_raster(source[0], tmp_path / "out.tif", Blur())
+        for index in indices:
+            enhancing.compute_part(work, index, Blur())
+
+    enhance_raster(source[0], tmp_path / "out.tif", Blur(), compute=meet)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.tif", "out.tif"]
+
+
+def test_a_raster_smaller_than_the_net_takes_is_named(source, tmp_path):
+    with pytest.raises(ImageError, match="blur needs 301 pixels a side, and .* has 410 x 300"):
+        enhance_raster(source[0], tmp_path / "out.tif", Blur(min_size=301))
 
 
 def test_a_net_that_needs_the_whole_image_is_refused_a_large_raster(source, tmp_path):
@@ -315,6 +360,35 @@ def test_parts_of_other_options_are_not_gone_on_with(source, tmp_path):
         enhance_raster(source[0], tmp_path / "out.tif", Blur(), input_range=(0, 9), resume=True)
     enhance_raster(source[0], tmp_path / "out.tif", Blur(), input_range=(0, 9))
     assert not (tmp_path / ".out.tif.parts").exists()
+
+
+def test_parts_of_other_weights_under_the_same_name_are_not_gone_on_with(source, tmp_path):
+    def stopped(work, indices, done):
+        raise ImageError("stopped")
+
+    with pytest.raises(ImageError, match="stopped"):
+        enhance_raster(source[0], tmp_path / "out.tif", Blur(), compute=stopped)
+    other = Blur()
+    run = other.run
+    other.run = lambda batch: run(batch) * 0.9
+    with pytest.raises(ImageError, match="another source, model or options"):
+        enhance_raster(source[0], tmp_path / "out.tif", other, resume=True)
+
+
+def test_part_cut_short_by_a_full_disk_is_no_part(source, tmp_path):
+    script = f"""
+        import resource, sys
+        sys.path.insert(0, {os.path.dirname(__file__)!r})
+        from test_enhancing import Blur, enhance_raster
+        resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))
+        enhance_raster({str(source[0])!r}, {str(tmp_path / "out.tif")!r}, Blur())
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert "0000000.tif cannot be written" in result.stderr.splitlines()[-1]
+    enhance_raster(source[0], tmp_path / "out.tif", Blur(), resume=True)
+    enhance_raster(source[0], tmp_path / "whole.tif", Blur())
+    assert (tmp_path / "out.tif").read_bytes() == (tmp_path / "whole.tif").read_bytes()
 
 
 def test_missing_part_is_noticed_before_the_file_gets_its_name(source, tmp_path):
