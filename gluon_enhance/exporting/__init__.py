@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import tempfile
 from contextlib import contextmanager
@@ -43,9 +44,10 @@ def export_onnx(net, path: str | Path, multiple: int = 1) -> Path:
     Raises
     ------
     EngineError
-        If an operator cannot be exported, or the file's numbers differ from the net's by more
-        than `TOLERANCE`.
+        If an operator cannot be exported, the file's numbers differ from the net's by more than
+        `TOLERANCE`, or onnx is not installed.
     """
+    require("onnx.mapping")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     net.hybridize()
@@ -61,6 +63,23 @@ def export_onnx(net, path: str | Path, multiple: int = 1) -> Path:
             compare(path.name, engines.load(engine, draft, precision="fp32").run, answers)
         os.replace(draft, path)
     return path
+
+
+def require(module: str):
+    """Import what exporting needs besides MXNet.
+
+    Raises
+    ------
+    EngineError
+        If it is not installed, or not in a version that MXNet can use.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise EngineError(
+            f"exporting needs {module}, which cannot be imported ({error}); "
+            "pip install 'onnx<1.18' safetensors"
+        ) from error
 
 
 def run_net(net, batch: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance.errors import EngineError
-from gluon_enhance.exporting import compare, export_onnx, run_net
+from gluon_enhance.exporting import compare, export_onnx, require, run_net
 from gluon_enhance.exporting.parts import split_onnx
 from gluon_enhance.exporting.symbols import SUFFIX, load_pair
 from gluon_enhance.weights.convert import load_state
@@ -39,15 +39,15 @@ def write_onnx(net, folder: Path, unit: int, answers: list) -> None:
 
 def write_safetensors(net, folder: Path, unit: int, answers: list) -> None:
     """Write ``NAME.safetensors``, if a PyTorch program has this net and so names its weights."""
-    from safetensors.numpy import load_file, save
-
     state = published_state(net)
     if state is None:
         return
+    safetensors = require("safetensors.numpy")
     path = folder / f"{net.spec.name}.safetensors"
     # Its save_file would leave a file that only its owner can read.
-    path.write_bytes(save({key: np.ascontiguousarray(array) for key, array in state.items()}))
-    again = load_state(type(net)(**net.spec.kwargs), load_file(str(path)), path)
+    arrays = {key: np.ascontiguousarray(array) for key, array in state.items()}
+    path.write_bytes(safetensors.save(arrays))
+    again = load_state(type(net)(**net.spec.kwargs), safetensors.load_file(str(path)), path)
     compare(path.name, partial(run_net, again), answers)
 
 

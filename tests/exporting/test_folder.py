@@ -1,4 +1,5 @@
 import json
+import sys
 import threading
 
 import numpy as np
@@ -41,6 +42,15 @@ PUBLISHED = {
     "edsr_baseline_x3",
     "realesr_video_x4",
 }
+
+
+def architecture(name):
+    spec = ge.zoo.get_spec(name)
+    return spec.net, spec.kwargs.get("norm"), spec.kwargs.get("tanh")
+
+
+def test_each_architecture_of_the_zoo_is_among_those_tried_here():
+    assert set(map(architecture, SMALL)) == set(map(architecture, ge.list_models()))
 
 
 def small(name="esrgan_lite_x4"):
@@ -223,3 +233,12 @@ def test_what_cannot_be_exported_is_named(make, error, message, tmp_path):
 def test_unknown_formats_are_named_with_the_choices(tmp_path, esrgan):
     with pytest.raises(ValueError, match="tflite.*symbol, onnx, safetensors"):
         ge.export(esrgan[0], tmp_path / "net", ["tflite"])
+
+
+@pytest.mark.parametrize("module", ["onnx.mapping", "safetensors.numpy"])
+def test_a_package_that_is_missing_is_named(module, tmp_path, monkeypatch, esrgan):
+    """As onnx.mapping is in onnx 1.18 and newer."""
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(EngineError, match=rf"exporting needs {module}.*pip install 'onnx<1\.18'"):
+        ge.export(esrgan[0], tmp_path / "net")
+    assert not list(tmp_path.iterdir())
