@@ -19,12 +19,13 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Iterable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
 
-from gluon_enhance.errors import ImageError
+from gluon_enhance.errors import ImageError, WeightsError
 from gluon_enhance.imaging.tiling import plan_axis
 
 TABLE = "parts.json"
@@ -33,6 +34,16 @@ TABLE = "parts.json"
 The rate is a map's rows for as many rows of the image as the net's `multiple`. It has some more or
 fewer in all, wherever layers pad or crop.
 """
+
+
+MAX_ROWS = 4096
+"""Of a halo, of the size that inputs are multiples of, and of a map for that."""
+
+DAMAGE = (
+    ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError,
+    NotImplementedError, OSError, zipfile.BadZipFile,
+)  # fmt: skip
+"""What a table of other contents leads to."""
 
 
 class BandedNet:
@@ -50,10 +61,30 @@ class BandedNet:
 
     def __init__(self, path: str | os.PathLike, load: Callable, pixels: int):
         self._path, self._load, self._pixels = Path(path), load, pixels
-        with zipfile.ZipFile(path) as archive:
+        with self._checked(), zipfile.ZipFile(path) as archive:
+            # Stored as they are, members cannot unpack to more than the file.
+            if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+                raise ValueError("it is compressed")
+            if any(info.compress_size > self._path.stat().st_size for info in archive.infolist()):
+                raise ValueError("a member has more bytes than the file")
             plan = json.loads(archive.read(TABLE))
-        self._parts, self._rates = plan["parts"], plan["rates"]
-        self._multiple = plan["multiple"]
+            self._parts, self._rates = plan["parts"], plan["rates"]
+            self._multiple = plan["multiple"]
+            halos = [part["halo"] for part in self._parts]
+            for number in (self._multiple - 1, *halos, *self._rates.values()):
+                if type(number) is not int or not 0 <= number <= MAX_ROWS:
+                    raise ValueError(f"{number!r} is no number of rows")
+
+    @contextmanager
+    def _checked(self):
+        """Name the file where its contents do not fit together: it may come from anyone."""
+        try:
+            yield
+        except DAMAGE as error:
+            raise WeightsError(
+                f"{self._path} is damaged or not what an export wrote "
+                f"({type(error).__name__}: {error!s:.200}); export the model again"
+            ) from error
 
     def count(self, height: int, width: int) -> int:
         """Count the bands of all parts for an image of this size."""
@@ -77,14 +108,17 @@ class BandedNet:
         ------
         ImageError
             If there is no room for the temporary files.
+        WeightsError
+            If the parts do not fit together.
         """
-        maps = {self._parts[0]["inputs"][0]: batch[0]}
-        for k, part in enumerate(self._parts):
-            needed = {name for later in self._parts[k + 1 :] for name in _needs(later)}
-            spare = [one for name, one in maps.items() if name not in needed]
-            made = self._run_part(part, maps, spare, batch.shape[2:], on_band)
-            maps = {name: one for name, one in {**maps, **made}.items() if name in needed}
-        return made[part["outputs"][0]][None]
+        with self._checked():
+            maps = {self._parts[0]["inputs"][0]: batch[0]}
+            for k, part in enumerate(self._parts):
+                needed = {name for later in self._parts[k + 1 :] for name in _needs(later)}
+                spare = [one for name, one in maps.items() if name not in needed]
+                made = self._run_part(part, maps, spare, batch.shape[2:], on_band)
+                maps = {name: one for name, one in {**maps, **made}.items() if name in needed}
+            return made[part["outputs"][0]][None]
 
     def _run_part(self, part, maps, spare, size, on_band):
         made = {}

@@ -26,6 +26,7 @@ class ONNXRuntimeEngine:
                 "device is 'cuda', but this ONNX Runtime has no CUDA; "
                 "pip install 'gluon-enhance[gpu]', or use --device cpu"
             )
+        self._path = str(model)
         self._version = onnxruntime.__version__
         self._threads = threads or physical_cores()
         options = onnxruntime.SessionOptions()
@@ -35,7 +36,7 @@ class ONNXRuntimeEngine:
         try:
             self._session = onnxruntime.InferenceSession(str(model), options, providers=[provider])
         except Exception as error:  # its exceptions share no base but Exception
-            reason = str(error).strip().splitlines()[-1]
+            reason = str(error).strip().splitlines()[-1][:200]
             raise EngineError(f"ONNX Runtime cannot load {model}: {reason}") from error
         # Where a GPU, its driver or a library is missing, ONNX Runtime takes the processor instead.
         self._device = "cuda" if CUDA in self._session.get_providers() else "cpu"
@@ -62,4 +63,8 @@ class ONNXRuntimeEngine:
 
     def compute(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
         """Run any inputs, in the file's order, and give its outputs."""
-        return self._session.run(None, dict(zip(self._inputs, arrays)))
+        try:
+            return self._session.run(None, dict(zip(self._inputs, arrays)))
+        except Exception as error:  # as above
+            reason = str(error).strip().splitlines()[-1][:200]
+            raise EngineError(f"ONNX Runtime cannot run {self._path}: {reason}") from error

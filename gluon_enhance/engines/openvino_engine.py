@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
 
 from gluon_enhance.errors import EngineError
@@ -21,11 +23,9 @@ class OpenVINOEngine:
             raise EngineError("engine openvino has no CUDA; use --engine onnxruntime")
         self._openvino = openvino
         self._core = openvino.Core()
-        try:
-            self._model = self._core.read_model(str(model))
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise EngineError(f"{model} is not a model that OpenVINO can read: {reason}") from error
+        self._path = str(model)
+        with self._refusing("read"):
+            self._model = self._core.read_model(self._path)
         self._threads = threads or physical_cores()
         self._requests = {}
         self._precision = self._choose_precision(precision)
@@ -47,17 +47,30 @@ class OpenVINOEngine:
     def compute(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
         """Run any inputs, in the file's order; the next call overwrites what this one gives."""
         request = self._request(tuple(array.shape for array in arrays))
-        for k, array in enumerate(arrays):
-            request.set_input_tensor(k, self._openvino.Tensor(array, shared_memory=True))
-        request.infer()
-        return [tensor.data for tensor in request.output_tensors]
+        with self._refusing("run"):
+            for k, array in enumerate(arrays):
+                request.set_input_tensor(k, self._openvino.Tensor(array, shared_memory=True))
+            request.infer()
+            return [tensor.data for tensor in request.output_tensors]
+
+    @contextmanager
+    def _refusing(self, what):
+        """Say of which file it is, in one line, that OpenVINO cannot do something."""
+        try:
+            yield
+        except (RuntimeError, UnicodeDecodeError) as error:  # messages quote names as they are
+            reason = str(error).strip().splitlines()[-1][:200]
+            raise EngineError(
+                f"{self._path} is not a model that OpenVINO can {what}: {reason}"
+            ) from error
 
     def _request(self, shapes):
         if shapes not in self._requests:
             if len(self._requests) == 2:  # a shape and its transpose; each holds its feature maps
                 self._requests.clear()
-            compiled = self._compile(shapes, self._precision)
-            self._requests[shapes] = compiled.create_infer_request()
+            with self._refusing("compile"):
+                compiled = self._compile(shapes, self._precision)
+                self._requests[shapes] = compiled.create_infer_request()
         return self._requests[shapes]
 
     def _compile(self, shapes, precision):
@@ -88,6 +101,7 @@ class OpenVINOEngine:
         disc = (rows - 0.5) ** 2 + (columns - 0.4) ** 2 < 0.1
         picture = np.stack([rows, columns, 1 - rows]) * 0.6 + 0.3 * disc + texture
         batch = np.clip(picture, 0, 1).astype(np.float32)[None]
-        fp32, bf16 = (self._compile((batch.shape,), p)(batch)[0] for p in ("fp32", "bf16"))
+        with self._refusing("compile"):
+            fp32, bf16 = (self._compile((batch.shape,), p)(batch)[0] for p in ("fp32", "bf16"))
         error = np.mean(np.square(fp32 - bf16, dtype=np.float64))
         return -10 * np.log10(max(error, 1e-12))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import NamedTuple, Optional
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 from gluon_enhance.errors import ImageError
 from gluon_enhance.imaging.arrays import dtype_range, to_dtype, to_float
 
+MAX_PAGES = 64
+"""Looked at; the directories of a damaged file can go on without end."""
 MIN_IS_WHITE, GRAYS_AND_RGB = 0, (0, 1, 2)
 ASSOCIATED, UNASSOCIATED = 1, 2
 """What TIFF's ExtraSamples says of an alpha channel: multiplied into the colors, or not."""
@@ -47,7 +50,7 @@ def read_tiff_header(data: bytes) -> TiffHeader:
         return TiffHeader(
             width=page.imagewidth,
             height=page.imagelength,
-            frames=sum(not (p.is_reduced or p.is_mask) for p in pages),
+            frames=sum(not (p.is_reduced or p.is_mask) for p in islice(pages, MAX_PAGES)),
             is_deep=str(page.dtype) not in ("bool", "uint8"),
             icc_profile=page.tags.valueof(34675),
         )
@@ -83,7 +86,7 @@ def decode_tiff(data: bytes) -> np.ndarray:
         try:
             to_float(pixels)
         except ValueError as error:
-            raise ImageError(f"is no photo: {error}") from error
+            raise ImageError(f"is no photo: {error!s:.200}") from error
     return _unassociated(pixels) if alpha == ASSOCIATED else pixels
 
 

@@ -28,6 +28,10 @@ logger = logging.getLogger(__name__)
 
 MAX_PIXELS = 512_000_000
 """Larger pictures are refused by their header: a file of few bytes can claim to be one."""
+SMALL_PIXELS = 16_000_000
+PIXELS_PER_BYTE = 10_000
+"""So many pixels a file of any size may claim to have, and so many for each of its bytes. The most
+that plain pictures have is 8,000, of one color and 1 bit, in PNG."""
 
 PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 """By the color type."""
@@ -73,7 +77,9 @@ def read_image(path: str | os.PathLike) -> Photo:
     except Image.DecompressionBombError as error:  # Pillow's own limit, for WebP and GIF only
         raise ImageError(f"{path} is too large ({error}); cut it into parts") from error
     except DECODING_ERRORS as error:
-        raise ImageError(f"{path} is damaged or cut short ({error}); get the file again") from error
+        raise ImageError(
+            f"{path} is damaged or cut short ({error!s:.200}); get the file again"
+        ) from error
 
 
 def _read_bytes(path) -> bytes:
@@ -96,7 +102,7 @@ def _is_tiff(data) -> bool:
 
 def _decode(data, path) -> Photo:
     image = _open(data)
-    _check_extent(*image.size, getattr(image, "n_frames", 1))
+    _check_extent(*image.size, getattr(image, "n_frames", 1), len(data))
     if image.format == "PNG":
         _open(data).verify()  # the checksums, which loading does not look at
     image.load()
@@ -132,7 +138,7 @@ def _open(data) -> Image.Image:
 
 def _decode_tiff(data, path) -> Photo:
     header = deep.read_tiff_header(data)
-    _check_extent(header.width, header.height, header.frames)
+    _check_extent(header.width, header.height, header.frames, len(data))
     orientation, data = exif.take_orientation(data)
     if header.is_deep:
         pixels, profile = deep.decode_tiff(data), header.icc_profile
@@ -148,7 +154,7 @@ def _decode_tiff(data, path) -> Photo:
     return Photo(_upright(pixels, orientation), profile, exif_data, format="TIFF")
 
 
-def _check_extent(width, height, frames):
+def _check_extent(width, height, frames, size):
     if width < 1 or height < 1:
         raise ImageError(f"is {width}x{height}: it holds no pixel")
     if width * height > MAX_PIXELS:
@@ -156,6 +162,8 @@ def _check_extent(width, height, frames):
             f"is {width}x{height}: over the limit of {MAX_PIXELS // 10**6} "
             "megapixels; cut it into parts"
         )
+    if width * height > SMALL_PIXELS + PIXELS_PER_BYTE * size:
+        raise ImageError(f"is {width}x{height} in {size:,} bytes: no photo is as small")
     if frames != 1:
         raise ImageError(f"holds {frames} frames; save the one you want by itself")
 
@@ -184,7 +192,7 @@ def _cmyk_to_srgb(image) -> Image.Image:
         return ImageCms.profileToProfile(image, source, target, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError) as error:
         raise ImageError(
-            f"is CMYK with a color profile that fails ({error}); convert it to RGB"
+            f"is CMYK with a color profile that fails ({error!s:.200}); convert it to RGB"
         ) from error
 
 

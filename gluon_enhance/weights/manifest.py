@@ -72,10 +72,12 @@ def read_card(folder: str | os.PathLike) -> dict:
         raise WeightsError(
             f"{path} cannot be read ({error.strerror}): is {folder} the folder of a model?"
         ) from error
-    except ValueError as error:
-        raise WeightsError(f"{path} is not JSON ({error}): get the model folder again") from error
-    if not isinstance(card, dict):
-        raise WeightsError(f"{path} holds a {type(card).__name__}, not a model's card")
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(
+            f"{path} is not JSON ({error!s:.200}): get the model folder again"
+        ) from error
+    if not isinstance(card, dict) or not isinstance(card.get("files", {}), dict):
+        raise WeightsError(f"{path} holds other JSON than a model's card: get the folder again")
     return card
 
 
@@ -96,9 +98,10 @@ def card_file(card: dict, name: str) -> WeightFile:
     """
     files = card.get("files")
     row = files.get(name) if isinstance(files, dict) else None
-    if not isinstance(row, dict) or not row.get("sha256"):
+    digest, size = (row.get("sha256"), row.get("size")) if isinstance(row, dict) else (None, None)
+    if not (digest and isinstance(digest, str) and isinstance(size, (int, type(None)))):
         raise WeightsError(f"the card of {card.get('name')} lists no {name} with a SHA-256")
-    return WeightFile(name, row["sha256"], row.get("size"))
+    return WeightFile(name, digest, size)
 
 
 def fingerprint(path: Path) -> dict:

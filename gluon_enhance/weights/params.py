@@ -1,8 +1,17 @@
-"""Read and write Gluon's ``.params`` files."""
+"""Read Gluon's ``.params`` files without MXNet, and write them with it.
+
+A file holds a magic number, the count of arrays, the arrays, the count of names and the names.
+
+References
+----------
+.. [1] https://github.com/apache/mxnet/blob/v1.9.x/src/ndarray/ndarray.cc: NDArray::Load and Save.
+"""
 
 from __future__ import annotations
 
+import math
 import os
+import struct
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,31 +20,86 @@ import numpy as np
 
 from gluon_enhance.errors import WeightsError
 
+MAGIC = 0x112
+DENSE = {0xF993FAC8: False, 0xF993FAC9: True, 0xF993FACA: True}
+"""What an array begins with -> whether a number for dense or sparse follows. In files older than
+these, it begins with the number of its axes, which are then numbers of 32 bits."""
+MAX_AXES = 32
+DTYPES = ("<f4", "<f8", "<f2", "u1", "<i4", "i1", "<i8", "?", "<i2", "<u2", "<u4", "<u8")
+"""By MXNet's numbers."""
 
-def read_params(path: str | os.PathLike) -> dict:
+
+def read_params(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Read a Gluon ``.params`` file.
+
+    Parameters
+    ----------
+    path : path
 
     Returns
     -------
     dict of str to ndarray
+        Read-only.
 
     Raises
     ------
     WeightsError
         If the file cannot be read or does not hold named arrays.
     """
-    from gluon_enhance.framework import mx
-
     try:
-        arrays = mx.nd.load(str(path))
-    except (mx.base.MXNetError, UnicodeDecodeError) as error:
+        arrays, names = _Reader(Path(path).read_bytes()).read()
+        if arrays and not names:
+            raise WeightsError(
+                f"{path} holds arrays without names; save it with net.save_parameters"
+            )
+        if len(names) != len(arrays):
+            raise ValueError(f"it holds {len(arrays)} arrays and {len(names)} names")
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror})") from error
+    except (ValueError, struct.error) as error:
         raise WeightsError(
-            f"{path} is cut short, damaged or not a .params file; get it again "
-            f"({str(error).strip().splitlines()[-1]})"
+            f"{path} is cut short, damaged or not a .params file ({error!s:.200}); get it again"
         ) from error
-    if not isinstance(arrays, dict):
-        raise WeightsError(f"{path} holds arrays without names; save it with net.save_parameters")
-    return {name: array.asnumpy() for name, array in arrays.items()}
+    return dict(zip(names, arrays))
+
+
+class _Reader:
+    def __init__(self, data):
+        self.data, self.position = data, 0
+
+    def read(self):
+        magic, _, count = self._numbers("QQQ")
+        if magic != MAGIC:
+            raise ValueError("it does not begin as such files do")
+        arrays = [self._array() for _ in range(count)]
+        (count,) = self._numbers("Q")
+        names = [self._bytes(*self._numbers("Q")).decode() for _ in range(count)]
+        if self.position != len(self.data):
+            raise ValueError("something follows the names")
+        return arrays, names
+
+    def _array(self):
+        (start,) = self._numbers("I")
+        if DENSE.get(start) and self._numbers("i") != (0,):
+            raise ValueError("an array is sparse")
+        axes = self._numbers("i")[0] if start in DENSE else start
+        if not 0 < axes <= MAX_AXES:
+            raise ValueError(f"an array has {axes} axes")
+        shape = self._numbers(f"{axes}{'q' if start in DENSE else 'I'}")
+        _, _, kind = self._numbers("iii")  # where it was: device and its number
+        if min(shape) < 0 or not 0 <= kind < len(DTYPES):
+            raise ValueError(f"an array has shape {shape} and type {kind}")
+        dtype = np.dtype(DTYPES[kind])
+        return np.frombuffer(self._bytes(math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
+
+    def _bytes(self, count):
+        start, self.position = self.position, self.position + count
+        if self.position > len(self.data):
+            raise ValueError(f"{count:,} bytes at {start:,} reach beyond the end")
+        return self.data[start : self.position]
+
+    def _numbers(self, form):
+        return struct.unpack(f"<{form}", self._bytes(struct.calcsize(f"<{form}")))
 
 
 def write_params(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> Path:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import BinaryIO, Optional
 
 SCALARS = (str, bytes, int, float, type(None))
+MAX_BITS = 128
+"""Of whole numbers: arithmetic on longer ones takes time without end."""
 DAMAGE = (ValueError, TypeError, KeyError, IndexError, OverflowError)
 """What `load` and functions fed by it raise on a damaged pickle."""
 
@@ -60,6 +62,8 @@ def load(
     machine = _Machine(functions or {}, names, persistent)
     for opcode, argument, _ in pickletools.genops(stream):
         if opcode.name in _PUSHED:
+            if isinstance(argument, int) and argument.bit_length() > MAX_BITS:
+                raise ValueError(f"a number of {argument.bit_length()} bits has no place in it")
             machine.stack.append(argument)
         elif opcode.name in _STEPS:
             _STEPS[opcode.name](machine, argument)
@@ -116,7 +120,7 @@ class _Machine:
         self.stack.append(Name(name))
 
     def look_up_popped(self, _):
-        name, module = self.stack.pop(), self.stack.pop()
+        name, module = expect(self.stack.pop(), str), expect(self.stack.pop(), str)
         self.look_up(f"{module}.{name}")
 
     def reduce(self, _):

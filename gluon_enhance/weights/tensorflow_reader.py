@@ -21,6 +21,9 @@ import numpy as np
 from gluon_enhance.errors import WeightsError
 
 MAGIC = 0xDB4775248B80FB57
+MAX_AXES = 32
+MAX_NAME = 1000
+"""Bytes. Names share their beginnings, so that a small file could hold very many long ones."""
 FOOTER_BYTES = 48
 TRAILER_BYTES = 5
 """After each block: its compression in one byte, and a checksum in four."""
@@ -71,6 +74,7 @@ def read_tensorflow(path: str | os.PathLike) -> dict[str, np.ndarray]:
             shard: path.with_name(f"{path.stem}.data-{shard:05d}-of-{count:05d}").read_bytes()
             for shard in sorted({tensor.shard for tensor in tensors.values()})
         }
+        _check_overlap(tensors.values())
         return {name: tensor.read(shards[tensor.shard]) for name, tensor in tensors.items()}
     except OSError as error:
         raise WeightsError(
@@ -80,8 +84,17 @@ def read_tensorflow(path: str | os.PathLike) -> dict[str, np.ndarray]:
     except DAMAGE as error:
         raise WeightsError(
             f"{path} or its .data file is cut short, changed or not a TensorFlow checkpoint "
-            f"({type(error).__name__}: {error}); get both again"
+            f"({type(error).__name__}: {error!s:.200}); get both again"
         ) from error
+
+
+def _check_overlap(tensors):
+    """Refuse a small file that holds one tensor very many times."""
+    ends = {}
+    for tensor in sorted(tensors, key=lambda tensor: (tensor.shard, tensor.offset)):
+        if tensor.offset < ends.get(tensor.shard, 0):
+            raise ValueError(f"{tensor.name} overlaps another")
+        ends[tensor.shard] = tensor.offset + tensor.size
 
 
 class _Tensor:
@@ -93,6 +106,8 @@ class _Tensor:
         self.name = name
         self.dtype = np.dtype(DTYPES[fields[1]])
         self.shape = tuple(_fields(dim).get(1, 0) for dim in _repeated(fields.get(2, b""), 2))
+        if len(self.shape) > MAX_AXES:
+            raise ValueError(f"{name} has {len(self.shape)} axes")
         self.shard = fields.get(3, 0)
         self.offset = fields.get(4, 0)
         self.size = fields.get(5, 0)
@@ -116,8 +131,13 @@ def _table(data: bytes) -> Iterator[tuple[str, bytes]]:
     footer = data[-FOOTER_BYTES:]
     _, start = _handle(footer, 0)  # the meta-index, which checkpoints leave empty
     index, _ = _handle(footer, start)
+    end = 0
     for _, value in _block(data, *index):
-        for key, entry in _block(data, *_handle(value, 0)[0]):
+        (offset, size), _ = _handle(value, 0)
+        if offset < end:
+            raise ValueError("blocks of the index overlap")
+        end = offset + size
+        for key, entry in _block(data, offset, size):
             yield key.decode(), entry
 
 
@@ -137,6 +157,8 @@ def _block(data, offset, size):
         shared, position = _varint(block, position)
         rest, position = _varint(block, position)
         length, position = _varint(block, position)
+        if shared + rest > MAX_NAME:
+            raise ValueError(f"a name has {shared + rest:,} bytes")
         key = key[:shared] + block[position : position + rest]
         position += rest
         yield key, block[position : position + length]
@@ -151,13 +173,14 @@ def _handle(data, position):
 
 def _varint(data, position):
     value = shift = 0
-    while True:
+    while shift < 64:
         byte = data[position]
         position += 1
         value |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:
             return value, position
+    raise ValueError("a number has more than 64 bits")
 
 
 def _fields(message) -> dict:

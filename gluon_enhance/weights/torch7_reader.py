@@ -69,7 +69,9 @@ def read_torch7(path: str | os.PathLike) -> dict:
         checkpoint = root if isinstance(root, dict) else {"model": root}
         state = dict(_layers(checkpoint["model"], "", set()))
         options = expect(checkpoint.get("opt", {}), dict)
-        return {**state, **{k: v for k, v in options.items() if k == "preprocessing"}}
+        if "preprocessing" in options:
+            state["preprocessing"] = expect(options["preprocessing"], str)
+        return state
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error})") from error
     except ForbiddenError as error:
@@ -80,7 +82,7 @@ def read_torch7(path: str | os.PathLike) -> dict:
     except DAMAGE as error:
         raise WeightsError(
             f"{path} is cut short, damaged or not a Torch7 file of a net "
-            f"({type(error).__name__}: {error}); get it again"
+            f"({type(error).__name__}: {error!s:.200}); get it again"
         ) from error
 
 

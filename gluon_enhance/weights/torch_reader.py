@@ -11,6 +11,7 @@ References
 from __future__ import annotations
 
 import io
+import math
 import os
 import zipfile
 import zlib
@@ -35,9 +36,12 @@ STORAGES = {
     "torch.ByteStorage": "u1",
     "torch.BoolStorage": "?",
 }
+MAX_AXES = 32
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 MAX_INFLATION = 20
 """Deflate takes less than half off trained weights; a file that unpacks to more is a bomb."""
+MAX_SMALL_PICKLE = 1 << 20
+"""Bytes of a pickle that any file may hold; others hold less than their tensors."""
 
 DAMAGE = (*restricted_pickle.DAMAGE, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error)
 
@@ -77,7 +81,7 @@ def read_torch(path: str | os.PathLike) -> dict:
     except DAMAGE as error:
         raise WeightsError(
             f"{path} is cut short, damaged or not a PyTorch file "
-            f"({type(error).__name__}: {error}); get it again"
+            f"({type(error).__name__}: {error!s:.200}); get it again"
         ) from error
     if not isinstance(state, dict):
         raise WeightsError(f"{path} holds a {type(state).__name__}, not a state dict")
@@ -86,7 +90,7 @@ def read_torch(path: str | os.PathLike) -> dict:
 
 def _read_zip(path):
     with zipfile.ZipFile(path) as archive:
-        _check_members(archive.infolist(), path.stat().st_size)
+        check_members(archive.infolist(), path.stat().st_size)
         names = archive.namelist()
         root = next((name[:-8] for name in names if name.endswith("/data.pkl")), None)
         if root is None:
@@ -102,14 +106,26 @@ def _read_zip(path):
         return restricted_pickle.load(stream, FUNCTIONS, STORAGES, _Storages(read))
 
 
-def _check_members(members, size):
+def check_members(members: list[zipfile.ZipInfo], size: int) -> None:
+    """Refuse a zip that unpacks to far more than its size in bytes.
+
+    Raises
+    ------
+    ValueError
+        With the figure.
+    """
     if any(
         info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in members
     ):
         raise ValueError("its zip compression is not one that PyTorch reads")
+    if any(info.compress_size > size for info in members):
+        raise ValueError("a member has more bytes than the file")
     total = sum(info.file_size for info in members)
     if total > MAX_INFLATION * size:
         raise ValueError(f"it unpacks to {total:,} bytes, more than {MAX_INFLATION} times its size")
+    pickled = sum(info.file_size for info in members if info.filename.endswith(".pkl"))
+    if pickled > max(size, MAX_SMALL_PICKLE):
+        raise ValueError(f"it unpacks to a pickle of {pickled:,} bytes, more than its size")
 
 
 def _read_legacy(data):
@@ -136,7 +152,7 @@ def _read_legacy(data):
 
 def _fill(storages, keys, data, offset):
     """Copy the storages that follow the pickles: each is its count as int64, then its elements."""
-    if set(keys) != set(storages.by_key):
+    if {expect(key, str) for key in expect(keys, list)} != set(storages.by_key):
         raise ValueError("the list of its storages does not match its tensors")
     for key in keys:
         storage = storages.by_key[key]
@@ -194,13 +210,15 @@ def view(values: np.ndarray, offset: int, shape: tuple, strides: tuple) -> np.nd
     ValueError, TypeError
         If it reaches beyond the storage, or these are not whole numbers from 0.
     """
-    numbers = (offset, *shape, *strides)
-    if len(shape) != len(strides) or any(expect(number, int) < 0 for number in numbers):
+    if len(shape) != len(strides) or len(shape) > MAX_AXES:
+        raise ValueError(f"a tensor has {len(shape)} axes and {len(strides)} strides")
+    numbers = [expect(number, int) for number in (offset, *shape, *strides)]
+    if min(numbers) < 0:
         raise ValueError(f"a tensor has shape {shape}, strides {strides} and offset {offset}")
     if 0 in shape:
         return np.empty(shape, values.dtype)
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides))
-    if last >= len(values):
+    if last >= len(values) or math.prod(shape) > len(values):
         raise ValueError(f"a tensor of shape {shape} reaches beyond its storage")
     strides = [stride * values.itemsize for stride in strides]
     return np.lib.stride_tricks.as_strided(values[offset:], shape, strides, writeable=False)
@@ -210,9 +228,15 @@ def _parameter(tensor, *_):
     return expect(tensor, np.ndarray)
 
 
-def _ordered_dict(pairs=()):
-    pairs = [expect(pair, (list, tuple)) for pair in expect(pairs, (list, tuple))]
-    return {expect(key, restricted_pickle.SCALARS): value for key, value in pairs}
+def _ordered_dict(pairs=None):
+    if pairs is None:
+        return {}
+    taken = {
+        expect(key, restricted_pickle.SCALARS): value
+        for key, value in (expect(pair, (list, tuple)) for pair in expect(pairs, list))
+    }
+    pairs.clear()  # else a pickle could have the same long list copied very often
+    return taken
 
 
 FUNCTIONS = {

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import tokenize
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from gluon_enhance.errors import WeightsError
 from gluon_enhance.weights import convert, store
 from gluon_enhance.weights.manifest import manifest
 from gluon_enhance.weights.params import read_params
-from gluon_enhance.weights.torch_reader import read_torch
+from gluon_enhance.weights.torch_reader import DAMAGE, MAX_INFLATION, check_members, read_torch
 
 OFFICIAL = {16: "vgg16-397923af.pth", 19: "vgg19-dcbb9e9d.pth"}
 """Depth -> torchvision's file, in the manifest."""
@@ -188,13 +188,14 @@ def _read_npz(path):
     try:
         # NumPy leaves a file open that it was given by name and cannot read.
         with open(path, "rb") as stream:
+            with zipfile.ZipFile(stream) as archive:
+                check_members(archive.infolist(), Path(path).stat().st_size)
+            stream.seek(0)
             arrays = np.load(stream, allow_pickle=False)
-            if isinstance(arrays, np.ndarray):
-                raise ValueError("it holds one array without a name")
-            return {name: _from_hwio(arrays[name]) for name in arrays}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            return {name: _from_hwio(np.asarray(arrays[name])) for name in arrays}
+    except (*DAMAGE, OSError, MemoryError, tokenize.TokenError) as error:
         raise WeightsError(
-            f"{path} is cut short, damaged or not an .npz file ({error}); get it again"
+            f"{path} is cut short, damaged or not an .npz file ({error!s:.200}); get it again"
         ) from error
 
 
@@ -205,16 +206,22 @@ def _read_keras(path):
         raise WeightsError(f"{path} needs h5py to be read: pip install h5py") from error
     arrays = {}
 
+    budget = MAX_INFLATION * Path(path).stat().st_size
+
     def keep(name, item):
+        nonlocal budget
         if isinstance(item, h5py.Dataset):
+            budget -= item.nbytes
+            if budget < 0 or item.dtype.kind not in "fiu" or item.external or item.is_virtual:
+                raise ValueError(f"{name} is no plain array of numbers in the file")
             arrays[name] = _from_hwio(item[()])
 
     try:
         with h5py.File(path, "r") as file:
             file.visititems(keep)
-    except (OSError, RuntimeError) as error:
+    except (*DAMAGE, OSError) as error:
         raise WeightsError(
-            f"{path} is cut short, damaged or not an .h5 file ({error}); get it again"
+            f"{path} is cut short, damaged or not an .h5 file ({error!s:.200}); get it again"
         ) from error
     return arrays
 

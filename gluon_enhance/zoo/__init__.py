@@ -22,6 +22,9 @@ from gluon_enhance.weights.params import write_params
 from gluon_enhance.zoo.spec import ModelSpec
 from gluon_enhance.zoo.table import MODELS
 
+CARD_NUMBERS = {"scale": (1, 64), "halo": (0, 4096), "multiple": (1, 4096), "min_size": (1, 4096)}
+"""What may be in the card of an exported model, from and to."""
+
 
 def get_spec(name: str) -> ModelSpec:
     """Return the row of a model; upper and lower case are the same.
@@ -51,9 +54,23 @@ def spec_from_card(card: Mapping) -> ModelSpec:
     """
     known = {f.name for f in fields(ModelSpec)} - {"net", "kwargs", "weights"}
     try:
-        return ModelSpec(net="", kwargs={}, **{k: v for k, v in card.items() if k in known})
+        spec = ModelSpec(net="", kwargs={}, **{k: v for k, v in card.items() if k in known})
+        checks = {
+            "name": isinstance(spec.name, str) and Path(spec.name).name == spec.name,
+            "tiling": spec.tiling in ("exact", "global_statistics"),
+            **{
+                key: type(getattr(spec, key)) is int and low <= getattr(spec, key) <= high
+                for key, (low, high) in CARD_NUMBERS.items()
+            },
+        }
     except TypeError as error:
-        raise WeightsError(f"the card of {card.get('name')} is incomplete: {error}") from error
+        raise WeightsError(
+            f"the card of {card.get('name')} is incomplete: {error!s:.200}"
+        ) from error
+    wrong = [key for key, is_right in checks.items() if not is_right]
+    if wrong:
+        raise WeightsError(f"the card of {spec.name} has {wrong[0]} {getattr(spec, wrong[0])!r}")
+    return spec
 
 
 def list_models(pattern: str = "*", pretrained: Optional[bool] = None) -> list[str]:

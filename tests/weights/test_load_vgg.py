@@ -205,7 +205,7 @@ def test_a_damaged_npz_is_refused(content, tmp_path):
 def test_a_lone_array_is_refused(tmp_path):
     np.save(tmp_path / "vgg.npy", np.zeros(3))
     (tmp_path / "vgg.npy").rename(tmp_path / "vgg.npz")
-    assert "one array without a name" in refusal(small_vgg(), tmp_path / "vgg.npz")
+    assert "not an .npz file" in refusal(small_vgg(), tmp_path / "vgg.npz")
 
 
 def test_pickles_in_an_npz_are_refused(arrays, tmp_path):

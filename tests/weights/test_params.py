@@ -1,3 +1,4 @@
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -67,3 +68,42 @@ def test_half_precision_stays_half_and_loads_into_a_net(tmp_path, rng):
     net = mx.gluon.nn.Dense(4, use_bias=False, in_units=3)
     net.load_parameters(str(path), cast_dtype=True)
     assert np.array_equal(net.weight.data().asnumpy(), half)
+
+
+@pytest.mark.parametrize("start", [(0xF993FAC8,), (0xF993FAC9, 0), (0xF993FACA, 0), ()])
+def test_files_of_all_versions_read_as_mxnet_reads_them(tmp_path, start):
+    axes = "2q" if start else "2I"  # the oldest begin with the number of axes, and have 32 bits
+    array = struct.pack(f"<{len(start)}Ii{axes}3i6e", *start, 2, 2, 3, 1, 0, 2, *range(6))
+    name = struct.pack("<QQ", 1, 4) + b"mean"
+    path = tmp_path / "net.params"
+    path.write_bytes(struct.pack("<QQQ", 0x112, 0, 1) + array + name)
+    with mx.util.np_shape(start[:1] == (0xF993FACA,)):
+        expected = mx.nd.load(str(path))["mean"].asnumpy()
+    result = read_params(path)
+    assert list(result) == ["mean"] and result["mean"].dtype == expected.dtype == np.float16
+    assert np.array_equal(result["mean"], expected)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float32", "float64", "float16", "uint8", "int32", "int8", "int64"]
+)
+def test_arrays_of_all_dtypes_read_as_mxnet_writes_them(tmp_path, dtype):
+    array = np.arange(6).reshape(1, 2, 3).astype(dtype)
+    mx.nd.save(str(tmp_path / "a.params"), {"a": mx.nd.array(array, dtype=dtype)})
+    result = read_params(tmp_path / "a.params")["a"]
+    assert result.dtype == dtype and np.array_equal(result, array)
+
+
+@pytest.mark.parametrize(
+    "array, message",
+    [
+        (struct.pack("<Ii", 0xF993FAC9, 1), "an array is sparse"),
+        (struct.pack("<Iii", 0xF993FAC9, 0, -1), "an array has -1 axes"),
+        (struct.pack("<Iiiq3i", 0xF993FAC9, 0, 1, -4, 1, 0, 0), "shape (-4,) and type 0"),
+        (struct.pack("<Iiiq3i", 0xF993FAC9, 0, 1, 4, 1, 0, 12), "shape (4,) and type 12"),
+        (struct.pack("<Iiiq3i", 0xF993FAC9, 0, 1, 2**62, 1, 0, 0), "reach beyond the end"),
+    ],
+)
+def test_arrays_of_other_kinds_are_refused(tmp_path, array, message):
+    (tmp_path / "a.params").write_bytes(struct.pack("<QQQ", 0x112, 0, 1) + array)
+    assert message in refusal(read_params, tmp_path / "a.params")

@@ -269,8 +269,9 @@ def test_shipped_files_are_found_and_verified_by_their_card(model_zoo):
     "card",
     [
         {"name": "mini_x4"},
-        {"name": "mini_x4", "files": ["x"]},
         {"name": "mini_x4", "files": {"mini_x4.onnx": {"size": 1}}},
+        {"name": "mini_x4", "files": {"mini_x4.onnx": {"sha256": 5}}},
+        {"name": "mini_x4", "files": {"mini_x4.onnx": {"sha256": "ab", "size": "1"}}},
     ],
 )
 def test_a_card_without_the_hash_is_refused(model_zoo, card):
@@ -279,7 +280,15 @@ def test_a_card_without_the_hash_is_refused(model_zoo, card):
     assert "the card of mini_x4 lists no mini_x4.onnx with a SHA-256" in message
 
 
-@pytest.mark.parametrize("text, reason", [("{", "is not JSON"), ("[]", "holds a list")])
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("[]", "holds other JSON than a model's card"),
+        ('{"files": ["x"]}', "holds other JSON than a model's card"),
+    ],
+)
 def test_a_damaged_card_is_refused(tmp_path, text, reason):
     assert "cannot be read" in refusal(store.read_card, tmp_path)
     (tmp_path / "card.json").write_text(text)

@@ -1,0 +1,41 @@
+"""Fuzz a reader of files, guided by the coverage of its code.
+
+    python tests/fuzz/fuzzing.py TARGET [-runs=N] [-seed=N] [-max_total_time=SECONDS] [FOLDER]
+
+A target is one of those in targets.py, or "all". The options are libFuzzer's. The first file that
+fails ends the run; it is written into the folder of crashers, where the tests find it. A FOLDER
+keeps what was found to reach new code, for the next run.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import atheris
+
+CRASHERS = Path(__file__).with_name("crashers")
+LIMITS = ["-timeout=10", "-rss_limit_mb=2500", "-max_len=8192", "-len_control=0"]
+CODE = ["gluon_enhance", "pickletools", "zipfile"]
+SLOW_CODE = {"image": ["PIL", "tifffile"], "keras": ["h5py"]}
+"""What takes seconds to prepare for being watched."""
+
+
+def main(name, *options):
+    with atheris.instrument_imports(include=[*CODE, *SLOW_CODE.get(name, ())]):
+        import targets
+
+    found = CRASHERS / name
+    found.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as corpus, tempfile.TemporaryDirectory() as work:
+        for k, seed in enumerate(targets.seeds(name)):
+            targets.check(name, seed, Path(work), targets.IMPORTS)
+            Path(corpus, str(k)).write_bytes(seed)
+        targets.forbid_code()
+        with targets.without_checksums():
+            arguments = [sys.argv[0], *LIMITS, f"-artifact_prefix={found}/", *options, corpus]
+            atheris.Setup(arguments, lambda data: targets.check(name, data, Path(work)))
+            atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,260 @@
+"""What reads files of others: how it is called, small files it takes, and what it may do.
+
+Whatever the bytes, a reader gives a result or raises one of the package's errors, runs no code of
+the file, and takes memory for at most `factor` times the file.
+"""
+
+import hashlib
+import io
+import json
+import shutil
+import struct
+import sys
+import tempfile
+import tracemalloc
+import zipfile
+import zlib
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Callable, NamedTuple
+from unittest import mock
+
+import cv2
+import numpy as np
+import tifffile
+from PIL import Image
+
+from gluon_enhance import Enhancer
+from gluon_enhance.errors import GluonEnhanceError
+from gluon_enhance.files import read_image, reader
+from gluon_enhance.weights import tensorflow_reader
+from gluon_enhance.weights.params import MAGIC, read_params
+from gluon_enhance.weights.tensorflow_reader import read_tensorflow
+from gluon_enhance.weights.torch7_reader import read_torch7
+from gluon_enhance.weights.torch_reader import read_torch
+from gluon_enhance.weights.vgg import _read_keras, _read_npz
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "weights"))
+
+from tensorflow_files import write_checkpoint  # noqa: E402
+from torch7_files import Layer, t7_bytes  # noqa: E402
+from torch_files import write_legacy, write_zip  # noqa: E402
+
+ALL = "all"
+SLACK, IMPORTS = 4 << 20, 1 << 30
+"""Bytes that any file may take: for buffers, and for what is imported on first use."""
+
+FOLDER = Path(__file__).with_name("folder")
+"""What `gluon_enhance.export` wrote for a net of two convolutions and an instance norm."""
+
+CODE = ("os.exec", "os.posix_spawn", "os.system", "pickle.", "socket.",
+        "subprocess.", "ctypes.")  # fmt: skip
+"""Beginnings of the events of Python's audit that no reader may cause."""
+
+
+class Target(NamedTuple):
+    """A reader; `prepare` makes of the fuzzer's bytes what passes checksums."""
+
+    seeds: Callable[[], list]
+    read: Callable[[Path], object]
+    factor: int
+    name: str = "file"
+    prepare: Callable[[bytes], bytes] = bytes
+
+
+def check(name: str, data: bytes, folder: Path, slack: int = SLACK) -> None:
+    """Read a file with these bytes in an empty folder; raise what must not happen.
+
+    A first byte chooses the target if the name is "all".
+    """
+    if name == ALL:
+        name, data = list(TARGETS)[data[0] % len(TARGETS)] if data else "image", data[1:]
+    target = TARGETS[name]
+    path = folder / target.name
+    path.write_bytes(target.prepare(data))
+    tracemalloc.start()
+    try:
+        target.read(path)
+    except GluonEnhanceError as error:
+        assert len(str(error)) < 2000, "an endless message"
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < target.factor * len(data) + slack, f"{peak:,} bytes for {len(data):,}"
+
+
+def seeds(name: str) -> list[bytes]:
+    """List small files that a target reads."""
+    if name != ALL:
+        return TARGETS[name].seeds()
+    return [bytes([k]) + seed for k, one in enumerate(TARGETS) for seed in seeds(one)]
+
+
+@contextmanager
+def without_checksums():
+    """Have every checksum be right, which a fuzzer would not find."""
+    right = lambda *_: mock.ANY  # noqa: E731
+    with (
+        mock.patch.object(tensorflow_reader, "masked_crc32c", right),
+        mock.patch.object(zipfile, "crc32", right),
+    ):
+        yield
+
+
+@cache
+def forbid_code() -> None:
+    """Make an error of events that would run code, from now on in this process."""
+
+    def refuse(event, arguments):
+        # Modules of Python that are imported on first use come from files.
+        is_text = event == "exec" and not Path(arguments[0].co_filename).is_file()
+        if is_text or event.startswith(CODE):
+            raise AssertionError(f"{event} {arguments!r:.200}")
+
+    sys.addaudithook(refuse)
+
+
+def _png_with_checksums(data):
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return data
+    out, position = data[:8], 8
+    while position + 8 <= len(data):
+        (size,) = struct.unpack_from(">I", data, position)
+        body = data[position + 4 : position + 8 + size]
+        out += data[position : position + 4] + body + struct.pack(">I", zlib.crc32(body))
+        position += 12 + size
+    return out
+
+
+def _pictures():
+    color = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
+    deep = color.astype(np.uint16) * 257
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F], exif.get_ifd(0x8769)[0xA002] = 6, "A camera", 5
+    for mode in ("1", "L", "LA", "P", "RGB", "RGBA"):
+        image = Image.fromarray(color).convert(mode)
+        yield _saved(image, "PNG", exif=exif, icc_profile=b"profile", dpi=(72, 72))
+        yield _saved(image, "TIFF", compression="tiff_lzw" if mode == "RGB" else "tiff_deflate")
+    rgb = Image.fromarray(color[..., :3])
+    for form in ("JPEG", "WEBP", "BMP", "GIF"):
+        yield _saved(rgb, form, exif=exif)
+    yield _saved(rgb, "JPEG", progressive=True)
+    yield _saved(rgb.convert("CMYK"), "JPEG")
+    yield _saved(rgb, "WEBP", lossless=True)
+    yield cv2.imencode(".png", deep)[1].tobytes()
+    yield cv2.imencode(".tif", deep[..., :3], [cv2.IMWRITE_TIFF_COMPRESSION, 5])[1].tobytes()
+    for pixels in (deep, deep[..., 0], (color[..., :3] / 255).astype(np.float32)):
+        for compression in (None, "deflate"):
+            file = io.BytesIO()
+            kind = "rgb" if pixels.ndim == 3 else "minisblack"
+            tifffile.imwrite(file, pixels, photometric=kind, compression=compression, metadata=None)
+            yield file.getvalue()
+
+
+def _saved(image, form, **options):
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def _weights():
+    return {
+        "body.0.weight": np.arange(12, dtype=np.float32).reshape(3, 4),
+        "body.0.bias": np.ones(3, np.float16),
+        "step": 5,
+    }
+
+
+def _written(write, *states):
+    with tempfile.TemporaryDirectory() as folder:
+        for state in states:
+            path = Path(folder, "file")
+            path = write(path, state) or path
+            yield path.read_bytes()
+
+
+def _params():
+    out = struct.pack("<QQQ", MAGIC, 0, 2)
+    for axes in ((2, 3), (4,)):
+        out += struct.pack(f"<Iii{len(axes)}qiii", 0xF993FAC9, 0, len(axes), *axes, 1, 0, 0)
+        out += bytes(4 * np.prod(axes))
+    names = [b"head.weight", b"head.bias"]
+    out += struct.pack("<Q", 2) + b"".join(struct.pack("<Q", len(name)) + name for name in names)
+    legacy = struct.pack("<QQQ3I3i", MAGIC, 0, 1, 2, 2, 1, 1, 0, 0) + bytes(8)
+    return [out, legacy + struct.pack("<QQ", 1, 1) + b"a"]
+
+
+def _torch7():
+    conv = Layer("SpatialConvolution", weight=np.ones((2, 3)), bias=np.ones(2), kW=3, dW=1)
+    net = Layer("Sequential", conv, Layer("ReLU"), Layer("ShaveImage", size=2))
+    return [t7_bytes(net), t7_bytes({"model": net, "opt": {"preprocessing": "vgg", "x": True}})]
+
+
+def _checkpoint(path, _=None):
+    return write_checkpoint(path, {"a/W": np.ones((2, 3), "<f4"), "a/b": np.ones(2, "<f4")})
+
+
+def _read_checkpoint(path):
+    index = path.with_name("net.index")
+    if not index.exists():
+        _checkpoint(path.with_name("net"))
+    path.replace(index)
+    return read_tensorflow(index)
+
+
+def _npz(path, state):
+    with open(path, "wb") as file:
+        np.savez_compressed(file, **state)
+
+
+def _keras(path, _):
+    import h5py
+
+    with h5py.File(path, "w", libver="latest") as file:
+        file["block1_conv1/kernel"] = np.ones((3, 3, 1, 2), np.float32)
+        file.create_dataset("block1_conv1/bias", data=np.ones(2), compression="gzip")
+        file.attrs["layers"] = "block1_conv1"
+
+
+def _enhance_with(file):
+    """Read a model folder in which one file is another; its card has the hash of that."""
+
+    def read(path):
+        folder = path.with_name("model")
+        shutil.copytree(FOLDER, folder, dirs_exist_ok=True)
+        path.replace(folder / file)
+        if file != "card.json":
+            card = json.loads((folder / "card.json").read_text())
+            digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+            card["files"][file] = {"sha256": digest}
+            (folder / "card.json").write_text(json.dumps(card))
+        # Small tiles, so that the image goes through in bands.
+        enhancer = Enhancer(folder, "openvino", "fp32", tile=8, threads=1)
+        enhancer(np.zeros((24, 8, 3), np.uint8))
+        enhancer(np.zeros((5, 6), np.uint16))
+
+    return read
+
+
+TARGETS = {
+    # Beside the file, two copies of the pixels that it may claim to have.
+    "image": Target(
+        lambda: list(_pictures()),
+        read_image,
+        8 * reader.PIXELS_PER_BYTE,
+        prepare=_png_with_checksums,
+    ),
+    "zip": Target(lambda: list(_written(write_zip, _weights(), [{}])), read_torch, 200),
+    "legacy": Target(lambda: list(_written(write_legacy, _weights(), [{}])), read_torch, 200),
+    "torch7": Target(_torch7, read_torch7, 200),
+    "tensorflow": Target(lambda: list(_written(_checkpoint, {})), _read_checkpoint, 500),
+    "params": Target(_params, read_params, 20),
+    "npz": Target(lambda: list(_written(_npz, _weights())), _read_npz, 50),
+    "keras": Target(lambda: list(_written(_keras, {})), _read_keras, 50),
+    "card": Target(lambda: [(FOLDER / "card.json").read_bytes()], _enhance_with("card.json"), 200),
+    "onnx": Target(lambda: [(FOLDER / "net.onnx").read_bytes()], _enhance_with("net.onnx"), 200),
+    "parts": Target(
+        lambda: [(FOLDER / "net.parts.zip").read_bytes()], _enhance_with("net.parts.zip"), 200
+    ),
+}

@@ -1,0 +1,46 @@
+"""Readers of files against files that a fuzzer made; `fuzzing.py` finds more of them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import targets
+
+FUZZER = Path(__file__).with_name("fuzzing.py")
+CRASHERS = sorted(FUZZER.with_name("crashers").glob("*/*"))
+
+
+@pytest.fixture
+def checked(tmp_path):
+    def check(name, data):
+        if name in ("keras", targets.ALL):
+            pytest.importorskip("h5py")
+        if name in ("card", "onnx", "parts"):
+            pytest.importorskip("openvino")
+        targets.check(name, data, tmp_path, targets.IMPORTS)
+        with targets.without_checksums():
+            targets.check(name, data, tmp_path)
+
+    return check
+
+
+@pytest.mark.parametrize("name", targets.TARGETS)
+def test_seeds_are_read(checked, name):
+    for seed in targets.seeds(name):
+        checked(name, seed)
+
+
+@pytest.mark.parametrize("path", CRASHERS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_what_once_failed_is_refused_or_read(checked, path):
+    checked(path.parent.name, path.read_bytes())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="atheris is for Linux")
+def test_a_bounded_run_of_the_fuzzer_finds_nothing(tmp_path):
+    pytest.importorskip("atheris")
+    pytest.importorskip("h5py")
+    command = [sys.executable, FUZZER, "all", "-runs=4000", "-seed=1", "-max_total_time=15"]
+    command.append(f"-artifact_prefix={tmp_path}/")
+    result = subprocess.run(map(str, command), capture_output=True, text=True, errors="replace")
+    assert result.returncode == 0, result.stderr[-3000:]
