@@ -31,7 +31,15 @@ CUDA_11 = [
     "nvidia-cusolver-cu11",
     "nvidia-nccl-cu11",
 ]
-TEST = ["distributed>=2022.1", "h5py", "onnxruntime", "pytest", "ruff==0.17.5", "scikit-image"]
+TEST = [
+    "atheris; sys_platform == 'linux' and platform_machine == 'x86_64'",
+    "distributed>=2022.1",
+    "h5py",
+    "onnxruntime",
+    "pytest",
+    "ruff==0.17.5",
+    "scikit-image",
+]
 
 setup(
     name="gluon-enhance",
