@@ -13,7 +13,7 @@ from typing import Any, Callable
 
 from gluon_enhance.errors import GluonEnhanceError
 from gluon_enhance.framework import physical_cores
-from gluon_enhance.geotiff.enhancing import compute_part
+from gluon_enhance.geotiff.parts import compute_part
 from gluon_enhance.inference import Enhancer
 
 

@@ -1,8 +1,7 @@
 """Enhancing rasters of any size, with georeference, radiometry and holes as they were.
 
-The output is divided into parts of whole blocks. Each is computed from a window of the source with
-a halo, and kept in a file of its own beside the output, so that a run can be resumed and parts can
-be computed anywhere (`gluon_enhance.cluster`). At the end they are put together.
+The output is divided into parts (`gluon_enhance.geotiff.parts`), which are kept in files beside it
+until all are there and are put together.
 """
 
 from __future__ import annotations
@@ -13,10 +12,9 @@ import math
 import os
 import shutil
 import tempfile
-import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Callable, Optional
@@ -25,10 +23,10 @@ import filelock
 import numpy as np
 import rasterio
 import rasterio.shutil
-from rasterio.enums import ColorInterp, MaskFlags, Resampling
-from rasterio.windows import Window
+from rasterio.enums import MaskFlags, Resampling
 
 from gluon_enhance.errors import ImageError
+from gluon_enhance.geotiff.parts import Work, compute_part, round_up, window_of
 from gluon_enhance.geotiff.raster import (
     RGB,
     check_out,
@@ -36,94 +34,20 @@ from gluon_enhance.geotiff.raster import (
     color_bands,
     created,
     environment,
-    leave_nodata,
     named,
     open_raster,
     publish,
     read_bands,
     rgb_bands,
 )
-from gluon_enhance.imaging.arrays import from_rgb
-from gluon_enhance.imaging.holes import fill_holes
-from gluon_enhance.imaging.resize import resize
-from gluon_enhance.imaging.tiling import Tile, run_tiled
 
 BLOCK = 256
 """Side of the output's blocks in pixels, and of its smallest overview."""
 PART_SAMPLES = 16 << 20
 """Samples of a part, of all bands together, unless one tile has more."""
-KERNEL_MARGIN = 4
-"""Pixels around a window that the bicubic kernel sees, when it enlarges."""
 PROBE = 64
 """Side of a picture that a model is told by."""
 WORK = "work.json"
-
-
-@dataclass(frozen=True)
-class Work:
-    """All that computing a part needs beside the model; it goes to other machines as it is.
-
-    Attributes
-    ----------
-    source, folder : str
-        The raster, and where its parts are kept.
-    size : (int, int)
-        Height and width of the source.
-    scale, tile, halo, multiple : int
-        Of the model and the plan, in input pixels.
-    low, high : float
-        Numbers that the net sees as 0 and 1.
-    through_net : tuple of tuples of int
-        Bands that go through it together: three, or one as gray.
-    resized : tuple of int
-        Bands that are enlarged with the bicubic kernel.
-    part_tiles : int
-        Tiles of a part.
-    has_mask : bool
-        Whether the dataset has a mask, which parts then hold as one more band.
-    model : str
-        What made the parts, with a hash of its answer to a probe: all must be of the same.
-    """
-
-    source: str
-    folder: str
-    size: tuple
-    scale: int
-    tile: int
-    halo: int
-    multiple: int
-    low: float
-    high: float
-    through_net: tuple
-    resized: tuple
-    part_tiles: int
-    has_mask: bool
-    model: str
-
-    def parts(self) -> list[list[Tile]]:
-        """Divide the source into runs of tiles of one row."""
-        rows, columns = (self._windows(length) for length in self.size)
-        shape = self._side(self.size[0]), self._side(self.size[1])
-        lines = [[Tile((r, c), (kr, kc), shape) for c, kc in columns] for r, kr in rows]
-        count = self.part_tiles
-        return [line[k : k + count] for line in lines for k in range(0, len(line), count)]
-
-    def path(self, index: int) -> Path:
-        """Where a part is kept."""
-        return Path(self.folder, f"{index:07d}.tif")
-
-    def _side(self, length):
-        return min(_round_up(length, self.multiple), self.tile + 2 * self.halo)
-
-    def _windows(self, length):
-        """Return what tiles read and keep; a window at an edge of the image ends there."""
-        size, last = self._side(length), _round_up(length, self.multiple)
-        windows = []
-        for start in range(0, length, self.tile):
-            first = min(max(start - self.halo, 0), last - size)
-            read = slice(first, min(first + size, length))
-            windows.append((read, slice(start, min(start + self.tile, length))))
-        return windows
 
 
 def enhance_raster(
@@ -204,28 +128,9 @@ def enhance_raster(
     return out
 
 
-def compute_part(work: Work, index: int, enhancer) -> None:
-    """Compute one part and keep it, whole or not at all."""
-    tiles = work.parts()[index]
-    with environment(), open_raster(work.source) as src:
-        made = np.concatenate([_compute_tile(work, src, tile, enhancer) for tile in tiles], axis=2)
-    path = work.path(index)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    profile = {"driver": "GTiff", "dtype": made.dtype, "compress": "deflate", "zlevel": 1}
-    count, height, width = made.shape
-    with (
-        environment(),
-        named("written", path),
-        rasterio.open(draft, "w", count=count, height=height, width=width, **profile) as dst,
-    ):
-        dst.write(made)
-    publish(draft, path)
-
-
 def _compute_missing(work, compute, progress):
-    count = len(work.parts())
-    missing = [k for k in range(count) if not work.path(k).exists()]
-    compute(work, missing, _counter(count - len(missing), count, progress))
+    missing = [k for k in range(work.count) if not work.path(k).exists()]
+    compute(work, missing, _counter(work.count - len(missing), work.count, progress))
 
 
 def _compute_here(enhancer, work, indices, done):
@@ -246,14 +151,14 @@ def _plan(src, out, enhancer, input_range, rgb, others):
             f"{src.width} x {src.height}"
         )
     unit = math.lcm(BLOCK // math.gcd(BLOCK, scale), spec.multiple)
-    tile = _round_up(enhancer.tile, unit)
+    tile = round_up(enhancer.tile, unit)
     if spec.tiling == "global_statistics":
         if src.height * src.width > enhancer.tile**2:
             raise ImageError(
                 f"{spec.name} takes its statistics from the whole image, and {src.name} has more "
                 f"than {enhancer.tile} x {enhancer.tile} pixels; take another model"
             )
-        tile = _round_up(max(src.height, src.width), unit)
+        tile = round_up(max(src.height, src.width), unit)
     through_net, resized = _divide_bands(src, rgb, others)
     low, high = input_range or _default_range(src, dtype)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
@@ -266,7 +171,7 @@ def _plan(src, out, enhancer, input_range, rgb, others):
         size=(src.height, src.width),
         scale=scale,
         tile=tile,
-        halo=_round_up(enhancer.halo, spec.multiple),
+        halo=round_up(enhancer.halo, spec.multiple),
         multiple=spec.multiple,
         low=float(low),
         high=float(high),
@@ -331,7 +236,7 @@ def _check_unit_range(src, bands):
 
 def _identify(enhancer):
     """Say what the model is; weights may differ under one name, and then their answers do."""
-    side = _round_up(PROBE, enhancer.spec.multiple)
+    side = round_up(PROBE, enhancer.spec.multiple)
     probe = np.random.default_rng(0).random((1, 3, side, side), np.float32)
     answer = np.ascontiguousarray(enhancer.run(probe))
     described = {**enhancer.describe(), "probe": hashlib.sha256(answer).hexdigest()}
@@ -369,90 +274,6 @@ def _prepare(work, resume):
     record.write_text(now)
 
 
-def _compute_tile(work, src, tile, enhancer):
-    """Return all bands (C, h, w) of what a tile keeps, and the mask (0 or 1) if there is one."""
-    rows, columns = tile.target(work.scale)
-    count = src.count + work.has_mask
-    made = np.empty((count, rows.stop - rows.start, columns.stop - columns.start), src.dtypes[0])
-    for bands in work.through_net:
-        made[[band - 1 for band in bands]] = _through_net(work, src, bands, tile, enhancer)
-    for band in work.resized:
-        made[band - 1] = _resized(work, src, band, tile)
-    if work.has_mask:
-        with named("read", src.name):
-            mask = src.dataset_mask(window=_window(tile.keep)) > 0
-        made[-1] = _enlarged(mask, work.scale)
-    return made
-
-
-def _through_net(work, src, bands, tile, enhancer):
-    block, valid = _read_filled(work, src, bands, _window(tile.read))
-    inner = tuple(slice(k.start - r.start, k.stop - r.start) for k, r in zip(tile.keep, tile.read))
-    if valid is not None and not valid[inner].any():
-        return _restored(work, src, None, bands, tile)
-    image = np.clip(block, 0, 1)  # nets know nothing below black, and some nothing above white
-    beyond = block - image
-    image = np.repeat(image, 3, axis=2) if len(bands) == 1 else image
-    planes = image.astype(np.float32).transpose(2, 0, 1)
-    ((_, sr),) = run_tiled([tile], lambda *_: planes, enhancer.run, work.scale)
-    result = from_rgb(sr.transpose(1, 2, 0), channels=len(bands))
-    if beyond.any():
-        result = result + resize(beyond, work.scale)[tile.crop(work.scale)]
-    return _restored(work, src, result, bands, tile)
-
-
-def _resized(work, src, band, tile):
-    height, width = work.size
-    rows, columns = tile.keep
-    read = (
-        slice(max(rows.start - KERNEL_MARGIN, 0), min(rows.stop + KERNEL_MARGIN, height)),
-        slice(max(columns.start - KERNEL_MARGIN, 0), min(columns.stop + KERNEL_MARGIN, width)),
-    )
-    block, _ = _read_filled(work, src, [band], _window(read))
-    top, left = ((k.start - r.start) * work.scale for k, r in zip(tile.keep, read))
-    bottom, right = (n * work.scale for n in (rows.stop - rows.start, columns.stop - columns.start))
-    result = resize(block, work.scale)[top : top + bottom, left : left + right]
-    return _restored(work, src, result, [band], tile)[0]
-
-
-def _read(src, bands, window):
-    """Read bands (h, w, C) and what is valid in them; alpha all is."""
-    block, valid = read_bands(src, list(bands), window)
-    if src.colorinterp[bands[0] - 1] == ColorInterp.alpha:
-        return block, None
-    if block.dtype.kind == "f":
-        valid = np.isfinite(block) if valid is None else valid & np.isfinite(block)
-    return block, valid
-
-
-def _read_filled(work, src, bands, window):
-    """Read bands (h, w, C) as the net sees numbers, with their holes filled; and what is valid."""
-    block, valid = _read(src, bands, window)
-    image = (block.astype(np.float64) - work.low) / (work.high - work.low)
-    return (image if valid is None else fill_holes(image, valid)), valid
-
-
-def _restored(work, src, result, bands, tile):
-    """Return numbers of the raster's dtype (C, h, w), with its holes as they were."""
-    block, valid = _read(src, bands, _window(tile.keep))
-    if result is None:
-        return np.moveaxis(_enlarged(block, work.scale), 2, 0)
-    numbers = result.astype(np.float64) * (work.high - work.low) + work.low
-    if block.dtype.kind != "f":
-        limits = np.iinfo(block.dtype)
-        numbers = np.clip(np.rint(numbers), limits.min, limits.max)
-    numbers = numbers.astype(block.dtype)
-    if valid is not None:
-        valid = _enlarged(valid, work.scale)
-        numbers = np.where(valid, numbers, _enlarged(block, work.scale))
-        leave_nodata(numbers, valid, src.nodata)
-    return np.moveaxis(numbers, 2, 0)
-
-
-def _enlarged(array, scale):
-    return array.repeat(scale, axis=0).repeat(scale, axis=1)
-
-
 def _whole_options(options, cog):
     """Return what to write the whole raster with; a COG is a copy of it, so losses come there."""
     own = {"COMPRESS": "deflate"} if cog else options
@@ -477,10 +298,11 @@ def _try_options(src, options, cog):
 
 def _assemble(work, src, whole, options):
     with created(whole, src, options, work.scale) as dst:
-        for index, tiles in enumerate(work.parts()):
+        for index in range(work.count):
+            tiles = work.tiles(index)
             with named("read", work.path(index)), rasterio.open(work.path(index)) as part:
                 made = part.read()
-            window = _window(tiles[0].target(work.scale), tiles[-1].target(work.scale))
+            window = window_of(tiles[0].target(work.scale), tiles[-1].target(work.scale))
             with named("written", whole):
                 dst.write(made[: src.count], window=window)
                 if work.has_mask:
@@ -499,17 +321,6 @@ def _to_cog(path, options):
         options = {"compress": "deflate", "bigtiff": "if_safer", **options}
         rasterio.shutil.copy(path, result, driver="COG", **options)
     return result
-
-
-def _window(first, last=None):
-    """Return what two windows of one row span."""
-    rows, columns = first
-    stop = (last or first)[1].stop
-    return Window(columns.start, rows.start, stop - columns.start, rows.stop - rows.start)
-
-
-def _round_up(number, unit):
-    return -(-number // unit) * unit
 
 
 def _counter(done, total, progress):

@@ -17,6 +17,7 @@ from rasterio.rpc import RPC
 from gluon_enhance.errors import ImageError
 from gluon_enhance.geotiff import enhancing
 from gluon_enhance.geotiff.enhancing import enhance_raster
+from gluon_enhance.geotiff.parts import compute_part
 from gluon_enhance.imaging.resize import resize
 
 TILES = 12
@@ -276,7 +277,7 @@ def test_two_runs_to_one_output_do_not_meet(source, tmp_path):
         with pytest.raises(ImageError, match="another run is writing"):
             enhance_raster(source[0], tmp_path / "out.tif", Blur())
         for index in indices:
-            enhancing.compute_part(work, index, Blur())
+            compute_part(work, index, Blur())
 
     enhance_raster(source[0], tmp_path / "out.tif", Blur(), compute=meet)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.tif", "out.tif"]
@@ -394,7 +395,7 @@ def test_part_cut_short_by_a_full_disk_is_no_part(source, tmp_path):
 def test_missing_part_is_noticed_before_the_file_gets_its_name(source, tmp_path):
     def lazy(work, indices, done):
         for index in indices[:-1]:
-            enhancing.compute_part(work, index, Blur())
+            compute_part(work, index, Blur())
 
     with pytest.raises(ImageError, match="cannot be read"):
         enhance_raster(source[0], tmp_path / "out.tif", Blur(), compute=lazy)
