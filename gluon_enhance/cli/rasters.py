@@ -43,7 +43,7 @@ def raster_options(command):
                 "--input-range",
                 callback=_numbers(float, 2),
                 metavar="LOW,HIGH",
-                help="Rasters: numbers that are black and white. Default: the dtype's range.",
+                help="Rasters: numbers of black and white. Default: 0 and the dtype's largest.",
             ),
             click.option(
                 "--rgb",
