@@ -66,18 +66,27 @@ def _from_folder(folder):
 
 def _converted(spec, make_net, weights, suffix) -> Path:
     """Return a file of a net that ships none, made once and kept in the cache."""
+    import filelock
+
     weights = weights or store.find(spec.weights)
     digest = sha256(weights)[:16]
     onnx = store.cache_folder() / f"{spec.name}-{digest}.onnx"
     path = onnx.with_suffix(suffix)
     if suffix not in (".onnx", ".parts.zip"):
         raise EngineError(f"{spec.name} has no 8-bit files; use --precision auto")
+    if not path.is_file():
+        onnx.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(f"{onnx}.lock"):  # another process may be at it
+            _convert(make_net, onnx, path, spec.multiple)
+    return path
+
+
+def _convert(make_net, onnx, path, multiple):
     if not onnx.is_file():
         from gluon_enhance.exporting import export_onnx
 
-        export_onnx(make_net(), onnx, spec.multiple)
+        export_onnx(make_net(), onnx, multiple)
     if not path.is_file():
         from gluon_enhance.exporting.parts import split_onnx
 
-        split_onnx(onnx, spec.multiple)
-    return path
+        split_onnx(onnx, multiple)
