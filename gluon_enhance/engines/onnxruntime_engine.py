@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import redirect_stdout
+from io import StringIO
+
 import numpy as np
 
 from gluon_enhance.errors import EngineError
@@ -33,6 +36,8 @@ class ONNXRuntimeEngine:
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 3
         provider = CUDA if has_cuda and device != "cpu" else "CPUExecutionProvider"
+        if provider == CUDA:
+            _load_cuda(onnxruntime)
         try:
             self._session = onnxruntime.InferenceSession(str(model), options, providers=[provider])
         except Exception as error:  # its exceptions share no base but Exception
@@ -42,8 +47,9 @@ class ONNXRuntimeEngine:
         self._device = "cuda" if CUDA in self._session.get_providers() else "cpu"
         if device == "cuda" and self._device == "cpu":
             raise EngineError(
-                "device is 'cuda', but ONNX Runtime cannot use a GPU here: it needs an NVIDIA GPU "
-                "and driver, CUDA 12 and cuDNN 9; or use --device cpu"
+                "device is 'cuda', but ONNX Runtime cannot use a GPU here: it needs an NVIDIA GPU, "
+                "its driver, and the CUDA and cuDNN that it was built for (pip install "
+                "'onnxruntime-gpu[cuda,cudnn]'); or use --device cpu"
             )
         self._inputs = [one.name for one in self._session.get_inputs()]
 
@@ -68,3 +74,11 @@ class ONNXRuntimeEngine:
         except Exception as error:  # as above
             reason = str(error).strip().splitlines()[-1][:200]
             raise EngineError(f"ONNX Runtime cannot run {self._path}: {reason}") from error
+
+
+def _load_cuda(onnxruntime):
+    """Load the libraries that pip installed; our errors say what fails, so nothing is printed."""
+    onnxruntime.set_default_logger_severity(4)
+    if hasattr(onnxruntime, "preload_dlls"):  # from 1.21
+        with redirect_stdout(StringIO()):
+            onnxruntime.preload_dlls()

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from gluon_enhance import engines
@@ -73,9 +75,14 @@ def broken_cuda(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
-def test_cuda_asked_for_is_never_replaced_by_the_processor(broken_cuda):
+def test_cuda_asked_for_is_never_replaced_by_the_processor(broken_cuda, monkeypatch, capfd):
+    missing = "Failed to load libcublasLt.so.13"
+    monkeypatch.setattr(
+        "onnxruntime.preload_dlls", lambda: sys.stdout.write(missing), raising=False
+    )
     with pytest.raises(EngineError, match="cannot use a GPU here"):
         engines.load("onnxruntime", broken_cuda, device="cuda")
+    assert missing not in capfd.readouterr().out
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
