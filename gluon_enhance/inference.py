@@ -16,6 +16,7 @@ from gluon_enhance.imaging.resize import resize_rounding_once
 from gluon_enhance.imaging.self_ensemble import self_ensemble as ensemble
 from gluon_enhance.imaging.tiling import plan_tiles, run_tiled
 from gluon_enhance.sources import resolve
+from gluon_enhance.weights import store
 
 DEFAULT_MODEL = "esrgan_lite_x4"
 AUTO_TILE = 192
@@ -86,7 +87,8 @@ class Enhancer:
         self.tile = auto if tile == "auto" else _whole_number(tile, "tile", 1)
         self.halo = self.spec.halo if halo == "auto" else _whole_number(halo, "halo", 0)
         engine = engines.choose(engine, device)
-        self._load = partial(engines.load, engine, device=device, threads=threads)
+        cache = store.cache_folder() / "compiled"
+        self._load = partial(engines.load, engine, device=device, threads=threads, cache=cache)
         self._engine = self._load(self._model(engine, precision), precision=precision)
         self._self_ensemble = self_ensemble
 

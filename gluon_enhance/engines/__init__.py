@@ -56,7 +56,9 @@ def choose(name: str = "auto", device: str = "auto") -> str:
     return name
 
 
-def load(name: str, model, *, precision: str = "auto", device: str = "auto", threads=None):
+def load(
+    name: str, model, *, precision: str = "auto", device: str = "auto", threads=None, cache=None
+):
     """Make an engine.
 
     Parameters
@@ -69,6 +71,8 @@ def load(name: str, model, *, precision: str = "auto", device: str = "auto", thr
     device : {'auto', 'cpu', 'cuda'}
     threads : int, optional
         Default: the physical cores.
+    cache : Path, optional
+        Folder for compiled models, which 'openvino' then need not compile again.
 
     Raises
     ------
@@ -82,4 +86,7 @@ def load(name: str, model, *, precision: str = "auto", device: str = "auto", thr
         raise EngineError(f"threads is {threads}; it must be at least 1")
     module = importlib.import_module(f"gluon_enhance.engines.{name}_engine")
     engine_class = getattr(module, ENGINES[name][1])
-    return engine_class(model, precision=precision, device=device, threads=threads)
+    options = {"precision": precision, "device": device, "threads": threads}
+    if name == "openvino":
+        options["cache"] = cache
+    return engine_class(model, **options)

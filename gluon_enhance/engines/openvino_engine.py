@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import io
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import numpy as np
 
+from gluon_enhance.engines.compiled import CompiledModels
 from gluon_enhance.errors import EngineError
 from gluon_enhance.framework import physical_cores
 
@@ -16,7 +19,7 @@ MIN_AGREEMENT = 50.0
 class OpenVINOEngine:
     """Run an ONNX file with OpenVINO; see `gluon_enhance.engines` for the contract."""
 
-    def __init__(self, model, precision, device, threads):
+    def __init__(self, model, precision, device, threads, cache=None):
         import openvino
 
         if device == "cuda":
@@ -26,6 +29,7 @@ class OpenVINOEngine:
         self._path = str(model)
         with self._refusing("read"):
             self._model = self._core.read_model(self._path)
+        self._kept = CompiledModels(cache, Path(model), self._maker())
         self._threads = threads or physical_cores()
         self._requests = {}
         self._precision = self._choose_precision(precision)
@@ -69,22 +73,39 @@ class OpenVINOEngine:
             if len(self._requests) == 2:  # a shape and its transpose; each holds its feature maps
                 self._requests.clear()
             with self._refusing("compile"):
-                compiled = self._compile(shapes, self._precision)
-                self._requests[shapes] = compiled.create_infer_request()
+                self._requests[shapes] = self._compiled(shapes).create_infer_request()
         return self._requests[shapes]
+
+    def _maker(self):
+        properties = ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")
+        cpu = [self._core.get_property("CPU", name) for name in properties]
+        return f"openvino {self._openvino.__version__} {cpu}"
+
+    def _compiled(self, shapes):
+        """Compile, or take what an earlier run has compiled."""
+        options = self._options(self._precision)
+        kept = self._kept.get(shapes, options)
+        if kept:
+            with suppress(RuntimeError):  # OpenVINO refuses it, and is asked to compile
+                return self._core.import_model(kept, "CPU", options)
+        compiled = self._compile(shapes, self._precision)
+        if self._kept:
+            stream = io.BytesIO()
+            compiled.export_model(stream)
+            self._kept.put(stream.getvalue(), shapes, options)
+        return compiled
 
     def _compile(self, shapes, precision):
         model = self._model.clone()
         model.reshape({k: list(shape) for k, shape in enumerate(shapes)})
-        return self._core.compile_model(
-            model,
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": "f32" if precision == "fp32" else "bf16",
-                "INFERENCE_NUM_THREADS": self._threads,
-                "PERFORMANCE_HINT": "LATENCY",
-            },
-        )
+        return self._core.compile_model(model, "CPU", self._options(precision))
+
+    def _options(self, precision):
+        return {
+            "INFERENCE_PRECISION_HINT": "f32" if precision == "fp32" else "bf16",
+            "INFERENCE_NUM_THREADS": self._threads,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
 
     def _choose_precision(self, precision):
         has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -92,7 +113,13 @@ class OpenVINOEngine:
             raise EngineError("precision is 'bf16', which this processor lacks; use fp32 or auto")
         if precision != "auto":
             return precision
-        return "bf16" if has_bf16 and self._agreement() >= MIN_AGREEMENT else "fp32"
+        if not has_bf16:
+            return "fp32"
+        kept = self._kept.get("precision", MIN_AGREEMENT)
+        if not kept:
+            kept = b"bf16" if self._agreement() >= MIN_AGREEMENT else b"fp32"
+            self._kept.put(kept, "precision", MIN_AGREEMENT)
+        return kept.decode()
 
     def _agreement(self):
         """PSNR between bf16 and fp32 on a small picture with edges, slopes and texture."""

@@ -7,6 +7,7 @@ fails ends the run; it is written into the folder of crashers, where the tests f
 keeps what was found to reach new code, for the next run.
 """
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -27,6 +28,7 @@ def main(name, *options):
     found = CRASHERS / name
     found.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as corpus, tempfile.TemporaryDirectory() as work:
+        os.environ["MXNET_HOME"] = work  # no cache of the user's
         for k, seed in enumerate(targets.seeds(name)):
             targets.check(name, seed, Path(work), targets.IMPORTS)
             Path(corpus, str(k)).write_bytes(seed)

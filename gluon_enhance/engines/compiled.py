@@ -1,0 +1,80 @@
+"""Compiled models, kept between runs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Optional
+
+MAX_BYTES = 256_000_000
+"""Of all files together; the one that was used longest ago goes first."""
+MAX_MODEL_BYTES = 16_000_000
+"""Larger models compute so long that compiling them does not matter, and would fill the folder."""
+SUFFIX = ".compiled"
+
+
+class CompiledModels:
+    """Bytes by what they were made of; whatever goes wrong with the files, they are made again.
+
+    Parameters
+    ----------
+    folder : path or None
+        None keeps nothing.
+    model : path
+        The model's file; its content counts, and that of a ``.bin`` beside it.
+    maker : str
+        What compiles, with its version and the processor.
+    """
+
+    def __init__(self, folder: Optional[Path], model: Path, maker: str):
+        files = [path for path in (model, model.with_suffix(".bin")) if path.is_file()]
+        is_small = sum(path.stat().st_size for path in files) <= MAX_MODEL_BYTES
+        self._folder = folder if is_small else None
+        self._made_of = (maker, *(_digest(path.read_bytes()) for path in files if self._folder))
+
+    def __bool__(self) -> bool:
+        """Tell whether anything is kept."""
+        return self._folder is not None
+
+    def get(self, *details: object) -> Optional[bytes]:
+        """Return what was kept under these details; None if there is nothing, or it is damaged."""
+        if not self:
+            return None
+        path = self._path(details)
+        with suppress(OSError):
+            data = path.read_bytes()
+            os.utime(path)
+            digest, content = data[:64], data[64:]
+            return content if digest == _digest(content).encode() else None
+        return None
+
+    def put(self, content: bytes, *details: object) -> None:
+        """Keep bytes under these details, if there is room and right to."""
+        if not self:
+            return
+        path = self._path(details)
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self._folder, prefix=".") as folder:
+                part = Path(folder, path.name)
+                part.write_bytes(_digest(content).encode() + content)
+                os.replace(part, path)
+            self._make_room()
+
+    def _path(self, details):
+        return self._folder / (_digest(repr((self._made_of, details)).encode()) + SUFFIX)
+
+    def _make_room(self):
+        used = sorted(self._folder.glob(f"*{SUFFIX}"), key=lambda path: -path.stat().st_mtime)
+        total = 0
+        for path in used:
+            total += path.stat().st_size
+            if total > MAX_BYTES:
+                path.unlink()
+
+
+def _digest(data):
+    return hashlib.sha256(data).hexdigest()
