@@ -30,11 +30,11 @@ def rng():
 
 
 @pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch, tmp_path):
+def no_settings_from_outside(monkeypatch, tmp_path_factory):
     """Weights and caches of the user's machine must not decide a test."""
     for name in [n for n in os.environ if n.startswith(("GLUON_ENHANCE_", "MXNET_HOME"))]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("MXNET_HOME", str(tmp_path / "mxnet_home"))
+    monkeypatch.setenv("MXNET_HOME", str(tmp_path_factory.mktemp("mxnet_home")))
 
 
 @pytest.fixture
