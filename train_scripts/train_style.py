@@ -132,7 +132,7 @@ def main(argv=None):
     devices = Devices(config.ctx, config.batch_size, config.kvstore)
     mx.random.seed(config.seed)
     net = zoo.get_model(config.model)
-    net.initialize(mx.init.Xavier(), devices.contexts)
+    net.initialize_as_identity(np.random.default_rng(config.seed), devices.contexts)
     net.hybridize(static_alloc=True)
     trainer = devices.trainer([net], config.learning_rate)
     step = StyleStep(net, style, trainer, devices, config)

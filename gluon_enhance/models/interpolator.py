@@ -70,6 +70,29 @@ def carry_enlarged(conv):
     conv.weight.set_data(mx.nd.array(weight))
 
 
+def carry_folded(conv, channels):
+    """Have a 3x3 convolution of stride 2 keep every pixel of its input's first channels.
+
+    The four pixels of each 2x2 square become channels: four times as many are carried.
+    """
+    weight = conv.weight.data(conv.weight.list_ctx()[0]).asnumpy()
+    weight[: 4 * channels] = 0
+    for k, (dy, dx) in enumerate(np.ndindex(2, 2)):
+        carried = np.arange(channels)
+        weight[k * channels + carried, carried, 1 + dy, 1 + dx] = 1
+    conv.weight.set_data(mx.nd.array(weight))
+
+
+def carry_unfolded(conv, channels):
+    """Have a transposed 3x3 convolution of stride 2 undo `carry_folded` of so many channels."""
+    weight = conv.weight.data(conv.weight.list_ctx()[0]).asnumpy()
+    weight[:, :channels] = 0
+    for k, (dy, dx) in enumerate(np.ndindex(2, 2)):
+        carried = np.arange(channels)
+        weight[k * channels + carried, carried, 1 + dy, 1 + dx] = 1
+    conv.weight.set_data(mx.nd.array(weight))
+
+
 def bilinear_lines(factor):
     """Compute what the three nearest pixels weigh in each of `factor` pixels between them."""
     places = (np.arange(factor) + 0.5) / factor - 0.5

@@ -7,8 +7,11 @@ References
 .. [2] The authors' code: https://github.com/jcjohnson/fast-neural-style
 """
 
+import numpy as np
+
 from gluon_enhance.framework import mx
 from gluon_enhance.models.convolutions import NarrowConv2D
+from gluon_enhance.models.interpolator import carry, carry_folded, carry_unfolded, start_small
 from gluon_enhance.models.norms import make_norm
 
 nn = mx.gluon.nn
@@ -19,6 +22,14 @@ VGG_MEAN = (103.939, 116.779, 123.68)
 CROP = 2
 """Pixels a side that two 3x3 convolutions without padding lose."""
 PADDINGS = ("reflect_start", "zero")
+CARRIED = 3 * 4 * 4
+"""Channels in which a quarter of the size holds all of RGB."""
+LIFT = 3.0
+"""Deviations by which what is normalized is raised, so that rectifying keeps nearly all of it."""
+FADED = 0.05
+"""Scale of the norms of what the blocks add at the start."""
+CONTRAST = 60.0
+"""Deviation of the colors of a net's output at the start, in VGG's space: about a photo's."""
 
 
 def conv_norm_relu(channels, kernel_size, strides, in_channels, norm):
@@ -136,6 +147,45 @@ class StyleNet(mx.gluon.HybridBlock):
             self.upsample.add(*doubling(widths[1], widths[2], norm))
             self.upsample.add(*doubling(widths[0], widths[1], norm))
             self.tail = NarrowConv2D(3, 9, padding=4, in_channels=widths[0])
+
+    def initialize_as_identity(self, rng, ctx=None):
+        """Start as a net that gives the photo with a contrast of its own; the paper's is random.
+
+        From a random start, a net first learns to paint textures, and the photo much later. Here
+        every pixel goes through, folded into the channels of the small maps.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        ctx : mxnet.Context or list, optional
+
+        Raises
+        ------
+        ValueError
+            If the net has too few channels to hold a photo at a quarter of its size.
+        """
+        folding, unfolding = (self.head[3], self.head[6]), (self.upsample[0], self.upsample[3])
+        channels = self.head[6].weight.shape[0]
+        if channels < CARRIED:
+            raise ValueError(
+                f"the blocks have {channels} channels; a start as identity needs {CARRIED}"
+            )
+        start_small(self, rng, ctx)
+        carry(self.head[0])
+        for conv, carried in zip(folding, (3, 12)):
+            carry_folded(conv, carried)
+        for conv, carried in zip(unfolding, (12, 3)):
+            carry_unfolded(conv, carried)
+        norms = self.head[1], self.head[4], self.head[7], self.upsample[1], self.upsample[4]
+        for norm, carried in zip(norms, (3, 12, CARRIED, 12, 3)):
+            lift = np.zeros(norm.beta.shape, np.float32)
+            lift[:carried] = LIFT
+            norm.beta.set_data(mx.nd.array(lift))
+        for block in self.body:
+            block.norm2.gamma.set_data(mx.nd.full(channels, FADED))
+        gain = CONTRAST / self._tanh_scale
+        carry(self.tail, gain=gain, mix=True)
+        self.tail.bias.set_data(mx.nd.full(3, -gain * LIFT))
 
     def hybrid_forward(self, F, x):
         padded = image = _to_vgg(F, x)
