@@ -6,15 +6,23 @@ travels are names of files, numbers of parts, and reports.
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any, Callable
 
 from gluon_enhance.errors import GluonEnhanceError
 from gluon_enhance.framework import physical_cores
 from gluon_enhance.geotiff.parts import compute_part
 from gluon_enhance.inference import Enhancer
+
+TIMEOUT = 30
+"""Seconds in which a scheduler must answer, and have a worker."""
+_one_at_a_time = threading.Lock()
 
 
 class Cluster:
@@ -27,12 +35,12 @@ class Cluster:
         of a Dask scheduler, such as ``tcp://host:8786``.
     model : str or path
     options : mapping
-        Those of `gluon_enhance.Enhancer`.
+        Those of `gluon_enhance.Enhancer`. With 'auto' each worker chooses by its own processor.
 
     Raises
     ------
     GluonEnhanceError
-        If Dask is not installed, or the scheduler does not answer.
+        If Dask is not installed, or the scheduler does not answer or has no worker.
     """
 
     def __init__(self, address: str, model: str | os.PathLike, options: Mapping):
@@ -50,16 +58,11 @@ class Cluster:
             workers = _worker_count(address, count)
             options["threads"] = options.get("threads") or max(1, physical_cores() // workers)
             self._local = distributed.LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=None
+                n_workers=workers, threads_per_worker=1, dashboard_address=":0"
             )
-        try:
-            self._client = distributed.Client(self._local or address)
-        except (OSError, ValueError) as error:
-            raise GluonEnhanceError(
-                f"no Dask scheduler answers at {address}: {error}; give local, local:N or "
-                "tcp://HOST:PORT"
-            ) from error
-        self._model, self._options = str(model), tuple(sorted(options.items()))
+        self._address = address
+        self._client = self._connected()
+        self._model, self._options = _absolute(model), tuple(sorted(options.items()))
 
     def __enter__(self):
         return self
@@ -84,11 +87,19 @@ class Cluster:
         call = partial(_call, function, self._model, self._options)
         futures = {self._client.submit(call, item, pure=False): k for k, item in enumerate(items)}
         try:
-            for future in self._distributed.as_completed(futures):
-                yield futures[future], future.result()
+            for future in self._distributed.as_completed(list(futures)):
+                index, result = futures.pop(future), future.result()
+                future.release()  # a result that is held is made again when its worker dies
+                yield index, result
         except self._distributed.KilledWorker as error:
             raise GluonEnhanceError(
                 "workers died one after another of the same work; have they memory enough?"
+            ) from error
+        except CancelledError as error:
+            _silence_reconnection()
+            raise GluonEnhanceError(
+                f"the Dask scheduler at {self._address} is gone; start it, and run again with "
+                "--resume (rasters) or --skip-existing (photos)"
             ) from error
         finally:
             self._client.cancel(list(futures))
@@ -98,9 +109,28 @@ class Cluster:
         for _ in self.run(partial(_compute_part, work), indices):
             done()
 
+    def _connected(self):
+        try:
+            client = self._distributed.Client(self._local or self._address, timeout=TIMEOUT)
+        except (OSError, ValueError) as error:
+            raise GluonEnhanceError(
+                f"no Dask scheduler answers at {self._address}: {error}; give local, local:N or "
+                "tcp://HOST:PORT"
+            ) from error
+        try:
+            client.wait_for_workers(1, timeout=TIMEOUT)
+        except self._distributed.TimeoutError as error:
+            client.close()
+            raise GluonEnhanceError(
+                f"the Dask scheduler at {self._address} has no worker; start some: dask worker "
+                f"{self._address} --nthreads 1"
+            ) from error
+        return client
+
 
 def _call(function, model, options, item):
-    return function(item, _load(model, options))
+    with _one_at_a_time:  # a worker may have several threads, and an engine serves one
+        return function(item, _load(model, options))
 
 
 @lru_cache(maxsize=1)
@@ -109,7 +139,25 @@ def _load(model, options):
 
 
 def _compute_part(work, index, enhancer):
-    compute_part(work, index, enhancer)
+    if not work.path(index).exists():  # a worker may die when its part is there
+        compute_part(work, index, enhancer)
+
+
+def _silence_reconnection():
+    """Keep Dask from telling, with a traceback, that it gives up looking for its scheduler."""
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+
+
+def _absolute(model):
+    """Return what names a model in any folder that a worker runs in."""
+    text = str(model)
+    path, symbol, values = text.partition("-symbol.json")
+    name, equals, file = text.partition("=")
+    if Path(text).is_dir():
+        return os.path.abspath(text)
+    if symbol:
+        return os.path.abspath(path) + symbol + values
+    return name + equals + os.path.abspath(file) if file else text
 
 
 def _worker_count(address, count):

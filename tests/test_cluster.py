@@ -2,8 +2,13 @@
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
+from contextlib import contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +16,17 @@ import rasterio
 
 pytest.importorskip("distributed", reason="Dask is not installed")
 
+import distributed  # noqa: E402
+
 import gluon_enhance as ge  # noqa: E402
-from gluon_enhance.cluster import Cluster  # noqa: E402
+from gluon_enhance import cluster as clusters  # noqa: E402
+from gluon_enhance.cli.batch import Job  # noqa: E402
+from gluon_enhance.cli.pipeline import PhotoWork, run_on  # noqa: E402
+from gluon_enhance.cluster import Cluster, _absolute, _compute_part  # noqa: E402
 from gluon_enhance.errors import GluonEnhanceError, ImageError  # noqa: E402
 from gluon_enhance.geotiff import enhancing  # noqa: E402
 from gluon_enhance.geotiff.enhancing import enhance_raster  # noqa: E402
+from gluon_enhance.geotiff.parts import compute_part  # noqa: E402
 
 MODEL = "rrdb_lite_x4"
 OPTIONS = {"precision": "fp32", "tile": 64}
@@ -42,12 +53,30 @@ def process_of(item, enhancer):
     return os.getpid(), id(enhancer)
 
 
-def die_once(path, item, enhancer):
-    if item == 2 and not os.path.exists(path):
-        open(path, "w").close()
-        os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(0.05)
+def counted(folder, last, item, enhancer):
+    """Leave a file for each execution; the last item is slow, and at first kills its worker."""
+    runs = len(list(folder.glob(f"{item}-*")))
+    (folder / f"{item}-{runs}").touch()
+    if item == last:
+        time.sleep(1)
+        if runs == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
     return item * 10
+
+
+def overlap(folder, item, enhancer):
+    """Tell how many run at once on this worker."""
+    own = folder / str(item)
+    own.touch()
+    time.sleep(0.05)
+    count = len(list(folder.iterdir()))
+    own.unlink()
+    return count
+
+
+def wait(item, enhancer):
+    time.sleep(0.2)
+    return item
 
 
 def fail(item, enhancer):
@@ -76,10 +105,143 @@ def test_raster_equals_the_local_run_bit_for_bit(cluster, source, tmp_path):
     assert seen == [(k + 1, 8) for k in range(8)]
 
 
-def test_a_killed_worker_costs_its_own_work_only(cluster, tmp_path):
-    results = dict(cluster.run(partial(die_once, str(tmp_path / "died")), range(8)))
-    assert results == {k: k * 10 for k in range(8)}
-    assert (tmp_path / "died").exists()
+def test_a_killed_worker_costs_the_item_it_had_and_no_finished_one(cluster, tmp_path):
+    results = dict(cluster.run(partial(counted, tmp_path, 11), range(12)))
+    assert results == {k: k * 10 for k in range(12)}
+    runs = [len(list(tmp_path.glob(f"{k}-*"))) for k in range(12)]
+    assert runs == [1] * 11 + [2]
+
+
+def test_raster_is_the_same_when_a_worker_is_killed_and_finished_parts_stay(
+    cluster, source, tmp_path
+):
+    enhancer = ge.Enhancer(MODEL, threads=1, **OPTIONS)
+    enhance_raster(source, tmp_path / "local.tif", enhancer)
+    pid, _ = next(result for _, result in cluster.run(process_of, [0]))
+    before, after = {}, {}
+
+    def compute(work, indices, done):
+        def count():
+            done()
+            if not before and len(stamps(work)) >= 5:
+                before.update(stamps(work))
+                os.kill(pid, signal.SIGKILL)
+
+        cluster.compute_parts(work, indices, count)
+        after.update(stamps(work))
+
+    enhance_raster(source, tmp_path / "cluster.tif", enhancer, compute=compute)
+    assert (tmp_path / "cluster.tif").read_bytes() == (tmp_path / "local.tif").read_bytes()
+    assert len(before) < len(after) == 8 and before.items() <= after.items()
+
+
+def stamps(work):
+    return {path.name: path.stat().st_mtime_ns for path in Path(work.folder).glob("0*.tif")}
+
+
+def test_a_part_that_is_there_is_not_computed_again(source, tmp_path):
+    def compute(work, indices, done):
+        compute_part(work, 0, enhancer)
+        _compute_part(work, 0, None)
+        for index in indices[1:]:
+            _compute_part(work, index, enhancer)
+
+    enhancer = ge.Enhancer(MODEL, threads=1, **OPTIONS)
+    enhance_raster(source, tmp_path / "out.tif", enhancer, compute=compute)
+
+
+def test_a_worker_of_several_threads_runs_its_model_in_one(tmp_path):
+    workers = distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0")
+    with workers, Cluster(workers.scheduler_address, MODEL, OPTIONS) as cluster:
+        counts = dict(cluster.run(partial(overlap, tmp_path), range(6)))
+    assert counts == dict.fromkeys(range(6), 1)
+
+
+def test_photos_named_from_here_reach_workers_in_other_folders(
+    cluster, tmp_path, picture, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    ge.files.write_image("photo.png", ge.files.Photo(picture))
+    Path("bad.png").write_bytes(b"no picture")
+    shared = {"enhancer": None, "watched": nullcontext, "outscale": 4}
+    shared.update(match_colors=False, skip_existing=False)
+    works = [
+        PhotoWork(Job(Path(f"{name}.png"), Path("out", f"{name}.png")), **shared)
+        for name in ("photo", "bad")
+    ]
+    reports = sorted(run_on(cluster, works, None), key=lambda report: report["input"])
+    assert [report["input"] for report in reports] == ["bad.png", "photo.png"]
+    assert [report["output"] for report in reports] == [
+        f"out{os.sep}{n}.png" for n in ("bad", "photo")
+    ]
+    assert reports[0]["error"].startswith("bad.png is no PNG")
+    assert reports[1]["status"] == "done"
+    assert ge.files.read_image("out/photo.png").pixels.shape == (244, 188, 3)
+
+
+def test_models_named_from_here_are_found_in_other_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    here = str(tmp_path)
+    assert _absolute("./mine") == os.path.join(here, "mine")
+    assert _absolute("rrdb_lite_x4") == "rrdb_lite_x4"
+    assert _absolute("rrdb_x4=own.params") == f"rrdb_x4={os.path.join(here, 'own.params')}"
+    net = os.path.join(here, "net-symbol.json")
+    assert (
+        _absolute("net-symbol.json") == net and _absolute("net-symbol.json=0,255") == f"{net}=0,255"
+    )
+
+
+@contextmanager
+def scheduler():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1"]
+    process = subprocess.Popen(
+        [*command, "--port", port, "--no-dashboard"], stderr=subprocess.PIPE, text=True
+    )
+    while "Scheduler at" not in process.stderr.readline():
+        assert process.poll() is None
+    try:
+        yield process, f"tcp://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_scheduler_without_workers_is_named(monkeypatch):
+    monkeypatch.setattr(clusters, "TIMEOUT", 1)
+    with scheduler() as (_, address):
+        message = f"{address} has no worker; start some: dask worker {address} --nthreads 1"
+        with pytest.raises(GluonEnhanceError, match=message):
+            Cluster(address, MODEL, OPTIONS)
+
+
+def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
+    monkeypatch.setattr(clusters, "TIMEOUT", 1)
+    with pytest.raises(GluonEnhanceError, match="no Dask scheduler answers at tcp://127.0.0.1:9: "):
+        Cluster("tcp://127.0.0.1:9", MODEL, OPTIONS)
+
+
+def test_a_scheduler_that_dies_is_named_and_says_how_to_go_on(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.path.dirname(__file__))  # of `wait`
+    with scheduler() as (process, address):
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-dashboard"]
+            + ["--nthreads", "1", "--no-nanny"],
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            with (
+                Cluster(address, MODEL, OPTIONS) as cluster,
+                pytest.raises(GluonEnhanceError, match=f"{address} is gone; .* --resume"),
+            ):
+                for _ in cluster.run(wait, range(9)):
+                    process.kill()
+        finally:
+            worker.kill()
+            worker.wait()
 
 
 def test_an_error_of_a_worker_arrives_as_it_is(cluster):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional
 
@@ -18,6 +18,10 @@ class Job:
     source: Path
     target: Path
     problem: Optional[str] = None
+
+    def absolute(self) -> Job:
+        """Name the files in a way that holds in other folders."""
+        return replace(self, source=self.source.absolute(), target=self.target.absolute())
 
 
 def plan_jobs(

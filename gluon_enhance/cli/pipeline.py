@@ -77,8 +77,10 @@ class Work:
             getattr(self, stage)()
         except (GluonEnhanceError, ValueError, OSError, MemoryError) as error:
             message = one_line(error)
-            if str(self.job.source) not in message:
-                message = f"{self.job.source}: {message}"
+            for name, path in (("input", self.job.source), ("output", self.job.target)):
+                message = message.replace(str(path), self.report[name])  # on a cluster they differ
+            if self.report["input"] not in message:
+                message = f"{self.report['input']}: {message}"
             self.report.update(status="failed", error=message)
             self.photo = None
         seconds = self.report.get("seconds", 0) + time.perf_counter() - began
@@ -131,6 +133,8 @@ def run_on(cluster, works: Iterable[Work], enhancer) -> Iterator[dict]:
     """
     works = list(works)
     photos = [work for work in works if isinstance(work, PhotoWork)]
+    for work in photos:
+        work.job = work.job.absolute()
     for _, report in cluster.run(_do_on_worker, photos):
         yield report
     for work in works:
