@@ -67,7 +67,11 @@ class Config(TrainingConfig):
     balance: bool = option(False, "let the discriminators learn in some of the steps only")
     critic_threshold: float = option(0.5, "their loss on whose wrong side they learn in 1 of 3")
     critic_side: str = option("below", "which side is wrong", ("below", "above"))
-    generator_threshold: float = option(0.015, "the generators' loss above which they do not learn")
+    generator_threshold: float = option(
+        0.015, "the generator's adversarial losses above which they do not learn"
+    )
+    balance_window: int = option(5, "steps over whose losses the thresholds' means are taken")
+    balance_ratio: int = option(3, "updates of the generators for one of theirs, when held back")
 
 
 def main(argv=None):
@@ -137,8 +141,13 @@ def make_critic(discriminator, view, config, devices):
 def make_balance(config):
     if not config.balance:
         return None
-    thresholds = config.critic_threshold, config.generator_threshold
-    return DynamicBalance(*thresholds, critic_side=config.critic_side)
+    return DynamicBalance(
+        config.critic_threshold,
+        config.generator_threshold,
+        config.balance_window,
+        config.balance_ratio,
+        config.critic_side,
+    )
 
 
 if __name__ == "__main__":

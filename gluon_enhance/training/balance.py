@@ -11,6 +11,9 @@ class DynamicBalance:
     The rules are of a reproduction of WESPE whose generators ended in flat colors without them.
     Its text says that the first holds when the discriminators' loss *exceeds* the threshold; its
     aim, to keep that loss from getting very small, is met only if it holds *below*, the default.
+    Nor does it say which of the generators' losses its 0.015 is of. We read: of the weighted
+    adversarial ones. WESPE's two, of weight 5e-3, are 0.0069 together at chance, so that 0.015 is
+    about twice that; its content loss alone is over 0.015 from the first step to the last.
 
     Parameters
     ----------
@@ -19,8 +22,8 @@ class DynamicBalance:
         in one step of `ratio`. A discriminator at chance has 2 log 2 = 1.386. The text has no
         value.
     generator_threshold : float
-        While the mean of the generators' last losses exceeds it, the discriminators do not learn,
-        until each of these is under it.
+        While the mean of the generators' last adversarial losses exceeds it, the discriminators
+        do not learn, until each of these is under it.
     window : int
         How many losses are the last.
     ratio : int
@@ -54,7 +57,7 @@ class DynamicBalance:
         self._paused = False
 
     def critics_learn(self, generator_loss: float) -> bool:
-        """Take the generators' loss of a step; tell whether the discriminators learn in it."""
+        """Take the generators' adversarial loss of a step; tell whether the others learn in it."""
         losses = self._generator_losses
         losses.append(generator_loss)
         if len(losses) == losses.maxlen and _mean(losses) > self._generator_threshold:

@@ -113,9 +113,9 @@ def load_checkpoint(folder: str | Path, step, config: dict) -> tuple[int, list]:
     path, state = _newest_whole(folder)
     logger.info("going on from %s", path)
     changed = [
-        f"{key} was {state['config'].get(key)!r}, is {value!r}"
+        f"{key} was {state['config'][key]!r}, is {value!r}"
         for key, value in config.items()
-        if state["config"].get(key) != value
+        if state["config"].get(key, value) != value  # it may be older than an option
     ]
     if changed:
         raise WeightsError(

@@ -11,6 +11,9 @@ from typing import Callable
 from gluon_enhance.framework import mx
 from gluon_enhance.training.average import MovingAverage
 
+LEAST_SPREAD = 1e-3
+"""A quarter of an 8-bit level: what flat patches are taken to vary by."""
+
 
 class Critic:
     """A discriminator with what it looks at and the loss it plays.
@@ -171,7 +174,7 @@ class AdversarialStep(Step):
         self.average.update()
         pairs = [(hr, sr) for (_, hr), sr in zip(parts, outputs)]
         judged = [dict.fromkeys(self.critics, pair) for pair in pairs]
-        spread = [{"spread": _spread(sr) / _spread(hr)} for hr, sr in pairs]
+        spread = [{"spread": _relative_spread(sr, hr)} for hr, sr in pairs]
         log.update(self._train_critics(self.critics, judged), **self.devices.mean("spread", spread))
         return log
 
@@ -202,7 +205,8 @@ class CycleStep(Step):
         ``generators`` and ``critics``.
     devices : Devices
     balance : DynamicBalance, optional
-        Whether the critics learn in a step; default always.
+        Whether the critics learn in a step; default always. It is given the weighted adversarial
+        losses of the generators alone, summed.
     ema_decay : float
     """
 
@@ -230,14 +234,14 @@ class CycleStep(Step):
     def __call__(self, batch):
         parts = self.devices.split(batch)
         log, judged = self._descend("generators", parts, self._terms)
-        loss = sum(log.values())
+        adversarial = sum(log[name] for name in self.critics)
         self.average.update()
         fakes = [next(iter(pairs.values()))[1] for pairs in judged]
-        spread = [{"spread": _spread(y) / _spread(x)} for y, (x, _) in zip(fakes, parts)]
+        spread = [{"spread": _relative_spread(y, x)} for y, (x, _) in zip(fakes, parts)]
         log.update(self.devices.mean("spread", spread))
         if self.balance is None:
             return {**log, **self._train_critics(self.critics, judged)}
-        learn = self.balance.critics_learn(float(loss.asscalar()))
+        learn = self.balance.critics_learn(float(adversarial.asscalar()))
         if learn:
             log.update(self._train_critics(self.critics, judged))
             losses = [float(log[f"{name}_loss"].asscalar()) for name in self.critics]
@@ -262,6 +266,11 @@ class CycleStep(Step):
         terms = {f"{prefix}{name}": term for name, term in terms.items()}
         terms.update({name: c.generator_loss(others, result) for name, c in critics.items()})
         return terms, {name: (others, result.detach()) for name in critics}
+
+
+def _relative_spread(images, others):
+    """Compare the spreads: 1 for as many colors, near 0 for flat ones; finite for flat others."""
+    return (_spread(images) + LEAST_SPREAD) / (_spread(others) + LEAST_SPREAD)
 
 
 def _spread(images):

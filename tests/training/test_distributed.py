@@ -95,6 +95,30 @@ def test_killed_worker_ends_all_others_with_an_error(launch, tmp_path):
     assert time.monotonic() - began < 20
 
 
+def test_worker_that_fails_before_it_joins_ends_all_others_with_an_error(launch, tmp_path):
+    processes = launch("--out", tmp_path, last=("--ctx", "tpu"), GLUON_ENHANCE_JOIN_TIMEOUT="3")
+    *others, (_, messages) = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [1] * 4
+    assert "tpu" in messages.splitlines()[-1]
+    for _, messages in others:
+        assert "not all processes of this run have come within 3" in messages.splitlines()[-1]
+
+
+def test_run_outlasts_the_time_to_join(launch, tmp_path):
+    processes = launch("--out", tmp_path, "--iterations", 1_000_000, GLUON_ENHANCE_JOIN_TIMEOUT="8")
+    wait_for(tmp_path / "metrics.csv", processes)
+    time.sleep(9)
+    assert [process.poll() for process in processes] == [None] * 4
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-1"])
+def test_time_to_join_that_is_no_number_of_seconds_is_an_error(text, launch, tmp_path):
+    process = launch("--out", tmp_path, GLUON_ENHANCE_JOIN_TIMEOUT=text)[-1]
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"GLUON_ENHANCE_JOIN_TIMEOUT is '{text}'; give a whole" in messages.splitlines()[-1]
+
+
 def test_interrupted_worker_stops_all_after_a_checkpoint(launch, tmp_path):
     processes = launch("--out", tmp_path, "--iterations", 1_000_000, "--save-every", 1_000_000)
     wait_for(tmp_path / "metrics.csv", processes)

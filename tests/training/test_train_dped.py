@@ -24,7 +24,7 @@ def scripts(vgg_file):
     return {
         "dped": (vgg, "dped_resnet"),
         "dped_cycle": (("--content-weight", 0.2, *vgg), "dped_cycle"),
-        "wespe": (("--balance", "--generator-threshold", 1e6, *vgg), "wespe"),
+        "wespe": (("--balance", *vgg), "wespe"),
     }
 
 
@@ -117,6 +117,18 @@ def test_wespes_balance_stops_the_critics_while_the_generators_loss_is_high(
     options = ("--generator-threshold", 1e-6, "--iterations", 7)
     train("wespe", tmp_path / "run", *scripts["wespe"][0], *FEW, *options)
     assert [row["critics_learn"] for row in rows(tmp_path / "run")] == [1] * 4 + [0] * 3
+
+
+def test_wespes_critics_learn_in_every_step_at_the_balances_defaults(scripts, train, tmp_path):
+    train("wespe", tmp_path / "run", *scripts["wespe"][0], *FEW, "--iterations", 8)
+    assert [row["critics_learn"] for row in rows(tmp_path / "run")] == [1] * 8
+
+
+def test_wespes_balance_has_another_window_and_ratio(scripts, train, tmp_path):
+    options = ("--critic-threshold", 1e6, "--balance-window", 2, "--balance-ratio", 4)
+    train("wespe", tmp_path / "run", *scripts["wespe"][0], *FEW, *options, "--iterations", 7)
+    learned = [row["critics_learn"] for row in rows(tmp_path / "run")]
+    assert learned == [1, 1, 0, 0, 0, 1, 0]
 
 
 def test_photos_without_a_phone_are_paired_with_their_phone_look(photos, rng):
