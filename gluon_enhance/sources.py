@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 from pathlib import Path
 from typing import Callable, NamedTuple
@@ -29,12 +30,13 @@ def resolve(model) -> tuple[zoo.ModelSpec, Source]:
 
         return _from_folder(exported_pair(text))
     name, _, file = text.partition("=")
-    spec = zoo.get_spec(name)
+    spec, weights = zoo.get_spec(name), store.given(file) if file else None
+    net = partial(zoo.get_model, name, pretrained=weights or True)
     if not file and spec.weights_kind == "shipped":
-        net = partial(zoo.get_model, name, pretrained=True)
-        return spec, Source(net, partial(store.find_shipped, name))
-    weights = Path(file) if file else None
-    net = partial(zoo.get_model, name, pretrained=file or True)
+        shipped = store.model_zoo_folder() / spec.name / f"{spec.name}.params"
+        return zoo.trained_spec(spec, shipped), Source(net, partial(store.find_shipped, spec.name))
+    if weights:
+        spec = zoo.trained_spec(spec, weights)
     return spec, Source(net, partial(_converted, spec, net, weights))
 
 
@@ -69,7 +71,9 @@ def _converted(spec, make_net, weights, suffix) -> Path:
     import filelock
 
     weights = weights or store.find(spec.weights)
-    digest = sha256(weights)[:16]
+    # The same weights are another net under other options, such as the range of its tanh.
+    text = f"{sha256(weights)} {sorted(spec.kwargs.items())}"
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     onnx = store.cache_folder() / f"{spec.name}-{digest}.onnx"
     path = onnx.with_suffix(suffix)
     if suffix not in (".onnx", ".parts.zip"):

@@ -5,7 +5,6 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,5 +60,7 @@ def test_two_commands_that_convert_one_model_at_once_agree(tmp_path):
     assert [command.wait(timeout=120) for command in commands] == [0, 0]
     first, second = map(np.load, answers)
     assert np.array_equal(first, second) and first.shape == (40, 32, 3)
-    left = {path.suffix for path in Path(store.cache_folder()).iterdir()}
-    assert left <= {".onnx", ".lock"}
+    cache = store.cache_folder()
+    left = {path.suffix or path.name for path in cache.iterdir()}
+    assert {".onnx"} <= left <= {".onnx", ".lock", "compiled"}
+    assert {path.suffix for path in (cache / "compiled").rglob("*")} <= {".compiled"}

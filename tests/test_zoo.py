@@ -135,6 +135,21 @@ def test_kwargs_replace_those_of_the_table():
 
 
 @needs_mxnet
+@pytest.mark.parametrize("name", ["dped_resnet", "dped_resnet_bn", "dped_densenet", "wespe"])
+def test_tiling_follows_from_the_norm_that_a_net_is_built_with(name):
+    for norm in ("instance", "batch_stats", "layer"):
+        assert zoo.get_model(name, norm=norm).spec.tiling == "global_statistics"
+    assert zoo.get_model(name, norm="batch").spec.tiling == "exact"
+
+
+@needs_mxnet
+def test_parameters_are_those_of_the_net_that_is_built():
+    spec = zoo.get_model("rrdb_lite_x4", num_blocks=1).spec
+    sizes = {"num_blocks": 1, "channels": 32, "growth_channels": 16}
+    assert spec.parameters == rrdbnet_parameters(**sizes, inputs=3)
+
+
+@needs_mxnet
 def test_weights_come_from_a_file_or_from_the_shipped_model(no_shipped_models, tmp_path):
     net = zoo.get_model("rrdb_lite_x4")
     net.initialize()

@@ -8,9 +8,10 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import importlib
+import math
 import os
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
@@ -19,11 +20,21 @@ from gluon_enhance.weights import store
 from gluon_enhance.weights.convert import load_state, load_weights, read_weights, unwrapped
 from gluon_enhance.weights.interpolation import interpolate_states
 from gluon_enhance.weights.params import write_params
+from gluon_enhance.zoo.cards import OF_BLOCKS, spec_from_card, trained_spec
 from gluon_enhance.zoo.spec import ModelSpec
 from gluon_enhance.zoo.table import MODELS
 
-CARD_NUMBERS = {"scale": (1, 64), "halo": (0, 4096), "multiple": (1, 4096), "min_size": (1, 4096)}
-"""What may be in the card of an exported model, from and to."""
+__all__ = [
+    "MODELS",
+    "ModelSpec",
+    "convert",
+    "get_model",
+    "get_spec",
+    "interpolate",
+    "list_models",
+    "spec_from_card",
+    "trained_spec",
+]
 
 
 def get_spec(name: str) -> ModelSpec:
@@ -42,35 +53,6 @@ def get_spec(name: str) -> ModelSpec:
         raise UnknownModelError(
             f"there is no model {name!r}; {hint}`gluon-enhance models` lists all"
         ) from None
-
-
-def spec_from_card(card: Mapping) -> ModelSpec:
-    """Return the spec of an exported model from its ``card.json``; its net is not known.
-
-    Raises
-    ------
-    WeightsError
-        If the card lacks what is needed to run the model.
-    """
-    known = {f.name for f in fields(ModelSpec)} - {"net", "kwargs", "weights"}
-    try:
-        spec = ModelSpec(net="", kwargs={}, **{k: v for k, v in card.items() if k in known})
-        checks = {
-            "name": isinstance(spec.name, str) and Path(spec.name).name == spec.name,
-            "tiling": spec.tiling in ("exact", "global_statistics"),
-            **{
-                key: type(getattr(spec, key)) is int and low <= getattr(spec, key) <= high
-                for key, (low, high) in CARD_NUMBERS.items()
-            },
-        }
-    except TypeError as error:
-        raise WeightsError(
-            f"the card of {card.get('name')} is incomplete: {error!s:.200}"
-        ) from error
-    wrong = [key for key, is_right in checks.items() if not is_right]
-    if wrong:
-        raise WeightsError(f"the card of {spec.name} has {wrong[0]} {getattr(spec, wrong[0])!r}")
-    return spec
 
 
 def list_models(pattern: str = "*", pretrained: Optional[bool] = None) -> list[str]:
@@ -112,12 +94,14 @@ def get_model(
     root : path, optional
         Cache for downloaded weights; default ``MXNET_HOME/models``, else ``~/.mxnet/models``.
     **kwargs
-        For the net's class, in place of those in the table.
+        For the net's class, in place of those in the table, and of those that the card beside a
+        file of weights says it was trained with.
 
     Returns
     -------
     HybridBlock
-        Its ``spec`` attribute is the `ModelSpec`, with the kwargs it was built with.
+        Its ``spec`` attribute is the `ModelSpec`, with the kwargs it was built with, its own size
+        and its own tiling.
 
     Raises
     ------
@@ -131,14 +115,41 @@ def get_model(
     spec = get_spec(name)
     module, _, class_name = spec.net.partition(".")
     net_class = getattr(importlib.import_module(f"gluon_enhance.models.{module}"), class_name)
-    net = net_class(**{"prefix": f"{spec.name}_", **spec.kwargs, **kwargs})
-    changed = {key: value for key, value in kwargs.items() if key not in ("prefix", "params")}
-    net.spec = replace(spec, kwargs={**spec.kwargs, **changed})
     if isinstance(pretrained, Mapping):
-        load_state(net, pretrained, "the mapping given", ctx)
-    elif pretrained:
-        load_weights(net, _weights_path(spec, pretrained, root), ctx)
+        net = _built(net_class, spec, kwargs)
+        return load_state(net, pretrained, "the mapping given", ctx)
+    if not pretrained:
+        return _built(net_class, spec, kwargs)
+    path = _weights_path(spec, pretrained, root)
+    return load_weights(_built(net_class, trained_spec(spec, path), kwargs, path), path, ctx)
+
+
+def _built(net_class, spec, kwargs, path=None):
+    """Build a net, and say in its spec what it is."""
+    options = {**spec.kwargs, **kwargs}
+    try:
+        net = net_class(**{"prefix": f"{spec.name}_", **options})
+    except (TypeError, ValueError) as error:
+        if kwargs or spec == MODELS[spec.name]:
+            raise
+        raise WeightsError(
+            f"the card beside {path} has options that {spec.name} does not take: {error}"
+        ) from error
+    trained = [p for p in net.collect_params().values() if p.grad_req != "null"]
+    net.spec = replace(
+        spec,
+        kwargs={key: value for key, value in options.items() if key not in OF_BLOCKS},
+        parameters=sum(math.prod(parameter.shape) for parameter in trained),
+        tiling="global_statistics" if _takes_moments(net) else "exact",
+    )
     return net
+
+
+def _takes_moments(block):
+    """Tell whether a net normalizes by moments of the image at hand, which tiles do not have."""
+    from gluon_enhance.models.norms import MomentNorm
+
+    return isinstance(block, MomentNorm) or any(map(_takes_moments, block._children.values()))
 
 
 def _weights_path(spec, pretrained, root):

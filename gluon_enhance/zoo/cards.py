@@ -1,0 +1,112 @@
+"""What a ``card.json`` says of a model: of an exported folder, or of weights that lie beside it."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+
+from gluon_enhance.errors import WeightsError
+from gluon_enhance.weights.manifest import read_card
+from gluon_enhance.zoo.spec import ModelSpec
+
+TILINGS = ("exact", "global_statistics")
+CARD_NUMBERS = {"scale": (1, 64), "halo": (0, 4096), "multiple": (1, 4096), "min_size": (1, 4096)}
+"""What may be in the card of an exported model, from and to."""
+
+LARGEST_OPTION = 4096
+LONGEST_OPTION = 16
+"""Of the numbers, and lists of them, that a card may have a net built with."""
+
+OF_BLOCKS = ("prefix", "params")
+"""Options of every block, which are no part of an architecture."""
+
+
+def spec_from_card(card: Mapping) -> ModelSpec:
+    """Return the spec of an exported model from its ``card.json``; its net is not known.
+
+    Raises
+    ------
+    WeightsError
+        If the card lacks what is needed to run the model.
+    """
+    known = {f.name for f in fields(ModelSpec)} - {"net", "kwargs", "weights"}
+    try:
+        spec = ModelSpec(net="", kwargs={}, **{k: v for k, v in card.items() if k in known})
+        checks = {
+            "name": isinstance(spec.name, str) and Path(spec.name).name == spec.name,
+            "tiling": spec.tiling in TILINGS,
+            **{
+                key: type(getattr(spec, key)) is int and low <= getattr(spec, key) <= high
+                for key, (low, high) in CARD_NUMBERS.items()
+            },
+        }
+    except TypeError as error:
+        raise WeightsError(
+            f"the card of {card.get('name')} is incomplete: {error!s:.200}"
+        ) from error
+    wrong = [key for key, is_right in checks.items() if not is_right]
+    if wrong:
+        raise WeightsError(f"the card of {spec.name} has {wrong[0]} {getattr(spec, wrong[0])!r}")
+    return spec
+
+
+def trained_spec(spec: ModelSpec, weights: str | os.PathLike) -> ModelSpec:
+    """Return the spec of a net as it was trained, from the card that its training left.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The table's.
+    weights : path
+        A file of weights. A ``card.json`` beside it counts if it is this model's, and lists the
+        file or, as a training leaves it, lists none and the file is ``NAME.params``.
+
+    Returns
+    -------
+    ModelSpec
+        With the options, the size and the tiling of the card; as given if there is none.
+
+    Raises
+    ------
+    WeightsError
+        If the card is damaged, or its options are not numbers, strings or lists of numbers.
+    """
+    weights = Path(weights)
+    path = weights.with_name("card.json")
+    card = read_card(weights.parent) if path.is_file() else {}
+    files = card.get("files", {f"{spec.name}.params": None})
+    if card.get("name") != spec.name or weights.name not in files:
+        return spec
+    kwargs = {**spec.kwargs, **_options(card.get("kwargs", {}), path)}
+    if kwargs == spec.kwargs:
+        return spec
+    tiling, parameters = card.get("tiling"), card.get("parameters")
+    if tiling not in TILINGS or type(parameters) is not int:
+        raise WeightsError(
+            f"{path} has tiling {tiling!r} and parameters {parameters!r}: train the net again, or "
+            "move the card away if the net is the table's"
+        )
+    return replace(spec, kwargs=kwargs, parameters=parameters, tiling=tiling)
+
+
+def _options(kwargs, path):
+    named = isinstance(kwargs, dict) and not set(kwargs).intersection(OF_BLOCKS)
+    if not named or not all(map(_is_plain, kwargs.values())):
+        raise WeightsError(
+            f"{path} has options {kwargs!s:.200}, of which some are none of a net: get it again"
+        )
+    return kwargs
+
+
+def _is_plain(value):
+    """Tell whether a card's option is one that a net may be built with."""
+    if isinstance(value, list):
+        return len(value) <= LONGEST_OPTION and all(map(_is_number, value))
+    return isinstance(value, (bool, str)) or _is_number(value)
+
+
+def _is_number(value):
+    return type(value) in (int, float) and math.isfinite(value) and abs(value) <= LARGEST_OPTION
