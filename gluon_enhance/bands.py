@@ -1,11 +1,11 @@
 """Nets that need statistics of the whole image, run on it band by band.
 
 A net with instance norms cannot be tiled: a norm needs the mean and the variance of its input over
-the whole image. It is cut into parts at its norms instead (`gluon_enhance.exporting.parts`). One
-part after the other runs over the image in bands of whole rows and writes what later parts need, as
-float16, into temporary files, together with the mean and the variance of every row. When all bands
-are done, these give the next norm's gain and shift. The result is the whole image's, as far as
-float16 holds.
+the whole image, of each channel or of all. It is cut into parts at its norms instead
+(`gluon_enhance.exporting.parts`). One part after the other runs over the image in bands of whole
+rows and writes what later parts need, as float16, into temporary files, together with the mean and
+the variance of every row. When all bands are done, these give the next norm's gain and shift. The
+result is the whole image's, as far as float16 holds.
 
 A band is treated as an image of its own: a map at 1/4 of the image's size has 2 rows for 8 of the
 image, wherever the band lies. Only rows near its cut edges are wrong, which the halo drops.
@@ -163,19 +163,20 @@ class BandedNet:
 
 
 def gain_and_shift(norm: dict, maps: dict[str, np.ndarray]) -> Iterable[np.ndarray]:
-    """Give what an instance norm multiplies with and adds, each (1, C, 1, 1) float32.
+    """Give what a norm multiplies with and adds, each (1, C, 1, 1) float32, or one for all C.
 
     Parameters
     ----------
     norm : dict
-        A norm of the table of parts.
+        A norm of the table of parts. With a single gamma it is over all channels together.
     maps : dict
         Its entries ``NAME.mean`` and ``NAME.variance``, (C, H, 1), are those of each row.
     """
     means, variances = (
         maps[f"{norm['map']}.{moment}"].astype(np.float64) for moment in ("mean", "variance")
     )
-    mean, variance = means.mean(axis=1), variances.mean(axis=1) + means.var(axis=1)
+    axes = 1 if len(norm["gamma"]) > 1 else (0, 1)
+    mean, variance = means.mean(axes), variances.mean(axes) + means.var(axes)
     gain = np.reshape(norm["gamma"], (-1, 1)) / np.sqrt(variance + norm["epsilon"])
     shift = np.reshape(norm["beta"], (-1, 1)) - gain * mean
     return (array.astype(np.float32).reshape(1, -1, 1, 1) for array in (gain, shift))

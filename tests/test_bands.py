@@ -24,6 +24,8 @@ load = partial(engines.load, "openvino", precision="fp32")
 
 NETS = {
     "dped_resnet": lambda: DPEDResNet(num_blocks=2, channels=8),
+    "dped_layer": lambda: DPEDResNet(num_blocks=1, channels=8, norm="layer"),
+    "dped_batch_stats": lambda: DPEDResNet(num_blocks=1, channels=8, norm="batch_stats"),
     "dped_densenet": lambda: DPEDDenseNet(num_blocks=2, num_layers=3, channels=4),
     "wespe": lambda: WESPEGenerator(norm="instance"),
     "style": lambda: StyleNet(channels=4, norm="instance"),
@@ -118,9 +120,22 @@ def test_full_disk_is_named_with_what_to_do(dped, monkeypatch):
         BandedNet(dped[1], load, 1).run(uneven(200, 40))
 
 
-def test_norms_over_all_channels_are_refused(tmp_path):
-    net = WESPEGenerator(norm="layer")
-    with pytest.raises(EngineError, match="norms over more than each channel"):
+class GroupNorm(mx.gluon.HybridBlock):
+    """Over each half of the channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = mx.gluon.nn.InstanceNorm(in_channels=2)
+
+    def hybrid_forward(self, F, x):
+        return F.reshape_like(self.norm(F.reshape(x, (0, 2, -1))), x)
+
+
+def test_norms_over_groups_of_channels_are_refused(tmp_path):
+    net = mx.gluon.nn.HybridSequential()
+    conv = partial(mx.gluon.nn.Conv2D, kernel_size=3, padding=1)
+    net.add(conv(4, in_channels=3), GroupNorm(), conv(3, in_channels=4))
+    with pytest.raises(EngineError, match="norms over groups of channels, which cannot be cut"):
         exported(net, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
 

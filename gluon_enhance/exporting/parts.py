@@ -1,4 +1,4 @@
-"""Cut an ONNX file at its instance norms, into parts that `gluon_enhance.bands` runs."""
+"""Cut an ONNX file at its norms, into parts that `gluon_enhance.bands` runs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import numpy as np
 from gluon_enhance import engines
 from gluon_enhance.bands import TABLE, BandedNet, gain_and_shift
 from gluon_enhance.errors import EngineError
+from gluon_enhance.exporting.norms import NORM, unwrap_norms
 
-NORM = "InstanceNormalization"
 RESHAPING = ("Reshape", "Squeeze", "Unsqueeze")
 
 TOLERANCE = 1 / 255
@@ -31,7 +31,7 @@ _load = partial(engines.load, "auto", precision="fp32")
 
 
 def split_onnx(path: str | os.PathLike, multiple: int = 1) -> Path:
-    """Cut a net with instance norms into parts, and check them before they are final.
+    """Cut a net with norms over whole images into parts, and check them before they are final.
 
     Parameters
     ----------
@@ -83,11 +83,12 @@ def _cut(model, name):
     from onnx import helper
 
     graph = model.graph
+    unwrap_norms(graph)
     reshaped = {n for node in graph.node if node.op_type in RESHAPING for n in node.output}
     if any(node.op_type == NORM and node.input[0] in reshaped for node in graph.node):
         raise EngineError(
-            f"{name} has norms over more than each channel of an image; it runs on images that "
-            "are one tile only"
+            f"{name} has norms over groups of channels, which cannot be cut; it runs on images "
+            "that are one tile only"
         )
     ends = {graph.input[0].name, graph.output[0].name}
     constants = {tensor.name: tensor for tensor in graph.initializer}
