@@ -34,7 +34,7 @@ def match_histograms(
     """Give each channel of an image the distribution of values of another image's.
 
     The post-process of nets trained with perceptual losses [1]_, in the way of rio-hist [2]_:
-    exact quantiles of the values that occur, no bins; see `quantiles`. Rasters that do not fit
+    exact quantiles of all values that occur, no bins; see `quantiles`. Rasters that do not fit
     in memory: `geotiff.matching.match_rasters`.
 
     Parameters
@@ -85,7 +85,7 @@ def match_histograms(
     _check_mask("reference", reference, reference_mask)
     result = source.copy()
     channels = range(np.atleast_3d(source).shape[2])
-    matcher = Matcher(source.dtype, reference.dtype, channels, color_space)
+    matcher = Matcher(source.dtype, reference.dtype, channels, color_space, exact=True)
     for block, valid in _blocks(source, source_mask):
         matcher.count_source(block, valid)
     for block, valid in _blocks(reference, reference_mask):
@@ -125,6 +125,8 @@ class Matcher:
         Which are matched, of the blocks or, from 0 to 2, of the color space.
     color_space : str
         As in `match_histograms`.
+    exact : bool
+        Count every value as it is; else memory has a bound. See `quantiles.Histogram`.
 
     Attributes
     ----------
@@ -142,6 +144,7 @@ class Matcher:
         reference_dtype: DTypeLike,
         channels: Sequence[int],
         color_space: str = "RGB",
+        exact: bool = False,
     ) -> None:
         self._conversions = _conversions(color_space)
         self._channels = channels
@@ -151,7 +154,9 @@ class Matcher:
                 dtype_range(dtype)
             dtypes = np.dtype(np.float32), np.dtype(np.float32)
         common_whites(*dtypes)
-        self.source, self.reference = ([Histogram(dtype) for _ in channels] for dtype in dtypes)
+        self.source, self.reference = (
+            [Histogram(dtype, exact) for _ in channels] for dtype in dtypes
+        )
         self._tables: list[Table] = []
 
     def count_source(self, block: np.ndarray, valid: Optional[np.ndarray] = None) -> None:

@@ -1,7 +1,8 @@
 """Counting the values of a channel, and the table that gives them another's distribution.
 
 The windows of a raster are counted one by one (`Histogram`), then looked up one by one
-(`Table.apply`); `match_table` stands between. Memory does not grow with the raster.
+(`Table.apply`); `match_table` stands between. Memory does not grow with the raster, unless every
+value is asked for.
 """
 
 from __future__ import annotations
@@ -15,20 +16,23 @@ from gluon_enhance.imaging.arrays import dtype_range
 
 DTYPES = [np.dtype(code) for code in ("u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8")]
 LIMIT = 1 << 20
-"""Distinct values kept; they take 16 MB."""
+"""Distinct values kept, unless all are asked for; they take 16 MB."""
 
 
 class Histogram:
     """How often each value of a channel occurs, gathered block by block.
 
     Dtypes of 8 and 16 bits have a counter for every value. Of others up to `LIMIT` distinct values
-    are kept as they are. Where there are more, every value loses as many low bits as it takes to
-    have no more (of floating values the last of the fraction, so the step is relative): blocks in
-    any order and of any size give the same result. Least and greatest value are kept whole.
+    are kept as they are, or all if so asked. Where there are more, every value loses as many low
+    bits as it takes to have no more (of floating values the last of the fraction, so the step is
+    relative): blocks in any order and of any size give the same result. Least and greatest value
+    are kept whole.
 
     Parameters
     ----------
     dtype : integer of at most 32 bits, or floating of at most 64
+    exact : bool
+        Keep all distinct values, however many there are.
 
     Attributes
     ----------
@@ -48,7 +52,8 @@ class Histogram:
     (array([-2,  7], dtype=int16), array([1, 2]))
     """
 
-    def __init__(self, dtype: DTypeLike) -> None:
+    def __init__(self, dtype: DTypeLike, exact: bool = False) -> None:
+        self._exact = exact
         self.dtype = np.dtype(dtype).newbyteorder("=")
         if self.dtype not in DTYPES:
             raise ValueError(
@@ -69,7 +74,8 @@ class Histogram:
             extremes = [*self._extremes, samples.min(), samples.max()]
             self._extremes = [min(extremes), max(extremes)]
             self._parts.append(np.unique(self._shortened(samples), return_counts=True))
-            if sum(len(values) for values, _ in self._parts) > 2 * LIMIT:
+            held = [len(values) for values, _ in self._parts]
+            if sum(held) > 2 * max(LIMIT, held[0]):
                 self._compact()
 
     def distinct(self) -> tuple[np.ndarray, np.ndarray]:
@@ -91,7 +97,7 @@ class Histogram:
     def _compact(self):
         """Join the parts, and shorten values until there are no more than allowed."""
         values, counts = _sorted(*(np.concatenate(arrays) for arrays in zip(*self._parts)))
-        while len(values) > LIMIT:
+        while len(values) > LIMIT and not self._exact:
             self.lost_bits += 1
             values, counts = _sorted(self._shortened(values), counts)
         self._parts = [(values, counts)]

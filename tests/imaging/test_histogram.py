@@ -78,6 +78,17 @@ def test_each_channel_equals_scikit_image_before_rounding(dtype, rng):
         assert_close(matched[..., channel], expected)
 
 
+def test_more_than_a_million_distinct_values_keep_all_their_bits(rng):
+    """All of [0.5, 1) next to each other in float32: a bit lost would join two."""
+    count = 1_200_000
+    values = (0.5 + np.arange(count) * 2.0**-24).astype(np.float32)
+    source = rng.permutation(values).reshape(1000, 1200)
+    reference = (2 + source[::-1] * 3).astype(np.float32)
+    expected = exposure.match_histograms(source.astype(np.float64), reference.astype(np.float64))
+    assert_close(match_histograms(source, reference), expected)
+    assert (match_histograms(source, source[::-1].copy()) == source).all()
+
+
 def test_photo_of_8_bits_equals_scikit_image_after_rounding(picture):
     reference = 255 - picture[::2, ::3] // 2
     expected = [exposure.match_histograms(picture[..., c], reference[..., c]) for c in range(3)]

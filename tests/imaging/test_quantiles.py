@@ -64,6 +64,18 @@ def test_more_values_than_the_limit_lose_as_few_bits_as_it_takes(dtype, rng, mon
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+def test_an_exact_histogram_keeps_every_value_of_every_block(dtype, rng, monkeypatch):
+    monkeypatch.setattr(quantiles, "LIMIT", 500)
+    samples = (rng.normal(size=20_000) * 1e6).astype(dtype)
+    histogram = Histogram(dtype, exact=True)
+    for block in np.array_split(samples, 37):
+        histogram.add(block)
+    assert histogram.lost_bits == 0
+    expected = np.unique(samples, return_counts=True)
+    assert all((a == b).all() for a, b in zip(histogram.distinct(), expected))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
 def test_order_and_size_of_blocks_do_not_matter_where_bits_are_lost(dtype, rng, monkeypatch):
     monkeypatch.setattr(quantiles, "LIMIT", 500)
     samples = (rng.normal(size=20_000) * 1e4).astype(dtype)
