@@ -8,7 +8,7 @@ from torch7_files import Layer, write_t7
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 from gluon_enhance import Enhancer, zoo  # noqa: E402
-from gluon_enhance.errors import WeightsError  # noqa: E402
+from gluon_enhance.errors import ImageError, WeightsError  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 
 CHANNELS = 3
@@ -204,3 +204,13 @@ def test_enhanced_photos_stay_within_their_range(tmp_path, rng):
     assert result.shape == image.shape
     assert raw.min() < 0 < 1 < raw.max()
     assert (result.min(), result.max()) == (0, 1)
+
+
+def test_photos_smaller_than_what_the_net_reflects_are_refused(norm, tmp_path):
+    loaded = zoo.get_model(MODELS[norm])
+    loaded.initialize(mx.init.Xavier())
+    loaded.save_parameters(str(tmp_path / "net.params"))
+    enhancer = Enhancer(f"{MODELS[norm]}={tmp_path / 'net.params'}", engine="mxnet")
+    assert enhancer(np.zeros((41, 41, 3), np.uint8)).shape == (41, 41, 3)
+    with pytest.raises(ImageError, match=f"{MODELS[norm]} needs 41 pixels a side, not 50 x 40"):
+        enhancer(np.zeros((40, 50, 3), np.uint8))
