@@ -25,7 +25,7 @@ PREFIXES = ("module.", "generator.")
 KINDS = {"weight": ("gamma", "alpha"), "bias": ("beta",), "running_mean": (), "running_var": ()}
 """Last part of a name in PyTorch -> what Gluon calls it in norms and PReLU, if otherwise."""
 
-LISTED = 3
+LISTED = 20
 """Names that an error message spells out before it counts the rest."""
 
 
@@ -100,6 +100,7 @@ def load_state(net, state: Mapping, source: str | os.PathLike = "the state dict"
     parameters = net._collect_params_with_prefix()
     state, net_name = unwrapped(state), type(net).__name__
     layout = _layout(state, parameters, net_name, source)
+    _check_padding(net, layout, source)
     arrays = _renamed(state, parameters, layout, source) if layout else state
     arrays = {**_constants(parameters), **arrays}
     _check(arrays, parameters, net_name, source)
@@ -145,6 +146,18 @@ def _layout(state, parameters, net_name, source):
             f"are {_listed(list(state))}; a community variant is another net"
         )
     return layout
+
+
+def _check_padding(net, layout, source):
+    """Refuse weights that would fit, though the layers around them are others."""
+    if layout is None or layout.padding is None:
+        return
+    own = "reflect_start" if net._reflection else "zero"
+    if own != layout.padding:
+        raise WeightsError(
+            f"{source} is of a net with padding {layout.padding!r}, not {own!r}; build the net "
+            f"with padding={layout.padding!r}"
+        )
 
 
 def _renamed(state, parameters, layout, source):

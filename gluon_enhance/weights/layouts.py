@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Optional
 
 import numpy as np
 
@@ -30,6 +31,8 @@ class Layout:
         Keys of what the net has built in, which must have these values.
     published : bool
         Nets are exported under these names, which then cover every layer.
+    padding : str, optional
+        How the net must pad, where one class has weights of several that all fit.
     """
 
     marker: str
@@ -37,9 +40,11 @@ class Layout:
     axes: tuple[int, ...] = (0, 1, 2, 3)
     fixed: Mapping[str, np.ndarray | str] = field(default_factory=dict)
     published: bool = False
+    padding: Optional[str] = None
 
 
 RRDB_CONV = r"body.\1.rdb\2.conv\3"
+BATCH_NORM, INSTANCE_NORM = "SpatialBatchNormalization 1e-05", "InstanceNormalization 1e-05"
 
 
 def _dped_names():
@@ -83,39 +88,46 @@ def _srvgg_layout(num_convs):
     )
 
 
-def _style_layers(norm):
+def _style_layers(norm, padding):
     """Yield place, class with geometry, and name of every layer of fast-neural-style's nets."""
     conv, wide = "SpatialConvolution 3 3", "SpatialConvolution 9 9 1 1 4 4"
     down, doubling = f"{conv} 2 2 1 1", "SpatialFullConvolution 3 3 2 2 1 1 1 1"
-    yield from (("", "Sequential", None), ("0.", "SpatialReflectionPadding 40 40 40 40", None))
+    yield "", "Sequential", None
+    if padding == "zero":
+        first, kept, skip = 0, f"{conv} 1 1 1 1", "Identity"
+    else:
+        first, kept, skip = 1, f"{conv} 1 1 0 0", "ShaveImage 2"
+        yield "0.", "SpatialReflectionPadding 40 40 40 40", None
     for place, layer, stage, k in (
-        (1, wide, "head", 0),
-        (4, down, "head", 3),
-        (7, down, "head", 6),
-        (15, doubling, "upsample", 0),
-        (18, doubling, "upsample", 3),
+        (first, wide, "head", 0),
+        (first + 3, down, "head", 3),
+        (first + 6, down, "head", 6),
+        (first + 14, doubling, "upsample", 0),
+        (first + 17, doubling, "upsample", 3),
     ):
         yield f"{place}.", layer, f"{stage}.{k}"
         yield f"{place + 1}.", norm, f"{stage}.{k + 1}"
         yield f"{place + 2}.", "ReLU", None
     for i in range(5):
-        block, branch = f"{10 + i}.", f"{10 + i}.0.0."
+        block, branch = f"{first + 9 + i}.", f"{first + 9 + i}.0.0."
         yield from ((block, "Sequential", None), (f"{block}0.", "ConcatTable", None))
         yield from ((branch, "Sequential", None), (f"{branch}2.", "ReLU", None))
         for k in (1, 2):
-            yield f"{branch}{3 * k - 3}.", f"{conv} 1 1 0 0", f"body.{i}.conv{k}"
+            yield f"{branch}{3 * k - 3}.", kept, f"body.{i}.conv{k}"
             yield f"{branch}{3 * k - 2}.", norm, f"body.{i}.norm{k}"
-        yield from ((f"{block}0.1.", "ShaveImage 2", None), (f"{block}1.", "CAddTable", None))
-    yield from (("21.", wide, "tail"), ("22.", "Tanh", None))
-    yield from (("23.", "MulConstant 150", None), ("24.", "TotalVariation", None))
+        yield from ((f"{block}0.1.", skip, None), (f"{block}1.", "CAddTable", None))
+    yield f"{first + 20}.", wide, "tail"
+    for k, layer in enumerate(("Tanh", "MulConstant 150", "TotalVariation"), first + 21):
+        yield f"{k}.", layer, None
 
 
-def _style_layout(norm, marker):
-    layers = list(_style_layers(norm))
+def _style_layout(norm, padding, marker):
+    layers = list(_style_layers(norm, padding))
     return Layout(
         marker=marker,
         names=tuple((re.escape(place[:-1]), name) for place, _, name in layers if name),
         fixed={"preprocessing": "vgg", **{f"{place}layer": layer for place, layer, _ in layers}},
+        padding=padding,
     )
 
 
@@ -226,7 +238,9 @@ LAYOUTS = {
     "SRResNet": (Layout(marker="block1.0.weight", names=tuple(_srgan_names()), published=True),),
     "SRVGGNetCompact": (_srvgg_layout(32), _srvgg_layout(16)),
     "StyleNet": (  # jcjohnson/fast-neural-style: eccv16, instance_norm
-        _style_layout("SpatialBatchNormalization 1e-05", marker="2.running_mean"),
-        _style_layout("InstanceNormalization 1e-05", marker="2.weight"),
+        _style_layout(BATCH_NORM, "reflect_start", marker="2.running_mean"),
+        _style_layout(BATCH_NORM, "zero", marker="1.running_mean"),
+        _style_layout(INSTANCE_NORM, "reflect_start", marker="2.weight"),
+        _style_layout(INSTANCE_NORM, "zero", marker="0.weight"),
     ),
 }

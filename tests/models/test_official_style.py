@@ -125,6 +125,7 @@ RULES = {
         x, ((0, 0), (40, 40), (40, 40)), mode="reflect"
     ),
     "ShaveImage": lambda layer, x: x[:, 2:-2, 2:-2],
+    "Identity": lambda layer, x: x,
     "SpatialConvolution": convolved,
     "SpatialFullConvolution": doubled,
     "InstanceNormalization": normed,
@@ -147,10 +148,12 @@ def norm(request):
     return request.param
 
 
-def test_loaded_net_equals_torchs_layers_in_float64(norm, tmp_path, rng):
-    net = Builder(rng, norm).net()
+@pytest.mark.parametrize("padding", ["reflect-start", "zero"])
+def test_loaded_net_equals_torchs_layers_in_float64(norm, padding, tmp_path, rng):
+    net = Builder(rng, norm, padding).net()
     path = write_t7(tmp_path / "net.t7", {"model": net, "opt": {"preprocessing": "vgg"}})
-    loaded = zoo.get_model(MODELS[norm], path, channels=CHANNELS)
+    options = {"padding": padding.replace("-", "_"), "channels": CHANNELS}
+    loaded = zoo.get_model(MODELS[norm], path, **options)
     image = rng.random((3, 44, 52))
     expected = stylized(net, image)
     assert expected.std() > 0.1  # the tanh is not saturated, the layers have not vanished
@@ -172,7 +175,7 @@ def test_converted_net_is_the_same(norm, tmp_path, rng):
     [
         ({"strides": 1}, "another 4.layer .* 3 3 1 1 1 1, not SpatialConvolution 3 3 2 2 1 1"),
         ({"tanh_constant": 127.5}, "another 23.layer .* .MulConstant 127.5, not MulConstant 150"),
-        ({"padding": "zero"}, "no weights of StyleNet in a known layout"),
+        ({"padding": "zero"}, "is of a net with padding 'zero', not 'reflect_start'; build"),
     ],
 )
 def test_nets_of_other_layers_are_refused_though_their_shapes_fit(
@@ -181,6 +184,18 @@ def test_nets_of_other_layers_are_refused_though_their_shapes_fit(
     path = write_t7(tmp_path / "net.t7", Builder(rng, norm, **options).net())
     with pytest.raises(WeightsError, match=message):
         zoo.get_model(MODELS[norm], path, channels=CHANNELS)
+
+
+def test_a_net_with_zero_padding_refuses_what_reflects_and_layers_that_do_not_pad(
+    norm, tmp_path, rng
+):
+    path = write_t7(tmp_path / "net.t7", Builder(rng, norm).net())
+    with pytest.raises(WeightsError, match="is of a net with padding 'reflect_start', not 'zero'"):
+        zoo.get_model(MODELS[norm], path, channels=CHANNELS, padding="zero")
+    net = Builder(rng, norm, "zero").net()
+    net.fields["modules"][10].fields["modules"][1].fields["modules"][2] = Layer("ShaveImage")
+    with pytest.raises(WeightsError, match="another 9.0.1.layer .* .ShaveImage 0, not Identity"):
+        zoo.get_model(MODELS[norm], write_t7(path, net), channels=CHANNELS, padding="zero")
 
 
 def test_nets_of_other_norms_or_colors_are_refused(norm, tmp_path, rng):
