@@ -1,4 +1,4 @@
-"""The right files of weights, by name, size and SHA-256: the manifest's and the model cards'."""
+"""The right files of weights, by name, size and hash: the manifest's and the model cards'."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Optional
 from gluon_enhance.errors import WeightsError
 
 BLOCK = 1 << 20
+HASHES = {"sha256": "SHA-256", "sha1": "SHA-1", "md5": "MD5"}
+"""Fields of a file -> what errors call them; the first that is known is checked."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +26,18 @@ class WeightFile:
     name : str
     sha256 : str
         The whole hash, or its first digits where only they are published (torch hub puts eight
-        into the file name).
+        into the file name); empty where only another hash is.
     size : int, optional
         Bytes.
     url, licence, reader, layout : str, optional
-        Where it can be had, its licence, and the names of its reader and key map in
-        `gluon_enhance.weights.convert`.
+        Where it can be had, in a zip if the address ends so; its licence; the name of its reader,
+        and the class of the net whose names for weights `gluon_enhance.weights` leads its own to.
     companions : tuple of str
         Files of the manifest that must lie beside it.
+    sha1, md5 : str
+        What is published in place of a SHA-256.
+    convention : str, optional
+        What a loss network's input must be, one of `gluon_enhance.weights.vgg.CONVENTIONS`.
     """
 
     name: str
@@ -42,6 +48,9 @@ class WeightFile:
     reader: Optional[str] = None
     layout: Optional[str] = None
     companions: tuple[str, ...] = ()
+    sha1: str = ""
+    md5: str = ""
+    convention: Optional[str] = None
 
 
 @cache
@@ -50,7 +59,7 @@ def manifest() -> dict[str, WeightFile]:
     rows = json.loads(Path(__file__).with_name("manifest.json").read_text(encoding="utf-8"))
     files = {}
     for name, row in rows.items():
-        prefix = row.pop("sha256_prefix", None)
+        prefix = row.pop("sha256_prefix", "")
         row["sha256"] = row["sha256"] or prefix
         row["companions"] = tuple(row.get("companions", ()))
         files[name] = WeightFile(name, **row)
@@ -110,7 +119,7 @@ def fingerprint(path: Path) -> dict:
 
 
 def verify(path: str | os.PathLike, file: WeightFile) -> None:
-    """Check size and SHA-256.
+    """Check size and hash.
 
     Raises
     ------
@@ -132,17 +141,25 @@ def difference(path: Path, file: WeightFile) -> Optional[str]:
     if file.size is not None and size != file.size:
         reason = "it is cut short" if size < file.size else "it is another file"
         return f"has {size:,} of {file.size:,} bytes: {reason}"
-    digest = sha256(path)
-    if not digest.startswith(file.sha256):
+    kind = next((kind for kind in HASHES if getattr(file, kind)), None)
+    if kind is None:
+        return None
+    digest, expected = _hash(path, kind), getattr(file, kind)
+    if not digest.startswith(expected):
         return (
-            f"is cut short or changed: its SHA-256 is {digest[:16]}..., not {file.sha256[:16]}..."
+            f"is cut short or changed: its {HASHES[kind]} is {digest[:16]}..., "
+            f"not {expected[:16]}..."
         )
     return None
 
 
 def sha256(path: str | os.PathLike) -> str:
     """Hash a file block by block."""
-    digest = hashlib.sha256()
+    return _hash(path, "sha256")
+
+
+def _hash(path, kind):
+    digest = hashlib.new(kind, usedforsecurity=False)
     with open(path, "rb") as stream:
         for block in iter(lambda: stream.read(BLOCK), b""):
             digest.update(block)

@@ -8,6 +8,9 @@ the search with an error: it is never used, and never passed over in silence.
 from __future__ import annotations
 
 import os
+import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Callable, Optional
@@ -21,6 +24,7 @@ from gluon_enhance.weights.manifest import (
     read_card,
     verify,
 )
+from gluon_enhance.weights.torch_reader import check_members
 
 FOLDERS_VARIABLE = "GLUON_ENHANCE_WEIGHTS"
 LOCK_VARIABLE = "GLUON_MODEL_LOCK_TIMEOUT"
@@ -48,7 +52,7 @@ def find(
     Returns
     -------
     Path
-        A file whose size and SHA-256 are the manifest's.
+        A file whose size and hash are the manifest's.
 
     Raises
     ------
@@ -198,6 +202,8 @@ def _download(file, target, progress):
             _receive(file.url, part, progress)
         else:
             _receive_with_bar(file, part)
+        if file.url.endswith(".zip"):
+            _unpack(part, file)
         fault = difference(part, file)
         if fault:
             raise WeightsError(
@@ -207,6 +213,21 @@ def _download(file, target, progress):
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _unpack(part, file):
+    """Put the one file that is asked for in the place of the zip that it came in."""
+    with tempfile.TemporaryDirectory(dir=part.parent, prefix=".") as folder:
+        try:
+            with zipfile.ZipFile(part) as archive:
+                check_members(archive.infolist(), part.stat().st_size)
+                unpacked = archive.extract(file.name, folder)
+        except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError) as error:
+            raise WeightsError(
+                f"what {file.url} sent is no zip with {file.name} ({error!s:.200}); nothing was "
+                f"kept: try again later, or get it elsewhere"
+            ) from error
+        os.replace(unpacked, part)
 
 
 def _receive(url, part, progress):

@@ -1,7 +1,8 @@
 """Load weights of VGG-16 and VGG-19 of any origin, with the input convention they need.
 
 Weights trained on one kind of input are wrong for another, and nothing in the file says so: the
-convention follows from the format, and is set in the block together with the weights.
+convention is the manifest's for official files, else follows from the format, and is set in the
+block together with the weights.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def load_vgg(
         ``.npz`` with keys ``blockB_convC.kernel`` (H, W, in, out) and ``blockB_convC.bias``.
         A ``.params`` file saved from the block brings its own convention.
     convention : {'torch', 'caffe', 'none'}, optional
-        Default: torch for ``.pth`` and ``.params``, caffe for ``.h5`` and ``.npz``.
+        Default: the manifest's for a file with an official name; else torch for ``.pth`` and
+        ``.params``, caffe for ``.h5`` and ``.npz``.
     ctx : mxnet.Context or list, optional
         Where to put the weights; default the CPU.
     root : path, optional
@@ -111,9 +113,9 @@ def load_vgg(
     state = _named(read(path), features.all_layers)
     _check_order(state, features, path)
     state = _without_deeper_layers(state, features)
-    return convert.load_state(
-        features, _converted(state, CONVENTIONS[convention or usual]), path, ctx
-    )
+    row = manifest().get(path.name)
+    convention = convention or (row and row.convention) or usual
+    return convert.load_state(features, _converted(state, CONVENTIONS[convention]), path, ctx)
 
 
 def _path(source, root):
@@ -236,4 +238,4 @@ FORMATS = {
     ".npz": (_read_npz, "caffe"),
     ".h5": (_read_keras, "caffe"),
 }
-"""Suffix -> its reader and the convention of the weights that come in it."""
+"""Suffix -> its reader and the usual convention of weights that come in it."""

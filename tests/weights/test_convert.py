@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from torch_files import write_legacy, write_zip
@@ -6,7 +8,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 from gluon_enhance.errors import WeightsError  # noqa: E402
 from gluon_enhance.models.rrdbnet import RRDBNet  # noqa: E402
-from gluon_enhance.weights import convert  # noqa: E402
+from gluon_enhance.weights import convert, vgg  # noqa: E402
 from gluon_enhance.weights.manifest import manifest  # noqa: E402
 
 BLOCKS = 2
@@ -168,7 +170,12 @@ def test_other_suffixes_are_refused():
     assert "'.onnx', not one of .params, .pth, .pt" in message
 
 
-def test_manifest_names_readers_and_layouts_that_exist():
-    for file in manifest().values():
-        assert file.reader in convert.READERS
-        assert file.layout in (None, *convert.LAYOUTS)  # None: a loss network
+def test_manifest_says_how_every_file_is_read():
+    companions = {name for file in manifest().values() for name in file.companions}
+    for name, file in manifest().items():
+        reader = {**convert.SUFFIXES, ".h5": "keras"}.get(Path(name).suffix)
+        assert file.reader == reader or name in companions and file.reader in convert.READERS
+        if file.layout == "VGGFeatures":  # a loss network
+            assert file.convention in vgg.CONVENTIONS and Path(name).suffix in vgg.FORMATS
+        else:
+            assert file.layout in convert.LAYOUTS and file.convention is None

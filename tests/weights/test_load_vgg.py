@@ -233,6 +233,27 @@ def test_official_files_are_found_by_name_and_verified(source, arrays, tmp_path,
     assert_holds(load_vgg(small_vgg(), source), arrays, TORCH_MEAN, TORCH_STD)
 
 
+@pytest.mark.parametrize("name", ["vgg16_notop.params", "vgg16-mine.npz"])
+@pytest.mark.parametrize("convention", ["torch", "caffe"])
+def test_an_official_file_brings_the_convention_of_its_row_whatever_its_suffix(
+    name, convention, arrays, tmp_path, monkeypatch
+):
+    if name.endswith(".npz"):
+        write_npz(tmp_path / name, arrays)
+    else:
+        named = torchvision(arrays)
+        del named["classifier.0.weight"]
+        write_params(tmp_path / name, named)
+    monkeypatch.setenv("GLUON_ENHANCE_WEIGHTS", str(tmp_path))
+    rows = {name: WeightFile(name, "", convention=convention)}
+    for module in (store, vgg_weights):
+        monkeypatch.setattr(module, "manifest", lambda: rows)
+    mean, std = (TORCH_MEAN, TORCH_STD) if convention == "torch" else (CAFFE_MEAN, CAFFE_STD)
+    for source in (name, tmp_path / name):
+        features = load_vgg(small_vgg(), source)
+        assert_holds(features, arrays, mean, std, bgr=convention == "caffe")
+
+
 def test_the_manifest_has_torchvisions_files():
     for depth, name in vgg_weights.OFFICIAL.items():
         file = manifest()[name]

@@ -1,11 +1,13 @@
 import hashlib
 import http.server
+import io
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,8 @@ from gluon_enhance.weights.store import WeightFile
 
 CONTENT = bytes(range(256)) * 40
 REPOSITORY = Path(__file__).resolve().parents[2]
-LICENCES = ("Apache-2.0", "BSD-3-Clause", "MIT", "non-commercial", "none stated")
+LICENCES = ("Apache-2.0", "BSD-3-Clause", "CC-BY-4.0", "MIT", "non-commercial", "none stated")
+HASH_DIGITS = {"sha256": 64, "sha1": 40, "md5": 32}
 
 
 @pytest.fixture
@@ -40,18 +43,23 @@ def file(monkeypatch, model_zoo):
     return file
 
 
+ZIPS = {}
+"""Page -> what the server sends, where it is not `CONTENT`."""
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.requests.append(self.path)
         if self.path == "/missing":
             self.send_error(404)
             return
+        content = ZIPS.get(self.path, CONTENT)
         self.send_response(200)
-        self.send_header("Content-Length", str(len(CONTENT)))
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.path == "/slow":
             time.sleep(0.5)
-        self.wfile.write({"/wrong": CONTENT[::-1], "/cut": CONTENT[:100]}.get(self.path, CONTENT))
+        self.wfile.write({"/wrong": CONTENT[::-1], "/cut": CONTENT[:100]}.get(self.path, content))
 
     def log_message(self, *_):
         pass
@@ -130,6 +138,18 @@ def test_a_given_file_with_an_official_name_is_verified(file, tmp_path):
     assert "nowhere.pth is no file" in refusal(store.given, tmp_path / "nowhere.pth")
 
 
+@pytest.mark.parametrize("kind, label", [("sha1", "SHA-1"), ("md5", "MD5")])
+def test_files_of_which_only_another_hash_is_published_are_verified_by_it(
+    file, monkeypatch, tmp_path, kind, label
+):
+    digest = hashlib.new(kind, CONTENT).hexdigest()
+    other = replace(file, sha256="", **{kind: digest})
+    monkeypatch.setattr(store, "manifest", lambda: {"net.pth": other})
+    assert store.given(put(tmp_path)) == tmp_path / "net.pth"
+    message = refusal(store.given, put(tmp_path, content=CONTENT[::-1]))
+    assert f"its {label} is" in message and f"not {digest[:16]}..." in message
+
+
 @pytest.fixture
 def pair(monkeypatch, file):
     """An official file that is of no use without another."""
@@ -204,6 +224,39 @@ def test_official_files_of_one_name_are_told_apart_by_their_folders(
     path = store.find(["two/net.t7"], tmp_path)
     assert path == tmp_path / "two" / "net.t7" == store.given(path)
     assert "is cut short or changed" in refusal(store.given, tmp_path / "one" / "net.t7")
+
+
+def zipped(name, content, compression=zipfile.ZIP_STORED):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as archive:
+        archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def test_a_file_that_comes_in_a_zip_is_unpacked_and_verified(file, server, monkeypatch, tmp_path):
+    monkeypatch.setitem(ZIPS, "/net.zip", zipped("net.pth", CONTENT))
+    path = store.fetch(replace(file, url=f"{server.address}/net.zip"), tmp_path / "cache")
+    assert path == tmp_path / "cache" / "net.pth" and path.read_bytes() == CONTENT
+    assert {p.name for p in path.parent.iterdir()} <= {"net.pth", "net.pth.lock"}
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (CONTENT, "is no zip with net.pth"),
+        (zipped("other.pth", CONTENT), "is no zip with net.pth"),
+        (zipped("net.pth", bytes(10_000_000), zipfile.ZIP_DEFLATED), "it unpacks to 10,000,000 by"),
+        (zipped("net.pth", CONTENT[::-1]), "is cut short or changed"),
+    ],
+    ids=["no zip", "another file", "a bomb", "changed"],
+)
+def test_a_zip_of_anything_else_leaves_no_file(
+    file, server, monkeypatch, tmp_path, content, reason
+):
+    monkeypatch.setitem(ZIPS, "/net.zip", content)
+    cache = tmp_path / "cache"
+    message = refusal(store.fetch, replace(file, url=f"{server.address}/net.zip"), cache)
+    assert reason in message and {p.name for p in cache.iterdir()} <= {"net.pth.lock"}
 
 
 def test_a_cache_that_cannot_be_written_is_an_error(file, tmp_path):
@@ -298,11 +351,23 @@ def test_a_damaged_card_is_refused(tmp_path, text, reason):
 def test_manifest_pins_every_file():
     for name, file in store.manifest().items():
         assert file.name == name
-        assert len(file.sha256) == 64 or f"-{file.sha256}." in name  # torch hub's convention
-        assert int(file.sha256, 16)
+        digests = {kind: getattr(file, kind) for kind in HASH_DIGITS if getattr(file, kind)}
+        assert digests and all(int(digest, 16) for digest in digests.values())
+        for kind, digest in digests.items():  # or torch hub's convention
+            assert len(digest) == HASH_DIGITS[kind] or f"-{digest}." in name
         assert file.url.startswith("https://")
         assert file.licence in LICENCES
         assert all(companion in store.manifest() for companion in file.companions)
+
+
+def test_manifest_has_both_loss_networks_of_every_origin():
+    for depth in (16, 19):
+        files = [
+            file.convention
+            for name, file in store.manifest().items()
+            if file.layout == "VGGFeatures" and name.startswith(f"vgg{depth}")
+        ]
+        assert sorted(files) == ["caffe", "torch", "torch"]  # Keras; torchvision, Gluon
 
 
 def test_manifest_knows_the_official_esrgan():
