@@ -4,11 +4,11 @@
         --command "python train_scripts/train_esrgan.py ..." --data "146 photos, CC0 and CC BY" \
         --benchmark Set5=HR_FOLDER,LR_FOLDER
 
-The scores in the card are measured here, on the default engine, with the files as they ship.
+The scores of benchmarks are measured here, on the default engine, with the files as they ship.
+Those of the validation are the run's last: of the net in float32, before its weights are rounded.
 """
 
 import argparse
-import csv
 import json
 import re
 import shutil
@@ -18,13 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance import zoo
-from gluon_enhance.cli.demo import comparison, side_by_side
+from gluon_enhance.cli.demo import comparison
 from gluon_enhance.cli.scores import protocol, score_pair
 from gluon_enhance.data.benchmarks import find_pairs, read_pair
 from gluon_enhance.exporting import export_onnx
 from gluon_enhance.exporting.half import halve_onnx, rounded
 from gluon_enhance.exporting.parts import split_onnx
 from gluon_enhance.files import Photo, write_image
+from gluon_enhance.imaging.pictures import side_by_side
 from gluon_enhance.inference import Enhancer
 from gluon_enhance.weights.manifest import fingerprint, write_card
 from gluon_enhance.weights.params import read_params, write_params
@@ -84,20 +85,19 @@ def training_record(options):
         "command": options.command,
         "data": options.data,
         "seed": config["seed"],
-        "iterations": int(last["step"]),
-        "hours": round(float(last["seconds"]) / 3600, 2),
+        "iterations": last["step"],
+        "hours": round(last["seconds"] / 3600, 2),
         "machine": "2 cores of an AVX-512 server CPU, shared with other work",
     }
 
 
 def last_row(options):
-    with open(options.run / "metrics.csv", newline="") as file:
-        return list(csv.DictReader(file))[-1]
+    return json.loads((options.run / "card.json").read_text())["log"][-1]
 
 
 def validation(options):
-    scores = {k: v for k, v in last_row(options).items() if v and re.match(SCORES, k)}
-    return {name: float(f"{float(value):.5g}") for name, value in scores.items()}
+    scores = {k: v for k, v in last_row(options).items() if re.match(SCORES, k)}
+    return {name: float(f"{value:.5g}") for name, value in scores.items()}
 
 
 def evaluate(enhancer, hr_folder, lr_folder):

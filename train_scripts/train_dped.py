@@ -1,12 +1,18 @@
 """Train a generator of DPED [1]_ on pairs of a phone's photo and a camera's.
 
     python train_scripts/train_dped.py --data PHOTOS --out runs/dped_resnet
+    python train_scripts/train_dped.py --data PHONE --target CAMERA --out runs/dped_resnet
     python train_scripts/train_dped.py --data dped --phone iphone --out runs/dped_iphone
 
-Without --phone the inputs are PHOTOS with the look of a phone. Four losses are minimised: content
-(features of VGG-19), color (under a blur), texture (a discriminator of gray patches) and total
-variation. --generator, --norm and --dense choose among the paper's net and a reproduction's
-variants. Interrupt it at will and go on with --resume.
+With --target, photos of the same names are pairs; with neither this nor --phone the inputs are
+PHOTOS with the look of a phone. Four losses are minimised: content (features of VGG-19), color
+(under a blur), texture (a discriminator of gray patches) and total variation. --generator, --norm
+and --dense choose among the paper's net and a reproduction's variants; the norm is that of the
+discriminator too. Interrupt it at will and go on with --resume.
+
+Unlike the authors' code: the generator starts as the identity, not from small random weights; the
+discriminator sees both images of a pair, and those that the generator has just seen, not one or the
+other of a batch of its own; patches are flipped and turned.
 
 References
 ----------
@@ -50,6 +56,7 @@ WEIGHTS = {"code": (10.0, 0.5, 50 * 1.0, 2000.0), "paper": (1.0, 0.1, 50 * 0.4, 
 @dataclass
 class Config(TrainingConfig):
     phone: Optional[str] = option(None, "of the DPED data set, which --data then is", PHONES)
+    target: Optional[str] = option(None, "folder of the camera's photos, of the names of --data's")
     generator: str = option("resnet", "the paper's, or with dense blocks", ("resnet", "densenet"))
     norm: str = option(
         "instance", "instance: the code's; batch: the paper's", ("instance", "batch", "batch_stats")
@@ -60,7 +67,6 @@ class Config(TrainingConfig):
     batch_size: int = option(50, "patches per step, on all devices together")
     patch_size: int = option(100, "side of a patch, in pixels")
     learning_rate: float = option(5e-4, "Adam's step size at the start")
-    warmup: int = option(200, "steps over which the learning rate rises")
     weights: str = option(
         "code", "the losses' weights: of DPED's code, or the paper", ("code", "paper")
     )
@@ -73,10 +79,10 @@ def main(argv=None):
     config = parse_config(Config, __doc__, argv)
 
     # Data
-    patches, pairs = phone_photos(config.data, config.patch_size, config.phone, config.val)
-    logging.info(
-        "%d photos, %d too small; %d held out", len(patches), patches.too_small, len(pairs)
+    patches, pairs = phone_photos(
+        config.data, config.patch_size, config.phone, config.target, config.val
     )
+    logging.info("%s; %d held out", patches, len(pairs))
     net = make_generator(config)
     if config.dry_run:
         return print(json.dumps(asdict(config), indent=1))
@@ -89,7 +95,7 @@ def main(argv=None):
     # Training
     validation = Validation(net, pairs, devices.contexts[0], extra=scores_of_inputs(pairs))
     schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
-    history = fit(step, patches.draw, validation, schedule, config)
+    history = fit(step, patches.draw, validation, schedule, config, patches.fingerprint)
     print(save_result(step, net, config, history))
 
 
@@ -116,7 +122,7 @@ def make_step(net, config, devices):
     }
     losses["color"].initialize(ctx=devices.contexts)
 
-    critic_net = DPEDDiscriminator(patch_size=config.patch_size)
+    critic_net = DPEDDiscriminator(norm=config.norm, patch_size=config.patch_size)
     critic_net.initialize(mx.init.MSRAPrelu(slope=NEGATIVE_SLOPE), devices.contexts)
     critic_net.hybridize(static_alloc=True)
     critic = Critic(critic_net, StandardAdversarial(saturating=True), texture, view=Grayscale())

@@ -1,9 +1,11 @@
 """Train DPED's generator [1]_ without pairs: a cycle of two generators and two discriminators.
 
     python train_scripts/train_dped_cycle.py --data PHOTOS --out runs/dped_cycle
+    python train_scripts/train_dped_cycle.py --data PHONE --target CAMERA --out runs/dped_cycle
     python train_scripts/train_dped_cycle.py --data dped --phone iphone --out runs/dped_cycle
 
-Without --phone the inputs are PHOTOS with the look of a phone; which photo is whose is not used.
+With neither --target nor --phone the inputs are PHOTOS with the look of a phone; which photo is
+whose is not used. The samples also show what the way back restores.
 One generator goes from the phone's photos to the camera's, one back. Each has a discriminator, and
 both together must restore what they were given. Interrupt it at will and go on with --resume.
 
@@ -21,7 +23,7 @@ from typing import Optional
 import numpy as np
 
 from gluon_enhance import zoo
-from gluon_enhance.data.phones import PHONES, phone_photos, scores_of_inputs, unpaired
+from gluon_enhance.data.phones import PHONES, phone_photos, scores_of_inputs
 from gluon_enhance.framework import mx
 from gluon_enhance.losses import (
     CycleLoss,
@@ -47,12 +49,12 @@ VIEWS = {"gray": 1, "color": 3}
 @dataclass
 class Config(TrainingConfig):
     phone: Optional[str] = option(None, "of the DPED data set, which --data then is", PHONES)
+    target: Optional[str] = option(None, "folder of the camera's photos, whatever their names")
     # The report's, but for the rate, which is constant there; a cosine ends lower on any budget.
     iterations: int = option(8000, "training steps in all")
     batch_size: int = option(50, "patches per step, on all devices together")
     patch_size: int = option(100, "side of a patch, in pixels")
     learning_rate: float = option(1e-3, "Adam's step size at the start")
-    warmup: int = option(200, "steps over which the learning rate rises")
     # The report sums texture and cycle over the batch; our means have the same ratio.
     texture_weight: float = option(1.0, "weight of the adversarial losses")
     cycle_weight: float = option(0.01, "weight of the cycle loss, a sum over the pixels")
@@ -69,10 +71,10 @@ def main(argv=None):
     config = parse_config(Config, __doc__, argv)
 
     # Data
-    patches, pairs = phone_photos(config.data, config.patch_size, config.phone, config.val)
-    logging.info(
-        "%d photos, %d too small; %d held out", len(patches), patches.too_small, len(pairs)
+    patches, pairs = phone_photos(
+        config.data, config.patch_size, config.phone, config.target, config.val, paired=False
     )
+    logging.info("%s; %d held out", patches, len(pairs))
     if config.dry_run:
         return print(json.dumps(asdict(config), indent=1))
 
@@ -83,9 +85,10 @@ def main(argv=None):
     step = make_step(net, config, devices)
 
     # Training
-    validation = Validation(net, pairs, devices.contexts[0], extra=scores_of_inputs(pairs))
+    extra, backward = scores_of_inputs(pairs), step.nets["backward"]
+    validation = Validation(net, pairs, devices.contexts[0], extra=extra, backward=backward)
     schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
-    history = fit(step, unpaired(patches.draw), validation, schedule, config)
+    history = fit(step, patches.draw, validation, schedule, config, patches.fingerprint)
     print(save_result(step, net, config, history))
 
 

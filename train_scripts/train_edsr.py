@@ -6,7 +6,8 @@
         --model edsr_baseline_x4 --init edsr_baseline_x2=runs/edsr_baseline_x2.params
 
 The loss is L1. The nets for x3 and x4 start from a trained one for x2, as the paper's do (--init);
-without, a net starts as an interpolator. Interrupt it at will and go on with --resume.
+without, a net starts as an interpolator. With --degrade realistic the inputs get the noise and
+the blur of the photos in --data. Interrupt it at will and go on with --resume.
 
 References
 ----------
@@ -22,6 +23,7 @@ from typing import Optional
 import numpy as np
 
 from gluon_enhance import zoo
+from gluon_enhance.data.degradations import DEGRADATIONS, make_degradation
 from gluon_enhance.data.folders import split_photos
 from gluon_enhance.data.patches import SuperResolutionPatches, held_out_pairs
 from gluon_enhance.framework import mx
@@ -45,8 +47,8 @@ class Config(TrainingConfig):
     iterations: int = option(300_000, "training steps in all")
     patch_size: int = option(48, "side of a low-resolution patch, in pixels")
     learning_rate: float = option(1e-4, "Adam's step size at the start")
-    warmup: int = option(200, "steps over which the learning rate rises")
     reductions: tuple = option((1.0, 0.75, 0.5), "sizes at which each photo is used")
+    degrade: str = option("bicubic", "how inputs are made of photos", tuple(DEGRADATIONS))
 
 
 def main(argv=None):
@@ -56,11 +58,11 @@ def main(argv=None):
     net = zoo.get_model(config.model)
     scale = net.spec.scale
     training, held_out = split_photos(config.data, config.val)
-    patches = SuperResolutionPatches(training, scale, config.patch_size, config.reductions)
-    pairs = held_out_pairs(held_out, VALIDATION_CROP, scale)
-    logging.info(
-        "%d photos, %d too small; %d held out", len(patches), patches.too_small, len(pairs)
-    )
+    largest = max(config.patch_size, VALIDATION_CROP // scale)
+    degrade = make_degradation(config.degrade, training, scale, largest)
+    patches = SuperResolutionPatches(training, scale, config.patch_size, config.reductions, degrade)
+    pairs = held_out_pairs(held_out, VALIDATION_CROP, scale, degrade)
+    logging.info("%s; %d held out", patches, len(pairs))
     if config.dry_run:
         return print(json.dumps(asdict(config), indent=1))
 
@@ -78,7 +80,7 @@ def main(argv=None):
     # Training
     validation = Validation(net, pairs, devices.contexts[0], scale)
     schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
-    history = fit(step, patches.draw, validation, schedule, config)
+    history = fit(step, patches.draw, validation, schedule, config, patches.fingerprint)
     print(save_result(step, net, config, history))
 
 

@@ -6,10 +6,10 @@
         --model esrgan_lite_x4 --init runs/rrdb_lite_x4/rrdb_lite_x4.params
 
 The PSNR phase minimises L1 between the output and the truth, from a start that interpolates. The
-GAN phase goes on from its result: L1, features of VGG-19 before the activation, and a
-relativistic discriminator. --interpolate then mixes the weights of both. The inputs are
-MATLAB-bicubic reductions. Interrupt it at will and go on with
---resume. The model's card has the time it took on two cores, and its scores.
+GAN phase goes on from its result, or from the shipped one: L1, features of VGG-19 before the
+activation, and a relativistic discriminator. --interpolate then mixes the weights of both. The
+inputs are MATLAB-bicubic reductions, unless --degrade says otherwise. Interrupt it at will and go
+on with --resume. The model's card has the time it took on two cores, and its scores.
 
 References
 ----------
@@ -39,22 +39,24 @@ from gluon_enhance.training.schedule import warmup_cosine
 from gluon_enhance.training.steps import AdversarialStep, Critic, SupervisedStep
 from gluon_enhance.training.validation import Validation
 from gluon_enhance.weights.convert import load_weights
-from gluon_enhance.weights.params import write_params
+from gluon_enhance.weights.store import find_shipped
 from gluon_enhance.weights.vgg import load_vgg
 
 VALIDATION_CROP = 192
+#: Phase -> learning rate. The paper's; it halves them every 200k steps, or at 50k, 100k, 200k and
+#: 300k of the GAN's; a cosine ends as low on any budget.
+LEARNING_RATES = {"psnr": 2e-4, "gan": 1e-4}
+#: Model -> the shipped net of its architecture that --phase psnr made.
+SHIPPED = dict.fromkeys(("esrgan_lite_x4", "rrdb_lite_x4"), "rrdb_lite_x4")
 
 
 @dataclass
 class Config(TrainingConfig):
-    phase: str = option(
-        "psnr", "psnr: L1 only; gan: all losses, from the net of --init", ("psnr", "gan")
-    )
+    phase: str = option("psnr", "psnr: L1; gan: all losses, from --init", ("psnr", "gan"))
     model: str = option("rrdb_x4", "an RRDB net of the zoo with scale 4")
-    init: Optional[str] = option(None, "weights of the PSNR phase, for the GAN phase")
+    init: Optional[str] = option(None, "for gan: weights of psnr; default: the shipped ones")
     iterations: int = option(400_000, "training steps in all; the paper's number for the GAN")
-    # The paper halves its rate every 200k steps; a cosine ends as low on any budget.
-    warmup: int = option(200, "steps over which the learning rate rises")
+    learning_rate: float = option(0.0, "Adam's step size at the start; 0: the paper's")
     reductions: tuple = option((1.0, 0.75, 0.5), "sizes at which each photo is used")
     degrade: str = option("bicubic", "how inputs are made of photos", tuple(DEGRADATIONS))
     vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
@@ -62,40 +64,44 @@ class Config(TrainingConfig):
     pixel_weight: float = option(1e-2, "weight of L1 in the GAN phase")
     feature_weight: float = option(1.0, "weight of the feature loss")
     adversarial_weight: float = option(5e-3, "weight of the adversarial loss")
-    interpolate: float = option(1.0, "share of the GAN's weights in the result; the rest: --init")
+    interpolate: float = option(1.0, "share of the GAN in the result; the rest: --init", most=1)
 
 
 def main(argv=None):
     config = parse_config(Config, __doc__, argv)
+    config.learning_rate = config.learning_rate or LEARNING_RATES[config.phase]
 
     # Data
     net = zoo.get_model(config.model)
     scale = net.spec.scale
     training, held_out = split_photos(config.data, config.val)
-    degrade = make_degradation(config.degrade, training, scale)
+    largest = max(config.patch_size, VALIDATION_CROP // scale)
+    degrade = make_degradation(config.degrade, training, scale, largest)
     patches = SuperResolutionPatches(training, scale, config.patch_size, config.reductions, degrade)
     pairs = held_out_pairs(held_out, VALIDATION_CROP, scale, degrade)
-    logging.info(
-        "%d photos, %d too small; %d held out", len(patches), patches.too_small, len(pairs)
-    )
+    logging.info("%s; %d held out", patches, len(pairs))
     if config.dry_run:
         return print(json.dumps(asdict(config), indent=1))
 
     # Nets, losses and step
     devices = Devices(config.ctx, config.batch_size, config.kvstore)
     mx.random.seed(config.seed)
-    make_step = psnr_step if config.phase == "psnr" else gan_step
-    step, extra = make_step(net, config, devices)
+    step, extra = STEPS[config.phase](net, config, devices)
 
     # Training
     validation = Validation(
         net, pairs, devices.contexts[0], scale, extra=extra, with_start=config.phase == "gan"
     )
     schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
-    history = fit(step, patches.draw, validation, schedule, config)
+    history = fit(step, patches.draw, validation, schedule, config, patches.fingerprint)
     path = save_result(step, net, config, history)
     if config.phase == "gan" and config.interpolate < 1 and devices.is_first:
-        write_params(path, zoo.interpolate(config.init, path, config.interpolate))
+        arrays = zoo.interpolate(find_init(config), path, config.interpolate)
+        step.average.arrays = {name: mx.nd.array(array) for name, array in arrays.items()}
+        with step.average.applied():  # the card's scores are of what is kept
+            scores, _ = validation()
+        history = [{**row, **scores} for row in history[-1:]]
+        path = save_result(step, net, config, history)
     print(path)
 
 
@@ -108,9 +114,7 @@ def psnr_step(net, config, devices):
 
 
 def gan_step(net, config, devices):
-    if not config.init:
-        raise ValueError("--init is needed for --phase gan: the weights that --phase psnr made")
-    load_weights(net, config.init, devices.contexts)
+    load_weights(net, find_init(config), devices.contexts)
     net.hybridize(static_alloc=True)
     features = VGGFeatures(19, ("conv5_4",))
     load_vgg(features, config.vgg, ctx=devices.contexts)
@@ -133,6 +137,15 @@ def gan_step(net, config, devices):
     distance = FeatureLoss(features, "l1")
     return step, lambda sr, hr: {"feature_distance": distance(sr, hr).mean().asscalar()}
 
+
+def find_init(config):
+    """Return the file of the net to start from, or raise ValueError."""
+    if not config.init and config.model not in SHIPPED:
+        raise ValueError(f"--init is needed for {config.model}: weights that --phase psnr made")
+    return config.init or find_shipped(SHIPPED[config.model], ".params")
+
+
+STEPS = {"psnr": psnr_step, "gan": gan_step}
 
 if __name__ == "__main__":
     run_script(main)

@@ -43,6 +43,8 @@ from gluon_enhance.weights.vgg import load_vgg
 VALIDATION_CROP = 192
 MEAN_SAMPLES = 100
 
+#: The papers': truths are 288x288 for plsr_x4 and plsr_x8, 144x144 for plsr_x2.
+PATCH_SIZES = {"plsr_x2": 72, "plsr_x4": 72, "plsr_x8": 36}
 #: Recipe -> models, iterations, learning rate and Adam's beta2: the paper's, and the Gluon
 #: variant's with 500 epochs of 7 shards. Their rates are constant; a cosine ends lower.
 RECIPES = {
@@ -57,10 +59,8 @@ class Config(TrainingConfig):
     model: Optional[str] = option(None, "johnson: plsr_x4 (default) or plsr_x8; report: plsr_x2")
     iterations: int = option(0, "training steps in all; 0: the recipe's")
     batch_size: int = option(4, "patches per step, on all devices together")
-    # The papers': truths of 288x288 for plsr_x4, 144x144 for plsr_x2. plsr_x8 has 36.
-    patch_size: int = option(72, "side of a low-resolution patch, in pixels")
+    patch_size: int = option(0, "side of a low-resolution patch, in pixels; 0: the paper's")
     learning_rate: float = option(0.0, "Adam's step size at the start; 0: the recipe's")
-    warmup: int = option(200, "steps over which the learning rate rises")
     reductions: tuple = option((1.0, 0.75, 0.5), "sizes at which each photo is used")
     degrade: str = option("johnson", "how inputs are made of photos", tuple(DEGRADATIONS))
     vgg: Optional[str] = option(None, "file with VGG-16's weights; default: torchvision's")
@@ -77,12 +77,11 @@ def main(argv=None):
     # Data
     scale = zoo.get_spec(config.model).scale
     training, held_out = split_photos(config.data, config.val)
-    degrade = make_degradation(config.degrade, training, scale)
+    largest = max(config.patch_size, VALIDATION_CROP // scale)
+    degrade = make_degradation(config.degrade, training, scale, largest)
     patches = SuperResolutionPatches(training, scale, config.patch_size, config.reductions, degrade)
     pairs = held_out_pairs(held_out, VALIDATION_CROP, scale, degrade)
-    logging.info(
-        "%d photos, %d too small; %d held out", len(patches), patches.too_small, len(pairs)
-    )
+    logging.info("%s; %d held out", patches, len(pairs))
     if config.dry_run:
         return print(json.dumps(asdict(config), indent=1))
 
@@ -106,7 +105,7 @@ def main(argv=None):
     extra = feature_distances(features, pairs, scale)
     validation = Validation(net, pairs, devices.contexts[0], scale, match_colors=True, extra=extra)
     schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
-    history = fit(step, samples.draw, validation, schedule, config)
+    history = fit(step, samples.draw, validation, schedule, config, patches.fingerprint)
     print(save_result(step, net, config, history))
 
 
@@ -117,18 +116,19 @@ def with_recipe(config):
     config.model = config.model or models[0]
     config.iterations = config.iterations or iterations
     config.learning_rate = config.learning_rate or learning_rate
+    config.patch_size = config.patch_size or PATCH_SIZES[config.model]
     return config
 
 
 def open_shards(patches, features, config, devices):
     shards = Shards(config.shards, config.shard_count, config.shard_samples)
     names = ("data", "val", "model", "patch_size", "reductions", "degrade", "vgg")
-    shards.complete(
-        patches.draw,
-        lambda truths: features(truths.as_in_context(devices.contexts[0]))[0],
-        config.seed,
-        {name: getattr(config, name) for name in names},
-    )
+    made_of = {name: getattr(config, name) for name in names}
+
+    def features_of(truths):
+        return features(truths.as_in_context(devices.contexts[0]))[0]
+
+    shards.complete(patches.draw, features_of, config.seed, made_of)
     return shards
 
 

@@ -2,8 +2,12 @@
 
     python train_scripts/train_srcnn.py --data PHOTOS --out runs/srcnn_x4
 
-The loss is the mean square of the error; R, G and B all move by what the net changes the luma
-by. The start is that enlargement. Interrupt it at will and go on with --resume.
+The loss is the mean square of the error. The net is the paper's: it works on the luma of the
+bicubic enlargement, and R, G and B all move by what it changes the luma by. Unlike the paper's it
+starts as that enlargement and keeps the size, and all of its layers learn at one rate.
+
+With --degrade realistic the inputs get the noise and the blur of the photos in --data: for
+enlarging photos as they come from such a camera. Interrupt it at will and go on with --resume.
 
 References
 ----------
@@ -18,6 +22,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from gluon_enhance import zoo
+from gluon_enhance.data.degradations import DEGRADATIONS, make_degradation
 from gluon_enhance.data.folders import split_photos
 from gluon_enhance.data.patches import SuperResolutionPatches, held_out_pairs
 from gluon_enhance.framework import mx
@@ -39,8 +44,8 @@ class Config(TrainingConfig):
     # The paper takes 8e8 backpropagations of SGD; Adam needs a fraction of them.
     iterations: int = option(100_000, "training steps in all")
     learning_rate: float = option(1e-3, "Adam's step size at the start")
-    warmup: int = option(200, "steps over which the learning rate rises")
     reductions: tuple = option((1.0, 0.75, 0.5), "sizes at which each photo is used")
+    degrade: str = option("bicubic", "how inputs are made of photos", tuple(DEGRADATIONS))
 
 
 def main(argv=None):
@@ -50,11 +55,11 @@ def main(argv=None):
     net = zoo.get_model(config.model)
     scale = net.spec.scale
     training, held_out = split_photos(config.data, config.val)
-    patches = SuperResolutionPatches(training, scale, config.patch_size, config.reductions)
-    pairs = held_out_pairs(held_out, VALIDATION_CROP, scale)
-    logging.info(
-        "%d photos, %d too small; %d held out", len(patches), patches.too_small, len(pairs)
-    )
+    largest = max(config.patch_size, VALIDATION_CROP // scale)
+    degrade = make_degradation(config.degrade, training, scale, largest)
+    patches = SuperResolutionPatches(training, scale, config.patch_size, config.reductions, degrade)
+    pairs = held_out_pairs(held_out, VALIDATION_CROP, scale, degrade)
+    logging.info("%s; %d held out", patches, len(pairs))
     if config.dry_run:
         return print(json.dumps(asdict(config), indent=1))
 
@@ -69,7 +74,7 @@ def main(argv=None):
     # Training
     validation = Validation(net, pairs, devices.contexts[0], scale)
     schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
-    history = fit(step, patches.draw, validation, schedule, config)
+    history = fit(step, patches.draw, validation, schedule, config, patches.fingerprint)
     print(save_result(step, net, config, history))
 
 

@@ -18,6 +18,7 @@ import json
 import logging
 from collections import Counter
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Optional
 
 import numpy as np
@@ -51,7 +52,6 @@ class Config(TrainingConfig):
     batch_size: int = option(4, "patches per step, on all devices together")
     patch_size: int = option(256, "side of a patch, in pixels")
     learning_rate: float = option(1e-3, "Adam's step size at the start")
-    warmup: int = option(200, "steps over which the learning rate rises")
     reductions: tuple = option((0.5, 0.25), "sizes at which each photo is used")
     vgg: Optional[str] = option(None, "file with VGG's weights; default: torchvision's")
     vgg_depth: int = option(16, "convolutional and dense layers of VGG", (16, 19))
@@ -98,15 +98,16 @@ class StyleStep(SupervisedStep):
         }
         return terms, output.detach()
 
-    def validate(self, crops):
-        """Return the mean losses of held-out crops; and the crops with the outputs beside them."""
-        sums, pictures = Counter(), []
+    def validate(self, crops, picture):
+        """Return the mean losses of held-out crops; and crops, outputs and the style picture."""
+        sums, rows = Counter(), []
         for crop in crops:
             photo = mx.nd.array(to_nchw(crop), ctx=self.devices.contexts[0])
             terms, output = self._terms(photo)
             sums.update({f"held_out_{name}": float(x.asscalar()) for name, x in terms.items()})
-            pictures.append(np.hstack([crop, to_dtype(from_nchw(output.asnumpy()), np.uint8)]))
-        return {name: total / len(crops) for name, total in sums.items()}, pictures[:PICTURES]
+            output = to_dtype(from_nchw(output.asnumpy()), np.uint8)
+            rows.append({"photo": crop, "output": output, "style, stretched": picture})
+        return {name: total / len(crops) for name, total in sums.items()}, rows[:PICTURES]
 
 
 def main(argv=None):
@@ -122,9 +123,8 @@ def main(argv=None):
         raise ValueError(f"no held-out photo has {2 * VALIDATION_SIZE} pixels a side; give larger")
     picture = read_photo(config.style)
     style = mx.nd.array(to_nchw(resize(picture, config.style_size / max(picture.shape))))
-    logging.info(
-        "%d photos, %d too small; %d held out", len(patches), patches.too_small, len(crops)
-    )
+    shown = resize(picture, (VALIDATION_SIZE, VALIDATION_SIZE))
+    logging.info("%s; %d held out", patches, len(crops))
     if config.dry_run:
         return print(json.dumps(asdict(config), indent=1))
 
@@ -139,7 +139,8 @@ def main(argv=None):
 
     # Training
     schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
-    history = fit(step, patches.draw, lambda: step.validate(crops), schedule, config)
+    validate = partial(step.validate, crops, shown)
+    history = fit(step, patches.draw, validate, schedule, config, patches.fingerprint)
     print(save_result(step, net, config, history))
 
 

@@ -1,13 +1,14 @@
 """Train WESPE [1]_: enhance a phone's photos without pairs.
 
     python train_scripts/train_wespe.py --data PHOTOS --out runs/wespe
+    python train_scripts/train_wespe.py --data PHONE --target CAMERA --out runs/wespe
     python train_scripts/train_wespe.py --data dped --phone iphone --out runs/wespe
 
-Without --phone the inputs are PHOTOS with the look of a phone; which photo is whose is not used.
-Two discriminators, of colors under a blur and of gray texture, tell the generator what the
-camera's photos are like; a backward generator must restore the features of what it was given.
---balance holds the discriminators back, as a reproduction of WESPE does. Interrupt it at will and
-go on with --resume.
+With neither --target nor --phone the inputs are PHOTOS with the look of a phone; which photo is
+whose is not used. Two discriminators, of colors under a blur and of gray texture, tell the
+generator what the camera's photos are like; a backward generator must restore the features of what
+it was given. --balance holds the discriminators back, as a reproduction of WESPE does. Interrupt it
+at will and go on with --resume.
 
 References
 ----------
@@ -23,7 +24,7 @@ from typing import Optional
 import numpy as np
 
 from gluon_enhance import zoo
-from gluon_enhance.data.phones import PHONES, phone_photos, scores_of_inputs, unpaired
+from gluon_enhance.data.phones import PHONES, phone_photos, scores_of_inputs
 from gluon_enhance.framework import mx
 from gluon_enhance.losses import (
     FeatureLoss,
@@ -51,6 +52,7 @@ NORMS = ("batch", "instance", "layer")
 @dataclass
 class Config(TrainingConfig):
     phone: Optional[str] = option(None, "of the DPED data set, which --data then is", PHONES)
+    target: Optional[str] = option(None, "folder of the camera's photos, whatever their names")
     norm: str = option("instance", "of the generators; the paper's is batch", NORMS)
     critic_norm: str = option("instance", "of the discriminators; the paper's is batch", NORMS)
     tanh_scale: float = option(0.58, "half the range of the generators' output; 0.5 is natural")
@@ -59,29 +61,26 @@ class Config(TrainingConfig):
     batch_size: int = option(30, "patches per step, on all devices together")
     patch_size: int = option(100, "side of a patch, in pixels")
     learning_rate: float = option(5e-4, "Adam's step size at the start")
-    warmup: int = option(200, "steps over which the learning rate rises")
     content_weight: float = option(1.0, "weight of the features of restored photos")
     adversarial_weight: float = option(5e-3, "weight of both adversarial losses")
     variation_weight: float = option(10.0, "weight of total variation")
     vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
     balance: bool = option(False, "let the discriminators learn in some of the steps only")
-    critic_threshold: float = option(0.5, "their loss on whose wrong side they learn in 1 of 3")
+    critic_threshold: float = option(0.5, "their loss on whose wrong side they learn in few steps")
     critic_side: str = option("below", "which side is wrong", ("below", "above"))
-    generator_threshold: float = option(
-        0.015, "the generator's adversarial losses above which they do not learn"
-    )
-    balance_window: int = option(5, "steps over whose losses the thresholds' means are taken")
-    balance_ratio: int = option(3, "updates of the generators for one of theirs, when held back")
+    generator_threshold: float = option(0.015, "adversarial loss above which they do not learn")
+    balance_window: int = option(5, "last losses whose mean is held against a threshold")
+    balance_ratio: int = option(3, "steps in one of which they learn when they are held back")
 
 
 def main(argv=None):
     config = parse_config(Config, __doc__, argv)
 
     # Data
-    patches, pairs = phone_photos(config.data, config.patch_size, config.phone, config.val)
-    logging.info(
-        "%d photos, %d too small; %d held out", len(patches), patches.too_small, len(pairs)
+    patches, pairs = phone_photos(
+        config.data, config.patch_size, config.phone, config.target, config.val, paired=False
     )
+    logging.info("%s; %d held out", patches, len(pairs))
     if config.dry_run:
         return print(json.dumps(asdict(config), indent=1))
 
@@ -92,9 +91,10 @@ def main(argv=None):
     step = make_step(net, config, devices)
 
     # Training
-    validation = Validation(net, pairs, devices.contexts[0], extra=scores_of_inputs(pairs))
+    extra, backward = scores_of_inputs(pairs), step.nets["backward"]
+    validation = Validation(net, pairs, devices.contexts[0], extra=extra, backward=backward)
     schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
-    history = fit(step, unpaired(patches.draw), validation, schedule, config)
+    history = fit(step, patches.draw, validation, schedule, config, patches.fingerprint)
     print(save_result(step, net, config, history))
 
 
@@ -141,13 +141,9 @@ def make_critic(discriminator, view, config, devices):
 def make_balance(config):
     if not config.balance:
         return None
-    return DynamicBalance(
-        config.critic_threshold,
-        config.generator_threshold,
-        config.balance_window,
-        config.balance_ratio,
-        config.critic_side,
-    )
+    thresholds = config.critic_threshold, config.generator_threshold
+    window, ratio = config.balance_window, config.balance_ratio
+    return DynamicBalance(*thresholds, window, ratio, config.critic_side)
 
 
 if __name__ == "__main__":

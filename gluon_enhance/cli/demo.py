@@ -6,18 +6,16 @@ from pathlib import Path
 
 import click
 import numpy as np
-from PIL import Image, ImageDraw
 
 from gluon_enhance.cli.options import model_option
 from gluon_enhance.cli.scores import print_table, protocol, score_pair
 from gluon_enhance.data.degradations import PhoneLook
 from gluon_enhance.files import Photo, read_image, write_image
 from gluon_enhance.imaging.arrays import to_dtype, to_float
+from gluon_enhance.imaging.pictures import side_by_side
 from gluon_enhance.imaging.resize import resize, resize_rounding_once
 from gluon_enhance.inference import DEFAULT_MODEL, Enhancer
 from gluon_enhance.weights.store import model_zoo_folder
-
-LABEL_HEIGHT = 24
 
 
 @click.command()
@@ -72,13 +70,3 @@ def comparison(enhancer):
     pictures[name] = enhancer(before)
     rows = [{"image": key, **score_pair(image, photo, scale)} for key, image in pictures.items()]
     return {**pictures, "original": photo}, before, rows
-
-
-def side_by_side(pictures):
-    """Put pictures of one size side by side, each under its name."""
-    columns = []
-    for name, picture in pictures.items():
-        label = Image.new("RGB", (picture.shape[1], LABEL_HEIGHT), "white")
-        ImageDraw.Draw(label).text((6, 6), name, fill="black")
-        columns.append(np.vstack([np.asarray(label), picture]))
-    return np.hstack(columns)

@@ -25,7 +25,7 @@ from gluon_enhance.data.distortions import (
     vignette,
 )
 from gluon_enhance.data.kernels import gaussian_kernel, sinc_kernel
-from gluon_enhance.data.source_noise import SourceDegradation
+from gluon_enhance.data.source_noise import NOISE_SIZE, SourceDegradation
 from gluon_enhance.imaging.resize import resize
 
 
@@ -204,15 +204,15 @@ def _finished(image, size, rng):
 
 
 DEGRADATIONS: dict[str, Callable] = {
-    "bicubic": lambda paths, scale: None,
-    "johnson": lambda paths, scale: JohnsonReduction(scale),
-    "realesrgan": lambda paths, scale: RealESRGANDegradation(scale),
-    "realistic": SourceDegradation,
+    "bicubic": lambda paths, scale, size: None,
+    "johnson": lambda paths, scale, size: JohnsonReduction(scale),
+    "realesrgan": lambda paths, scale, size: RealESRGANDegradation(scale),
+    "realistic": lambda paths, scale, size: SourceDegradation(paths, scale, max(size, NOISE_SIZE)),
 }
-"""What the training scripts' --degrade offers, made from the photos' paths and the scale."""
+"""What the training scripts' --degrade offers, made from photos' paths, scale and largest side."""
 
 
-def make_degradation(name: str, paths: Sequence[Path], scale: int) -> Optional[Callable]:
+def make_degradation(name: str, paths: Sequence[Path], scale: int, size: int) -> Optional[Callable]:
     """Make the `degrade` of a data set; None for the plain bicubic reduction.
 
     Parameters
@@ -222,6 +222,8 @@ def make_degradation(name: str, paths: Sequence[Path], scale: int) -> Optional[C
     paths : sequence of path
         Photos whose noise and blur 'realistic' takes.
     scale : int
+    size : int
+        Side of the largest reduction that will be made, in pixels.
 
     Raises
     ------
@@ -230,4 +232,4 @@ def make_degradation(name: str, paths: Sequence[Path], scale: int) -> Optional[C
     """
     if name not in DEGRADATIONS:
         raise ValueError(f"degrade is {name!r}; choose one of {', '.join(DEGRADATIONS)}")
-    return DEGRADATIONS[name](paths, scale)
+    return DEGRADATIONS[name](paths, scale, size)

@@ -9,14 +9,14 @@ out to be damaged is no exception: the same generator chooses again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Callable
 
 import cv2
 import numpy as np
 
-from gluon_enhance.data.folders import find_images, read_photo, read_rgb, read_sizes
+from gluon_enhance.data.folders import read_photo, read_rgb, read_sizes
 from gluon_enhance.data.photos import PhotoSource
 from gluon_enhance.imaging.arrays import to_dtype, to_float, to_nchw
 from gluon_enhance.imaging.resize import resize
@@ -144,31 +144,22 @@ class PhotoPatches(PhotoSource):
 
 
 class PairedPatches(PhotoSource):
-    """The same patches of two folders with the same file names, such as `dped_folders`.
+    """The same patches of pairs of photos.
 
     Parameters
     ----------
-    input_folder, target_folder : path
+    pairs : mapping of path to path
+        Input to target, as `gluon_enhance.data.folders.match_names` gives.
     patch_size : int
         Side of a patch, in pixels.
 
     Raises
     ------
     ValueError
-        If a folder is missing or empty, an input has no target, the sizes of a pair differ, or no
-        pair is large enough for a patch.
+        If the sizes of a pair differ, or no pair is large enough for a patch.
     """
 
-    def __init__(self, input_folder: str | Path, target_folder: str | Path, patch_size: int = 100):
-        targets = {path.stem: path for path in find_images(target_folder)}
-        inputs = find_images(input_folder)
-        missing = [path.name for path in inputs if path.stem not in targets]
-        if missing:
-            raise ValueError(
-                f"{target_folder} has no image for {len(missing)} of {input_folder}, "
-                f"{missing[0]} first; give folders with the same file names"
-            )
-        pairs = {path: targets[path.stem] for path in inputs}
+    def __init__(self, pairs: Mapping[Path, Path], patch_size: int = 100):
         sizes, damaged = read_sizes(pairs.values())
         self._targets = {path: target for path, target in pairs.items() if target in sizes}
         super().__init__(self._targets, (1.0,), patch_size)
@@ -197,16 +188,26 @@ class Unpaired:
     Parameters
     ----------
     first, second : data set
-        Only the first array of each one's samples is taken.
+        Of pairs the first one's inputs are taken, and the second one's truths: a data set of pairs
+        may be both, and which photo is whose is then not used.
     """
 
     def __init__(self, first, second):
         self._first = first
         self._second = second
 
+    def __str__(self):
+        both = dict.fromkeys((self._first, self._second))
+        return " and ".join(map(str, both))
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the files of both."""
+        return f"{self._first.fingerprint}-{self._second.fingerprint}"
+
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw a patch of the first data set and, independently, one of the second."""
-        return self._first.draw(rng)[0], self._second.draw(rng)[0]
+        return self._first.draw(rng)[0], self._second.draw(rng)[-1]
 
 
 def flip_and_turn(images: Sequence[np.ndarray], rng: np.random.Generator) -> tuple:
@@ -232,6 +233,42 @@ def held_out_crops(paths: Iterable[Path], size: int) -> list[np.ndarray]:
         if min(top, left) >= 0:
             crops.append(np.ascontiguousarray(_window(photo, top, left, size)))
     return crops
+
+
+def read_pairs(
+    pairs: Mapping[Path, Path], size: int | None = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Read pairs of photos for validation, whole or the centre; smaller ones are left out.
+
+    Parameters
+    ----------
+    pairs : mapping of path to path
+        Input to truth.
+    size : int, optional
+        Side of the centre, in pixels; default: whole photos.
+
+    Returns
+    -------
+    list of (input, truth)
+        uint8, (size, size, 3).
+
+    Raises
+    ------
+    ImageError
+        If a photo cannot be read.
+    ValueError
+        If the sizes of a pair differ.
+    """
+    result = []
+    for path, target in pairs.items():
+        photo, truth = read_photo(path), read_photo(target)
+        _check_sizes(path, photo.shape, target, truth.shape)
+        if size is None:
+            result.append((photo, truth))
+        elif min(photo.shape[:2]) >= size:
+            top, left = ((n - size) // 2 for n in photo.shape[:2])
+            result.append((_window(photo, top, left, size), _window(truth, top, left, size)))
+    return result
 
 
 def held_out_pairs(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
+import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -135,6 +137,15 @@ class PhotoSource:
     def __len__(self):
         """Photos in use."""
         return len(self._sizes) - len(self._cache.unreadable)
+
+    def __str__(self):
+        return f"{len(self)} photos, {self.too_small} too small, {self.unreadable} unreadable"
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the names and lengths of the files in use: what a run must find when it goes on."""
+        files = [(path.name, path.stat().st_size) for path in self._sizes]
+        return f"{zlib.crc32(json.dumps(files).encode()):08x}"
 
     @property
     def unreadable(self) -> int:

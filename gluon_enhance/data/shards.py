@@ -13,6 +13,7 @@ import struct
 from pathlib import Path
 from typing import Callable
 
+import filelock
 import numpy as np
 
 from gluon_enhance.errors import TrainingError
@@ -53,7 +54,8 @@ class Shards:
         """Make the shards that are missing, and open all.
 
         Each is written to a temporary file and renamed, and has generators of its own: making
-        them can be interrupted and gone on with.
+        them can be interrupted and gone on with. Machines that share the folder make them once:
+        one of them does, while the others wait.
 
         Parameters
         ----------
@@ -72,14 +74,15 @@ class Shards:
             written.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._check({**made_of, "seed": seed, "samples": self._samples})
-        for shard in range(self._count):
-            paths = [self._folder / f"train{side}_{shard}.params" for side in "xy"]
-            if not all(path.exists() for path in paths):
-                logger.info("making shard %d of %d", shard + 1, self._count)
-                for path, array in zip(paths, self._make(shard, draw, features_of, seed)):
-                    _save(path, array)
-            self._pairs.append([_mapped(path) for path in paths])
+        with filelock.FileLock(self._folder / ".lock"):
+            self._check({**made_of, "seed": seed, "samples": self._samples})
+            for shard in range(self._count):
+                paths = [self._folder / f"train{side}_{shard}.params" for side in "xy"]
+                if not all(path.exists() for path in paths):
+                    logger.info("making shard %d of %d", shard + 1, self._count)
+                    for path, array in zip(paths, self._make(shard, draw, features_of, seed)):
+                        _save(path, array)
+                self._pairs.append([_mapped(path) for path in paths])
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw an input, (3, h, w), and the features of its truth, (C, h', w')."""

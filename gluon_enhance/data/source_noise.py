@@ -24,6 +24,8 @@ from gluon_enhance.data.folders import read_rgb
 from gluon_enhance.imaging.resize import resize
 
 MAX_PHOTOS = 32
+NOISE_SIZE = 64
+"""Pixels a side of the noise patches, unless reductions are larger."""
 MAX_SIDE = 1024
 """Pixels of each side that are looked at, in the middle of a photo."""
 MAX_PATCHES = 16
@@ -65,7 +67,7 @@ class SourceDegradation:
         If no photo has a flat part.
     """
 
-    def __init__(self, paths: Sequence[Path], scale: int, noise_size: int = 64):
+    def __init__(self, paths: Sequence[Path], scale: int, noise_size: int = NOISE_SIZE):
         self.scale = scale
         self.noise_size = noise_size
         self.sigmas, self.noises = [], []

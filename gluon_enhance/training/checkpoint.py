@@ -18,10 +18,13 @@ logger = logging.getLogger(__name__)
 STATE = "state.json"
 
 
-def save_checkpoint(folder: str | Path, step, count: int, config: dict, history: list) -> Path:
+def save_checkpoint(
+    folder: str | Path, step, count: int, config: dict, history: list, photos: str = ""
+) -> Path:
     """Write nets, averaged net, optimizers, config and log as ``step-COUNT``.
 
-    A kill or a full disk leaves the former checkpoints whole; the newest two are kept.
+    A kill or a full disk leaves the former checkpoints whole; the newest two are kept. `photos` is
+    a fingerprint of the files that the run learns from.
 
     Raises
     ------
@@ -48,6 +51,8 @@ def save_checkpoint(folder: str | Path, step, count: int, config: dict, history:
             "count": count,
             "averaged": step.average.count,
             "balance": step.balance and step.balance.state,
+            "collapse": step.collapse.state,
+            "photos": photos,
             "config": config,
             "history": history,
             "checksums": {path.name: _checksum(path) for path in part.iterdir()},
@@ -94,8 +99,10 @@ def list_checkpoints(folder: str | Path) -> list[Path]:
     return sorted(Path(folder).glob("step-*"), reverse=True)
 
 
-def load_checkpoint(folder: str | Path, step, config: dict) -> tuple[int, list]:
+def load_checkpoint(folder: str | Path, step, config: dict, photos: str = "") -> tuple[int, list]:
     """Put the state of a folder's newest checkpoint into the step; damaged ones are passed over.
+
+    There is a warning if the photos are not those of the checkpoint.
 
     Returns
     -------
@@ -122,6 +129,12 @@ def load_checkpoint(folder: str | Path, step, config: dict) -> tuple[int, list]:
             f"{path} does not fit this run: {'; '.join(changed)}. "
             "Give the same options, or another --out"
         )
+    if state.get("photos", photos) != photos:
+        logger.warning(
+            "the photos of --data are not those that %s was trained on: files have come, gone or "
+            "changed; the run goes on, but not as it would have",
+            path,
+        )
     for name, net in step.nets.items():
         net.load_parameters(str(path / f"{name}.params"), ctx=step.devices.contexts)
     for name, trainer in step.trainers.items():
@@ -130,6 +143,7 @@ def load_checkpoint(folder: str | Path, step, config: dict) -> tuple[int, list]:
     step.average.count = state["averaged"]
     if step.balance:
         step.balance.state = state["balance"]
+    step.collapse.state = state.get("collapse", {})
     return state["count"], state["history"]
 
 

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import logging
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,22 @@ from gluon_enhance.errors import GluonEnhanceError
 from gluon_enhance.training import machines
 
 
-def option(default, help: str, choices: Optional[tuple] = None):
-    """A dataclass field with help text; a tuple default takes several values."""
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+def option(
+    default,
+    help: str,
+    choices: Optional[tuple] = None,
+    least: Optional[int] = None,
+    most: float = math.inf,
+):
+    """A dataclass field with help text; a tuple default takes several values.
+
+    Numbers are within `least` and `most`. By default they begin at 0, and whole ones at 1 unless 0
+    is their default.
+    """
+    if least is None:
+        least = int(type(default) is int and default > 0)
+    metadata = {"help": help, "choices": choices, "range": (least, most)}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass
@@ -31,14 +45,15 @@ class TrainingConfig:
     batch_size: int = option(16, "patches per step, on all devices together")
     patch_size: int = option(32, "side of a low-resolution patch, in pixels")
     learning_rate: float = option(2e-4, "Adam's step size at the start")
-    seed: int = option(0, "seed of every random number")
+    warmup: int = option(200, "steps over which the learning rate rises", least=0)
+    seed: int = option(0, "seed of every random number", most=2**31 - 1)  # MXNet's largest
     ctx: str = option("cpu", "devices: cpu, or gpu(0),gpu(1)")
     kvstore: str = option(
         "device",
         "this machine, or all that the DMLC_* variables tell of",
         ("device", "dist_sync"),
     )
-    workers: int = option(1, "threads that prepare batches")
+    workers: int = option(1, "threads that prepare batches; 0: none of its own", least=0)
     log_every: int = option(100, "steps between rows of metrics.csv")
     validate_every: int = option(1000, "steps between validations")
     save_every: int = option(500, "steps between checkpoints")
@@ -99,6 +114,8 @@ def parse_config(config_class, description: str, argv=None):
     for name in ("data", "out"):
         if not values[name]:
             parser.error(f"--{name} is needed")
+    for field in dataclasses.fields(config_class):
+        _check_range(parser, field, values[field.name])
     return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
@@ -122,6 +139,14 @@ def _add_option(parser, field):
         choices=field.metadata["choices"],
         help=help if default in (None, ()) else f"{help} (default: {default})",
     )
+
+
+def _check_range(parser, field, value):
+    low, high = field.metadata["range"]
+    for number in value if isinstance(value, (list, tuple)) else (value,):
+        if isinstance(number, (int, float)) and not (low <= number <= high and number < math.inf):
+            limit = f"at least {low}" if high == math.inf else f"{low} to {high}"
+            parser.error(f"{_flag(field.name)} is {number}; give {limit}")
 
 
 def _read_config(path, config_class):

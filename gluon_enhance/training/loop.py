@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import math
 import signal
 import time
@@ -13,22 +14,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Callable
 
-import numpy as np
 from tqdm import tqdm
 
 from gluon_enhance.errors import TrainingError
 from gluon_enhance.files import Photo, write_image
+from gluon_enhance.imaging.pictures import picture_table
 from gluon_enhance.training.batches import batches
 from gluon_enhance.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from gluon_enhance.training.config import TrainingConfig
 from gluon_enhance.training.plots import plot_curves
 from gluon_enhance.training.whole_files import whole_file
 
+logger = logging.getLogger(__name__)
+
 CHECKPOINTS = "checkpoints"
-FLAT = 0.1
-"""Share of the photos' spread under which a generator's output counts as flat."""
-FLAT_STEPS = 500
-"""A net fresh from its initialization is flat too, for fewer."""
 
 
 def fit(
@@ -37,6 +36,7 @@ def fit(
     validate: Callable[[], tuple],
     schedule: Callable[[int], float],
     config: TrainingConfig,
+    photos: str = "",
 ) -> list[dict]:
     """Repeat a step until the config's iterations are done.
 
@@ -49,11 +49,13 @@ def fit(
     draw : callable
         Takes a generator of random numbers, gives one sample: arrays (3, h, w).
     validate : callable
-        Returns scores by name, and pictures (H, W, 3) to look at; the net then holds its
-        averaged parameters.
+        Returns scores by name, and rows of pictures to look at, (H, W, 3) by heading; the net
+        then holds its averaged parameters.
     schedule : callable
         Step count -> learning rate.
     config : TrainingConfig
+    photos : str
+        Fingerprint of the files that `draw` reads; a resumed run warns if it is another.
 
     Returns
     -------
@@ -67,9 +69,9 @@ def fit(
         stays), a file cannot be written, or the folder holds another run's checkpoints.
     """
     out, devices = Path(config.out), step.devices
-    count, history = _start(step, out / CHECKPOINTS, config)
-    log = _Log(out, config, history) if devices.is_first else None
-    flat, stopping = _FlatGuard(), False
+    count, history = _start(step, out / CHECKPOINTS, config, photos)
+    log = _Log(out, config, history, photos) if devices.is_first else None
+    stopping = False
     source = batches(
         draw,
         config.batch_size,
@@ -96,24 +98,26 @@ def fit(
             values = {name: float(value.asscalar()) for name, value in step(batch).items()}
             count += 1
             _check_finite(values, count)
-            flat.check(values, count)
+            step.collapse.check(values, count)
             stopping = devices.any(stop.requested)
             if log:
                 log.add(values, waited, time.perf_counter() - began)
                 _write(log, step, count, validate, config, bar, stopping)
             bar.update()
     devices.leave()
+    if count < config.iterations:
+        logger.warning("stopped at step %d of %d; go on with --resume", count, config.iterations)
     return history
 
 
-def _start(step, checkpoints, config):
+def _start(step, checkpoints, config, photos):
     count, history = 0, []
     if list_checkpoints(checkpoints):
         if not config.resume:
             raise TrainingError(
                 f"{checkpoints} holds a run already; go on with --resume, or give another --out"
             )
-        count, history = load_checkpoint(checkpoints, step, config.fixed())
+        count, history = load_checkpoint(checkpoints, step, config.fixed(), photos)
     if not step.devices.agree(json.dumps([count, config.fixed()])):
         raise TrainingError(
             f"the machines differ in their options, or in the step they go on from (here {count}); "
@@ -137,7 +141,8 @@ def _write(log, step, count, validate, config, bar, stopping):
             row = log.row(count, step.learning_rate, scores)
             bar.set_postfix({k: f"{v:.4g}" for k, v in row.items() if k != "step"})
         if count % config.save_every == 0 or last or stopping:
-            save_checkpoint(log.out / CHECKPOINTS, step, count, config.fixed(), log.history)
+            folder = log.out / CHECKPOINTS
+            save_checkpoint(folder, step, count, config.fixed(), log.history, log.photos)
     except OSError as error:
         raise TrainingError(
             f"{log.out} cannot be written at step {count} ({error}); the last checkpoint stays: "
@@ -148,8 +153,9 @@ def _write(log, step, count, validate, config, bar, stopping):
 class _Log:
     """Means of what steps return, as rows of ``metrics.csv``; with scores, ``curves.png`` too."""
 
-    def __init__(self, out, config, history):
+    def __init__(self, out, config, history, photos):
         self.out = out
+        self.photos = photos
         self.history = history
         self._began = time.time() - (history[-1]["seconds"] if history else 0)
         self._clear()
@@ -187,29 +193,11 @@ class _Log:
         return row
 
 
-class _FlatGuard:
-    """Stop a run whose generator paints flat colors: it does not recover."""
-
-    def __init__(self):
-        self._since = 0
-
-    def check(self, values, count):
-        spread = values.get("spread", 1.0)
-        self._since = self._since + 1 if spread < FLAT else 0
-        if self._since == FLAT_STEPS:
-            raise TrainingError(
-                f"the generator has collapsed to flat colors: up to step {count}, in {FLAT_STEPS} "
-                f"steps, its output varied by under {FLAT:.0%} of what photos do (last "
-                f"{spread:.2%}). Start again with a lower --learning-rate, or more weight on the "
-                "losses that are not adversarial"
-            )
-
-
-def _write_sample(folder, count, pictures):
-    if not pictures:
+def _write_sample(folder, count, rows):
+    if not rows:
         return
     folder.mkdir(exist_ok=True)
-    write_image(folder / f"step-{count:07d}.png", Photo(np.vstack(pictures)))
+    write_image(folder / f"step-{count:07d}.png", Photo(picture_table(rows)))
 
 
 def _check_finite(values, count):

@@ -7,17 +7,21 @@ from pathlib import Path
 
 from gluon_enhance.training.whole_files import whole_file
 
+LOSSES, SIGNED_LOSSES = "losses", "losses that may be negative"
 PANELS = {
     "PSNR in dB": r"psnr",
     "SSIM": r"ssim",
     "accuracy of discriminators": r".*_accuracy",
     "loss of discriminators": r".*_loss",
+    "share of steps in which discriminators learn": r"critics_learn",
     "distance of features": r".*_distance",
     "spread of the output": r"spread",
     "learning rate": r"learning_rate",
     "share of time waited for data": r"waiting_for_data",
 }
 """Title -> the names that are drawn together; all others are losses."""
+SHARES = ("accuracy of discriminators", "share of steps in which discriminators learn")
+"""Panels from 0 to 1."""
 NOT_DRAWN = ("step", "seconds")
 WIDTH, HEIGHT = 6, 2.6
 """Of a panel, in inches."""
@@ -51,12 +55,16 @@ def plot_curves(history: list, path: str | Path) -> None:
 
 
 def panels(history: list) -> dict:
-    """Sort the logged names into panels: title -> names."""
-    result = {title: [] for title in ("losses", *PANELS)}
+    """Sort the logged names into panels: title -> names.
+
+    Losses that are never negative share an axis, which can be logarithmic then.
+    """
+    result = {title: [] for title in (LOSSES, SIGNED_LOSSES, *PANELS)}
     for name in dict.fromkeys(name for row in history for name in row):
         if name not in NOT_DRAWN:
+            signed = any(row.get(name, 0) < 0 for row in history)
             titles = (title for title, names in PANELS.items() if re.match(names, name))
-            result[next(titles, "losses")].append(name)
+            result[next(titles, SIGNED_LOSSES if signed else LOSSES)].append(name)
     return {title: names for title, names in result.items() if names}
 
 
@@ -64,11 +72,12 @@ def _draw(axes, title, curves):
     for name, points in curves.items():
         marker = "." if len(points) < 30 else ""
         axes.plot(*zip(*points), linewidth=1, marker=marker, label=name.replace("_", " "))
-    if title == "losses" and all(value > 0 for points in curves.values() for _, value in points):
+    if title == LOSSES and all(value > 0 for points in curves.values() for _, value in points):
         axes.set_yscale("log")
+    if title in SHARES:
+        axes.set_ylim(0, 1)
     if title.startswith("accuracy"):
         axes.axhline(0.5, color="gray", linestyle="--", linewidth=1)  # at chance
-        axes.set_ylim(0, 1)
     axes.set_title(title, fontsize="medium")
     axes.set_xlabel("step")
     axes.grid(alpha=0.3)

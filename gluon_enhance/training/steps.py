@@ -10,6 +10,7 @@ from typing import Callable
 
 from gluon_enhance.framework import mx
 from gluon_enhance.training.average import MovingAverage
+from gluon_enhance.training.collapse import CollapseWatch
 
 LEAST_SPREAD = 1e-3
 """A quarter of an 8-bit level: what flat patches are taken to vary by."""
@@ -81,6 +82,7 @@ class Step:
         self.trainers = trainers
         self.devices = devices
         self.average = MovingAverage(nets[generator], ema_decay)
+        self.collapse = CollapseWatch()
 
     @property
     def learning_rate(self) -> float:

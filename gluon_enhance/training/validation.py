@@ -23,7 +23,8 @@ class Validation:
     ----------
     net : HybridBlock
     pairs : sequence of (input, truth)
-        uint8 (h, w, 3) and (h * scale, w * scale, 3), all of one size.
+        uint8 (h, w, 3) and (h * scale, w * scale, 3), all of one size. Where all truths are None,
+        outputs are compared with the inputs: ``psnr_to_input`` says how much the net changes.
     ctx : mxnet.Context
     scale : int
         Pixels left out at the border of the scores, and the ratio of the sizes. PSNR and SSIM
@@ -34,6 +35,8 @@ class Validation:
         Takes the outputs and the truths, (N, 3, H, W) each; returns more scores by name.
     with_start : bool
         Repeat, as ``NAME_of_start``, the scores of the net as it is now.
+    backward : HybridBlock, optional
+        Also show what this net restores of the output.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Validation:
         match_colors: bool = False,
         extra: Callable | None = None,
         with_start: bool = False,
+        backward=None,
     ):
         if not pairs:
             raise ValueError("no held-out photo is as large as the validation crop; give larger")
@@ -54,6 +58,7 @@ class Validation:
         self._scale = scale
         self._match_colors = match_colors
         self._extra = extra
+        self._backward = backward
         self._start: dict = {}
         if with_start:
             self._start = {f"{name}_of_start": value for name, value in self()[0].items()}
@@ -64,13 +69,17 @@ class Validation:
         Returns
         -------
         scores : dict of str to float
-        pictures : list of ndarray of shape (H, W, 3), uint8
-            Input, output and truth side by side.
+        rows : list of dict of str to ndarray of shape (H, W, 3), uint8
+            Input, output, and whatever there is to compare it with, by heading.
         """
-        outputs = [self._enhance(image) for image, _ in self._pairs]
-        suffix = "_y" if self._scale > 1 else ""
+        outputs = [_apply(self._net, image, self._ctx) for image, _ in self._pairs]
+        has_truths = self._pairs[0][1] is not None
+        suffix = "_y" if self._scale > 1 else "" if has_truths else "_to_input"
         options = {"crop_border": self._scale, "y_channel": True} if self._scale > 1 else {}
-        pairs = [(output, truth) for output, (_, truth) in zip(outputs, self._pairs)]
+        pairs = [
+            (output, truth if has_truths else image)
+            for output, (image, truth) in zip(outputs, self._pairs)
+        ]
         scores = {
             f"psnr{suffix}": float(np.mean([psnr(*pair, **options) for pair in pairs])),
             f"ssim{suffix}": float(np.mean([ssim(*pair, **options) for pair in pairs])),
@@ -79,18 +88,22 @@ class Validation:
             batches = (_batch(images, self._ctx) for images in zip(*pairs))
             scores.update({name: float(v) for name, v in self._extra(*batches).items()})
         return {**scores, **self._start}, [
-            self._strip(image, output, truth)
+            self._row(image, output, truth)
             for output, (image, truth) in zip(outputs[:PICTURES], self._pairs)
         ]
 
-    def _enhance(self, image):
-        pred = self._net(mx.nd.array(to_nchw(image), ctx=self._ctx))
-        return to_dtype(from_nchw(pred.asnumpy()), np.uint8)
-
-    def _strip(self, image, output, truth):
+    def _row(self, image, output, truth):
         large = resize(image, self._scale, kernel="nearest") if self._scale > 1 else image
-        matched = [match_histograms(output, large)] if self._match_colors else []
-        return np.hstack([large, output, *matched, truth])
+        row = {"input": large, "output": output}
+        if self._match_colors:
+            row["output, colors matched"] = match_histograms(output, large)
+        if self._backward:
+            row["restored"] = _apply(self._backward, output, self._ctx)
+        return row if truth is None else {**row, "truth": truth}
+
+
+def _apply(net, image, ctx):
+    return to_dtype(from_nchw(net(mx.nd.array(to_nchw(image), ctx=ctx)).asnumpy()), np.uint8)
 
 
 def _batch(images, ctx):

@@ -69,9 +69,11 @@ def test_real_esrgan_degradations_differ_from_call_to_call_but_keep_the_scene(im
 
 def test_the_degradations_of_the_scripts_are_made_by_name(paths, rng, save):
     flat = save("flat.png", np.clip(rng.normal(128, 2, (80, 80, 3)), 0, 255).astype(np.uint8))
-    assert make_degradation("bicubic", [flat], 4) is None
+    assert make_degradation("bicubic", [flat], 4, 72) is None
     for name in set(DEGRADATIONS) - {"bicubic"}:
-        result = make_degradation(name, [flat], 4)(np.full((64, 64, 3), 0.5, np.float32), rng)
-        assert result.shape == (16, 16, 3)
+        degrade = make_degradation(name, [flat], 4, 72)
+        for size in (16, 72):
+            image = np.full((4 * size, 4 * size, 3), 0.5, np.float32)
+            assert degrade(image, rng).shape == (size, size, 3)
     with pytest.raises(ValueError, match="'rain'; choose one of bicubic"):
-        make_degradation("rain", paths, 4)
+        make_degradation("rain", paths, 4, 16)

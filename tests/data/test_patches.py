@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from gluon_enhance.data.distortions import add_gaussian_noise
+from gluon_enhance.data.folders import find_images, match_names
 from gluon_enhance.data.patches import (
     PairedPatches,
     PhotoPatches,
@@ -13,6 +14,7 @@ from gluon_enhance.data.patches import (
     flip_and_turn,
     held_out_crops,
     held_out_pairs,
+    read_pairs,
 )
 from gluon_enhance.errors import ImageError
 from gluon_enhance.imaging.resize import resize
@@ -34,6 +36,12 @@ def places(patch, photo):
         for top, left in np.argwhere((corners == image[:2, :2]).all(axis=(2, 3, 4))):
             count += np.array_equal(photo[top : top + size, left : left + size], image)
     return count
+
+
+def paired(folder):
+    """The data set of the pairs in two folders."""
+    pairs = match_names(find_images(folder / "phone"), folder / "canon")
+    return PairedPatches(pairs, 20)
 
 
 def noisy(image, rng):
@@ -111,7 +119,7 @@ def test_pairs_are_cut_at_the_same_place(save, photos, tmp_path):
     for index, photo in enumerate(photos):
         save(f"phone/{index}.png", photo // 2)
         save(f"canon/{index}.png", photo)
-    patches = PairedPatches(tmp_path / "phone", tmp_path / "canon", 20)
+    patches = paired(tmp_path)
     assert len(patches) == 2
     for phone, camera in draws(patches, 6):
         assert phone.shape == (3, 20, 20)
@@ -121,7 +129,7 @@ def test_pairs_are_cut_at_the_same_place(save, photos, tmp_path):
 def test_pairs_of_different_sizes_are_an_error_that_names_both(save, photos, tmp_path):
     save("phone/0.png", photos[0]), save("canon/0.png", photos[0][:, :80])
     with pytest.raises(ValueError, match="phone/0.png is 90x67 and .*canon/0.png 80x67"):
-        PairedPatches(tmp_path / "phone", tmp_path / "canon", 20)
+        paired(tmp_path)
 
 
 def test_a_pair_that_differs_once_upright_is_an_error_too(save, photos, tmp_path):
@@ -131,13 +139,13 @@ def test_a_pair_that_differs_once_upright_is_an_error_too(save, photos, tmp_path
     save("canon/0.png", photos[0])
     Image.fromarray(photos[0]).save(path, exif=exif)
     with pytest.raises(ValueError, match="a pair must be of one size"):
-        PairedPatches(tmp_path / "phone", tmp_path / "canon", 20).draw(np.random.default_rng(0))
+        paired(tmp_path).draw(np.random.default_rng(0))
 
 
 def test_an_input_without_a_target_is_an_error(save, photos, tmp_path):
     save("phone/0.png", photos[0]), save("phone/1.png", photos[0]), save("canon/0.png", photos[0])
     with pytest.raises(ValueError, match="no image for 1 of .*, 1.png first"):
-        PairedPatches(tmp_path / "phone", tmp_path / "canon", 20)
+        paired(tmp_path)
 
 
 def test_unpaired_samples_are_of_both_data_sets_at_independent_places(paths):
@@ -146,6 +154,24 @@ def test_unpaired_samples_are_of_both_data_sets_at_independent_places(paths):
     assert len(samples[0]) == 2
     alone = draws(first, 4)
     assert all(np.array_equal(a, expected) for (a, _), (expected,) in zip(samples, alone))
+
+
+def test_inputs_of_a_data_set_of_pairs_come_with_truths_of_other_places(paths):
+    pairs = PhotoPatches(paths, 16, noisy)
+    patches, rng = Unpaired(pairs, pairs), np.random.default_rng(0)
+    image, truth = patches.draw(np.random.default_rng(0))
+    assert np.array_equal(image, pairs.draw(rng)[0]) and np.array_equal(truth, pairs.draw(rng)[1])
+    assert str(patches) == str(pairs) == "2 photos, 0 too small, 0 unreadable"
+
+
+def test_pairs_are_read_whole_or_in_part(save, photos, tmp_path):
+    for index, photo in enumerate([photos[0], photos[1][:30]]):
+        save(f"phone/{index}.png", photo // 2), save(f"canon/{index}.png", photo)
+    pairs = match_names(find_images(tmp_path / "phone"), tmp_path / "canon")
+    whole = read_pairs(pairs)
+    assert np.array_equal(whole[1][0], photos[1][:30] // 2)
+    ((image, truth),) = read_pairs(pairs, 32)
+    assert np.array_equal(truth, photos[0][17:49, 29:61]) and np.array_equal(image, truth // 2)
 
 
 def test_threads_draw_what_one_draws_also_with_a_damaged_photo(paths, damaged):
@@ -176,6 +202,21 @@ def test_photos_smaller_than_a_patch_are_counted(paths, save):
     small = save("small.png", np.zeros((31, 90, 3), np.uint8))
     patches = SuperResolutionPatches([*paths, small], 4, 8)
     assert len(patches) == 2 and patches.too_small == 1 and patches.unreadable == 0
+    assert str(patches) == "2 photos, 1 too small, 0 unreadable"
+
+
+def test_photos_that_cannot_be_read_are_counted(paths, tmp_path):
+    (tmp_path / "bad.jpg").write_bytes(b"no photo")
+    patches = PhotoPatches([*paths, tmp_path / "bad.jpg"], 16)
+    assert str(patches) == "2 photos, 0 too small, 1 unreadable"
+
+
+def test_fingerprint_tells_whether_the_photos_are_the_same(paths, photos, save):
+    before = PhotoPatches(paths, 16).fingerprint
+    assert PhotoPatches(paths, 24).fingerprint == before
+    assert PhotoPatches(paths[:1], 16).fingerprint != before
+    save("1.png", photos[1] // 2)
+    assert PhotoPatches(paths, 16).fingerprint != before
 
 
 def test_only_small_photos_is_an_error_that_says_the_size(save):

@@ -1,5 +1,9 @@
 """Shards against MXNet's own reader of their files."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -67,6 +71,28 @@ def test_making_goes_on_after_an_interruption_and_makes_the_same(complete, tmp_p
     complete(features_of=lambda truths: made.append(len(truths)) or features_of(truths))
     assert contents(folder) == whole
     assert sum(made) == 5
+
+
+def test_two_that_share_a_folder_make_each_shard_once(complete):
+    """Machines of one run: the second begins while the first is at its first shard."""
+    begun, made = threading.Event(), []
+
+    def slow_features_of(truths):
+        begun.set()
+        time.sleep(0.05)
+        made.append(len(truths))
+        return features_of(truths)
+
+    def second():
+        assert begun.wait(10)
+        return complete(features_of=slow_features_of)
+
+    with ThreadPoolExecutor() as pool:
+        other = pool.submit(second)
+        own = complete(features_of=slow_features_of)
+        drawn = [shards.draw(np.random.default_rng(1)) for shards in (own, other.result())]
+    assert np.array_equal(drawn[0][1], drawn[1][1])
+    assert sum(made) == 2 * 5
 
 
 @pytest.mark.parametrize("length", [7, 100, -1])

@@ -1,3 +1,4 @@
+import json
 import resource
 import shutil
 from contextlib import contextmanager
@@ -168,6 +169,16 @@ def test_run_with_nothing_but_damaged_checkpoints_is_an_error(step, tmp_path):
     damage_by_cutting(tmp_path / "step-0000001" / "state.json")
     with pytest.raises(WeightsError, match="no checkpoint in .* is whole"):
         load_checkpoint(tmp_path, step, {"seed": 0})
+
+
+def test_checkpoint_of_an_older_version_is_taken(step, tmp_path):
+    """Its state lacks what was added since, and so do its options."""
+    saved(step, tmp_path, 1)
+    path = tmp_path / "step-0000001" / "state.json"
+    state = json.loads(path.read_text())
+    del state["collapse"], state["photos"]
+    path.write_text(json.dumps(state))
+    assert load_checkpoint(tmp_path, step, {"seed": 0, "new": 1}, photos="some")[0] == 1
 
 
 def test_checkpoint_of_other_options_is_refused_by_name(step, tmp_path):

@@ -14,7 +14,10 @@ NEEDED = ["--data", "a", "b", "--out", "run"]
 
 @dataclass
 class Config(TrainingConfig):
+    iterations: int = option(100, "steps")
     weight: float = option(0.5, "of a loss")
+    share: float = option(0.5, "of the whole", most=1)
+    optional: int = option(0, "steps; 0: the recipe's")
     sizes: tuple = option((1.0, 0.5), "sizes")
     phase: str = option("psnr", "what to do", ("psnr", "gan"))
     init: Optional[str] = option(None, "weights")
@@ -44,6 +47,38 @@ def test_choice_that_is_not_there_is_an_error_that_lists_them(capsys):
     with pytest.raises(SystemExit):
         parse("--phase", "both")
     assert "psnr" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "option, value",
+    [
+        ("--iterations", "-5"),
+        ("--iterations", "0"),
+        ("--batch-size", "0"),
+        ("--patch-size", "0"),
+        ("--log-every", "0"),
+        ("--validate-every", "0"),
+        ("--save-every", "-1"),
+        ("--workers", "-1"),
+        ("--warmup", "-1"),
+        ("--seed", "-1"),
+        ("--seed", "2147483648"),
+        ("--learning-rate", "nan"),
+        ("--learning-rate", "inf"),
+        ("--weight", "-0.5"),
+        ("--share", "1.5"),
+        ("--sizes", "-1.0"),
+    ],
+)
+def test_number_that_makes_no_sense_is_named_with_its_option(option, value, capsys):
+    with pytest.raises(SystemExit):
+        parse(option, value)
+    assert f"error: {option} is {value}; give " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--workers", "--warmup", "--seed", "--weight", "--optional"])
+def test_numbers_that_may_be_0_may(option):
+    assert getattr(parse(option, "0"), option[2:]) == 0
 
 
 def test_config_file_gives_options_that_the_command_line_does_not(tmp_path):

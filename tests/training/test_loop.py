@@ -1,16 +1,20 @@
 import csv
 import json
-import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import tiny_training
+from PIL import Image
 from test_checkpoint import room_for
 from tiny_training import Config, make_step, train
 
 from gluon_enhance.errors import TrainingError, WeightsError
 from gluon_enhance.framework import mx
-from gluon_enhance.training import loop, plots
+from gluon_enhance.imaging.pictures import HEADING_HEIGHT
+from gluon_enhance.training import collapse, plots
 from gluon_enhance.training.checkpoint import list_checkpoints
 from gluon_enhance.training.devices import Devices
 
@@ -19,9 +23,10 @@ from gluon_enhance.training.devices import Devices
 def run(tmp_path):
     """A function: options -> the history of a run, in the test's own folder."""
 
-    def run(validate=lambda: ({"psnr": 20.0}, []), **options):
+    def run(validate=lambda: ({"psnr": 20.0}, []), photos="", **options):
         config = Config(out=str(tmp_path), **options)
-        return train(config, make_step(config, Devices(config.ctx, config.batch_size)), validate)
+        step = make_step(config, Devices(config.ctx, config.batch_size))
+        return train(config, step, validate, photos)
 
     return run
 
@@ -39,8 +44,8 @@ def counts(folder):
 
 
 def test_run_leaves_log_curves_config_samples_and_checkpoints(run, tmp_path):
-    picture = np.zeros((8, 24, 3), np.uint8)
-    history = run(lambda: ({"psnr": 20.0}, [picture, picture]))
+    row = {"input": np.zeros((8, 24, 3), np.uint8), "output": np.zeros((8, 24, 3), np.uint8)}
+    history = run(lambda: ({"psnr": 20.0}, [row, row]))
     assert steps(tmp_path) == ["1", "2", "3", "4"]
     assert [row["psnr"] for row in rows(tmp_path)] == ["", "20.0", "", "20.0"]
     assert [float(row["pixel"]) for row in rows(tmp_path)] == [row["pixel"] for row in history]
@@ -50,6 +55,8 @@ def test_run_leaves_log_curves_config_samples_and_checkpoints(run, tmp_path):
         "step-0000002.png",
         "step-0000004.png",
     }
+    with Image.open(tmp_path / "samples" / "step-0000004.png") as sample:
+        assert sample.size == (2 * 24, HEADING_HEIGHT + 2 * 8)
     assert counts(tmp_path) == [4, 2]
 
 
@@ -75,15 +82,23 @@ def test_finished_run_can_be_resumed_and_does_nothing(run, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_during_validation_saves_before_the_run_ends(run, tmp_path, number):
-    def validate():
-        os.kill(os.getpid(), number)
-        return {"psnr": 20.0}, []
-
-    before = signal.getsignal(number)
-    run(validate, iterations=1000, save_every=1000)
+def test_signal_during_validation_saves_before_the_run_ends(tmp_path, number):
+    options = ("--iterations", "1000", "--save-every", "1000", "--signal", str(int(number)))
+    command = [sys.executable, tiny_training.__file__, "--data", "none", "--out", str(tmp_path)]
+    result = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
     assert counts(tmp_path) == [3]  # the step after the validation is done too
-    assert signal.getsignal(number) == before
+    assert result.stderr.splitlines()[-1] == "stopped at step 3 of 1000; go on with --resume"
+
+
+def test_handlers_of_signals_are_put_back_and_a_finished_run_does_not_say_it_was_stopped(
+    run, caplog
+):
+    numbers = signal.SIGINT, signal.SIGTERM
+    before = [signal.getsignal(number) for number in numbers]
+    run()
+    assert [signal.getsignal(number) for number in numbers] == before
+    assert "stopped" not in caplog.text
 
 
 def test_loss_that_is_not_finite_stops_the_run_and_names_the_step(run, tmp_path):
@@ -121,10 +136,26 @@ def test_full_disk_stops_the_run_with_the_last_checkpoint_whole(run, tmp_path, c
 
 
 def test_flat_output_stops_the_run(run, monkeypatch):
-    monkeypatch.setattr(loop, "FLAT_STEPS", 3)
-    monkeypatch.setattr(loop, "FLAT", 1e9)
+    monkeypatch.setattr(collapse, "FLAT_STEPS", 3)
+    monkeypatch.setattr(collapse, "FLAT", 1e9)
     with pytest.raises(TrainingError, match="collapsed to flat colors: up to step 3"):
         run(adversarial=True)
+
+
+def test_flat_steps_before_a_break_count_after_it(run, monkeypatch):
+    monkeypatch.setattr(collapse, "FLAT_STEPS", 3)
+    monkeypatch.setattr(collapse, "FLAT", 1e9)
+    run(adversarial=True, iterations=2)
+    with pytest.raises(TrainingError, match="collapsed to flat colors: up to step 3"):
+        run(adversarial=True, iterations=4, resume=True)
+
+
+def test_other_photos_after_a_break_are_a_warning(run, caplog):
+    run(photos="before")
+    run(photos="before", iterations=6, resume=True)
+    assert "photos of --data" not in caplog.text
+    run(photos="after", iterations=8, resume=True)
+    assert "the photos of --data are not those that" in caplog.text
 
 
 def test_folder_of_another_run_is_not_overwritten(run):
@@ -141,15 +172,18 @@ def test_resume_with_other_options_is_refused_by_name(run):
 
 def test_curves_are_drawn_in_panels_by_kind(tmp_path):
     names = ("pixel", "psnr_y", "ssim_y", "psnr_of_input", "texture_accuracy", "texture_loss")
-    history = [{"step": 1, "seconds": 1, **dict.fromkeys(names, 0.5)}]
+    history = [{"step": 1, "seconds": 1, **dict.fromkeys((*names, "critics_learn"), 0.5)}]
+    history.append({"step": 2, "pixel": 0.1, "texture": -3.0})  # DPED's saturating loss
     assert plots.panels(history) == {
         "losses": ["pixel"],
+        "losses that may be negative": ["texture"],
         "PSNR in dB": ["psnr_y", "psnr_of_input"],
         "SSIM": ["ssim_y"],
         "accuracy of discriminators": ["texture_accuracy"],
         "loss of discriminators": ["texture_loss"],
+        "share of steps in which discriminators learn": ["critics_learn"],
     }
-    plots.plot_curves([*history, {"step": 2, "pixel": -1.0}], tmp_path / "curves.png")
+    plots.plot_curves(history, tmp_path / "curves.png")
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
 
 

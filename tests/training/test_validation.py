@@ -25,7 +25,8 @@ def test_scores_are_means_over_rgb_images_that_are_not_enlarged(pairs):
     scores, pictures = Validation(Brighten(), pairs, mx.cpu())()
     assert scores["psnr"] == pytest.approx(20 * np.log10(255 / 10))
     assert scores["ssim"] == pytest.approx(np.mean([ssim(*pair) for pair in pairs]))
-    assert [picture.shape for picture in pictures] == [(16, 3 * 16, 3)] * 2
+    assert [list(row) for row in pictures] == [["input", "output", "truth"]] * 2
+    assert all(picture.shape == (16, 16, 3) for row in pictures for picture in row.values())
 
 
 def test_more_scores_get_outputs_and_truths(pairs):
@@ -43,6 +44,22 @@ def test_scores_of_the_start_are_repeated_when_the_net_has_changed(pairs):
     scores, _ = validation()
     assert scores["psnr"] == pytest.approx(20 * np.log10(255))
     assert scores["psnr_of_start"] == pytest.approx(np.mean([psnr(*pair) for pair in pairs]))
+
+
+def test_outputs_without_truths_are_compared_with_the_inputs(pairs):
+    net = Brighten()
+    net.steps = 10
+    scores, (row, _) = Validation(net, [(image, None) for image, _ in pairs], mx.cpu())()
+    assert scores["psnr_to_input"] == pytest.approx(20 * np.log10(255 / 10))
+    assert set(scores) == {"psnr_to_input", "ssim_to_input"} and list(row) == ["input", "output"]
+
+
+def test_what_the_backward_net_restores_is_shown(pairs):
+    there, back = Brighten(), Brighten()
+    there.steps, back.steps = 10, -4
+    _, (row, _) = Validation(there, pairs, mx.cpu(), backward=back)()
+    assert list(row) == ["input", "output", "restored", "truth"]
+    assert np.array_equal(row["restored"], row["input"] + 6)
 
 
 def test_no_pair_is_an_error_that_says_why():
