@@ -4,12 +4,13 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-# The first Python from 3.9 to 3.12 that runs and can make a virtual environment: MXNet 1.9.1 has
-# no others. Name another with `make PYTHON=...`.
-PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3.9 python3 python \
-	$$HOME/.pyenv/versions/3.1[0-2]*/bin/python $$HOME/.pyenv/versions/3.9*/bin/python; do \
-	$$python -c 'import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 12))' \
-	2>/dev/null && echo $$python && break; done)
+# The first Python that can make a virtual environment, from 3.9 on; of those that MXNet 1.9.1 has,
+# up to 3.12, where there is one. Name another with `make PYTHON=...`.
+PYTHON ?= $(shell for newest in 12 99; do \
+	for python in python3.11 python3.12 python3.10 python3.9 python3 python \
+	$$HOME/.pyenv/versions/3.1*/bin/python $$HOME/.pyenv/versions/3.9*/bin/python; do \
+	$$python -c 'import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, '$$newest'))' \
+	2>/dev/null && echo $$python && break 2; done; done)
 
 .PHONY: demo test lint bench clean
 
@@ -28,11 +29,18 @@ lint: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/pip install -q "torch==2.13.0"
 	$(BIN)/python benchmarks/engines.py --memory
-	$(BIN)/python benchmarks/command.py
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/command.py start
+	$(BIN)/python benchmarks/command.py folder
+	$(BIN)/python benchmarks/command.py folder --ext jpg
+	$(BIN)/python benchmarks/command.py sizes
+	$(BIN)/python benchmarks/command.py sizes --model dped_resnet
+	$(BIN)/python benchmarks/matching.py
+	$(BIN)/python benchmarks/rasters.py
 
 $(BIN)/python:
 	@if [ -z "$(PYTHON)" ]; then \
-		echo "error: no Python 3.9, 3.10, 3.11 or 3.12 with venv was found." >&2; \
+		echo "error: no Python from 3.9 on with venv was found." >&2; \
 		echo "Install one (Debian: apt-get install python3.11-venv), or name it:" \
 			"make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; \
 		exit 1; \
@@ -45,6 +53,8 @@ $(VENV)/.base: $(BIN)/python setup.py
 	touch $@
 
 $(VENV)/.test: $(BIN)/python setup.py
+	@$(BIN)/python -c 'import sys; sys.version_info < (3, 13) or sys.exit("error: the tests train" \
+		" with MXNet, which has no Python from 3.13 on: make clean test PYTHON=/path/to/python3.11")'
 	PYTHONWARNINGS=ignore $(BIN)/pip install -q -e ".[cpu,test]"
 	touch $@ $(VENV)/.base
 

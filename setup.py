@@ -70,7 +70,7 @@ setup(
     extras_require={
         "cpu": ["mxnet==1.9.1", *TRAINING],
         "cu112": ["mxnet-cu112==1.9.1", *CUDA_11, *TRAINING],
-        "gpu": ["onnxruntime-gpu"],
+        "gpu": ["onnxruntime-gpu[cuda,cudnn]"],
         "cluster": ["distributed>=2022.1"],
         "test": TEST,
         "dev": [*TEST, "mypy", "build"],

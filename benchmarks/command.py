@@ -1,8 +1,13 @@
-"""Time and memory of the command: cold start, help, and a 12-megapixel photo.
+"""Time and memory of the command: help, cold start, one picture of each size, a folder of photos.
 
-    python benchmarks/command.py [--skip-large]
+    python benchmarks/command.py start
+    python benchmarks/command.py sizes [--model MODEL] [--megapixels 0.1 0.4 1.5 6 24]
+    python benchmarks/command.py folder [--model MODEL] [--ext png] [--count 50]
 
-Peak memory is the child process's largest resident set, as the kernel counts it.
+`sizes` shows how time grows with the pixels, and what is held beside the decoded input and output.
+`folder` compares the command with the same model called on the same pictures in memory. Peak memory
+is the child process's largest resident set, as the kernel counts it. Leave the machine otherwise
+idle.
 """
 
 import argparse
@@ -16,34 +21,78 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from gluon_enhance.zoo import get_spec
+
 COMMAND = [sys.executable, "-m", "gluon_enhance"]
 MEGABYTE = 1e6
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--skip-large", action="store_true")
+    parser.add_argument("what", choices=MEASURES)
+    parser.add_argument("--model", default="esrgan_lite_x4")
+    parser.add_argument("--megapixels", type=float, nargs="+", default=[0.1, 0.4, 1.5, 6, 24])
+    parser.add_argument("--ext", default="png")
+    parser.add_argument("--count", type=int, default=50)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        small = photo_like(folder / "small.png", 96, 96)
-        report("--help", best(["--help"]), "at most 0.4 s")
-        report("enhance 96x96", best(["enhance", small, "-o", folder / "out.png"]), "at most 2 s")
-        if not options.skip_large:
-            large = photo_like(folder / "large.png", 3000, 4000)
-            usage = run(["enhance", large, "-o", folder / "large_x4.png"])
-            output = 16 * 3000 * 4000 * 3 / MEGABYTE
-            report(
-                "enhance 4000x3000",
-                usage,
-                f"at most {output:.0f} MB + 1000 MB: "
-                f"{usage[1] - output:.0f} MB above the decoded output",
-            )
+        MEASURES[options.what](Path(folder), options)
 
 
-def photo_like(path, height, width):
+def measure_start(folder, options):
+    picture = photo_like(folder / "small.png", 96, 96)
+    enhance = ["enhance", picture, "-m", options.model, "-o", folder / "out.png"]
+    os.environ["MXNET_HOME"] = str(folder)  # where compiled models are kept
+    report("--help", *best(["--help"]))
+    report("96x96, first run", *run(enhance))
+    report("96x96, later runs", *best(enhance))
+
+
+def measure_sizes(folder, options):
+    run(["enhance", photo_like(folder / "small.png", 96, 96), "-m", options.model])
+    scale = get_spec(options.model).scale
+    for megapixels in options.megapixels:
+        height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
+        width = round(height * 4 / 3)
+        picture = photo_like(folder / "photo.png", height, width)
+        seconds, peak = run(["enhance", picture, "-m", options.model, "-o", folder / "out.png"])
+        images = 3 * height * width * (1 + scale**2) / MEGABYTE
+        report(
+            f"{width}x{height}", seconds, peak, f"{1e6 * seconds / height / width:.2f} s per "
+            f"megapixel; {peak - images:.0f} MB beside the decoded input and output",
+        )  # fmt: skip
+
+
+def measure_folder(folder, options):
+    paths = [
+        photo_like(folder / f"{k:02}.{options.ext}", 320, 480, k) for k in range(options.count)
+    ]
+    arguments = ["enhance", folder, "-m", options.model, "-o", folder / "out"]
+    seconds, peak = run([*arguments, "--ext", options.ext])
+    own = seconds_of_model(options.model, paths)
+    report(
+        f"{options.count} photos, {options.ext}", seconds, peak,
+        f"{own / seconds:.0%} of the throughput of the model alone, which takes {own:.2f} s",
+    )  # fmt: skip
+
+
+def seconds_of_model(model, paths):
+    from gluon_enhance import Enhancer  # not before: a child's peak begins at its parent's
+
+    enhancer, images = Enhancer(model), [cv2.imread(str(path)) for path in paths]
+    enhancer(images[0])
+    began = time.perf_counter()
+    for image in images:
+        enhancer(image)
+    return time.perf_counter() - began
+
+
+MEASURES = {"start": measure_start, "sizes": measure_sizes, "folder": measure_folder}
+
+
+def photo_like(path, height, width, seed=0):
     """Write smooth noise with some grain: as hard to encode as a photo, without being one."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (max(2, height // 60), max(2, width // 60), 3), dtype=np.uint8)
     image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.int16)
     image += rng.integers(-4, 5, image.shape, dtype=np.int16)
@@ -67,8 +116,8 @@ def run(arguments):
     return time.perf_counter() - began, usage.ru_maxrss * 1024 / MEGABYTE
 
 
-def report(name, usage, bound):
-    print(f"{name:22}{usage[0]:9.2f} s {usage[1]:9.0f} MB   ({bound})", flush=True)
+def report(name, seconds, peak, remark=""):
+    print(f"{name:22}{seconds:9.2f} s {peak:9.0f} MB   {remark}", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Optional
 
-MAX_BYTES = 256_000_000
+MAX_BYTES = 1_000_000_000
 """Of all files together; the one that was used longest ago goes first."""
-MAX_MODEL_BYTES = 16_000_000
-"""Larger models compute so long that compiling them does not matter, and would fill the folder."""
+MAX_MODEL_BYTES = 200_000_000
+"""Larger models would fill the folder."""
 SUFFIX = ".compiled"
 
 

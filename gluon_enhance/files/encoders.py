@@ -30,8 +30,9 @@ from gluon_enhance.files.photo import Photo
 logger = logging.getLogger(__name__)
 
 STRIP_BYTES = 1 << 20
-DEFLATE_LEVEL = 3
-"""Level 6 takes four times as long and makes photos 5% smaller."""
+DEFLATE = {"level": 3, "strategy": zlib.Z_RLE}
+"""Runs alone, of differences between neighbors: the whole of deflate takes twice as long and makes
+photos 2% smaller."""
 PNG_COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 PNG_FILTER_UP = 2
 INCHES_PER_METER = 1 / 0.0254
@@ -54,7 +55,7 @@ def write_png(out: BinaryIO, photo: Photo, quality: int) -> None:
         _chunk(out, b"pHYs", struct.pack(">IIB", *per_meter, 1))
     if photo.exif:
         _chunk(out, b"eXIf", photo.exif)
-    deflate = zlib.compressobj(DEFLATE_LEVEL)
+    deflate = zlib.compressobj(**DEFLATE)
     above = np.zeros((1, pixels[0].nbytes), np.uint8)
     for strip in _strips(pixels, _rows_per_strip(pixels)):
         rows = np.ascontiguousarray(strip, strip.dtype.newbyteorder(">"))
@@ -90,7 +91,8 @@ def write_tiff(out: BinaryIO, photo: Photo, quality: int) -> None:
     rows = _rows_per_strip(pixels)
     offsets, counts = [], []
     for strip in _strips(pixels, rows):
-        data = zlib.compress(_predicted(strip, order), DEFLATE_LEVEL)
+        deflate = zlib.compressobj(**DEFLATE)
+        data = deflate.compress(_predicted(strip, order)) + deflate.flush()
         offsets.append(out.tell())
         counts.append(len(data))
         out.write(data)
