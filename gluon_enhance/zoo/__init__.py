@@ -20,7 +20,7 @@ from gluon_enhance.weights import store
 from gluon_enhance.weights.convert import load_state, load_weights, read_weights, unwrapped
 from gluon_enhance.weights.interpolation import interpolate_states
 from gluon_enhance.weights.params import write_params
-from gluon_enhance.zoo.cards import OF_BLOCKS, spec_from_card, trained_spec
+from gluon_enhance.zoo.cards import OF_BLOCKS, card_of, spec_from_card, trained_spec
 from gluon_enhance.zoo.spec import ModelSpec
 from gluon_enhance.zoo.table import MODELS
 
@@ -228,11 +228,35 @@ def interpolate(weights_a: str | os.PathLike, weights_b: str | os.PathLike, alph
     >>> weights = interpolate("rrdb_x4", "esrgan_x4", 0.8)           # doctest: +SKIP
     >>> net = get_model("esrgan_x4", pretrained=weights)             # doctest: +SKIP
     """
+    _check_architectures(weights_a, weights_b)
     return interpolate_states(_state(weights_a), _state(weights_b), alpha)
 
 
+def _check_architectures(*weights):
+    """Refuse nets whose layers differ though their weights may fit, where both are known."""
+    a, b = map(_known_spec, weights)
+    if a and b and (a.net, a.kwargs) != (b.net, b.kwargs):
+        raise WeightsError(
+            f"{weights[0]} and {weights[1]} are of different architectures, {a.net} {a.kwargs} and "
+            f"{b.net} {b.kwargs}; give two of one"
+        )
+
+
+def _known_spec(weights):
+    """Return the spec of a model's name, or of a file that lies beside its card."""
+    if _is_name(weights):
+        return get_spec(str(weights))
+    card = card_of(weights)
+    spec = MODELS.get(card["name"]) if card else None
+    return spec and trained_spec(spec, weights)
+
+
+def _is_name(weights):
+    return str(weights).lower() in MODELS and not Path(weights).is_file()
+
+
 def _state(weights):
-    if str(weights).lower() in MODELS and not Path(weights).is_file():
+    if _is_name(weights):
         return _arrays(get_model(str(weights), pretrained=True))
     return unwrapped(read_weights(store.given(weights)))
 

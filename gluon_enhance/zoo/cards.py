@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Optional
 
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.weights.manifest import read_card
@@ -53,16 +54,32 @@ def spec_from_card(card: Mapping) -> ModelSpec:
     return spec
 
 
+def card_of(weights: str | os.PathLike) -> Optional[dict]:
+    """Return the card that speaks of a file of weights, which lies beside it; None if none does.
+
+    It lists the file or, as a training leaves it, lists none and the file is ``NAME.params``.
+
+    Raises
+    ------
+    WeightsError
+        If the card is damaged.
+    """
+    weights = Path(weights)
+    card = read_card(weights.parent) if weights.with_name("card.json").is_file() else {}
+    name = card.get("name")
+    listed = card.get("files", (f"{name}.params",))
+    return card if isinstance(name, str) and weights.name in listed else None
+
+
 def trained_spec(spec: ModelSpec, weights: str | os.PathLike) -> ModelSpec:
-    """Return the spec of a net as it was trained, from the card that its training left.
+    """Return the spec of a net as it was trained.
 
     Parameters
     ----------
     spec : ModelSpec
         The table's.
     weights : path
-        A file of weights. A ``card.json`` beside it counts if it is this model's, and lists the
-        file or, as a training leaves it, lists none and the file is ``NAME.params``.
+        A file of weights, with or without a card of this model (`card_of`).
 
     Returns
     -------
@@ -74,12 +91,10 @@ def trained_spec(spec: ModelSpec, weights: str | os.PathLike) -> ModelSpec:
     WeightsError
         If the card is damaged, or its options are not numbers, strings or lists of numbers.
     """
-    weights = Path(weights)
-    path = weights.with_name("card.json")
-    card = read_card(weights.parent) if path.is_file() else {}
-    files = card.get("files", {f"{spec.name}.params": None})
-    if card.get("name") != spec.name or weights.name not in files:
+    card = card_of(weights)
+    if card is None or card["name"] != spec.name:
         return spec
+    path = Path(weights).with_name("card.json")
     kwargs = {**spec.kwargs, **_options(card.get("kwargs", {}), path)}
     if kwargs == spec.kwargs:
         return spec

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from official_state import MODEL, random_state
@@ -7,6 +9,7 @@ from gluon_enhance import get_model, interpolate
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.framework import is_mxnet_installed
 from gluon_enhance.weights.interpolation import interpolate_states
+from gluon_enhance.weights.params import write_params
 
 needs_mxnet = pytest.mark.skipif(not is_mxnet_installed(), reason="MXNet is not installed")
 
@@ -68,6 +71,38 @@ def test_official_files_are_interpolated_under_their_names_and_load(tmp_path, rn
         )
 
 
+@pytest.mark.parametrize(
+    "a, b",
+    [
+        ("dped_resnet", "dped_resnet_bn"),
+        ("srgan_voc_x2", "srgan_voc_x4"),
+        ("style_candy", "STYLE_la_muse_eccv16"),
+        ("dped_iphone", "rrdb_lite_x4"),
+    ],
+)
+def test_models_of_different_architectures_are_refused_before_their_weights_are_looked_for(a, b):
+    with pytest.raises(WeightsError, match=f"{a} and {b} are of different architectures"):
+        interpolate(a, b, 0.5)
+
+
+@pytest.mark.parametrize("own", [{"norm": "layer"}, {"tanh_scale": 0.5}])
+def test_files_whose_cards_tell_other_options_are_refused_though_names_and_shapes_fit(
+    tmp_path, rng, own
+):
+    paths = []
+    for folder, kwargs in (("a", {"norm": "instance"}), ("b", {"norm": "instance", **own})):
+        (tmp_path / folder).mkdir()
+        paths.append(write_params(tmp_path / folder / "wespe.params", some_state(rng)))
+        sizes = {"tiling": "global_statistics", "parameters": 401_475}
+        card = {"name": "wespe", "kwargs": kwargs, **sizes}
+        (tmp_path / folder / "card.json").write_text(json.dumps(card))
+    with pytest.raises(WeightsError, match="wespe.params are of different architectures, wespe."):
+        interpolate(*paths, 0.5)
+    with pytest.raises(WeightsError, match="dped_resnet and .* are of different architectures"):
+        interpolate("dped_resnet", paths[0], 0.5)
+    assert interpolate(paths[0], paths[0], 0.5).keys() == some_state(rng).keys()
+
+
 @needs_mxnet
 def test_a_models_name_stands_for_its_weights(tmp_path, rng):
     net = get_model("rrdb_lite_x4", pretrained=True)
@@ -79,7 +114,7 @@ def test_a_models_name_stands_for_its_weights(tmp_path, rng):
     write_zip(tmp_path / "other.pth", random_state(rng))
     with pytest.raises(WeightsError, match="missing head.weight"):
         interpolate("rrdb_lite_x4", tmp_path / "other.pth", 0.5)
-    with pytest.raises(WeightsError, match="srcnn_x4 has no trained weights"):
-        interpolate("srcnn_x4", "rrdb_lite_x4", 0.5)
+    with pytest.raises(WeightsError, match="plsr_x8 has no trained weights"):
+        interpolate("plsr_x8", tmp_path / "other.pth", 0.5)
     with pytest.raises(WeightsError, match="nowhere.pth is no file"):
         interpolate(tmp_path / "nowhere.pth", "rrdb_lite_x4", 0.5)
