@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -21,30 +21,33 @@ from typing import Callable, Optional
 
 import filelock
 import numpy as np
-import rasterio
-import rasterio.shutil
-from rasterio.enums import MaskFlags, Resampling
+from rasterio.enums import MaskFlags
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.geotiff.parts import Work, compute_part, round_up, window_of
+from gluon_enhance.geotiff.assembling import (
+    BLOCK,
+    assemble,
+    block_sides,
+    try_options,
+    whole_options,
+)
+from gluon_enhance.geotiff.parts import Work, compute_part, round_up
 from gluon_enhance.geotiff.raster import (
     RGB,
     check_out,
     check_uniform,
     color_bands,
-    created,
     environment,
-    named,
+    limits_of,
     open_raster,
-    publish,
     read_bands,
     rgb_bands,
 )
 
-BLOCK = 256
-"""Side of the output's blocks in pixels, and of its smallest overview."""
+logger = logging.getLogger(__name__)
+
 PART_SAMPLES = 16 << 20
-"""Samples of a part, of all bands together, unless one tile has more."""
+"""Samples of a part, of all bands together, unless one tile or block has more."""
 PROBE = 64
 """Side of a picture that a model is told by."""
 WORK = "work.json"
@@ -90,9 +93,11 @@ def enhance_raster(
         Other bands are enlarged with the bicubic kernel, or go through the net one by one. With
         'each' and no `rgb` all do.
     creation_options : mapping, optional
-        Of GDAL's GTiff driver, or the COG driver's with `cog`.
+        Of GDAL's GTiff driver, or the COG driver's with `cog`. Default: the source's compression,
+        or deflate for one with losses that would change nodata or alpha.
     overviews, cog : bool
-        Add overviews; write a cloud-optimized GeoTIFF, which has them.
+        Add overviews; write a cloud-optimized GeoTIFF, which has them. Where tags have namespaces,
+        those of bands that have none come in ``NAME.aux.xml``, as GDAL does not copy both.
     resume : bool
         Go on with the parts that an interrupted run has left. They must be of the same source,
         model and options.
@@ -112,18 +117,14 @@ def enhance_raster(
     out, options = Path(out), creation_options or {}
     check_out(out, source)
     with environment(), open_raster(source) as src:
-        work = _plan(src, out, enhancer, input_range, rgb, others)
-        _try_options(src, options, cog)
+        try_options(src, out, options, cog)
+        blocks = block_sides(whole_options(options, cog))
+        work = _plan(src, out, enhancer, input_range, rgb, others, blocks)
         with _only_one(work, out):
             _prepare(work, resume)
-            _compute_missing(work, compute or partial(_compute_here, enhancer), progress)
-            whole = Path(work.folder, "whole.tif")
-            _assemble(work, src, whole, _whole_options(options, cog))
-            if overviews or cog:
-                _add_overviews(whole)
-            if cog:
-                whole = _to_cog(whole, options)
-            publish(whole, out)
+            with _keeping(work):
+                _compute_missing(work, compute or partial(_compute_here, enhancer), progress)
+                assemble(work, src, out, options, overviews, cog)
             shutil.rmtree(work.folder)
     return out
 
@@ -139,7 +140,7 @@ def _compute_here(enhancer, work, indices, done):
         done()
 
 
-def _plan(src, out, enhancer, input_range, rgb, others):
+def _plan(src, out, enhancer, input_range, rgb, others, blocks):
     check_uniform(src)
     dtype = np.dtype(src.dtypes[0])
     if dtype.kind not in "iuf":
@@ -150,8 +151,9 @@ def _plan(src, out, enhancer, input_range, rgb, others):
             f"{spec.name} needs {spec.min_size} pixels a side, and {src.name} has "
             f"{src.width} x {src.height}"
         )
-    unit = math.lcm(BLOCK // math.gcd(BLOCK, scale), spec.multiple)
-    tile = round_up(enhancer.tile, unit)
+    sides = [side // math.gcd(side, scale) for side in blocks]
+    unit = math.lcm(*sides, spec.multiple)
+    tile = round_up(enhancer.tile, math.lcm(BLOCK // math.gcd(BLOCK, scale), spec.multiple))
     if spec.tiling == "global_statistics":
         if src.height * src.width > enhancer.tile**2:
             raise ImageError(
@@ -159,6 +161,9 @@ def _plan(src, out, enhancer, input_range, rgb, others):
                 f"than {enhancer.tile} x {enhancer.tile} pixels; take another model"
             )
         tile = round_up(max(src.height, src.width), unit)
+    side = round_up(tile, unit)
+    tile = round_up(-(-side // -(-side // tile)), spec.multiple)
+    across = max(1, PART_SAMPLES // (src.count * (side * scale) ** 2))
     through_net, resized = _divide_bands(src, rgb, others)
     low, high = input_range or _default_range(src, dtype)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
@@ -173,11 +178,11 @@ def _plan(src, out, enhancer, input_range, rgb, others):
         tile=tile,
         halo=round_up(enhancer.halo, spec.multiple),
         multiple=spec.multiple,
+        part=(side, side * across),
         low=float(low),
         high=float(high),
         through_net=through_net,
         resized=resized,
-        part_tiles=max(1, PART_SAMPLES // (src.count * (tile * scale) ** 2)),
         has_mask=[MaskFlags.per_dataset] in src.mask_flag_enums,
         model=_identify(enhancer),
     )
@@ -213,8 +218,7 @@ def _divide_bands(src, rgb, others):
 def _default_range(src, dtype):
     if dtype.kind == "f":
         return 0, 1
-    bits = src.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
-    high = 2 ** int(bits) - 1 if bits else np.iinfo(dtype).max
+    _, high = limits_of(src)
     if high > 65535:
         raise ImageError(
             f"{src.name} is of dtype {dtype}, whose range says little; say which numbers are black "
@@ -256,6 +260,19 @@ def _only_one(work, out):
     Path(lock.lock_file).unlink(missing_ok=True)
 
 
+@contextmanager
+def _keeping(work):
+    """Say of a run that ends early what is left of it."""
+    try:
+        yield
+    except BaseException:
+        done = sum(work.path(k).exists() for k in range(work.count))
+        if done:
+            kept = f"{done} of {work.count} parts are kept in {work.folder}"
+            logger.warning("%s; --resume goes on with them", kept)
+        raise
+
+
 def _prepare(work, resume):
     """Make the folder of parts, or find that it is of the same work."""
     folder, record = Path(work.folder), Path(work.folder, WORK)
@@ -269,58 +286,11 @@ def _prepare(work, resume):
                 "--resume"
             )
         return
+    if record.exists():
+        logger.warning("%s of an earlier run is deleted, as --resume is not given", folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     record.write_text(now)
-
-
-def _whole_options(options, cog):
-    """Return what to write the whole raster with; a COG is a copy of it, so losses come there."""
-    own = {"COMPRESS": "deflate"} if cog else options
-    return {"TILED": "yes", "BLOCKXSIZE": BLOCK, "BLOCKYSIZE": BLOCK, **own}
-
-
-def _try_options(src, options, cog):
-    """Write a block with the creation options: hours of work should not end with their error."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "one_block.tif")
-        size = {"WIDTH": BLOCK, "HEIGHT": BLOCK}
-        try:
-            with created(path, src, {**_whole_options(options, cog), **size}) as dst:
-                dst.write(np.zeros((src.count, BLOCK, BLOCK), src.dtypes[0]))
-            if cog:
-                publish(_to_cog(path, options), path)
-        except ImageError as error:
-            raise ImageError(
-                f"{src.name} cannot be written with these creation options: {error}"
-            ) from error
-
-
-def _assemble(work, src, whole, options):
-    with created(whole, src, options, work.scale) as dst:
-        for index in range(work.count):
-            tiles = work.tiles(index)
-            with named("read", work.path(index)), rasterio.open(work.path(index)) as part:
-                made = part.read()
-            window = window_of(tiles[0].target(work.scale), tiles[-1].target(work.scale))
-            with named("written", whole):
-                dst.write(made[: src.count], window=window)
-                if work.has_mask:
-                    dst.write_mask(made[-1] != 0, window=window)
-
-
-def _add_overviews(path):
-    with named("written", path), rasterio.open(path, "r+") as dataset:
-        levels = [2**k for k in range(1, 20) if max(dataset.shape) > BLOCK * 2 ** (k - 1)]
-        dataset.build_overviews(levels, Resampling.average)
-
-
-def _to_cog(path, options):
-    result = path.with_name("cog.tif")
-    with named("written", result):
-        options = {"compress": "deflate", "bigtiff": "if_safer", **options}
-        rasterio.shutil.copy(path, result, driver="COG", **options)
-    return result
 
 
 def _counter(done, total, progress):

@@ -13,13 +13,15 @@ from rasterio.enums import MaskFlags
 from rasterio.windows import Window
 
 from gluon_enhance.errors import ImageError
+from gluon_enhance.geotiff.metadata import created
 from gluon_enhance.geotiff.raster import (
+    bits_of,
     check_out,
     check_uniform,
     color_bands,
-    created,
     environment,
     leave_nodata,
+    limits_of,
     named,
     open_raster,
     read_bands,
@@ -164,7 +166,9 @@ def _counter(total, progress):
 def _match_window(matcher, src, bands, dst, window):
     block, valid = read_bands(src, bands, window)
     matcher.apply(block, valid)
-    leave_nodata(block, valid, src.nodata)
+    if bits_of(src):
+        np.clip(block, *limits_of(src), out=block)
+    leave_nodata(block, valid, src)
     with named("read", src.name):
         pixels = src.read(window=window)
         has_mask = [MaskFlags.per_dataset] in src.mask_flag_enums

@@ -1,13 +1,12 @@
 """The parts that an enhanced raster is computed in, each whole by itself.
 
-A part is a run of tiles of one row, whose output is whole blocks. It is computed from windows of
+A part is a rectangle of tiles, whose output is whole blocks. It is computed from windows of
 the source with a halo and kept in a file of its own, so that a run can be resumed and parts can be
 computed anywhere (`gluon_enhance.cluster`).
 """
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +16,12 @@ from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
 from gluon_enhance.geotiff.raster import (
+    draft_of,
     environment,
     leave_nodata,
+    limits_of,
     named,
     open_raster,
-    publish,
     read_bands,
 )
 from gluon_enhance.imaging.arrays import from_rgb
@@ -47,12 +47,12 @@ class Work:
         Of the model and the plan, in input pixels.
     low, high : float
         Numbers that the net sees as 0 and 1.
+    part : (int, int)
+        Rows and columns of the source that a part is of, but for those at the end.
     through_net : tuple of tuples of int
         Bands that go through it together: three, or one as gray.
     resized : tuple of int
         Bands that are enlarged with the bicubic kernel.
-    part_tiles : int
-        Tiles of a part.
     has_mask : bool
         Whether the dataset has a mask, which parts then hold as one more band.
     model : str
@@ -66,28 +66,41 @@ class Work:
     tile: int
     halo: int
     multiple: int
+    part: tuple
     low: float
     high: float
     through_net: tuple
     resized: tuple
-    part_tiles: int
     has_mask: bool
     model: str
 
     @property
     def count(self) -> int:
         """Number of parts."""
-        rows, columns = (len(self._windows(length)) for length in self.size)
-        return rows * -(-columns // self.part_tiles)
+        rows, columns = self._grid
+        return rows * columns
 
-    def tiles(self, index: int) -> list[Tile]:
-        """Return the tiles of a part, which lie side by side."""
-        rows, columns = (self._windows(length) for length in self.size)
-        line, k = divmod(index, -(-len(columns) // self.part_tiles))
-        read, keep = rows[line]
+    @property
+    def _grid(self):
+        return tuple(-(-length // own) for length, own in zip(self.size, self.part))
+
+    def area(self, index: int) -> tuple[slice, slice]:
+        """Return the rows and columns of the source that a part is of."""
+        places = zip(divmod(index, self._grid[1]), self.part, self.size)
+        rows, columns = (slice(k * own, min((k + 1) * own, length)) for k, own, length in places)
+        return rows, columns
+
+    def target(self, index: int) -> tuple[slice, slice]:
+        """Return where a part lies in the output."""
+        rows, columns = (slice(a.start * self.scale, a.stop * self.scale) for a in self.area(index))
+        return rows, columns
+
+    def tiles(self, index: int) -> list[list[Tile]]:
+        """Return the tiles of a part, row by row."""
+        area = zip(self.area(index), self.size)
+        rows, columns = (self._windows(own, length) for own, length in area)
         shape = self._side(self.size[0]), self._side(self.size[1])
-        own = columns[k * self.part_tiles : (k + 1) * self.part_tiles]
-        return [Tile((read, r), (keep, c), shape) for r, c in own]
+        return [[Tile((r, c), (k, j), shape) for c, j in columns] for r, k in rows]
 
     def path(self, index: int) -> Path:
         """Where a part is kept."""
@@ -96,33 +109,32 @@ class Work:
     def _side(self, length):
         return min(round_up(length, self.multiple), self.tile + 2 * self.halo)
 
-    def _windows(self, length):
+    def _windows(self, own, length):
         """Return what tiles read and keep; a window at an edge of the image ends there."""
         size, last = self._side(length), round_up(length, self.multiple)
         windows = []
-        for start in range(0, length, self.tile):
+        for start in range(own.start, own.stop, self.tile):
             first = min(max(start - self.halo, 0), last - size)
             read = slice(first, min(first + size, length))
-            windows.append((read, slice(start, min(start + self.tile, length))))
+            windows.append((read, slice(start, min(start + self.tile, own.stop))))
         return windows
 
 
 def compute_part(work: Work, index: int, enhancer) -> None:
     """Compute one part and keep it, whole or not at all."""
-    tiles = work.tiles(index)
     with environment(), open_raster(work.source) as src:
-        made = np.concatenate([_compute_tile(work, src, tile, enhancer) for tile in tiles], axis=2)
+        tiles = work.tiles(index)
+        made = np.block([[_compute_tile(work, src, tile, enhancer) for tile in r] for r in tiles])
     path = work.path(index)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     profile = {"driver": "GTiff", "dtype": made.dtype, "compress": "deflate", "zlevel": 1}
     count, height, width = made.shape
     with (
+        draft_of(path) as draft,
         environment(),
         named("written", path),
         rasterio.open(draft, "w", count=count, height=height, width=width, **profile) as dst,
     ):
         dst.write(made)
-    publish(draft, path)
 
 
 def _compute_tile(work, src, tile, enhancer):
@@ -174,7 +186,7 @@ def _resized(work, src, band, tile):
 def _read(src, bands, window):
     """Read bands (h, w, C) and what is valid in them; alpha all is."""
     block, valid = read_bands(src, list(bands), window)
-    if src.colorinterp[bands[0] - 1] == ColorInterp.alpha:
+    if _is_alpha(src, bands):
         return block, None
     if block.dtype.kind == "f":
         valid = np.isfinite(block) if valid is None else valid & np.isfinite(block)
@@ -195,25 +207,30 @@ def _restored(work, src, result, bands, tile):
         return np.moveaxis(_enlarged(block, work.scale), 2, 0)
     numbers = result.astype(np.float64) * (work.high - work.low) + work.low
     if block.dtype.kind != "f":
-        limits = np.iinfo(block.dtype)
-        numbers = np.clip(np.rint(numbers), limits.min, limits.max)
+        numbers = np.clip(np.rint(numbers), *limits_of(src))
     numbers = numbers.astype(block.dtype)
+    if _is_alpha(src, bands):
+        least = np.finfo(block.dtype).tiny if block.dtype.kind == "f" else 1
+        numbers = np.where(_enlarged(block > 0, work.scale), np.maximum(numbers, least), 0)
     if valid is not None:
         valid = _enlarged(valid, work.scale)
         numbers = np.where(valid, numbers, _enlarged(block, work.scale))
-        leave_nodata(numbers, valid, src.nodata)
+        leave_nodata(numbers, valid, src)
     return np.moveaxis(numbers, 2, 0)
+
+
+def _is_alpha(src, bands):
+    return src.colorinterp[bands[0] - 1] == ColorInterp.alpha
 
 
 def _enlarged(array, scale):
     return array.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def window_of(first, last=None):
-    """Return what two windows of one row span."""
-    rows, columns = first
-    stop = (last or first)[1].stop
-    return Window(columns.start, rows.start, stop - columns.start, rows.stop - rows.start)
+def window_of(area):
+    """Return what rasterio calls rows and columns."""
+    rows, columns = area
+    return Window(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
 
 
 def round_up(number, unit):

@@ -1,20 +1,18 @@
-"""Rasters on disk: opened, read with what is valid, and written whole with all their metadata."""
+"""Rasters on disk: opened, read with what is valid, and written whole or not at all."""
 
 from __future__ import annotations
 
 import os
-import uuid
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import copy
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import rasterio
-from rasterio import Affine
-from rasterio.control import GroundControlPoint
-from rasterio.enums import ColorInterp, Interleaving, MaskFlags, PhotometricInterp
+from rasterio.enums import ColorInterp, Interleaving, MaskFlags
 from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError
 
 from gluon_enhance.errors import ImageError
@@ -22,10 +20,6 @@ from gluon_enhance.errors import ImageError
 CACHE = 128
 """Megabytes of decoded blocks that GDAL may hold; by default it takes 5% of the memory."""
 SIDECARS = (".aux.xml", ".msk", ".ovr")
-#: Creation options that a file tells under the same name.
-COMPRESSION_DETAILS = ("PREDICTOR", "JPEG_QUALITY", "WEBP_LEVEL", "MAX_Z_ERROR")
-#: Metadata that GDAL makes itself.
-OWN_NAMESPACES = ("IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "RPC")
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
@@ -82,31 +76,48 @@ def rgb_bands(dataset):
 
 def read_bands(dataset, bands, window):
     """Read bands as (h, w, C), with what is valid in them."""
+    has_alpha = ColorInterp.alpha in dataset.colorinterp
     with named("read", dataset.name):
         block = dataset.read(bands, window=window)
-        if all(flags == [MaskFlags.all_valid] for flags in dataset.mask_flag_enums):
+        if not has_alpha and all(f == [MaskFlags.all_valid] for f in dataset.mask_flag_enums):
             return np.moveaxis(block, 0, 2), None
         valid = dataset.read_masks(bands, window=window) > 0
-        # Of a mask, alpha and nodata GDAL heeds one only.
+        # Of a mask, alpha and nodata GDAL heeds one only, and no alpha but of 8 and 16 bits.
         if dataset.nodata is not None:
             valid &= block != dataset.nodata
-        if ColorInterp.alpha in dataset.colorinterp:
+        if has_alpha:
             alpha = dataset.colorinterp.index(ColorInterp.alpha) + 1
             valid &= dataset.read(alpha, window=window) > 0
     return np.moveaxis(block, 0, 2), np.moveaxis(valid, 0, 2)
 
 
-def leave_nodata(block, valid, nodata):
+def bits_of(dataset):
+    """Return the bits of a number that an integer raster declares (NBITS), or None."""
+    if np.dtype(dataset.dtypes[0]).kind not in "iu":
+        return None
+    bits = dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
+    return int(bits) if bits else None
+
+
+def limits_of(dataset):
+    """Return the least and the largest number that a raster can hold."""
+    dtype = np.dtype(dataset.dtypes[0])
+    limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+    bits = bits_of(dataset)
+    return limits.min, 2**bits - 1 if bits else limits.max
+
+
+def leave_nodata(block, valid, dataset):
     """Move valid values that have become nodata to the next value that GDAL tells from it."""
-    floating = block.dtype.kind == "f"
-    limits = np.finfo(block.dtype) if floating else np.iinfo(block.dtype)
-    if nodata is None or not limits.min <= nodata <= limits.max:
+    nodata, (low, high) = dataset.nodata, limits_of(dataset)
+    if nodata is None or not low <= nodata <= high:
         return
     nodata = block.dtype.type(nodata)
+    floating = block.dtype.kind == "f"
     # GDAL takes floating values up to 4 steps away for nodata.
     step = 8 * np.spacing(np.abs(nodata)) if floating else block.dtype.type(1)
     near = np.abs(block - nodata) < step if floating else block == nodata
-    block[near & valid] = nodata + step if nodata < limits.max else nodata - step
+    block[near & valid] = nodata + step if nodata < high else nodata - step
 
 
 @contextmanager
@@ -137,32 +148,40 @@ def environment():
 
 
 @contextmanager
-def created(out: Path, src, options, scale: int = 1) -> Iterator[rasterio.io.DatasetWriter]:
-    """Create a temporary raster that becomes `out` on success, else vanishes.
+def draft_of(out: Path, folder: Optional[Path] = None) -> Iterator[Path]:
+    """Give a path to write, which becomes `out` on success, else vanishes.
 
-    It has the source's extent, dtype, bands and metadata, and `scale` times its size.
+    It has a folder of its own, in `folder` or beside `out`, as GDAL may write more files than one.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".gluon-enhance-{uuid.uuid4().hex}.part")
-    try:
-        with (
-            named("written", out),
-            rasterio.open(part, "w", **_profile(src, options, scale)) as dst,
-        ):
-            _copy_metadata(src, dst, scale)
-            yield dst
-        publish(part, out)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with tempfile.TemporaryDirectory(prefix=".gluon-enhance-", dir=folder or out.parent) as own:
+        draft = Path(own, out.name)
+        yield draft
+        _publish(draft, out)
 
 
-def publish(draft: Path, out: Path) -> None:
-    """Give a finished file its name if it is whole, and remove what lay beside one it replaces."""
+def _publish(draft, out):
+    """Give a finished file its name if it is whole, and replace what lay beside one before it."""
     _check_complete(draft, out)
+    sidecars = check_sidecars(draft, out)
     os.replace(draft, out)
     for suffix in SIDECARS:
         out.with_name(out.name + suffix).unlink(missing_ok=True)
+    for path in sidecars:
+        os.replace(path, out.with_name(path.name))
+
+
+def check_sidecars(draft: Path, out: Path) -> list[Path]:
+    """List what GDAL has put beside a draft, and refuse to replace what is another file's."""
+    sidecars = [path for path in draft.parent.iterdir() if path != draft]
+    for path in sidecars:
+        target = out.with_name(path.name)
+        if target.exists() and not out.exists() and not path.name.startswith(out.name):
+            raise ImageError(
+                f"{out} comes with a file {target}, which is there and may be of another; choose "
+                "another name for the output"
+            )
+    return sidecars
 
 
 def _check_complete(part, out):
@@ -191,80 +210,3 @@ def _block_ends(dataset):
                 int(dataset.get_tag_item(f"BLOCK_{key}_{column}_{row}", "TIFF", band) or 0)
                 for key in ("OFFSET", "SIZE")
             )
-
-
-def _profile(src, options, scale):
-    """Return what to create the output with."""
-    options = {name.lower(): value for name, value in options.items()}
-    profile = {
-        **{key: src.profile[key] for key in ("dtype", "nodata", "count", "crs")},
-        "width": src.width * scale,
-        "height": src.height * scale,
-        "driver": "GTiff",
-        "bigtiff": "if_safer",
-    }
-    if not src.transform.is_identity:
-        a, b, c, d, e, f = src.transform[:6]
-        profile["transform"] = Affine(a / scale, b / scale, c, d / scale, e / scale, f)
-    if src.driver == "GTiff":
-        blocks = () if "tiled" in options else ("tiled", "blockxsize", "blockysize")
-        profile.update({key: src.profile[key] for key in ("interleave", *blocks)})
-    else:
-        profile["tiled"] = True
-    if "compress" not in options:
-        profile.update(_compression(src))
-    return {**profile, **options}
-
-
-def _compression(src):
-    structure = src.tags(ns="IMAGE_STRUCTURE")
-    method = src.profile.get("compress")
-    lossy = method == "jpeg" or "WEBP_LEVEL" in structure or "MAX_Z_ERROR" in structure
-    exact = src.nodata is not None or ColorInterp.alpha in src.colorinterp
-    if src.driver != "GTiff" or (lossy and exact):
-        return {"compress": "deflate"}
-    result = {key.lower(): structure[key] for key in COMPRESSION_DETAILS if key in structure}
-    if method == "webp" and not lossy:
-        result["webp_lossless"] = "yes"
-    if src.photometric == PhotometricInterp.ycbcr:
-        result["photometric"] = "ycbcr"
-    return {"compress": method, **result}
-
-
-def _copy_metadata(src, dst, scale):
-    for band in (0, *src.indexes):  # 0 is the dataset
-        for namespace in (None, *src.tag_namespaces(band)):
-            if namespace not in OWN_NAMESPACES:
-                dst.update_tags(band, ns=namespace, **_tags(src, band, namespace))
-    dst.colorinterp = src.colorinterp
-    dst.descriptions = src.descriptions
-    if any(src.units):
-        dst.units = [unit or "" for unit in src.units]
-    if set(src.scales) != {1.0} or set(src.offsets) != {0.0}:
-        dst.scales, dst.offsets = src.scales, src.offsets
-    points, crs = src.gcps
-    if points:
-        dst.gcps = [_scaled_point(point, scale) for point in points], crs
-    if src.rpcs:
-        dst.rpcs = _scaled_rpcs(src.rpcs, scale)
-
-
-def _scaled_point(point, scale):
-    row, col = point.row * scale, point.col * scale
-    return GroundControlPoint(row, col, point.x, point.y, point.z, point.id, point.info)
-
-
-def _scaled_rpcs(rpcs, scale):
-    rpcs = copy(rpcs)
-    for axis in ("line", "samp"):  # 0 is the first pixel's center
-        offset, extent = (getattr(rpcs, f"{axis}_{kind}") for kind in ("off", "scale"))
-        setattr(rpcs, f"{axis}_off", (offset + 0.5) * scale - 0.5)
-        setattr(rpcs, f"{axis}_scale", extent * scale)
-    return rpcs
-
-
-def _tags(src, band, namespace):
-    tags = src.tags(band, ns=namespace)
-    if (namespace or "").startswith("xml:"):  # one text, which GDAL wants as NAME=VALUE
-        return dict(text.split("=", 1) for text in tags.values() if "=" in text)
-    return {name: value for name, value in tags.items() if not name.startswith("STATISTICS_")}
