@@ -12,15 +12,12 @@ References
 from gluon_enhance.framework import mx
 from gluon_enhance.models.activations import PReLU
 from gluon_enhance.models.blocks import Enlarge, ResidualBlock, SubPixelConv, conv3x3
+from gluon_enhance.models.convolutions import NarrowConv2D
 from gluon_enhance.models.interpolator import GAIN, carry, carry_enlarged, start_small
 
 nn = mx.gluon.nn
 
 NEGATIVE_SLOPE = 0.1
-
-
-def _conv9x9(channels, in_channels):
-    return nn.Conv2D(channels, 9, padding=4, in_channels=in_channels)
 
 
 class NormalizedResidualBlock(mx.gluon.HybridBlock):
@@ -96,7 +93,9 @@ class SRResNet(mx.gluon.HybridBlock):
         with self.name_scope():
             self.head = nn.HybridSequential()
             with self.head.name_scope():
-                self.head.add(_conv9x9(channels, 3), PReLU(in_channels=slopes))
+                self.head.add(
+                    nn.Conv2D(channels, 9, padding=4, in_channels=3), PReLU(in_channels=slopes)
+                )
             self.body = nn.HybridSequential()
             with self.body.name_scope():
                 for _ in range(num_blocks):
@@ -110,7 +109,7 @@ class SRResNet(mx.gluon.HybridBlock):
                 for _ in range(scale.bit_length() - 1):
                     self.upsample.add(SubPixelConv(channels, 2, channels))
                     self.upsample.add(PReLU(in_channels=slopes))
-            self.tail = _conv9x9(3, channels)
+            self.tail = NarrowConv2D(3, 9, padding=4, in_channels=channels)
 
     def hybrid_forward(self, F, x):
         features = self.head(x)

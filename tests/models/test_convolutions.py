@@ -5,6 +5,11 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.models.convolutions import NarrowConv2D  # noqa: E402
+from gluon_enhance.models.dped import DPEDResNet  # noqa: E402
+from gluon_enhance.models.plsr import PLSR, JohnsonSR  # noqa: E402
+from gluon_enhance.models.srresnet import SRResNet  # noqa: E402
+from gluon_enhance.models.style import StyleNet  # noqa: E402
+from gluon_enhance.models.wespe import WESPEGenerator  # noqa: E402
 
 
 @pytest.mark.parametrize("channels", [1, 3, 16, 20])
@@ -31,3 +36,10 @@ def test_narrow_convolution_equals_the_plain_one_in_values_and_gradients(
     for expected, result in zip(*results):
         assert result.shape == expected.shape
         assert np.abs((result - expected).asnumpy()).max() < 1e-5 * expected.abs().max().asscalar()
+
+
+@pytest.mark.parametrize("make", [DPEDResNet, PLSR, JohnsonSR, SRResNet, StyleNet, WESPEGenerator])
+def test_nets_that_end_with_9x9_kernels_to_rgb_compute_them_in_the_fast_form(make):
+    tail = make().tail
+    assert tail.weight.shape[0] == 3 and tail.weight.shape[2:] == (9, 9)
+    assert isinstance(tail, NarrowConv2D)
