@@ -24,7 +24,7 @@ def randomize(net, rng):
             parameter.set_data(mx.nd.array(rng.normal(size=shape) / np.sqrt(fan_in)))
         elif kind in ("bias", "beta", "running_mean"):
             parameter.set_data(mx.nd.array(rng.normal(size=shape) * 0.1))
-        elif kind in ("gamma", "running_var"):
+        elif kind in ("gamma", "running_var", "alpha"):
             parameter.set_data(mx.nd.array(rng.uniform(0.5, 1.5, shape)))
     return Layers({k: p.data().asnumpy().astype(np.float64) for k, p in parameters.items()})
 

@@ -21,6 +21,12 @@ def numpy_parameters(net):
     }
 
 
+def folded(x, factor):
+    """Channel c * factor**2 + dy * factor + dx is pixel (y * factor + dy, x * factor + dx) of c."""
+    places = np.ndindex(len(x), factor, factor)
+    return np.stack([x[c, dy::factor, dx::factor] for c, dy, dx in places])
+
+
 def numpy_rrdbnet(x, p):
     """The paper's equations in float64, one 3x3 convolution at a time."""
 
@@ -53,10 +59,11 @@ def numpy_rrdbnet(x, p):
     return conv(leaky(conv(features, "tail.0")), "tail.2")
 
 
-def test_forward_equals_the_papers_equations_in_float64(rng):
-    net = small_net()
-    x = rng.random((3, 7, 5))
-    expected = numpy_rrdbnet(x, numpy_parameters(net))
+@pytest.mark.parametrize("scale", [4, 2, 1])
+def test_forward_equals_the_papers_equations_in_float64(scale, rng):
+    net, factor = small_net(scale), 4 // scale
+    x = rng.random((3, 7 * factor, 5 * factor))
+    expected = numpy_rrdbnet(folded(x, factor), numpy_parameters(net))
     result = net(mx.nd.array(x[None]))[0].asnumpy()
     assert result.shape == (3, 28, 20)
     assert np.abs(result - expected).max() < 1e-5

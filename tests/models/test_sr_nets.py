@@ -11,6 +11,7 @@ from gluon_enhance.exporting import export_onnx  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.imaging.metrics import psnr  # noqa: E402
 from gluon_enhance.models.edsr import EDSR  # noqa: E402
+from gluon_enhance.models.rrdbnet import RRDBNet  # noqa: E402
 from gluon_enhance.models.srcnn import SRCNN  # noqa: E402
 from gluon_enhance.models.srresnet import MSRResNet, SRResNet  # noqa: E402
 from gluon_enhance.models.srvgg import SRVGGNetCompact  # noqa: E402
@@ -25,9 +26,13 @@ NETS = {
     "edsr x2": (2, lambda: EDSR(2, num_blocks=1, channels=4)),
     "edsr x3": (3, lambda: EDSR(3, num_blocks=1, channels=4, residual_scale=0.1)),
     "edsr x4": (4, lambda: EDSR(4, num_blocks=1, channels=4)),
+    "rrdb": (4, lambda: RRDBNet(4, num_blocks=1, channels=4, growth_channels=2)),
+    "rrdb x2": (2, lambda: RRDBNet(2, num_blocks=1, channels=4, growth_channels=2)),
     "srvgg": (4, lambda: SRVGGNetCompact(4, num_convs=1, channels=8)),
     "srvgg x2": (2, lambda: SRVGGNetCompact(2, num_convs=2, channels=5)),
 }
+MULTIPLES = {"rrdb x2": 2}
+"""What height and width must be multiples of, if of more than 1."""
 
 
 @pytest.fixture(params=NETS)
@@ -42,9 +47,15 @@ def scale_and_net(request, rng):
     return scale, net
 
 
-def test_hybrid_equals_imperative_at_odd_sizes(scale_and_net, rng):
+@pytest.fixture
+def multiple(request):
+    return MULTIPLES.get(request.node.callspec.params["scale_and_net"], 1)
+
+
+def test_hybrid_equals_imperative_at_odd_sizes(scale_and_net, multiple, rng):
     scale, net = scale_and_net
-    batches = [mx.nd.array(rng.random(shape)) for shape in ((2, 3, 7, 5), (1, 3, 3, 10))]
+    shapes = ((2, 3, 7 * multiple, 5 * multiple), (1, 3, 3 * multiple, 10 * multiple))
+    batches = [mx.nd.array(rng.random(shape)) for shape in shapes]
     imperative = [net(batch).asnumpy() for batch in batches]
     net.hybridize()
     for batch, expected in zip(batches, imperative):
@@ -53,12 +64,14 @@ def test_hybrid_equals_imperative_at_odd_sizes(scale_and_net, rng):
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
-def test_exported_net_gives_the_same_numbers_at_any_size(scale_and_net, engine, tmp_path, rng):
+def test_exported_net_gives_the_same_numbers_at_any_size(
+    scale_and_net, multiple, engine, tmp_path, rng
+):
     """The width 8 is also the number of channels: per-channel slopes must not be taken for it."""
     _, net = scale_and_net
-    path = export_onnx(net, tmp_path / "net.onnx")
+    path = export_onnx(net, tmp_path / "net.onnx", multiple)
     runner = engines.load(engine, path, precision="fp32")
-    for shape in ((1, 3, 8, 8), (2, 3, 5, 13)):
+    for shape in ((1, 3, 8, 8), (2, 3, 5 * multiple, 13 * multiple)):
         batch = rng.random(shape, np.float32)
         assert np.abs(runner.run(batch) - net(mx.nd.array(batch)).asnumpy()).max() < 1e-4
 
@@ -73,23 +86,29 @@ def test_every_trained_parameter_gets_a_gradient(scale_and_net, rng):
     assert not [n for n, p in trained.items() if not p.grad().abs().sum().asscalar() > 0]
 
 
-def test_saved_parameters_come_back(scale_and_net, tmp_path, rng, request):
+def test_saved_parameters_come_back(scale_and_net, multiple, tmp_path, rng, request):
     _, net = scale_and_net
     other = NETS[request.node.callspec.params["scale_and_net"]][1]()
     net.save_parameters(str(tmp_path / "net.params"))
     other.load_parameters(str(tmp_path / "net.params"))
-    x = mx.nd.array(rng.random((1, 3, 5, 6)))
+    x = mx.nd.array(rng.random((1, 3, 5 * multiple, 6)))
     assert np.array_equal(net(x).asnumpy(), other(x).asnumpy())
 
 
 @pytest.mark.reference
 @pytest.mark.slow
-def test_srgans_official_weights_reach_their_score_on_set5(reference_data):
-    weights = reference_data / "weights" / "srgan" / "netG_epoch_4_100.pth"
-    enhance = Enhancer(f"srgan_voc_x4={weights}", precision="fp32")
+@pytest.mark.parametrize(
+    "model, file, expected",
+    [
+        ("srgan_voc_x4", "srgan/netG_epoch_4_100.pth", 30.64),
+        ("realesr_video_x4", "realesr-animevideov3.rezipped.pth", 28.22),
+    ],
+)
+def test_official_weights_reach_their_score_on_set5(reference_data, model, file, expected):
+    enhance = Enhancer(f"{model}={reference_data / 'weights' / file}", precision="fp32")
     folder = reference_data / "sets" / "Set5" / "x4"
     scores = []
     for pair in find_pairs(folder / "hr", folder / "lr"):
         lr, hr, scale = read_pair(pair, 4)
         scores.append(psnr(enhance(lr), hr, crop_border=scale, y_channel=True))
-    assert round(np.mean(scores), 2) == 30.64
+    assert round(np.mean(scores), 2) == expected

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 from float64 import State, pixel_shuffle, relu
+from random_nets import randomize, trained_numbers
 from torch_files import write_legacy, write_zip
 
 pytest.importorskip("mxnet", reason="MXNet is not installed")
@@ -15,11 +16,6 @@ from gluon_enhance.models.srresnet import MSRResNet, SRResNet  # noqa: E402
 CHANNELS = 6
 
 
-def trained_numbers(net):
-    parameters = net.collect_params().values()
-    return sum(math.prod(p.shape) for p in parameters if p.grad_req != "null")
-
-
 @pytest.mark.parametrize("shared, expected", [(True, 1_549_462), (False, 1_550_659)])
 def test_srresnet_has_the_papers_number_of_parameters(shared, expected):
     assert trained_numbers(SRResNet(shared_slopes=shared)) == expected
@@ -27,6 +23,44 @@ def test_srresnet_has_the_papers_number_of_parameters(shared, expected):
 
 def test_msrresnet_has_the_published_number_of_parameters():
     assert trained_numbers(MSRResNet()) == 1_517_571
+
+
+def numpy_srresnet(x, layers, num_blocks, doublings):
+    """The paper's figure."""
+
+    def prelu(x, name):
+        return relu(x, layers[f"{name}.alpha"])
+
+    def normed(x, conv, norm):
+        return layers.norm(layers.conv(x, conv), norm, 1e-5)
+
+    first = trunk = prelu(layers.conv(x, "head.0"), "head.1")
+    for i in range(num_blocks):
+        inner = prelu(normed(trunk, f"body.{i}.conv1", f"body.{i}.norm1"), f"body.{i}.prelu")
+        trunk = trunk + normed(inner, f"body.{i}.conv2", f"body.{i}.norm2")
+    features = first + normed(trunk, f"body.{num_blocks}", f"body.{num_blocks + 1}")
+    for k in range(doublings):
+        features = shuffled(layers.conv(features, f"upsample.{2 * k}"))
+        features = prelu(features, f"upsample.{2 * k + 1}")
+    return (layers.conv(features, "tail") + 1) / 2
+
+
+def shuffled(x):
+    """Pixel (2 * y + dy, 2 * x + dx) of c is channel (2 * dy + dx) * channels + c."""
+    channels, height, width = len(x) // 4, *x.shape[1:]
+    split = x.reshape(2, 2, channels, height, width)
+    return split.transpose(2, 3, 0, 4, 1).reshape(channels, 2 * height, 2 * width)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_srresnet_equals_the_papers_equations_in_float64(shared, scale, rng):
+    net = SRResNet(scale, num_blocks=2, channels=CHANNELS, shared_slopes=shared)
+    layers = randomize(net, rng)
+    x = rng.random((3, 7, 5))
+    result = net(mx.nd.array(x[None]))[0].asnumpy()
+    assert result.shape == (3, 7 * scale, 5 * scale)
+    assert np.abs(result - numpy_srresnet(x, layers, 2, int(math.log2(scale)))).max() < 1e-5
 
 
 def srgan_state(rng, scale):

@@ -85,6 +85,7 @@ def test_models_of_different_architectures_are_refused_before_their_weights_are_
         interpolate(a, b, 0.5)
 
 
+@needs_mxnet
 @pytest.mark.parametrize("own", [{"norm": "layer"}, {"tanh_scale": 0.5}])
 def test_files_whose_cards_tell_other_options_are_refused_though_names_and_shapes_fit(
     tmp_path, rng, own
