@@ -12,8 +12,10 @@ from gluon_enhance.training.machines import Machines
 class Devices:
     """Share batches among contexts and machines, and sum their gradients.
 
-    A step is then what one device would do with the joint batch, but for what is computed over a
-    batch: batch normalization and relativistic losses see each device's part alone.
+    A step is then what one device would do with the joint batch, to the rounding of sums, but for
+    what is computed over a batch: batch normalization (SRResNet, PLSR, discriminators of SRGAN and
+    ESRGAN) and relativistic losses (ESRGAN) see each device's part alone. Give these a batch that
+    leaves every device enough, and know that another number of devices is another training.
 
     Parameters
     ----------

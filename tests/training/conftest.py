@@ -29,6 +29,20 @@ def photos(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def noisy_photos(tmp_path_factory):
+    """A folder of two gray pictures of 400x400 pixels with an edge and noise, to take from."""
+    import cv2
+
+    folder = tmp_path_factory.mktemp("noisy_photos")
+    rng = np.random.default_rng(0)
+    for index in range(2):
+        picture = rng.normal(120, 2, (400, 400, 3))
+        picture[200:] += 40
+        cv2.imwrite(str(folder / f"{index}.png"), np.uint8(np.clip(picture, 0, 255)))
+    return folder
+
+
 @pytest.fixture
 def vgg_file(monkeypatch, tmp_path):
     """A function: depth -> file of random weights of a VGG with 4 channels in every layer."""
@@ -55,10 +69,12 @@ def vgg_file(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="session")
 def script():
-    """A function: name of a script without ``train_`` -> the script as a module."""
+    """A function: name of a script, ``train_`` may be left out -> the script as a module."""
 
     def load(name):
-        spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"train_{name}.py")
+        path = SCRIPTS / f"{name}.py"
+        path = path if path.is_file() else SCRIPTS / f"train_{name}.py"
+        spec = importlib.util.spec_from_file_location(name, path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return module

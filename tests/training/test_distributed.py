@@ -1,6 +1,8 @@
 """Several machines, played by processes of this one."""
 
+import csv
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -58,8 +60,24 @@ def launch():
 
 
 def states(out, count):
+    """Weights and Adam's moments of a checkpoint, file -> name -> array."""
     folder = out / "checkpoints" / f"step-{count:07d}"
-    return {path.name: mx.nd.load(str(path)) for path in folder.glob("*.params")}
+    result = {path.name: mx.nd.load(str(path)) for path in folder.glob("*.params")}
+    for path in folder.glob("*.states"):
+        moments, _ = pickle.loads(path.read_bytes())
+        result[path.name] = {
+            f"{key}, {kind}": array
+            for key, pair in moments.items()
+            for kind, array in zip(("mean", "variance"), pair)
+        }
+    return result
+
+
+def losses(out):
+    with open(out / "metrics.csv", newline="") as file:
+        rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+    changing = ("seconds", "waiting_for_data", "spread")  # a ratio of means is no mean of ratios
+    return [{k: v for k, v in row.items() if k not in changing} for row in rows]
 
 
 def wait_for(path, processes):
@@ -81,6 +99,11 @@ def test_two_machines_make_the_update_that_one_makes_with_the_joint_batch(launch
         for key, array in arrays.items():
             other = two[name][key].asnumpy()
             np.testing.assert_allclose(other, array.asnumpy(), atol=1e-5, err_msg=f"{name} {key}")
+    assert "generator.states" in one if critic else "net.states" in one
+    two, one = losses(tmp_path / "two"), losses(tmp_path / "one")
+    assert len(two) == len(one) == 4
+    for ours, theirs in zip(two, one):
+        assert ours == pytest.approx(theirs, abs=1e-5)
 
 
 def test_killed_worker_ends_all_others_with_an_error(launch, tmp_path):

@@ -1,0 +1,125 @@
+"""The scripts that put models into model_zoo/: ship_model and quantize_model."""
+
+import json
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from gluon_enhance import zoo
+from gluon_enhance.cli import demo
+from gluon_enhance.files import Photo, read_image, write_image
+from gluon_enhance.imaging.pictures import HEADING_HEIGHT
+from gluon_enhance.imaging.resize import resize
+from gluon_enhance.weights.manifest import sha256
+
+pytest.importorskip("onnx", reason="onnx is not installed")
+pytest.importorskip("openvino", reason="OpenVINO is not installed")
+
+
+@pytest.fixture
+def run_folder(tmp_path, rng):
+    """What a training of srcnn_x4 leaves: here its start, which enlarges as bicubic does."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    net = zoo.get_model("srcnn_x4")
+    net.initialize_as_interpolator(rng)
+    net.save_parameters(str(folder / "srcnn_x4.params"))
+    (folder / "curves.png").write_bytes(b"curves")
+    (folder / "config.json").write_text(json.dumps({"seed": 7}))
+    row = {"step": 40, "seconds": 1800.0, "pixel": 0.1, "psnr_y": 30.123456, "spread": 0.9}
+    (folder / "card.json").write_text(json.dumps({"log": [row]}))
+    return folder
+
+
+@pytest.fixture
+def model_zoo(tmp_path, picture):
+    """An empty model_zoo but for the sample photo."""
+    folder = tmp_path / "model_zoo"
+    folder.mkdir()
+    write_image(folder / "sample.png", Photo(picture))
+    return folder
+
+
+def test_shipped_folder_is_usable_and_its_card_tells_how_it_was_made(
+    script, run_folder, model_zoo, picture, tmp_path, monkeypatch
+):
+    ship = script("ship_model")
+    for module in (ship, demo):
+        monkeypatch.setattr(module, "model_zoo_folder", lambda: model_zoo)
+    hr, lr = tmp_path / "hr", tmp_path / "lr"
+    for folder, image in ((hr, picture[:60, :44]), (lr, resize(picture[:60, :44], 1 / 4))):
+        folder.mkdir()
+        write_image(folder / "a.png", Photo(image))
+    options = ["--run", str(run_folder), "--command", "train", "--data", "photos"]
+    ship.main(["srcnn_x4", *options, "--benchmark", f"Small={hr},{lr}"])
+
+    card = json.loads((model_zoo / "srcnn_x4" / "card.json").read_text())
+    for name, file in card["files"].items():
+        assert file["sha256"] == sha256(model_zoo / "srcnn_x4" / name)
+    assert set(card["files"]) == {"srcnn_x4.params", "srcnn_x4.onnx"}
+    record = {k: card["training"][k] for k in ("command", "data", "seed", "iterations", "hours")}
+    assert record == {
+        "command": "train",
+        "data": "photos",
+        "seed": 7,
+        "iterations": 40,
+        "hours": 0.5,
+    }
+    assert card["scores"]["validation"] == {"psnr_y": 30.123, "spread": 0.9}
+    assert 15 < card["scores"]["Small"]["psnr_y"] < 40
+    assert (model_zoo / "srcnn_x4" / "curves.png").read_bytes() == b"curves"
+    sample = read_image(model_zoo / "srcnn_x4" / "sample.png").pixels
+    assert sample.shape == (HEADING_HEIGHT + 60, 3 * 44, 3)
+
+
+@pytest.fixture
+def quantize_script(script, model_zoo, monkeypatch):
+    """The script with a quantization that does nothing, of a model with a card."""
+    for name in ("nncf", "nncf.quantization", "nncf.quantization.range_estimator"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    sys.modules[name].RangeEstimatorParametersSet = None
+    module = script("quantize_model")
+    folder = model_zoo / "small_x4"
+    folder.mkdir()
+    (folder / "card.json").write_text(json.dumps({"scale": 4, "files": {}}))
+
+    def save_model(model, path):
+        for suffix in ("xml", "bin"):
+            (folder / f"small_x4.int8.{suffix}").write_text("weights")
+
+    monkeypatch.setattr(module, "model_zoo_folder", lambda: model_zoo)
+    monkeypatch.setattr(module, "quantize", lambda onnx, crops: None)
+    monkeypatch.setattr(module, "load", lambda engine, path, precision: precision)
+    monkeypatch.setattr(module.openvino, "save_model", save_model)
+    return module, folder
+
+
+@pytest.mark.parametrize(
+    "loss, gain, is_kept", [(0.1, 1.5, True), (0.3, 1.5, False), (0.1, 1.1, False)]
+)
+def test_8_bit_files_are_kept_only_if_they_are_worth_it(
+    loss, gain, is_kept, quantize_script, photos, monkeypatch, capsys
+):
+    module, folder = quantize_script
+    monkeypatch.setattr(module, "CROP", 32)
+    monkeypatch.setattr(module, "score", lambda e, *_: 30.0 - loss * (e == "int8"))
+    monkeypatch.setattr(module, "measure_gain", lambda *_: gain)
+    module.main(["small_x4", "--data", str(photos), "--benchmark", "hr,lr"])
+    files = {f"small_x4.int8.{suffix}" for suffix in ("xml", "bin")}
+    card = json.loads((folder / "card.json").read_text())
+    assert ({path.name for path in folder.iterdir()} == files | {"card.json"}) == is_kept
+    assert (set(card["files"]) == files) == is_kept
+    assert card.get("int8") == ({"loss_db": 0.1, "gain_over_bf16": 1.5} if is_kept else None)
+    assert ("nothing was kept" in capsys.readouterr().out) != is_kept
+
+
+def test_crops_for_the_ranges_are_reductions_of_the_middle(quantize_script, photos, monkeypatch):
+    module, _ = quantize_script
+    monkeypatch.setattr(module, "CROP", 32)
+    path = sorted(photos.iterdir())[0]
+    crop = module.draw_crop(path, 4)
+    middle = read_image(path).pixels[40:168, 56:184]
+    expected = resize(middle, 1 / 4).transpose(2, 0, 1)[None] / 255
+    np.testing.assert_allclose(crop, expected, atol=1e-6)
