@@ -116,8 +116,7 @@ def psnr_step(net, config, devices):
 def gan_step(net, config, devices):
     load_weights(net, find_init(config), devices.contexts)
     net.hybridize(static_alloc=True)
-    features = VGGFeatures(19, ("conv5_4",))
-    load_vgg(features, config.vgg, ctx=devices.contexts)
+    features = load_vgg(VGGFeatures(19, ("conv5_4",)), config.vgg, ctx=devices.contexts)
     features.hybridize(static_alloc=True)
     losses = {
         "pixel": L1Loss(weight=config.pixel_weight),

@@ -88,8 +88,7 @@ def main(argv=None):
     # Nets, losses and step
     devices = Devices(config.ctx, config.batch_size, config.kvstore)
     mx.random.seed(config.seed)
-    features = VGGFeatures(16, "relu2_2")
-    load_vgg(features, config.vgg, ctx=devices.contexts)
+    features = load_vgg(VGGFeatures(16, "relu2_2"), config.vgg, ctx=devices.contexts)
     features.hybridize(static_alloc=True)
     samples, feature_loss = patches, FeatureLoss
     if config.shards:

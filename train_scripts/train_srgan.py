@@ -109,8 +109,7 @@ def make_step(net, config, devices):
     load_weights(net, init, devices.contexts)
     net.hybridize(static_alloc=True)
     layer, _, pixel_weight = RECIPES[config.recipe]
-    features = VGGFeatures(19, layer)
-    load_vgg(features, config.vgg, ctx=devices.contexts)
+    features = load_vgg(VGGFeatures(19, layer), config.vgg, ctx=devices.contexts)
     features.hybridize(static_alloc=True)
     losses = {"features": FeatureLoss(features, weight=feature_weight(config.recipe, features))}
     if pixel_weight:

@@ -145,8 +145,7 @@ def main(argv=None):
 
 
 def load_features(layers, devices, config):
-    features = VGGFeatures(config.vgg_depth, layers)
-    load_vgg(features, config.vgg, ctx=devices.contexts)
+    features = load_vgg(VGGFeatures(config.vgg_depth, layers), config.vgg, ctx=devices.contexts)
     features.hybridize(static_alloc=True)
     return features
 

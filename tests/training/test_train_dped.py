@@ -6,12 +6,14 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from gluon_enhance import zoo
 from gluon_enhance.data.degradations import PhoneLook
-from gluon_enhance.data.phones import phone_photos, unpaired
+from gluon_enhance.data.phones import phone_photos, scores_of_inputs
 from gluon_enhance.framework import mx
 from gluon_enhance.imaging.metrics import psnr
+from gluon_enhance.imaging.pictures import HEADING_HEIGHT
 from gluon_enhance.training.checkpoint import list_checkpoints
 
 FEW = ("--patch-size", 16, "--iterations", 2, "--log-every", 1)
@@ -141,14 +143,64 @@ def test_photos_without_a_phone_are_paired_with_their_phone_look(photos, rng):
     assert np.abs(image - look * 255).max() <= 0.5
 
 
-def test_unpaired_draws_input_and_truth_of_different_places():
-    def draw(rng):
-        place = rng.random()
-        return place, -place
+@pytest.fixture
+def two_folders(photos, tmp_path):
+    """Folders of a phone's photos and of a camera's, which are darker, of the same names."""
+    folders = tmp_path / "phone", tmp_path / "camera"
+    for folder, share in zip(folders, (1.0, 0.5)):
+        folder.mkdir()
+        for photo in photos.iterdir():
+            cv2.imwrite(str(folder / photo.name), np.uint8(cv2.imread(str(photo)) * share))
+    return folders
 
-    image, truth = unpaired(draw)(np.random.default_rng(0))
-    first, second = np.random.default_rng(0).random(2)
-    assert (image, truth) == (first, -second)
+
+def test_two_folders_are_paired_by_name(two_folders, scripts, train, tmp_path):
+    phone, camera = two_folders
+    options = scripts["dped"][0]
+    train("dped", tmp_path / "run", *options, *FEW, "--target", camera, data=phone)
+    patches, ((image, truth),) = phone_photos([phone], 16, target=camera)
+    assert rows(tmp_path / "run")[-1]["psnr_of_input"] == pytest.approx(psnr(image, truth))
+    image, truth = patches.draw(np.random.default_rng(0))
+    np.testing.assert_allclose(truth, image / 2, atol=0.6 / 255)
+
+
+@pytest.mark.parametrize("name", ["dped_cycle", "wespe"])
+def test_two_folders_need_no_pairs(name, two_folders, scripts, train, tmp_path):
+    phone, camera = two_folders
+    for index, photo in enumerate(camera.iterdir()):
+        photo.rename(camera / f"other{index}.png")
+    options = (*scripts[name][0], *FEW, "--learning-rate", 1e-6)
+    train(name, tmp_path / "run", *options, "--target", camera, data=phone)
+    last = rows(tmp_path / "run")[-1]
+    # There is no truth to compare with; the start is nearly the identity.
+    assert last["psnr_to_input"] > 25 and "psnr_of_input" not in last
+    with Image.open(tmp_path / "run/samples/step-0000002.png") as sample:
+        assert sample.size == (3 * 192, HEADING_HEIGHT + 192)  # input, output, restored
+
+
+def test_patches_of_two_folders_are_of_both(two_folders, rng):
+    phone, camera = two_folders
+    patches, pairs = phone_photos([phone], 16, target=camera, paired=False)
+    samples = [patches.draw(rng) for _ in range(20)]
+    bright, dark = (np.mean([sample[k] for sample in samples]) for k in (0, 1))
+    assert 0.4 < bright < 0.6 and 0.2 < dark < 0.3
+    assert [truth for _, truth in pairs] == [None]
+    assert scores_of_inputs(pairs)(None, None) == {}
+
+
+def test_photo_without_a_partner_is_an_error(two_folders):
+    phone, camera = two_folders
+    (camera / "2.png").unlink()
+    with pytest.raises(ValueError, match="no image for 1 of .*, 2.png first"):
+        phone_photos([phone], 16, target=camera)
+
+
+@pytest.mark.parametrize("norm, kinds", [("instance", set()), ("batch", {"running_mean"})])
+def test_the_discriminator_of_dped_has_the_norm_too(norm, kinds, scripts, train, tmp_path):
+    train("dped", tmp_path / "run", *scripts["dped"][0], *FEW, "--norm", norm)
+    (newest, *_) = list_checkpoints(tmp_path / "run" / "checkpoints")
+    names = {name.rpartition(".")[2] for name in mx.nd.load(str(newest / "texture.params"))}
+    assert names & {"running_mean"} == kinds
 
 
 def test_several_folders_are_refused_for_a_phone(dped_folder):

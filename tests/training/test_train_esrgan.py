@@ -14,6 +14,7 @@ import pytest
 from gluon_enhance.errors import TrainingError
 from gluon_enhance.framework import mx
 from gluon_enhance.training.checkpoint import list_checkpoints
+from gluon_enhance.weights.store import find_shipped
 
 PSNR = ("--model", "rrdb_lite_x4", "--reductions", "1.0")
 GAN = ("--model", "esrgan_lite_x4", "--reductions", "1.0", "--phase", "gan", "--critic-channels", 2)
@@ -56,8 +57,30 @@ def test_gan_phase_logs_all_losses_and_mixes_with_the_start(train, gan, tmp_path
 
 
 def test_gan_phase_needs_the_psnr_phase(train, tmp_path):
-    with pytest.raises(ValueError, match="--init is needed"):
-        train("esrgan", tmp_path, *GAN)
+    with pytest.raises(ValueError, match="--init is needed for rrdb_x4"):
+        train("esrgan", tmp_path, *GAN, "--model", "rrdb_x4")
+
+
+def test_gan_phase_starts_from_the_shipped_net_and_the_card_has_the_mixtures_scores(
+    train, vgg_file, tmp_path
+):
+    options = ("--vgg", vgg_file(19), "--iterations", 1, "--interpolate", 0, "--learning-rate", 0.1)
+    train("esrgan", tmp_path, *GAN, *options)
+    start = mx.nd.load(str(find_shipped("rrdb_lite_x4", ".params")))
+    mixed = mx.nd.load(str(tmp_path / "esrgan_lite_x4.params"))
+    for key, array in start.items():
+        np.testing.assert_array_equal(mixed[key].asnumpy(), array.asnumpy().astype(np.float32))
+    (row,) = json.loads((tmp_path / "card.json").read_text())["log"]
+    assert row["psnr_y"] == row["psnr_y_of_start"]
+    (logged,) = csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines())
+    assert float(logged["psnr_y"]) < row["psnr_y"] - 1  # of the GAN's net itself
+
+
+@pytest.mark.parametrize("phase, rate", [("psnr", 2e-4), ("gan", 1e-4)])
+def test_learning_rate_is_the_papers_of_the_phase(phase, rate, train, tmp_path, capsys):
+    options = ("--model", "rrdb_lite_x4", "--phase", phase, "--dry-run")
+    train("esrgan", tmp_path, *options)
+    assert json.loads(capsys.readouterr().out)["learning_rate"] == rate
 
 
 @pytest.mark.slow

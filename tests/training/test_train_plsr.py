@@ -1,12 +1,14 @@
 """The training script of PLSR, on generated pictures and with random VGG weights."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from gluon_enhance.framework import mx
+from gluon_enhance.imaging.pictures import HEADING_HEIGHT
 
 TINY = ("--reductions", 1.0, "--warmup", 2, "--iterations", 4)
 
@@ -35,7 +37,29 @@ def test_johnsons_recipe_compares_with_bicubic_in_features(
 def test_samples_show_input_output_matched_output_and_truth(train, options, tmp_path):
     train("plsr", tmp_path / "run", *options)
     with Image.open(tmp_path / "run/samples/step-0000004.png") as sample:
-        assert sample.width == 4 * 192
+        assert sample.size == (4 * 192, HEADING_HEIGHT + 192)
+
+
+@pytest.mark.parametrize("recipe", ["johnson", "report"])
+def test_realistic_inputs_are_made_at_the_patch_size_of_the_paper(
+    recipe, train, noisy_photos, vgg_file, tmp_path
+):
+    options = ("--vgg", vgg_file(16), "--recipe", recipe, "--degrade", "realistic")
+    train(
+        "plsr",
+        tmp_path / "run",
+        *(*options, "--reductions", 1.0, "--iterations", 1, "--batch-size", 1, "--patch-size", 0),
+        data=noisy_photos,
+    )
+    assert last_row(tmp_path / "run")["step"] == "1"
+
+
+@pytest.mark.parametrize(
+    "options, patch_size", [((), 72), (("--model", "plsr_x8"), 36), (("--recipe", "report"), 72)]
+)
+def test_patches_are_as_large_as_the_papers(options, patch_size, train, noisy_photos, capsys):
+    train("plsr", "run", *options, "--patch-size", 0, "--dry-run", data=noisy_photos)
+    assert json.loads(capsys.readouterr().out)["patch_size"] == patch_size
 
 
 def test_resumed_training_equals_uninterrupted_bit_for_bit(check_resume, options):

@@ -1,9 +1,13 @@
 """What the scripts of super-resolution nets have in common, but train_esrgan, which has its own."""
 
+import numpy as np
 import pytest
 
 from gluon_enhance import zoo
 from gluon_enhance.framework import mx
+from gluon_enhance.losses import VGGFeatures
+from gluon_enhance.training.checkpoint import list_checkpoints
+from gluon_enhance.weights.vgg import load_vgg
 
 
 @pytest.fixture
@@ -33,3 +37,47 @@ def test_run_leaves_a_model_of_the_zoo_and_says_where_last(name, scripts, train,
 @pytest.mark.parametrize("name", ["srcnn", "srresnet", "srgan", "edsr"])
 def test_resumed_training_equals_uninterrupted_bit_for_bit(name, scripts, check_resume):
     check_resume(name, *scripts[name][0])
+
+
+@pytest.mark.parametrize("name", ["srcnn", "srresnet", "edsr"])
+def test_inputs_can_have_the_noise_and_blur_of_the_photos(
+    name, scripts, train, noisy_photos, tmp_path
+):
+    options, model = scripts[name]
+    out = tmp_path / "run"
+    train(name, out, *options, "--iterations", 1, "--degrade", "realistic", data=noisy_photos)
+    assert (out / f"{model}.params").is_file()
+
+
+def test_srgan_starts_from_the_shipped_srresnet(scripts, train, tmp_path):
+    options = scripts["srgan"][0][2:]
+    train("srgan", tmp_path / "run", *options, "--iterations", 1, "--learning-rate", 1e-9)
+    start = zoo.get_model("srresnet_x4", pretrained=True).head[0].weight.data().asnumpy()
+    result = zoo.get_model("srgan_x4", pretrained=tmp_path / "run" / "srgan_x4.params")
+    np.testing.assert_allclose(result.head[0].weight.data().asnumpy(), start, atol=1e-6)
+
+
+def test_srgan_of_a_net_that_is_not_shipped_needs_a_start(scripts, train, tmp_path):
+    options = scripts["srgan"][0][2:]
+    with pytest.raises(ValueError, match="--init is needed for msrresnet_x4"):
+        train("srgan", tmp_path / "run", *options, "--model", "msrresnet_x4")
+
+
+def test_tensorlayers_recipe_has_its_losses(scripts, train, tmp_path):
+    options = (*scripts["srgan"][0], "--recipe", "tensorlayer", "--log-every", 1)
+    train("srgan", tmp_path / "run", *options, "--iterations", 2)
+    (newest, _) = list_checkpoints(tmp_path / "run" / "checkpoints") * 2
+    assert newest.name == "step-0000002"
+    header = (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0].split(",")
+    assert {"features", "pixel", "critic"} <= set(header)
+
+
+def test_tensorlayers_weight_of_features_is_for_pixels_up_to_255(script, vgg_file):
+    weight = script("srgan").feature_weight
+    caffe = load_vgg(VGGFeatures(19, "relu1_1"), vgg_file(19))
+    assert weight("tensorlayer", caffe) == pytest.approx(2e-6, rel=1e-5)
+    torch = VGGFeatures(19, "relu1_1")
+    torch.initialize()
+    # About the 0.006 that other SRGANs give torchvision's features.
+    assert weight("tensorlayer", torch) == pytest.approx(2e-6 * (255 * 0.226) ** 2, rel=1e-2)
+    assert weight("paper", caffe) == weight("paper", torch) == 1 / 12.75**2

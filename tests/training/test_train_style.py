@@ -8,6 +8,7 @@ from PIL import Image
 
 from gluon_enhance import zoo
 from gluon_enhance.framework import mx
+from gluon_enhance.imaging.pictures import HEADING_HEIGHT
 from gluon_enhance.losses import FeatureLoss, StyleLoss, VGGFeatures
 from gluon_enhance.training.devices import Devices
 from gluon_enhance.weights.vgg import load_vgg
@@ -44,7 +45,10 @@ def test_run_leaves_losses_of_held_out_photos_and_pictures_of_them(
     for name in ("content", "style", "variation"):
         assert float(row[name]) > 0 and float(row[f"held_out_{name}"]) > 0
     with Image.open(out / "samples/step-0000002.png") as sample:
-        assert sample.size == (2 * 256, 256)
+        assert sample.size == (3 * 256, HEADING_HEIGHT + 256)
+        style = np.asarray(sample)[HEADING_HEIGHT:, 2 * 256 :]
+    assert style[..., [0, 2]].mean(axis=(0, 1)) == pytest.approx([127, 127], abs=2)  # the stripes
+    assert style[..., 1].max() < 60
 
 
 def test_resumed_training_equals_uninterrupted_bit_for_bit(check_resume, options):
