@@ -9,12 +9,19 @@ from pathlib import Path
 
 import click
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from gluon_enhance.cli import Command
 from gluon_enhance.cli.batch import plan_jobs
 from gluon_enhance.cli.options import engine_options, model_option
 from gluon_enhance.cli.pipeline import PhotoWork, run_all, run_on
-from gluon_enhance.cli.rasters import RasterWork, is_raster, raster_options, take_raster_options
+from gluon_enhance.cli.rasters import (
+    RASTER_OPTIONS,
+    RasterWork,
+    is_raster,
+    raster_options,
+    take_options,
+)
 from gluon_enhance.inference import DEFAULT_MODEL, Enhancer
 
 
@@ -71,7 +78,7 @@ def enhance(
     metadata, nodata and masks. A bad file is reported and the others go on. Exit status: 0 all
     done, 1 some inputs failed, 2 wrong use or nothing could be done.
     """
-    rasters = take_raster_options(options)
+    rasters = take_options(options, RASTER_OPTIONS)
     enhancer = Enhancer(model, **options)
     outscale = outscale or enhancer.scale
     suffix = f"_x{outscale:g}" if suffix is None else suffix
@@ -91,10 +98,13 @@ def enhance(
     )
     reports = []
     with ExitStack() as stack:
+        stack.enter_context(logging_redirect_tqdm())
         files = stack.enter_context(_bar(total=len(jobs), unit="file", disable=len(jobs) == 1))
         if cluster:
             from gluon_enhance.cluster import Cluster
 
+            used = enhancer.describe()  # workers of other processors must not choose otherwise
+            options.update(engine=used["engine"], precision=used["precision"])
             workers = stack.enter_context(Cluster(cluster, model, options))
             done = run_on(workers, works, enhancer)
         else:
@@ -106,13 +116,14 @@ def enhance(
             files.update()
     if as_json:
         click.echo(json.dumps({**enhancer.describe(), "files": reports}, indent=1))
-    sys.exit(1 if any(report["status"] == "failed" for report in reports) else 0)
+    failed = sum(report["status"] == "failed" for report in reports)
+    sys.exit(0 if not failed else 2 if failed == len(reports) else 1)
 
 
 @contextmanager
-def _watched(name):
-    """Show a bar of tiles, and give what moves it."""
-    with _bar(unit="tile", desc=name, leave=False) as bar:
+def _watched(name, unit="tile"):
+    """Show a bar, and give what moves it."""
+    with _bar(unit=unit, desc=name, leave=False) as bar:
 
         def progress(done, total):
             bar.total = total

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 import click
@@ -10,9 +11,17 @@ from tqdm import tqdm
 
 from gluon_enhance.cli import one_line
 from gluon_enhance.cli.options import engine_options, model_option
-from gluon_enhance.cli.scores import print_scores, protocol, score_pair
+from gluon_enhance.cli.rasters import BAND_OPTIONS, band_options, is_raster, take_options
+from gluon_enhance.cli.scores import (
+    print_scores,
+    protocol,
+    raster_protocol,
+    score_pair,
+    score_raster,
+    summary,
+)
 from gluon_enhance.data.benchmarks import find_pairs, read_pair
-from gluon_enhance.errors import GluonEnhanceError
+from gluon_enhance.errors import GluonEnhanceError, ImageError
 from gluon_enhance.imaging.resize import KERNELS, resize_rounding_once
 from gluon_enhance.inference import Enhancer
 
@@ -37,13 +46,16 @@ from gluon_enhance.inference import Enhancer
     help="Pixels left out at each side. Default: the scale.",
 )
 @click.option("--per-band", is_flag=True, help="Also each band's bias and RMSE, in its numbers.")
+@band_options
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
     """Enhance a benchmark set and score it.
 
-    MODEL may also be bicubic, bilinear or nearest: MATLAB's imresize, the usual baseline.
+    MODEL may also be bicubic, bilinear or nearest: MATLAB's imresize, the usual baseline. Rasters,
+    which are told from photos as `enhance` does, need a net and --lr, and are scored band by band.
     """
+    bands = take_options(options, BAND_OPTIONS)
     enhancer = None
     if model not in KERNELS:
         enhancer = Enhancer(model, **options)
@@ -51,16 +63,32 @@ def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
             raise click.UsageError(f"--scale is {scale}, but {model} has scale {enhancer.scale}")
         scale = enhancer.scale
     pairs = find_pairs(hr, lr)
-    rows = []
+    rows, rasters, done = [], [], 0
     for pair in tqdm(pairs, unit="image", disable=None):
         try:
-            low, high, scale = read_pair(pair, scale)
-            sr = enhancer(low) if enhancer else resize_rounding_once(low, scale, model)
-            border = scale if crop_border is None else crop_border
-            scores = score_pair(sr, high, border, per_band=per_band)
-            rows.append({"image": pair.name, **scores})
+            if is_raster(pair.lr or pair.hr, bands):
+                border = enhancer.scale if enhancer and crop_border is None else crop_border
+                rasters += _evaluate_raster(pair, enhancer, border, bands)
+            else:
+                low, high, scale = read_pair(pair, scale)
+                sr = enhancer(low) if enhancer else resize_rounding_once(low, scale, model)
+                border = scale if crop_border is None else crop_border
+                scores = score_pair(sr, high, border, per_band=per_band)
+                rows.append({"image": pair.name, **scores})
+            done += 1
         except (GluonEnhanceError, ValueError, OSError) as error:
             click.echo(f"error: {pair.name}: {one_line(error)}", err=True)
-    if rows:
-        print_scores(model, protocol(border), rows, as_json)
-    sys.exit(0 if len(rows) == len(pairs) else 1 if rows else 2)
+    if done:
+        summaries = summary(protocol(border), rows), summary(raster_protocol(border), rasters)
+        print_scores(model, *summaries, as_json)
+    sys.exit(0 if done == len(pairs) else 1 if done else 2)
+
+
+def _evaluate_raster(pair, enhancer, border, bands):
+    from gluon_enhance.geotiff.enhancing import enhance_raster
+
+    if enhancer is None or pair.lr is None:
+        raise ImageError("this is a raster, which needs a net (-m) and its reduction (--lr)")
+    with tempfile.TemporaryDirectory() as folder:
+        sr = enhance_raster(pair.lr, Path(folder, "sr.tif"), enhancer, **bands)
+        yield from score_raster(pair.name, sr, pair.hr, border)

@@ -1,4 +1,4 @@
-"""The work on a batch of photos: while one is enhanced, the next is read and the last is written.
+"""The work on a batch: while one is enhanced, the next is read and the last is written.
 
 At most two inputs and two outputs are in memory.
 """
@@ -33,7 +33,8 @@ class Work:
     job : Job
     enhancer : Enhancer
     watched : callable
-        Takes a name, gives a context manager of a `progress` for the enhancer.
+        Takes a name, and the unit of what is counted, and gives a context manager of a `progress`
+        for the enhancer.
     outscale : float
         Ratio of the output's size to the input's.
     match_colors : bool
@@ -56,6 +57,10 @@ class Work:
         self.report = {"input": str(job.source), "output": str(job.target), "status": "done"}
         if skip_existing and job.target.exists() and not job.problem:
             self.report["status"] = "skipped"
+
+    def goes_whole(self, count: int) -> bool:
+        """Tell whether it is one worker's on a cluster, where `count` rasters are to be done."""
+        return True
 
     def read(self):
         """Before the computing: in a thread of its own."""
@@ -129,22 +134,25 @@ def run_all(works: Iterable[Work]) -> Iterator[dict]:
 def run_on(cluster, works: Iterable[Work], enhancer) -> Iterator[dict]:
     """Do the work on a cluster and yield the reports as they come.
 
-    A photo is one worker's; a raster is divided among all.
+    A photo is one worker's, and so is a raster where there are many small ones; others are divided
+    among all.
     """
     works = list(works)
-    photos = [work for work in works if isinstance(work, PhotoWork)]
-    for work in photos:
-        work.job = work.job.absolute()
-    for _, report in cluster.run(_do_on_worker, photos):
-        yield report
+    rasters = sum(not isinstance(work, PhotoWork) for work in works)
+    whole, divided = [], []
     for work in works:
-        if not isinstance(work, PhotoWork):
-            work.enhancer, work.compute_parts = enhancer, cluster.compute_parts
-            yield work.attempt("compute").report
+        (whole if work.goes_whole(rasters) else divided).append(work)
+    for work in whole:
+        work.job = work.job.absolute()
+    for _, report in cluster.run(_do_on_worker, whole):
+        yield report
+    for work in divided:
+        work.enhancer, work.compute_parts = enhancer, cluster.compute_parts
+        yield work.attempt("compute").report
 
 
 def _do_on_worker(work, enhancer):
-    work.enhancer, work.watched = enhancer, lambda name: nullcontext()
+    work.enhancer, work.watched = enhancer, lambda *_, **__: nullcontext()
     for stage in ("read", "compute", "write"):
         work.attempt(stage)
     return work.report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -35,8 +36,8 @@ def parse_creation_options(context, option, texts):
     return dict(text.split("=", 1) for text in texts)
 
 
-def raster_options(command):
-    """Add the options of rasters; any of them has TIFF files taken for such."""
+def band_options(command):
+    """Add the options of rasters' bands; any of them has TIFF files taken for rasters."""
     for option in reversed(
         (
             click.option(
@@ -57,6 +58,16 @@ def raster_options(command):
                 type=click.Choice(["resize", "each"]),
                 help="Rasters: resize other bands (default), or run each by itself.",
             ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def raster_options(command):
+    """Add all options of rasters; any of them has TIFF files taken for such."""
+    for option in reversed(
+        (
             click.option(
                 "--co",
                 "creation_options",
@@ -73,23 +84,16 @@ def raster_options(command):
         )
     ):
         command = option(command)
-    return command
+    return band_options(command)
 
 
-RASTER_OPTIONS = (
-    "input_range",
-    "rgb",
-    "others",
-    "creation_options",
-    "overviews",
-    "cog",
-    "resume",
-)
+BAND_OPTIONS = ("input_range", "rgb", "others")
+RASTER_OPTIONS = (*BAND_OPTIONS, "creation_options", "overviews", "cog", "resume")
 
 
-def take_raster_options(options: dict) -> dict:
-    """Take what `raster_options` added out of a command's options; only what was given."""
-    taken = {name: options.pop(name) for name in RASTER_OPTIONS}
+def take_options(options: dict, names: tuple) -> dict:
+    """Take options out of a command's; only what was given."""
+    taken = {name: options.pop(name) for name in names}
     return {name: value for name, value in taken.items() if value}
 
 
@@ -127,6 +131,15 @@ class RasterWork(Work):
         super().__init__(job, **shared)
         self.options = options
 
+    def goes_whole(self, count):
+        """Tell whether it makes no more parts, about, than there are rasters."""
+        from gluon_enhance.geotiff.enhancing import PART_SAMPLES
+        from gluon_enhance.geotiff.raster import samples_of
+
+        with suppress(ImageError):  # of a file that cannot be read, as the work will say
+            return samples_of(self.job.source) * self.outscale**2 <= count * PART_SAMPLES
+        return True
+
     def compute(self):
         """Do it all."""
         from gluon_enhance.geotiff.enhancing import enhance_raster
@@ -137,7 +150,7 @@ class RasterWork(Work):
                 "--outscale and --match-colors are for photos, and this is a raster; use GDAL, or "
                 "gluon-enhance match, on the result"
             )
-        with self.watched(self.job.source.name) as progress:
+        with self.watched(self.job.source.name, unit="part") as progress:
             enhance_raster(
                 self.job.source,
                 self.job.target,

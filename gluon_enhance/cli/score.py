@@ -9,15 +9,17 @@ import click
 
 from gluon_enhance.cli import one_line
 from gluon_enhance.cli.rasters import is_raster
-from gluon_enhance.cli.scores import print_scores, protocol, score_pair
+from gluon_enhance.cli.scores import (
+    print_scores,
+    protocol,
+    raster_protocol,
+    score_pair,
+    score_raster,
+    summary,
+)
 from gluon_enhance.data.folders import find_images
 from gluon_enhance.errors import GluonEnhanceError
 from gluon_enhance.files import read_image
-
-RASTER_PROTOCOL = (
-    "{} pixels cropped at each side; valid: share of pixels valid in both, which count; bias: mean "
-    "of image - reference; bias and rmse in the rasters' numbers"
-)
 
 
 @click.command()
@@ -25,13 +27,17 @@ RASTER_PROTOCOL = (
 @click.argument("reference", type=click.Path(path_type=Path))
 @click.option(
     "--crop-border",
-    type=int,
+    type=click.IntRange(0),
     default=0,
     show_default=True,
     help="Pixels left out at each side; tables of super-resolution leave out the scale.",
 )
-@click.option("--y-channel", is_flag=True, help="Score Y of BT.601 only.")
-@click.option("--per-band", is_flag=True, help="Also each band's bias and RMSE, in its numbers.")
+@click.option("--y-channel", is_flag=True, help="Photos: score Y of BT.601 only.")
+@click.option(
+    "--per-band",
+    is_flag=True,
+    help="Photos: also each band's bias and RMSE, in its numbers; rasters always have them.",
+)
 @click.option(
     "--data-range",
     type=click.FloatRange(0, min_open=True),
@@ -56,7 +62,9 @@ def score(image, reference, crop_border, y_channel, per_band, data_range, as_jso
             if truth is None:
                 raise GluonEnhanceError(f"no image of that name in {reference}")
             if is_raster(truth):
-                rasters += _score_raster(path, truth, crop_border, data_range)
+                if y_channel:
+                    raise ValueError("--y-channel is for photos, and this is a raster")
+                rasters += score_raster(str(path), path, truth, crop_border, data_range)
                 continue
             pixels = (read_image(name).pixels for name in (path, truth))
             scores = score_pair(*pixels, crop_border, y_only=y_channel, per_band=per_band)
@@ -64,15 +72,9 @@ def score(image, reference, crop_border, y_channel, per_band, data_range, as_jso
         except (GluonEnhanceError, ValueError, OSError) as error:
             failed = True
             click.echo(f"error: {path}: {one_line(error)}", err=True)
-    if rows or not rasters:
-        print_scores(None, protocol(crop_border), rows, as_json)
-    if rasters:
-        print_scores(None, RASTER_PROTOCOL.format(crop_border), rasters, as_json)
-    sys.exit(1 if failed else 0)
-
-
-def _score_raster(path, truth, crop_border, data_range):
-    from gluon_enhance.geotiff.scoring import score_rasters
-
-    for row in score_rasters(path, truth, crop_border, data_range):
-        yield {"image": f"{path} band {row.pop('band')}", **row}
+    summaries = (
+        summary(protocol(crop_border), rows),
+        summary(raster_protocol(crop_border), rasters),
+    )
+    print_scores(None, *summaries, as_json)
+    sys.exit(0 if not failed else 1 if rows or rasters else 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 
 import click
 import numpy as np
@@ -18,6 +19,22 @@ def protocol(crop_border: int) -> str:
         "8-bit images rounded as MATLAB's rgb2ycbcr does; psnr, ssim: RGB; SSIM: 11x11 Gaussian, "
         "sigma 1.5, valid area"
     )
+
+
+def raster_protocol(crop_border: int) -> str:
+    """Say how the numbers of rasters are made."""
+    return (
+        f"{crop_border} pixels cropped at each side; valid: share of pixels valid in both, which "
+        "count; bias: mean of image - reference; bias and rmse in the rasters' numbers"
+    )
+
+
+def score_raster(name: str, image, reference, crop_border: int, data_range=None) -> Iterator[dict]:
+    """Score a raster, and yield a row for each band."""
+    from gluon_enhance.geotiff.scoring import score_rasters
+
+    for row in score_rasters(image, reference, crop_border, data_range):
+        yield {"image": f"{name} band {row.pop('band')}", **row}
 
 
 def score_pair(
@@ -61,15 +78,23 @@ def _text(image):
     )
 
 
-def print_scores(model, protocol: str, rows: list, as_json: bool) -> None:
-    """Print one row per image and their mean, as a table or as one JSON object."""
+def summary(protocol: str, rows: list) -> dict:
+    """Return rows of scores with their mean, and how they are made."""
     names = [name for name in rows[0] if name != "image"] if rows else []
     mean = {name: float(np.mean([row[name] for row in rows])) for name in names}
+    return {"protocol": protocol, "images": rows, "mean": mean}
+
+
+def print_scores(model, photos: dict, rasters: dict, as_json: bool) -> None:
+    """Print a `summary` of photos and one of rasters, as tables or as one JSON object."""
     if as_json:
-        result = {"model": model, "protocol": protocol, "images": rows, "mean": mean}
-        click.echo(json.dumps(_finite(result), indent=1))
-    elif rows:
-        print_table(protocol, [*rows, {"image": "mean", **mean}])
+        report = {"model": model, **photos, **({"rasters": rasters} if rasters["images"] else {})}
+        click.echo(json.dumps(_finite(report), indent=1))
+        return
+    for scores in (photos, rasters):
+        if scores["images"]:
+            mean = {"image": "mean", **scores["mean"]}
+            print_table(scores["protocol"], [*scores["images"], mean])
 
 
 def print_table(protocol: str, rows: list) -> None:

@@ -49,6 +49,12 @@ def size_of(path) -> tuple[int, int]:
         return dataset.width, dataset.height
 
 
+def samples_of(path) -> int:
+    """Return the number of samples, of all bands together."""
+    with environment(), open_raster(path) as dataset:
+        return dataset.width * dataset.height * dataset.count
+
+
 def check_uniform(dataset) -> None:
     """Refuse what one array, or one GeoTIFF, cannot hold."""
     if ColorInterp.palette in dataset.colorinterp:

@@ -27,7 +27,7 @@ def score_rasters(
     Parameters
     ----------
     image, reference : path
-        Of the same size and number of bands besides alpha; dtypes may differ.
+        Of the same size, place and number of bands besides alpha; dtypes may differ.
     crop_border : int
         Pixels left out at each side.
     data_range : float, optional
@@ -52,8 +52,23 @@ def score_rasters(
                 f"{own.name} is {own.width}x{own.height} of {len(bands)} bands, {ref.name} "
                 f"{ref.width}x{ref.height} of {len(color_bands(ref))}; they must be alike"
             )
+        _check_place(own, ref)
         pairs = zip(bands, color_bands(ref))
         return [_score_band(own, ref, pair, crop_border, data_range) for pair in pairs]
+
+
+def _check_place(own, ref):
+    """Refuse rasters that are both placed on Earth, and more than a tenth of a pixel apart."""
+    if any(dataset.crs is None or dataset.transform.is_identity for dataset in (own, ref)):
+        return
+    slack = min(ref.res) / 10
+    if own.crs != ref.crs or not np.allclose(own.bounds, ref.bounds, rtol=0, atol=slack):
+        places = (
+            f"{dataset.name} covers {', '.join(f'{n:.9g}' for n in dataset.bounds)} in "
+            f"{dataset.crs.to_string()}"
+            for dataset in (own, ref)
+        )
+        raise ImageError(f"{'; '.join(places)}: they must be of one place")
 
 
 def _score_band(own, ref, bands, crop_border, data_range):

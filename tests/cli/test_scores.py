@@ -59,10 +59,15 @@ def test_score_of_folders_pairs_by_name_and_reports_the_missing(tmp_path, pair):
     assert len(json.loads(result.stdout)["images"]) == 1
 
 
+def test_a_border_below_zero_is_refused(pair):
+    result = run("score", *pair, "--crop-border", -3)
+    assert result.returncode == 2 and "-3 is not in the range x>=0" in result.stderr
+
+
 def test_images_of_other_sizes_are_one_line(tmp_path, pair):
     loaded(pair[0]).crop((0, 0, 20, 20)).save(tmp_path / "small.png")
     result = run("score", tmp_path / "small.png", pair[0])
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert "20x20" in result.stderr and "47x61" in result.stderr
     assert "Traceback" not in result.stderr
 

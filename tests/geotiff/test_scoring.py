@@ -1,9 +1,11 @@
+import json
 import math
 
 import numpy as np
 import pytest
 import rasterio
 from click.testing import CliRunner
+from PIL import Image
 
 from gluon_enhance.cli.score import score
 from gluon_enhance.errors import ImageError
@@ -16,7 +18,7 @@ PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 0, 0, -10, 0)}
 def write(path, bands, **profile):
     count, height, width = bands.shape
     size = {"count": count, "height": height, "width": width, "dtype": bands.dtype}
-    with rasterio.open(path, "w", driver="GTiff", **PLACE, **size, **profile) as out:
+    with rasterio.open(path, "w", driver="GTiff", **{**PLACE, **size, **profile}) as out:
         out.write(bands)
     return path
 
@@ -72,3 +74,61 @@ def test_command_prints_a_row_for_each_band(tmp_path):
     rows = [line.split() for line in result.output.splitlines()[2:4]]
     assert [row[-5:-3] for row in rows] == [["1", "1.000"], ["2", "1.000"]]
     assert [row[-3:] for row in rows] == [["-3.000", "3.000", "38.588"]] * 2
+
+
+@pytest.mark.parametrize(
+    "place, bounds",
+    [
+        ({"transform": rasterio.Affine(10, 0, 50, 0, -10, 0)}, "50, -80, 140, 0 in EPSG:32633"),
+        ({"transform": rasterio.Affine(20, 0, 0, 0, -20, 0)}, "0, -160, 180, 0 in EPSG:32633"),
+        ({"crs": "EPSG:32632"}, "0, -80, 90, 0 in EPSG:32632"),
+    ],
+)
+def test_rasters_of_different_places_are_refused_with_both_bounds(tmp_path, place, bounds):
+    bands = np.ones((1, 8, 9), np.uint8)
+    paths = write(tmp_path / "a.tif", bands), write(tmp_path / "b.tif", bands, **place)
+    with pytest.raises(ImageError, match="a.tif covers 0, -80, 90, 0 in EPSG:32633; .*b.tif") as e:
+        score_rasters(*paths)
+    assert f"b.tif covers {bounds}: they must be of one place" in str(e.value)
+
+
+def test_rasters_whose_places_differ_by_rounding_are_of_one_place(tmp_path):
+    bands = np.ones((1, 8, 9), np.uint8)
+    near = rasterio.Affine(10, 0, 1e-4, 0, -10, 0)
+    paths = write(tmp_path / "a.tif", bands), write(tmp_path / "b.tif", bands, transform=near)
+    assert score_rasters(*paths)[0]["rmse"] == 0
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A photo and a raster, and the same with all values 3 and 2 lower."""
+    for name, drop in (("images", 0), ("references", 1)):
+        (tmp_path / name).mkdir()
+        photo = np.full((20, 20, 3), 100 - 3 * drop, np.uint8)
+        Image.fromarray(photo).save(tmp_path / name / "photo.png")
+        write(tmp_path / name / "scene.tif", np.full((2, 20, 20), 50 - 2 * drop, np.uint8))
+    return tmp_path / "images", tmp_path / "references"
+
+
+def run(*arguments):
+    return CliRunner().invoke(score, [str(argument) for argument in arguments])
+
+
+def test_photos_and_rasters_are_one_json_object(folders):
+    result = run(*folders, "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    (photo,) = report["images"]
+    assert photo["image"].endswith("photo.png") and report["mean"]["psnr"] == photo["psnr"]
+    assert [row["bias"] for row in report["rasters"]["images"]] == [2, 2]
+    assert (
+        report["rasters"]["mean"]["rmse"] == 2
+        and "valid in both" in (report["rasters"]["protocol"])
+    )
+
+
+def test_y_channel_of_rasters_is_refused(folders):
+    result = run(*folders, "--y-channel")
+    assert result.exit_code == 1
+    assert "scene.tif: --y-channel is for photos, and this is a raster" in result.stderr
+    assert "psnr_y" in result.stdout and "bias" not in result.stdout
