@@ -9,6 +9,8 @@ References
    ICCV 2017. https://arxiv.org/abs/1704.02470
 """
 
+import numpy as np
+
 from gluon_enhance.framework import mx
 from gluon_enhance.models.convolutions import NarrowConv2D
 from gluon_enhance.models.interpolator import carry, start_small
@@ -20,6 +22,8 @@ EPSILON = 1e-3
 TANH_SCALE = 0.58
 """The paper's: an output of 0 or 1 needs no infinite feature."""
 NEGATIVE_SLOPE = 0.2
+PAPER_START = 0.01
+"""Deviation of kernels, and value of biases, where the paper's training starts."""
 FADED = 0.01
 """Scale of the norms whose results are added to the image, in a start as the identity."""
 STEEPNESS = 1.2
@@ -31,6 +35,13 @@ def _conv(channels, kernel_size, in_channels, activation=None, kind=nn.Conv2D):
     return kind(
         channels, kernel_size, padding=padding, in_channels=in_channels, activation=activation
     )
+
+
+def _truncated_normal(rng, shape):
+    values = rng.normal(size=shape)
+    while (far := np.abs(values) > 2).any():
+        values[far] = rng.normal(size=far.sum())
+    return values
 
 
 def _start_as_identity(net, convs, norms, tanh_scale, rng, ctx):
@@ -107,6 +118,22 @@ class DPEDResNet(mx.gluon.HybridBlock):
                 self.body.add(*(ResidualBlock(channels, norm) for _ in range(num_blocks)))
                 self.body.add(*(_conv(channels, 3, channels, "relu") for _ in range(2)))
             self.tail = _conv(3, 9, channels, kind=NarrowConv2D)
+
+    def initialize_as_paper(self, rng, ctx=None):
+        """Start as the paper's code does: small random kernels, cut at two deviations.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        ctx : mxnet.Context or list, optional
+        """
+        self.initialize(ctx=ctx, force_reinit=True)
+        for name, parameter in self._collect_params_with_prefix().items():
+            if name.endswith(".weight"):
+                values = PAPER_START * _truncated_normal(rng, parameter.shape)
+                parameter.set_data(mx.nd.array(values))
+            elif name.endswith(".bias"):
+                parameter.set_data(mx.nd.full(parameter.shape, PAPER_START))
 
     def initialize_as_identity(self, rng, ctx=None):
         """Start as a net whose output is nearly its input; the paper's start is random.

@@ -78,6 +78,21 @@ def test_identity_start_gives_about_the_input_and_every_parameter_a_gradient(mak
     assert not [n for n, p in trained if not p.grad().abs().sum().asscalar() > 0]
 
 
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_the_papers_start_has_its_deviation_and_biases_and_norms_that_change_nothing(norm, rng):
+    net = DPEDResNet(norm=norm)
+    net.initialize_as_paper(rng)
+    arrays = {name: p.data().asnumpy() for name, p in net._collect_params_with_prefix().items()}
+    kernels = np.concatenate([a.ravel() for name, a in arrays.items() if name.endswith(".weight")])
+    # A normal distribution cut at two deviations has 0.88 of its deviation.
+    assert abs(kernels.std() - 0.0088) < 1e-4 and abs(kernels.mean()) < 1e-4
+    assert 0.0199 < np.abs(kernels).max() <= 0.02
+    values = {"bias": 0.01, "gamma": 1, "beta": 0, "running_mean": 0, "running_var": 1}
+    for name, array in arrays.items():
+        kind = name.rpartition(".")[2]
+        assert kind == "weight" or np.allclose(array, values[kind])
+
+
 def test_discriminator_equals_the_official_layers_in_float64(rng):
     net = DPEDDiscriminator()
     layers = randomize(net, rng)
