@@ -34,9 +34,9 @@ def export(
     Parameters
     ----------
     model : str, path or HybridBlock
-        A name of the zoo; ``NAME=FILE`` for a net of the zoo with weights from a file;
-        ``X-symbol.json``, with ``X-0000.params`` beside it, for another's net; or a net from
-        `get_model`.
+        A name of the zoo; ``NAME=FILE`` for a net of the zoo with weights from a file, built with
+        the options in the ``card.json`` that its training left beside it; ``X-symbol.json``, with
+        ``X-0000.params`` beside it, for another's net; or a net from `get_model`.
     folder : path
         It appears when it is whole. One that is there must be empty or an earlier export, which
         the new one replaces.

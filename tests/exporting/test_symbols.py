@@ -84,6 +84,7 @@ def save(layers, base):
     """Save a net by MXNet's own means alone, and return it."""
     net = nn.HybridSequential()
     net.add(*layers)
+    mx.random.seed(0)
     net.initialize(mx.init.Xavier())
     rng = np.random.default_rng(0)
     for name, parameter in net.collect_params().items():
