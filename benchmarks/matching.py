@@ -49,12 +49,12 @@ def main():
             compare({"gluon-enhance match": [*MATCH, *files]}, options.large, 1, "")
 
 
-def make_raster(path, size, dtype, low, high):
-    """Write three bands of slopes with grain that repeats, so that the file stays small."""
+def make_raster(path, size, dtype, low, high, count=3):
+    """Write bands of slopes with grain that repeats, so that the file stays small."""
     white = np.iinfo(dtype).max if dtype != "float32" else 1
-    grain = np.random.default_rng(0).random((3, BLOCK, BLOCK)) * 0.05
+    grain = np.random.default_rng(0).random((count, BLOCK, BLOCK)) * 0.05
     profile = {
-        "driver": "GTiff", "width": size, "height": size, "count": 3, "dtype": dtype,
+        "driver": "GTiff", "width": size, "height": size, "count": count, "dtype": dtype,
         "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "compress": "lzw",
         "transform": rasterio.transform.from_origin(0, 0, 10, 10), "crs": "EPSG:32633",
     }  # fmt: skip

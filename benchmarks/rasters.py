@@ -1,29 +1,41 @@
 """Memory and time of enhancing rasters, by size: ``gluon-enhance enhance`` and all around the net.
 
-    python benchmarks/rasters.py [--sizes 1000 2000] [--model NAME] [--large 20000] [--cluster]
+    python benchmarks/rasters.py [--sizes 1000 2000] [--model NAME] [--bands N] [--cog]
+        [--large 20000] [--scale 4] [--kill SECONDS] [--cluster]
 
 The model runs on the sizes; on the large one, where it would take hours, a net that repeats each
 pixel takes its place, so that only reading, filling, converting, writing and putting together are
-measured. With --cluster the first size runs on one and on two of Dask's local workers too.
+measured. Of more bands than three the others are resized. With --kill each run is done once more,
+killed after so many seconds and resumed, and must end in the same file. With --cluster the sizes
+run on one and on two of Dask's local workers too; each row ends with the start of the file's
+SHA-256. Peak memory is that of the process itself, without Dask's workers.
 """
 
 import argparse
+import hashlib
+import json
+import signal
+import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from matching import make_raster, run
 
 ENHANCE = [sys.executable, "-m", "gluon_enhance", "enhance"]
 REPEATER = """
-import sys
+import json, sys
 from types import SimpleNamespace
 from gluon_enhance.geotiff.enhancing import enhance_raster
+source, out, scale, options = sys.argv[1:5]
+scale, options = int(scale), json.loads(options)
 repeater = SimpleNamespace(
-    spec=SimpleNamespace(name="repeater", multiple=1, min_size=1, tiling="exact"), scale=1,
-    tile=192, halo=12, describe=lambda: {}, run=lambda batch: batch,
+    spec=SimpleNamespace(name="repeater", multiple=1, min_size=1, tiling="exact"), scale=scale,
+    tile=192, halo=12, describe=lambda: {},
+    run=lambda batch: batch.repeat(scale, axis=2).repeat(scale, axis=3),
 )
-enhance_raster(sys.argv[1], sys.argv[2], repeater)
+enhance_raster(source, out, repeater, resume="--resume" in sys.argv, **options)
 """
 
 
@@ -31,29 +43,65 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="*", default=[1000, 2000])
     parser.add_argument("--model", default="rrdb_lite_x4")
+    parser.add_argument("--bands", type=int, default=3, help="of the rasters")
+    parser.add_argument("--cog", action="store_true", help="write cloud-optimized GeoTIFF")
     parser.add_argument("--large", type=int, default=0, help="side of a raster for the repeater")
+    parser.add_argument("--scale", type=int, default=4, help="of the repeater")
+    parser.add_argument("--kill", type=float, metavar="SECONDS", help="kill runs, and resume")
     parser.add_argument("--cluster", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder, "source.tif"), Path(folder, "out.tif")
-        for k, size in enumerate(options.sizes):
-            make_raster(source, size, "uint16", 0.1, 0.5)
-            command = [*ENHANCE, source, "-m", options.model, "-o", out]
-            report(options.model, size, command)
-            for workers in (1, 2) if options.cluster and k == 0 else ():
+        for size in options.sizes:
+            make_raster(source, size, "uint16", 0.1, 0.5, options.bands)
+            command = [*ENHANCE, source, "-m", options.model, "-o", out, *_flags(options)]
+            measure(options.model, size, command, out, options.kill)
+            for workers in (1, 2) if options.cluster else ():
                 note = f"{workers} worker{'s' * (workers > 1)}"
-                report(note, size, [*command, "--threads", 1, "--cluster", f"local:{workers}"])
+                cluster = ["--threads", 1, "--cluster", f"local:{workers}"]
+                measure(note, size, [*command, *cluster], out, None)
         if options.large:
-            make_raster(source, options.large, "uint16", 0.1, 0.5)
-            report("repeater", options.large, [sys.executable, "-c", REPEATER, source, out])
+            make_raster(source, options.large, "uint16", 0.1, 0.5, options.bands)
+            keywords = {"cog": options.cog, "rgb": (3, 2, 1) if options.bands > 3 else None}
+            command = [sys.executable, "-c", REPEATER, source, out, options.scale]
+            name = f"repeater x{options.scale}"
+            measure(name, options.large, [*command, json.dumps(keywords)], out, options.kill)
 
 
-def report(name, size, command):
+def _flags(options):
+    rgb = ["--rgb", "3,2,1"] if options.bands > 3 else []
+    return rgb + ["--cog"] * options.cog
+
+
+def measure(name, size, command, out, kill_after):
+    """Report a run, and that it comes to the same when it is killed and resumed."""
+    digest = report(name, size, command, out)
+    if kill_after is None:
+        return
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
+    time.sleep(kill_after)
+    process.send_signal(signal.SIGKILL)
+    if process.wait() != -signal.SIGKILL:
+        sys.exit(f"{name} was done before {kill_after} s; give --kill less")
+    if report("killed, resumed", size, [*command, "--resume"], out) != digest:
+        sys.exit(f"{name} came to another file when it was killed and resumed")
+
+
+def report(name, size, command, out):
+    """Print seconds, megapixels of the input a second, megabytes, and return the file's hash."""
+    out.unlink(missing_ok=True)
     seconds, megabytes = run(command)
     rate = size**2 / seconds / 1e6
+    with open(out, "rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
     print(
-        f"{name:16} {size}x{size} {seconds:8.1f} s {rate:8.3f} MP/s {megabytes:7.0f} MB", flush=True
+        f"{name:16} {size}x{size} {seconds:8.1f} s {rate:8.3f} MP/s {megabytes:7.0f} MB "
+        f"{digest.hexdigest()[:12]}",
+        flush=True,
     )
+    return digest.hexdigest()
 
 
 if __name__ == "__main__":
