@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -98,7 +99,7 @@ def enhance(
     )
     reports = []
     with ExitStack() as stack:
-        stack.enter_context(logging_redirect_tqdm())
+        stack.enter_context(logging_redirect_tqdm([logging.getLogger("gluon_enhance")]))
         files = stack.enter_context(_bar(total=len(jobs), unit="file", disable=len(jobs) == 1))
         if cluster:
             from gluon_enhance.cluster import Cluster

@@ -170,8 +170,10 @@ def _plan(src, out, enhancer, input_range, rgb, others, blocks):
         raise ValueError(f"input_range is {low:g},{high:g}; give LOW,HIGH, the lower one first")
     if dtype.kind == "f" and not input_range:
         _check_unit_range(src, sum(through_net, ()))
+    status = os.stat(src.name) if os.path.exists(src.name) else None
     return Work(
-        source=os.path.abspath(src.name) if os.path.exists(src.name) else src.name,
+        source=os.path.abspath(src.name) if status else src.name,
+        stamp=(status.st_size, status.st_mtime_ns) if status else None,
         folder=str(out.resolve().with_name(f".{out.name}.parts")),
         size=(src.height, src.width),
         scale=scale,
@@ -276,9 +278,7 @@ def _keeping(work):
 def _prepare(work, resume):
     """Make the folder of parts, or find that it is of the same work."""
     folder, record = Path(work.folder), Path(work.folder, WORK)
-    status = os.stat(work.source) if os.path.exists(work.source) else None
-    stamp = [status.st_size, status.st_mtime_ns] if status else None
-    now = json.dumps({**asdict(work), "stamp": stamp}, indent=1)
+    now = json.dumps(asdict(work), indent=1)
     if resume and record.exists():
         if record.read_text() != now:
             raise ImageError(

@@ -7,8 +7,11 @@ computed anywhere (`gluon_enhance.cluster`).
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import rasterio
@@ -41,6 +44,8 @@ class Work:
     ----------
     source, folder : str
         The raster, and where its parts are kept.
+    stamp : (int, int), optional
+        Bytes of the source, and when it was changed, in nanoseconds; None for one that is no file.
     size : (int, int)
         Height and width of the source.
     scale, tile, halo, multiple : int
@@ -61,6 +66,7 @@ class Work:
 
     source: str
     folder: str
+    stamp: Optional[tuple]
     size: tuple
     scale: int
     tile: int
@@ -103,8 +109,15 @@ class Work:
         return [[Tile((r, c), (k, j), shape) for c, j in columns] for r, k in rows]
 
     def path(self, index: int) -> Path:
-        """Where a part is kept."""
-        return Path(self.folder, f"{index:07d}.tif")
+        """Where a part is kept: under a name that no part of other work has.
+
+        A worker may still be at what an interrupted run wanted of it.
+        """
+        return Path(self.folder, f"{index:07d}-{self._digest}.tif")
+
+    @cached_property
+    def _digest(self):
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
 
     def _side(self, length):
         return min(round_up(length, self.multiple), self.tile + 2 * self.halo)
@@ -129,8 +142,8 @@ def compute_part(work: Work, index: int, enhancer) -> None:
     profile = {"driver": "GTiff", "dtype": made.dtype, "compress": "deflate", "zlevel": 1}
     count, height, width = made.shape
     with (
-        draft_of(path) as draft,
         environment(),
+        draft_of(path) as draft,
         named("written", path),
         rasterio.open(draft, "w", count=count, height=height, width=width, **profile) as dst,
     ):
