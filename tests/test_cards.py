@@ -134,6 +134,13 @@ def test_what_was_converted_under_other_options_is_not_taken(tmp_path, rng):
     assert np.abs(of_card - net(mx.nd.array(batch)).asnumpy()).max() < 1e-4
 
 
+def test_converting_refuses_to_lose_the_options(trained, tmp_path):
+    net, path = trained
+    with pytest.raises(WeightsError, match="which only the card beside it tells"):
+        zoo.convert(net.spec.name, path, tmp_path / "out.params")
+    assert not (tmp_path / "out.params").exists()
+
+
 @pytest.mark.skipif(not is_mxnet_installed(), reason="MXNet is not installed")
 def test_arguments_replace_the_cards_and_unknown_ones_of_it_are_refused(tmp_path):
     net = zoo.get_model("wespe", norm="layer", **SMALL)

@@ -187,9 +187,16 @@ def convert(name: str, checkpoint: str | os.PathLike, out: str | os.PathLike) ->
     UnknownModelError
         If there is no such model.
     WeightsError
-        If the checkpoint cannot be read or does not fit the model, or `out` cannot be written.
+        If the checkpoint cannot be read or does not fit the model, or `out` cannot be written; or
+        if its card tells options that `out`, which has none, would lose.
     """
-    return write_params(out, _arrays(get_model(name, pretrained=Path(checkpoint))))
+    net = get_model(name, pretrained=Path(checkpoint))
+    if net.spec != get_spec(name):
+        raise WeightsError(
+            f"{checkpoint} was trained with {net.spec.kwargs}, which only the card beside it tells: "
+            f"use it as it is, or export {net.spec.name}={checkpoint}"
+        )
+    return write_params(out, _arrays(net))
 
 
 def interpolate(weights_a: str | os.PathLike, weights_b: str | os.PathLike, alpha: float) -> dict:
