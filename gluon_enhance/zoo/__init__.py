@@ -193,8 +193,8 @@ def convert(name: str, checkpoint: str | os.PathLike, out: str | os.PathLike) ->
     net = get_model(name, pretrained=Path(checkpoint))
     if net.spec != get_spec(name):
         raise WeightsError(
-            f"{checkpoint} was trained with {net.spec.kwargs}, which only the card beside it tells: "
-            f"use it as it is, or export {net.spec.name}={checkpoint}"
+            f"{checkpoint} was trained with {net.spec.kwargs}, which only its card tells: use "
+            f"it as it is, or export {net.spec.name}={checkpoint}"
         )
     return write_params(out, _arrays(net))
 
