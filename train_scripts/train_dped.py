@@ -65,7 +65,7 @@ class Config(TrainingConfig):
     # The paper's, but for the rate, which is constant there; a cosine ends lower on any budget.
     iterations: int = option(20_000, "training steps in all")
     batch_size: int = option(50, "patches per step, on all devices together")
-    patch_size: int = option(100, "side of a patch, in pixels")
+    patch_size: int = option(100, "side of a patch, in pixels", least=9)
     learning_rate: float = option(5e-4, "Adam's step size at the start")
     weights: str = option(
         "code", "the losses' weights: of DPED's code, or the paper", ("code", "paper")

@@ -53,7 +53,7 @@ class Config(TrainingConfig):
     # The report's, but for the rate, which is constant there; a cosine ends lower on any budget.
     iterations: int = option(8000, "training steps in all")
     batch_size: int = option(50, "patches per step, on all devices together")
-    patch_size: int = option(100, "side of a patch, in pixels")
+    patch_size: int = option(100, "side of a patch, in pixels", least=9)
     learning_rate: float = option(1e-3, "Adam's step size at the start")
     # The report sums texture and cycle over the batch; our means have the same ratio.
     texture_weight: float = option(1.0, "weight of the adversarial losses")

@@ -43,8 +43,7 @@ from gluon_enhance.weights.store import find_shipped
 from gluon_enhance.weights.vgg import load_vgg
 
 VALIDATION_CROP = 192
-#: Phase -> learning rate. The paper's; it halves them every 200k steps, or at 50k, 100k, 200k and
-#: 300k of the GAN's; a cosine ends as low on any budget.
+#: Phase -> the paper's learning rate. It halves them in steps; a cosine ends as low.
 LEARNING_RATES = {"psnr": 2e-4, "gan": 1e-4}
 #: Model -> the shipped net of its architecture that --phase psnr made.
 SHIPPED = dict.fromkeys(("esrgan_lite_x4", "rrdb_lite_x4"), "rrdb_lite_x4")
@@ -56,6 +55,7 @@ class Config(TrainingConfig):
     model: str = option("rrdb_x4", "an RRDB net of the zoo with scale 4")
     init: Optional[str] = option(None, "for gan: weights of psnr; default: the shipped ones")
     iterations: int = option(400_000, "training steps in all; the paper's number for the GAN")
+    patch_size: int = option(32, "side of a low-resolution patch, in pixels", least=8)
     learning_rate: float = option(0.0, "Adam's step size at the start; 0: the paper's")
     reductions: tuple = option((1.0, 0.75, 0.5), "sizes at which each photo is used")
     degrade: str = option("bicubic", "how inputs are made of photos", tuple(DEGRADATIONS))

@@ -58,7 +58,7 @@ class Config(TrainingConfig):
     recipe: str = option("paper", "losses and their weights", tuple(RECIPES))
     # The paper's: 1e5 steps at 1e-4 and 1e5 at 1e-5, batch 16 of 96x96; a cosine falls as far.
     iterations: int = option(200_000, "training steps in all")
-    patch_size: int = option(24, "side of a low-resolution patch, in pixels")
+    patch_size: int = option(24, "side of a low-resolution patch, in pixels", least=4)
     learning_rate: float = option(1e-4, "Adam's step size at the start")
     reductions: tuple = option((1.0, 0.75, 0.5), "sizes at which each photo is used")
     degrade: str = option("bicubic", "how inputs are made of photos", tuple(DEGRADATIONS))

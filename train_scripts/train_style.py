@@ -46,11 +46,11 @@ VALIDATION_SIZE = 256
 class Config(TrainingConfig):
     model: str = option("style_starry_night", "a style net of the zoo: the result's name")
     style: Optional[str] = option(None, "the picture whose style is learned")
-    style_size: int = option(256, "pixels of its longer side")
+    style_size: int = option(256, "pixels of its longer side", least=16)
     # The paper's, but for the rate, which is constant there; a cosine ends lower on any budget.
     iterations: int = option(40_000, "training steps in all")
     batch_size: int = option(4, "patches per step, on all devices together")
-    patch_size: int = option(256, "side of a patch, in pixels")
+    patch_size: int = option(256, "side of a patch, in pixels", least=41)
     learning_rate: float = option(1e-3, "Adam's step size at the start")
     reductions: tuple = option((0.5, 0.25), "sizes at which each photo is used")
     vgg: Optional[str] = option(None, "file with VGG's weights; default: torchvision's")

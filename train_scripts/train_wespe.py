@@ -59,7 +59,7 @@ class Config(TrainingConfig):
     classes: int = option(1, "logits of a discriminator: one, or one for each class", (1, 2))
     iterations: int = option(20_000, "training steps in all")
     batch_size: int = option(30, "patches per step, on all devices together")
-    patch_size: int = option(100, "side of a patch, in pixels")
+    patch_size: int = option(100, "side of a patch, in pixels", least=9)
     learning_rate: float = option(5e-4, "Adam's step size at the start")
     content_weight: float = option(1.0, "weight of the features of restored photos")
     adversarial_weight: float = option(5e-3, "weight of both adversarial losses")

@@ -81,5 +81,5 @@ def _draw(axes, title, curves):
     axes.set_title(title, fontsize="medium")
     axes.set_xlabel("step")
     axes.grid(alpha=0.3)
-    if len(curves) > 1:
+    if len(curves) > 1 or title in (LOSSES, SIGNED_LOSSES):
         axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))

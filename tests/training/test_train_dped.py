@@ -16,7 +16,7 @@ from gluon_enhance.imaging.metrics import psnr
 from gluon_enhance.imaging.pictures import HEADING_HEIGHT
 from gluon_enhance.training.checkpoint import list_checkpoints
 
-FEW = ("--patch-size", 16, "--iterations", 2, "--log-every", 1)
+FEW = ("--patch-size", 9, "--iterations", 2, "--log-every", 1)
 
 
 @pytest.fixture

@@ -34,6 +34,20 @@ def test_run_leaves_a_model_of_the_zoo_and_says_where_last(name, scripts, train,
     zoo.get_model(model, pretrained=result)
 
 
+@pytest.mark.parametrize(
+    "name, patch_size",
+    [("esrgan", 7), ("srgan", 3), ("dped", 8), ("dped_cycle", 8), ("wespe", 8), ("style", 40)],
+)
+def test_patch_of_which_vgg_or_a_net_leaves_nothing_is_refused(
+    name, patch_size, train, tmp_path, capsys
+):
+    with pytest.raises(SystemExit):
+        train(name, tmp_path, "--patch-size", patch_size)
+    assert (
+        f"--patch-size is {patch_size}; give at least {patch_size + 1}" in capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize("name", ["srcnn", "srresnet", "srgan", "edsr"])
 def test_resumed_training_equals_uninterrupted_bit_for_bit(name, scripts, check_resume):
     check_resume(name, *scripts[name][0])

@@ -74,7 +74,7 @@ def test_losses_are_those_of_the_two_perceptual_losses_on_their_own(script, vgg_
 
 def test_a_run_without_a_style_is_refused(train, tmp_path):
     with pytest.raises(ValueError, match="--style is needed"):
-        train("style", tmp_path)
+        train("style", tmp_path, "--patch-size", 48)
 
 
 def test_held_out_photos_that_are_too_small_are_an_error(train, options, tmp_path):
