@@ -3,9 +3,9 @@
 A net with instance norms cannot be tiled: a norm needs the mean and the variance of its input over
 the whole image, of each channel or of all. It is cut into parts at its norms instead
 (`gluon_enhance.exporting.parts`). One part after the other runs over the image in bands of whole
-rows and writes what later parts need, as float16, into temporary files, together with the mean and
-the variance of every row. When all bands are done, these give the next norm's gain and shift. The
-result is the whole image's, as far as float16 holds.
+rows and writes what later parts need, in 16 bits, into temporary files, while the mean and the
+variance of every row are taken. When all bands are done, these give the next norm's gain and shift.
+The result is the whole image's, as far as 16 bits hold.
 
 A band is treated as an image of its own: a map at 1/4 of the image's size has 2 rows for 8 of the
 image, wherever the band lies. Only rows near its cut edges are wrong, which the halo drops.
@@ -14,18 +14,19 @@ image, wherever the band lies. Only rows near its cut edges are wrong, which the
 from __future__ import annotations
 
 import json
-import math
 import os
 import tempfile
 import zipfile
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
 
-from gluon_enhance.errors import ImageError, WeightsError
+from gluon_enhance.errors import WeightsError
+from gluon_enhance.features import FeatureRows, ImageRows, row_axis, row_moments
 from gluon_enhance.imaging.tiling import plan_axis
 
 TABLE = "parts.json"
@@ -70,6 +71,7 @@ class BandedNet:
             plan = json.loads(archive.read(TABLE))
             self._parts, self._rates = plan["parts"], plan["rates"]
             self._multiple = plan["multiple"]
+            self._normed = {norm["map"] for part in self._parts for norm in part["norms"]}
             halos = [part["halo"] for part in self._parts]
             for number in (self._multiple - 1, *halos, *self._rates.values()):
                 if type(number) is not int or not 0 <= number <= MAX_ROWS:
@@ -112,33 +114,51 @@ class BandedNet:
             If the parts do not fit together.
         """
         with self._checked():
-            maps = {self._parts[0]["inputs"][0]: batch[0]}
+            maps, moments = {self._parts[0]["inputs"][0]: ImageRows(batch)}, {}
             for k, part in enumerate(self._parts):
-                needed = {name for later in self._parts[k + 1 :] for name in _needs(later)}
+                later = self._parts[k + 1 :]
+                needed = {name for one in later for name in one["inputs"]}
                 spare = [one for name, one in maps.items() if name not in needed]
-                made = self._run_part(part, maps, spare, batch.shape[2:], on_band)
+                made = self._run_part(part, maps, moments, spare, batch.shape[2:], on_band)
                 maps = {name: one for name, one in {**maps, **made}.items() if name in needed}
-            return made[part["outputs"][0]][None]
+            return made[part["outputs"][0]].image
 
-    def _run_part(self, part, maps, spare, size, on_band):
-        made = {}
-        engine = self._engine(part)
-        norms = [array for norm in part["norms"] for array in gain_and_shift(norm, maps)]
+    def _run_part(self, part, maps, moments, spare, size, on_band):
+        engine, made = self._engine(part), {}
+        is_last = part is self._parts[-1]
+        norms = [array for norm in part["norms"] for array in gain_and_shift(norm, moments)]
+        rows = {name: ([], []) for name in part["outputs"] if name in self._normed}
         bands = self._bands(part, *size)
-        inputs = self._read(part, maps, bands[0][0], size[0])
-        for k, (read, keep) in enumerate(bands):
-            outputs = engine.compute([*inputs, *norms])
-            if k + 1 < len(bands):  # before the outputs go to where the inputs come from
-                inputs = self._read(part, maps, bands[k + 1][0], size[0])
-            for name, output in zip(part["outputs"], outputs):
-                rows = self._first_row(name, size[0] - read.stop + read.start) + output.shape[2]
-                if name not in made:
-                    made[name] = _allocate((output.shape[1], rows, output.shape[3]), output, spare)
-                first = self._first_row(name, read.start)
-                start = self._first_row(name, keep.start)
-                stop = rows if keep.stop == size[0] else self._first_row(name, keep.stop)
-                made[name][:, start:stop] = output[0, :, start - first : stop - first]
-            on_band()
+
+        def store(kept):
+            for name, (start, band) in kept.items():
+                made[name].write(start, band)
+                if name in rows:
+                    for parts, moment in zip(rows[name], row_moments(band[0])):
+                        parts.append(moment)
+
+        # One thread reads the next band and stores the last one, in this order of bands: outputs
+        # may go to where the inputs come from.
+        with ThreadPoolExecutor(1) as background:
+            reading, storing = background.submit(self._read, part, maps, bands[0][0], size[0]), None
+            for k, (read, keep) in enumerate(bands):
+                inputs = reading.result()
+                if k + 1 < len(bands):
+                    following = bands[k + 1][0]
+                    reading = background.submit(self._read, part, maps, following, size[0])
+                outputs = engine.compute([*inputs, *norms], as_features=not is_last)
+                if storing:
+                    storing.result()
+                kept = {}
+                for name, output in zip(part["outputs"], outputs):
+                    height = self._height(name, output, read, size[0])
+                    if name not in made:
+                        made[name] = _make_room(output, height, spare)
+                    kept[name] = self._kept(name, output, read, keep, size[0], height)
+                storing = background.submit(store, kept)
+                on_band()
+            storing.result()
+        moments.update((name, [np.concatenate(m) for m in both]) for name, both in rows.items())
         return made
 
     def _engine(self, part):
@@ -150,58 +170,54 @@ class BandedNet:
         rows = max(self._pixels // width, 2 * part["halo"], 1)
         return plan_axis(height, rows, part["halo"], self._multiple)[1]
 
-    def _read(self, part, maps, read, height):
+    def _read(self, part, maps, read, image_height):
         def window(name):
-            more = maps[name].shape[1] - self._first_row(name, height)
+            more = maps[name].height - self._first_row(name, image_height)
             first, stop = (self._first_row(name, row) for row in (read.start, read.stop))
-            return np.array(maps[name][:, first : stop + more])[None]
+            return maps[name].read(first, stop + more)
 
         return [window(name) for name in part["inputs"]]
+
+    def _height(self, name, output, read, image_height):
+        """Count the rows of the whole map of which a band is there."""
+        missing = self._first_row(name, image_height - read.stop + read.start)
+        return missing + output.shape[row_axis(output)]
+
+    def _kept(self, name, output, read, keep, image_height, height):
+        """Return the first row that a band yields, and a copy of its rows."""
+        first, start = (self._first_row(name, row) for row in (read.start, keep.start))
+        stop = height if keep.stop == image_height else self._first_row(name, keep.stop)
+        rows = (slice(None),) * row_axis(output) + (slice(start - first, stop - first),)
+        return start, output[rows].copy()
 
     def _first_row(self, name, image_row):
         return image_row // self._multiple * self._rates[name]
 
 
-def gain_and_shift(norm: dict, maps: dict[str, np.ndarray]) -> Iterable[np.ndarray]:
-    """Give what a norm multiplies with and adds, each (1, C, 1, 1) float32, or one for all C.
+def gain_and_shift(norm: dict, moments: dict) -> Iterable[np.ndarray]:
+    """Give what a norm multiplies with and adds, each (1, 1, 1, C) float32, or one for all C.
 
     Parameters
     ----------
     norm : dict
         A norm of the table of parts. With a single gamma it is over all channels together.
-    maps : dict
-        Its entries ``NAME.mean`` and ``NAME.variance``, (C, H, 1), are those of each row.
+    moments : dict
+        Map -> the means and the variances of its rows, (H, C) each.
     """
-    means, variances = (
-        maps[f"{norm['map']}.{moment}"].astype(np.float64) for moment in ("mean", "variance")
-    )
-    axes = 1 if len(norm["gamma"]) > 1 else (0, 1)
+    means, variances = (moment.astype(np.float64) for moment in moments[norm["map"]])
+    axes = 0 if len(norm["gamma"]) > 1 else None
     mean, variance = means.mean(axes), variances.mean(axes) + means.var(axes)
-    gain = np.reshape(norm["gamma"], (-1, 1)) / np.sqrt(variance + norm["epsilon"])
-    shift = np.reshape(norm["beta"], (-1, 1)) - gain * mean
-    return (array.astype(np.float32).reshape(1, -1, 1, 1) for array in (gain, shift))
+    gain = np.array(norm["gamma"]) / np.sqrt(variance + norm["epsilon"])
+    shift = np.array(norm["beta"]) - gain * mean
+    return (array.astype(np.float32).reshape(1, 1, 1, -1) for array in (gain, shift))
 
 
-def _needs(part):
-    moments = [f"{norm['map']}.{m}" for norm in part["norms"] for m in ("mean", "variance")]
-    return [*part["inputs"], *moments]
-
-
-def _allocate(shape, output, spare):
-    """Make room for a map: float16 ones in a file, in place of one that is not needed any more."""
-    if output.dtype != np.float16:
-        return np.empty(shape, output.dtype)
+def _make_room(band, height, spare):
+    """Make room for the map of a band; features go where those were that nobody needs any more."""
+    if row_axis(band) == 2:
+        return ImageRows(np.empty((*band.shape[:2], height, band.shape[3]), band.dtype))
+    shape = (height, *band.shape[2:])
     for k, old in enumerate(spare):
-        if (old.shape, old.dtype) == (shape, output.dtype):
+        if isinstance(old, FeatureRows) and (old.shape, old.dtype) == (shape, band.dtype):
             return spare.pop(k)
-    size = math.prod(shape) * output.itemsize
-    with tempfile.TemporaryFile(prefix="gluon-enhance-") as file:  # lives as long as its map
-        try:
-            if hasattr(os, "posix_fallocate"):  # else a full disk would kill the process later
-                os.posix_fallocate(file.fileno(), 0, size)
-            return np.memmap(file, np.float16, "w+", shape=shape)
-        except OSError as error:
-            raise ImageError(
-                f"there is no room in {tempfile.gettempdir()} for {size / 1e9:.1f} GB of features "
-                f"({error.strerror}); name a folder on a larger disk in the variable TMPDIR"
-            ) from error
+    return FeatureRows(shape, band.dtype)

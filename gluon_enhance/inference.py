@@ -23,8 +23,8 @@ AUTO_TILE = 192
 """Input pixels that a tile yields a side: large enough that halos cost little, small enough that
 the feature maps of a 64-channel x4 net stay under 1 GB."""
 AUTO_WHOLE = 1792
-"""As above, of nets that need the whole image's statistics: bands take longer, up to twice."""
-BANDS = 16
+"""As above, of nets that need the whole image's statistics: bands take 2.5 times as long."""
+BANDS = 48
 """Bands that an image of tile x tile pixels would make; larger ones leave the caches."""
 
 
@@ -34,9 +34,10 @@ class Enhancer:
     Parameters
     ----------
     model : str or path
-        A name of the zoo; ``NAME=FILE`` for a net of the zoo with weights from a file; a folder
-        that `export` wrote; or ``X-symbol.json``, with ``X-0000.params`` beside it, for any RGB
-        net from image to image that MXNet saved, ``X-symbol.json=0,255`` if these are its values.
+        A name of the zoo; ``NAME=FILE`` for a net of the zoo with weights from a file, built with
+        the options in the ``card.json`` that its training left beside it; a folder that `export`
+        wrote; or ``X-symbol.json``, with ``X-0000.params`` beside it, for any RGB net from image
+        to image that MXNet saved, ``X-symbol.json=0,255`` if these are its values.
     engine : {'auto', 'openvino', 'onnxruntime', 'mxnet'}
         'auto' takes the fastest that is installed.
     precision : {'auto', 'fp32', 'bf16', 'int8'}

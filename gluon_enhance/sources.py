@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, NamedTuple
 
-from gluon_enhance import zoo
+from gluon_enhance import __version__, zoo
 from gluon_enhance.errors import EngineError
 from gluon_enhance.weights import store
 from gluon_enhance.weights.manifest import card_file, read_card, sha256, verify
@@ -71,8 +71,9 @@ def _converted(spec, make_net, weights, suffix) -> Path:
     import filelock
 
     weights = weights or store.find(spec.weights)
-    # The same weights are another net under other options, such as the range of its tanh.
-    text = f"{sha256(weights)} {sorted(spec.kwargs.items())}"
+    # The same weights are another net under other options, such as the range of its tanh, and
+    # another version may write other files.
+    text = f"{__version__} {sha256(weights)} {sorted(spec.kwargs.items())}"
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     onnx = store.cache_folder() / f"{spec.name}-{digest}.onnx"
     path = onnx.with_suffix(suffix)

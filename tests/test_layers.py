@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "gluon_enhance"
 LAYERS = [
     {"imaging", "errors", "framework"},
-    {"models", "losses", "files"},
+    {"models", "losses", "files", "features"},
     {"data", "weights", "training", "engines", "bands"},
     {"zoo"},
     {"exporting"},

@@ -67,13 +67,15 @@ class ONNXRuntimeEngine:
         """Run (N, 3, H, W) float32 tiles."""
         return self.compute([batch])[0]
 
-    def compute(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
+    def compute(self, arrays: list[np.ndarray], as_features: bool = False) -> list[np.ndarray]:
         """Run any inputs, in the file's order, and give its outputs."""
+        arrays = (array.astype(np.float32, copy=False) for array in arrays)
         try:
-            return self._session.run(None, dict(zip(self._inputs, arrays)))
+            outputs = self._session.run(None, dict(zip(self._inputs, arrays)))
         except Exception as error:  # as above
             reason = str(error).strip().splitlines()[-1][:200]
             raise EngineError(f"ONNX Runtime cannot run {self._path}: {reason}") from error
+        return [output.astype(np.float16) for output in outputs] if as_features else outputs
 
 
 def _load_cuda(onnxruntime):

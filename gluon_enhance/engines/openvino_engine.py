@@ -48,14 +48,27 @@ class OpenVINOEngine:
         """Run (N, 3, H, W) float32 tiles."""
         return self.compute([np.ascontiguousarray(batch)])[0].copy()
 
-    def compute(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
+    def compute(self, arrays: list[np.ndarray], as_features: bool = False) -> list[np.ndarray]:
         """Run any inputs, in the file's order; the next call overwrites what this one gives."""
-        request = self._request(tuple(array.shape for array in arrays))
+        signature = tuple((array.shape, array.dtype.str) for array in arrays)
+        request = self._request(signature, as_features)
         with self._refusing("run"):
             for k, array in enumerate(arrays):
-                request.set_input_tensor(k, self._openvino.Tensor(array, shared_memory=True))
+                request.set_input_tensor(k, self._tensor(array))
             request.infer()
-            return [tensor.data for tensor in request.output_tensors]
+            outputs = [tensor.data for tensor in request.output_tensors]
+        # OpenVINO gives bfloat16 as if it were float16.
+        return [o.view(self._features) for o in outputs] if as_features else outputs
+
+    def _tensor(self, array):
+        if array.dtype == np.uint16:
+            openvino = self._openvino
+            return openvino.Tensor(array, openvino.Shape(array.shape), openvino.Type.bf16)
+        return self._openvino.Tensor(array, shared_memory=True)
+
+    @property
+    def _features(self):
+        return np.float16 if self._precision == "fp32" else np.uint16
 
     @contextmanager
     def _refusing(self, what):
@@ -68,37 +81,54 @@ class OpenVINOEngine:
                 f"{self._path} is not a model that OpenVINO can {what}: {reason}"
             ) from error
 
-    def _request(self, shapes):
-        if shapes not in self._requests:
+    def _request(self, signature, as_features):
+        key = signature, as_features
+        if key not in self._requests:
             if len(self._requests) == 2:  # a shape and its transpose; each holds its feature maps
                 self._requests.clear()
             with self._refusing("compile"):
-                self._requests[shapes] = self._compiled(shapes).create_infer_request()
-        return self._requests[shapes]
+                self._requests[key] = self._compiled(*key).create_infer_request()
+        return self._requests[key]
 
     def _maker(self):
         properties = ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")
         cpu = [self._core.get_property("CPU", name) for name in properties]
         return f"openvino {self._openvino.__version__} {cpu}"
 
-    def _compiled(self, shapes):
+    def _compiled(self, signature, as_features):
         """Compile, or take what an earlier run has compiled."""
         options = self._options(self._precision)
-        kept = self._kept.get(shapes, options)
+        kept = self._kept.get(signature, as_features, options)
         if kept:
             with suppress(RuntimeError):  # OpenVINO refuses it, and is asked to compile
                 return self._core.import_model(kept, "CPU", options)
-        compiled = self._compile(shapes, self._precision)
+        compiled = self._compile(signature, self._precision, as_features)
         if self._kept:
             stream = io.BytesIO()
             compiled.export_model(stream)
-            self._kept.put(stream.getvalue(), shapes, options)
+            self._kept.put(stream.getvalue(), signature, as_features, options)
         return compiled
 
-    def _compile(self, shapes, precision):
+    def _compile(self, signature, precision, as_features=False):
         model = self._model.clone()
-        model.reshape({k: list(shape) for k, shape in enumerate(shapes)})
+        model.reshape({k: list(shape) for k, (shape, _) in enumerate(signature)})
+        model = self._with_types(model, [dtype for _, dtype in signature], as_features)
         return self._core.compile_model(model, "CPU", self._options(precision))
+
+    def _with_types(self, model, dtypes, as_features):
+        """Have a model take and give features in 16 bits."""
+        from openvino.preprocess import PrePostProcessor
+
+        types = {"<f2": self._openvino.Type.f16, "<u2": self._openvino.Type.bf16}
+        process = PrePostProcessor(model)
+        for k, dtype in enumerate(dtypes):
+            if dtype in types:
+                process.input(k).tensor().set_element_type(types[dtype])
+        if as_features:
+            for k in range(len(model.outputs)):
+                kind = types[np.dtype(self._features).str]
+                process.output(k).tensor().set_element_type(kind)
+        return process.build()
 
     def _options(self, precision):
         return {
@@ -129,6 +159,7 @@ class OpenVINOEngine:
         picture = np.stack([rows, columns, 1 - rows]) * 0.6 + 0.3 * disc + texture
         batch = np.clip(picture, 0, 1).astype(np.float32)[None]
         with self._refusing("compile"):
-            fp32, bf16 = (self._compile((batch.shape,), p)(batch)[0] for p in ("fp32", "bf16"))
+            signature = ((batch.shape, batch.dtype.str),)
+            fp32, bf16 = (self._compile(signature, p)(batch)[0] for p in ("fp32", "bf16"))
         error = np.mean(np.square(fp32 - bf16, dtype=np.float64))
         return -10 * np.log10(max(error, 1e-12))

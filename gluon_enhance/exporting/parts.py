@@ -14,7 +14,9 @@ import numpy as np
 from gluon_enhance import engines
 from gluon_enhance.bands import TABLE, BandedNet, gain_and_shift
 from gluon_enhance.errors import EngineError
+from gluon_enhance.exporting.layout import channels_last
 from gluon_enhance.exporting.norms import NORM, unwrap_norms
+from gluon_enhance.features import row_axis, row_moments
 
 RESHAPING = ("Reshape", "Squeeze", "Unsqueeze")
 
@@ -61,7 +63,7 @@ def split_onnx(path: str | os.PathLike, multiple: int = 1) -> Path:
         for k, (part, model) in enumerate(_cut(onnx.load(str(path)), path.name)):
             table["parts"].append({"file": f"{k}.onnx", **part})
             onnx.save(model, str(Path(folder, f"{k}.onnx")))
-        table["rates"] = _measure(table, folder, image[0])
+        table["rates"] = _measure(table, folder, image)
         draft = Path(folder, f"{path.stem}.parts.zip")
         with zipfile.ZipFile(draft, "w") as archive:
             archive.writestr(TABLE, json.dumps(table))
@@ -97,16 +99,16 @@ def _cut(model, name):
     for k, nodes in enumerate(groups):
         made = {n for node in nodes for n in node.output}
         norms = [node for node in nodes if node.op_type == NORM]
-        next_norms = [node for node in sum(groups[k + 1 : k + 2], []) if node.op_type == NORM]
-        inputs, opening = _opening(used[k] - made, norms, ends)
-        outputs, closing = _closing(made & ends.union(*used[k + 1 :]), next_norms, ends)
-        body = [*opening, *(node for node in nodes if node.op_type != NORM), *closing]
+        takes = sorted(used[k] - made)
+        gives = sorted(made & ends.union(*used[k + 1 :]))
+        body, inputs, outputs = channels_last(nodes, takes, gives, ends)
         weights = {n: constants[n] for node in body for n in node.input if n in constants}
-        part = helper.make_graph(body, f"part{k}", inputs, outputs, list(weights.values()))
+        values = ([_value(name) for name in names] for names in (inputs, outputs))
+        part = helper.make_graph(body, f"part{k}", *values, list(weights.values()))
         row = {
-            "inputs": [value.name for value in inputs[: len(inputs) - 2 * len(norms)]],
+            "inputs": takes,
             "norms": [_norm(node, constants) for node in norms],
-            "outputs": [value.name for value in outputs],
+            "outputs": gives,
         }
         options = {"opset_imports": model.opset_import, "ir_version": model.ir_version}
         yield row, helper.make_model(part, **options)
@@ -127,54 +129,10 @@ def _group(graph):
     return [[n for n, own in zip(nodes, levels) if own == k] for k in range(max(levels) + 1)]
 
 
-def _opening(takes, norms, ends):
-    """List a part's inputs, stored maps first, and the nodes that make its maps of them."""
+def _value(name):
     from onnx import TensorProto, helper
 
-    inputs, nodes = [], []
-    for name in sorted(takes):
-        if name in ends:
-            inputs.append(_value(name))
-        else:
-            inputs.append(_value(f"{name}.half", TensorProto.FLOAT16))
-            nodes.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
-    for norm in norms:
-        name, gain, shift = (norm.input[0] + suffix for suffix in ("", ".gain", ".shift"))
-        inputs += [_value(gain), _value(shift)]
-        nodes.append(helper.make_node("Mul", [name, gain], [f"{name}.scaled"]))
-        nodes.append(helper.make_node("Add", [f"{name}.scaled", shift], norm.output))
-    return inputs, nodes
-
-
-def _closing(gives, next_norms, ends):
-    """List a part's outputs, maps to store first, and the nodes that make them of its maps."""
-    from onnx import TensorProto, helper
-
-    outputs, nodes = [], []
-    for name in sorted(gives):
-        if name in ends:
-            outputs.append(_value(name))
-        else:
-            outputs.append(_value(f"{name}.half", TensorProto.FLOAT16))
-            nodes.append(helper.make_node("Cast", [name], [f"{name}.half"], to=TensorProto.FLOAT16))
-    for name in (norm.input[0] for norm in next_norms):
-        mean, centered, square, variance = (
-            f"{name}.{suffix}" for suffix in ("mean", "centered", "square", "variance")
-        )
-        nodes += [
-            helper.make_node("ReduceMean", [name], [mean], axes=[3]),
-            helper.make_node("Sub", [name, mean], [centered]),
-            helper.make_node("Mul", [centered, centered], [square]),
-            helper.make_node("ReduceMean", [square], [variance], axes=[3]),
-        ]
-        outputs += [_value(mean), _value(variance)]
-    return outputs, nodes
-
-
-def _value(name, kind=1):
-    from onnx import helper
-
-    return helper.make_tensor_value_info(name, kind, [None] * 4)
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * 4)
 
 
 def _norm(node, constants):
@@ -187,18 +145,21 @@ def _norm(node, constants):
 
 def _measure(table, folder, image):
     """Return the rates of maps, and write each part's halo into its row."""
-    multiple, (_, height, width) = table["multiple"], image.shape
+    multiple, (height, width) = table["multiple"], image.shape[2:]
     first = table["parts"][0]["inputs"][0]
-    maps, rates = {first: image}, {first: multiple}
+    maps, moments, rates = {first: image}, {}, {first: multiple}
     for part in table["parts"]:
-        norms = [array for norm in part["norms"] for array in gain_and_shift(norm, maps)]
-        compute = _load(Path(folder, part["file"])).compute
-        outputs = compute([*(maps[name][None] for name in part["inputs"]), *norms])
-        maps.update((name, output[0].copy()) for name, output in zip(part["outputs"], outputs))
-        for name in part["outputs"]:
+        norms = [array for norm in part["norms"] for array in gain_and_shift(norm, moments)]
+        engine, as_features = _load(Path(folder, part["file"])), part is not table["parts"][-1]
+        compute = partial(engine.compute, as_features=as_features)
+        outputs = compute([*(maps[name] for name in part["inputs"]), *norms])
+        for name, output in zip(part["outputs"], outputs):
+            maps[name] = output.copy()
             # Layers pad and crop both axes alike, so the difference between them is only scaled.
-            shape = maps[name.replace(".mean", ".half").replace(".variance", ".half")].shape
-            rates[name] = (shape[1] - shape[2]) * multiple // (height - width)
+            rows, columns = output.shape[row_axis(output) :][:2]
+            rates[name] = (rows - columns) * multiple // (height - width)
+            if as_features:
+                moments[name] = row_moments(output[0])
         reach = _reach(compute, part, norms, maps, rates, height // multiple)
         if 2 * reach > width // multiple:
             raise EngineError(f"{part['file']} of the parts needs more than {PROBE} pixels around")
@@ -211,16 +172,18 @@ def _reach(compute, part, norms, maps, rates, height):
     rng = np.random.default_rng(0)
 
     def shocked(name, at_top):
-        rows = slice(rates[name]) if at_top else slice(-rates[name], None)
         array = maps[name].copy()
-        array[:, rows] += rng.choice([-SHOCK, SHOCK], array[:, rows].shape).astype(array.dtype)
-        return array[None]
+        rows = array.swapaxes(0, row_axis(array))
+        rows = rows[: rates[name]] if at_top else rows[-rates[name] :]
+        rows += rng.choice([-SHOCK, SHOCK], rows.shape).astype(array.dtype)
+        return array
 
     reach = [0]
     for at_top in (True, False):
         outputs = compute([*(shocked(name, at_top) for name in part["inputs"]), *norms])
         for name, output in zip(part["outputs"], outputs):
-            changed = np.flatnonzero((output[0] != maps[name]).any(axis=(0, 2))) // rates[name]
+            differs = (output != maps[name]).swapaxes(0, row_axis(output))
+            changed = np.flatnonzero(differs.any(axis=(1, 2, 3))) // rates[name]
             if changed.size:
                 reach.append(changed[-1] if at_top else height - 1 - changed[0])
     return int(max(reach))
