@@ -60,7 +60,10 @@ class Config(TrainingConfig):
         ("relu1_2", "relu2_2", "relu3_3", "relu4_3"), "layers of VGG for the style"
     )
     content_weight: float = option(1.0, "weight of the mean square of the content's difference")
-    style_weight: float = option(5.0, "weight of the mean square of the Gram matrices' difference")
+    style_weight: float = option(5.0, "weight of the square of the Gram matrices' difference")
+    style_reduction: str = option(
+        "mean", "of that square; relative: layers count alike", ("mean", "relative", "sum")
+    )
     # The code sums over its batch of 4.
     variation_weight: float = option(4 * 1e-6, "weight of total variation, for pixels up to 255")
 
@@ -72,7 +75,7 @@ class StyleStep(SupervisedStep):
         variation = 255**2 * config.variation_weight
         losses = {
             "content": L2Loss(weight=config.content_weight),
-            "style": GramLoss("mean", weight=config.style_weight),
+            "style": GramLoss(config.style_reduction, weight=config.style_weight),
             "variation": TotalVariationLoss("fast_neural_style", weight=variation),
         }
         super().__init__(net, losses, trainer, devices)

@@ -14,7 +14,7 @@ from gluon_enhance.framework import mx
 from gluon_enhance.losses.pixel import L1Loss, L2Loss
 
 DISTANCES = {"l1": L1Loss, "l2": L2Loss}
-REDUCTIONS = ("sum", "mean")
+REDUCTIONS = ("sum", "mean", "relative")
 
 
 def gram_matrix(F, features):
@@ -38,9 +38,10 @@ class GramLoss(mx.gluon.loss.Loss):
 
     Parameters
     ----------
-    reduction : {'sum', 'mean'}
-        Over the C x C elements: the paper's squared Frobenius norm, or the mean that the authors'
-        code (fast-neural-style) takes.
+    reduction : {'sum', 'mean', 'relative'}
+        Over the C x C elements: the paper's squared Frobenius norm; the mean that the authors'
+        code (fast-neural-style) takes; or the norm divided by the label's own, so that layers
+        count alike whatever the scale of their features is.
 
     Inputs:
         - **pred**: (N, C, H, W).
@@ -57,9 +58,14 @@ class GramLoss(mx.gluon.loss.Loss):
         self._reduction = reduction
 
     def hybrid_forward(self, F, pred, label):
-        difference = F.broadcast_sub(gram_matrix(F, pred), gram_matrix(F, label))
-        reduce = F.sum if self._reduction == "sum" else F.mean
-        return self._weight * reduce(F.square(difference), axis=(1, 2))
+        target = gram_matrix(F, label)
+        squares = F.square(F.broadcast_sub(gram_matrix(F, pred), target))
+        if self._reduction == "mean":
+            return self._weight * F.mean(squares, axis=(1, 2))
+        loss = self._weight * F.sum(squares, axis=(1, 2))
+        if self._reduction == "sum":
+            return loss
+        return F.broadcast_div(loss, F.sum(F.square(target), axis=(1, 2)))
 
 
 class FeatureLoss(mx.gluon.loss.Loss):
@@ -120,7 +126,7 @@ class StyleLoss(FeatureLoss):
     ----------
     features : HybridBlock
         Gives a list of maps; `gluon_enhance.losses.VGGFeatures`.
-    reduction : {'sum', 'mean'}
+    reduction : {'sum', 'mean', 'relative'}
         As in `GramLoss`.
     layer_weights : sequence of float, optional
         One for each map; default 1.
