@@ -113,7 +113,7 @@ def test_skip_existing_leaves_files_alone(photo):
         (["--precision", "fp8"], 2, "auto, fp32, bf16"),
         (["--tile", "0"], 2, "tile is '0'"),
         (["--ext", "gif"], 2, "'gif'"),
-        (["--suffix", ""], 1, "is an input"),
+        (["--suffix", ""], 2, "is an input"),
         (["-m", "esrgan_x4"], 2, "GLUON_ENHANCE_WEIGHTS"),
     ],
 )
@@ -129,7 +129,7 @@ def test_wrong_use_is_one_line_that_says_what_to_do(photo, arguments, status, me
 
 def test_missing_input_and_empty_folder_are_named(tmp_path):
     result = run("enhance", tmp_path / "absent.png")
-    assert result.returncode == 1 and "absent.png" in result.stderr
+    assert result.returncode == 2 and "absent.png" in result.stderr
     result = run("enhance", tmp_path)
     assert result.returncode == 2 and str(tmp_path) in result.stderr
 
