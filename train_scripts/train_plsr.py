@@ -5,9 +5,10 @@
         --shards runs/plsr_shards
 
 The loss is the distance from the truth in relu2_2 of VGG-16; the inputs are blurred and reduced.
-With --recipe report, total variation is added, the net keeps the mean color of the inputs, and it
-starts as an interpolator. --shards keeps a fixed number of samples on the disk, with the features
-of their truths, so that these are computed once. Interrupt it at will and go on with --resume.
+Nets start as interpolators; the papers' start is random. With --recipe report, total variation is
+added and the net keeps the mean color of the inputs. --shards keeps a fixed number of samples on
+the disk, with the features of their truths, so that these are computed once. Interrupt it at will
+and go on with --resume.
 
 References
 ----------
@@ -132,14 +133,12 @@ def open_shards(patches, features, config, devices):
 
 
 def make_net(samples, config, devices):
-    if config.recipe == "johnson":
-        net = zoo.get_model(config.model)
-        net.initialize(mx.init.Xavier(), devices.contexts)
-    else:
-        rng = np.random.default_rng(config.seed)
+    rng, options = np.random.default_rng(config.seed), {}
+    if config.recipe == "report":
         colors = [samples.draw(rng)[0].mean(axis=(1, 2)) for _ in range(MEAN_SAMPLES)]
-        net = zoo.get_model(config.model, mean=np.mean(colors, axis=0).tolist())
-        net.initialize_as_interpolator(rng, devices.contexts)
+        options["mean"] = np.mean(colors, axis=0).tolist()
+    net = zoo.get_model(config.model, **options)
+    net.initialize_as_interpolator(rng, devices.contexts)
     net.hybridize(static_alloc=True)
     return net
 

@@ -93,6 +93,17 @@ def carry_unfolded(conv, channels):
     conv.weight.set_data(mx.nd.array(weight))
 
 
+def carry_doubled(conv):
+    """Have a transposed 3x3 convolution of stride 2 enlarge its input's first three channels.
+
+    A pixel's value goes to the first of its four; those between two get their mean.
+    """
+    weight = conv.weight.data(conv.weight.list_ctx()[0]).asnumpy()
+    weight[:, :3] = 0
+    weight[range(3), range(3)] = np.outer((0.5, 1, 0.5), (0.5, 1, 0.5))
+    conv.weight.set_data(mx.nd.array(weight))
+
+
 def bilinear_lines(factor):
     """Compute what the three nearest pixels weigh in each of `factor` pixels between them."""
     places = (np.arange(factor) + 0.5) / factor - 0.5

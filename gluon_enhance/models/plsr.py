@@ -10,14 +10,16 @@ import numpy as np
 
 from gluon_enhance.framework import mx
 from gluon_enhance.models.convolutions import NarrowConv2D
-from gluon_enhance.models.interpolator import carry, start_small
-from gluon_enhance.models.style import ResidualBlock, conv_norm_relu, doubling
+from gluon_enhance.models.interpolator import carry, carry_doubled, start_small
+from gluon_enhance.models.style import LIFT, ResidualBlock, conv_norm_relu, doubling
 
 nn = mx.gluon.nn
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 FADED = 0.01
 """What the last norm of every unit is scaled by in a start as an interpolator."""
+PHOTO_MEAN, PHOTO_DEVIATION = 0.45, 0.25
+"""Of the pixels of photos, about, in such a start."""
 
 
 class ResidualUnit(mx.gluon.HybridBlock):
@@ -158,6 +160,44 @@ class JohnsonSR(mx.gluon.HybridBlock):
                 self.upsample.add(*doubling(channels, channels, "batch"))
             self.tail = NarrowConv2D(3, 9, padding=4, in_channels=channels)
 
+    def initialize_as_interpolator(self, rng, ctx=None):
+        """Start as a net that enlarges smoothly; the paper's start is random.
+
+        The first norm's running averages are those of photos, and its channels of RGB are raised
+        so that no ReLU cuts them; the tail lowers them again.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        ctx : mxnet.Context or list, optional
+        """
+        start_small(self, rng, ctx)
+        carry(self.head[0])
+        first, *others = (self.head[1], *list(self.upsample)[1::3])
+        _set_first(first.running_mean, PHOTO_MEAN)
+        _set_first(first.running_var, PHOTO_DEVIATION**2)
+        _set_first(first.beta, LIFT)
+        for conv, norm in zip(list(self.upsample)[::3], others):
+            carry_doubled(conv)
+            _set_first(norm.running_mean, LIFT)
+            _set_first(norm.beta, LIFT)
+        for block in self.body:
+            block.norm2.gamma.set_data(mx.nd.full(block.norm2.gamma.shape, FADED))
+        # A doubling puts each pixel on the first of its four, half a pixel early.
+        late = 2 ** len(others) // 2
+        line = np.zeros(9)
+        line[[4 - late, 5 - late]] = 0.5
+        # The slope of the tanh around 0 is 1, and half of it comes out.
+        gain = 2 * PHOTO_DEVIATION
+        carry(self.tail, line, gain=gain, mix=True)
+        self.tail.bias.set_data(mx.nd.full(3, 2 * (PHOTO_MEAN - 0.5) - gain * LIFT))
+
     def hybrid_forward(self, F, x):
         features = self.tail(self.upsample(self.body(self.head(x))))
         return 0.5 * F.Activation(features, act_type="tanh") + 0.5
+
+
+def _set_first(parameter, value, channels=3):
+    array = parameter.data(parameter.list_ctx()[0]).asnumpy()
+    array[:channels] = value
+    parameter.set_data(mx.nd.array(array))
