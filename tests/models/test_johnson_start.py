@@ -11,7 +11,7 @@ from gluon_enhance.models.plsr import JohnsonSR  # noqa: E402
 
 @pytest.mark.parametrize("scale", [4, 8])
 def test_output_is_the_input_enlarged_in_place(scale, rng):
-    net = JohnsonSR(scale, num_blocks=2, channels=16)
+    net = JohnsonSR(scale, num_blocks=2)
     net.initialize_as_interpolator(rng)
     rows, columns = np.mgrid[0:24, 0:20] / 24
     image = 0.45 + 0.2 * np.sin(6 * np.stack([rows + columns, rows - columns, rows * columns]))
@@ -28,5 +28,5 @@ def test_output_is_the_input_enlarged_in_place(scale, rng):
         inside = (slice(None), *[slice(3 * scale, -3 * scale)] * 2)
         return np.corrcoef(output[inside].ravel(), expected[inside].ravel())[0, 1]
 
-    assert likeness(0) > 0.8
+    assert likeness(0) > 0.97
     assert likeness(0) > max(likeness(-1), likeness(1))
