@@ -7,6 +7,7 @@ from io import StringIO
 
 import numpy as np
 
+from gluon_enhance.engines.contained import refuse_other_files
 from gluon_enhance.errors import EngineError
 from gluon_enhance.framework import physical_cores
 
@@ -29,6 +30,7 @@ class ONNXRuntimeEngine:
                 "device is 'cuda', but this ONNX Runtime has no CUDA; "
                 "pip install 'gluon-enhance[gpu]', or use --device cpu"
             )
+        refuse_other_files(model)
         self._path = str(model)
         self._version = onnxruntime.__version__
         self._threads = threads or physical_cores()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance.engines.compiled import CompiledModels
+from gluon_enhance.engines.contained import refuse_other_files
 from gluon_enhance.errors import EngineError
 from gluon_enhance.framework import physical_cores
 
@@ -24,6 +25,7 @@ class OpenVINOEngine:
 
         if device == "cuda":
             raise EngineError("engine openvino has no CUDA; use --engine onnxruntime")
+        refuse_other_files(model)
         self._openvino = openvino
         self._core = openvino.Core()
         self._path = str(model)
