@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Callable, NamedTuple
 
 from gluon_enhance import __version__, zoo
-from gluon_enhance.errors import EngineError
+from gluon_enhance.errors import EngineError, WeightsError
 from gluon_enhance.weights import store
-from gluon_enhance.weights.manifest import card_file, read_card, sha256, verify
+from gluon_enhance.weights.manifest import card_file, difference, read_card, sha256
 
 
 class Source(NamedTuple):
@@ -51,8 +51,15 @@ def _from_folder(folder):
                 "as large as the image's longer side, if there is memory for it"
             )
         file = card_file(card, f"{spec.name}{suffix}")
-        verify(folder / file.name, file)
-        return folder / file.name
+        path = folder / file.name
+        if not path.is_file():
+            raise WeightsError(
+                f"{folder} lacks {file.name}, which its card lists; export the model again"
+            )
+        fault = difference(path, file)
+        if fault:
+            raise WeightsError(f"{path} {fault}; export the model again")
+        return path
 
     def net():
         from gluon_enhance.exporting.symbols import load_pair

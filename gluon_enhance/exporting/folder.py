@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,10 +19,13 @@ from gluon_enhance.exporting.artefacts import WRITERS
 from gluon_enhance.exporting.symbols import measured_pair, split_pair
 from gluon_enhance.framework import is_mxnet_installed
 from gluon_enhance.weights.manifest import fingerprint, read_card, sha256, write_card
-from gluon_enhance.weights.store import cache_folder, model_zoo_folder
+from gluon_enhance.weights.store import cache_folder, find_shipped, model_zoo_folder
 
-MEASURED = ("scores", "protocol", "training")
+MEASURED = ("scores", "protocol", "training", "int8")
 """What the card of a shipped model says of its weights."""
+
+EIGHT_BITS = (".int8.xml", ".int8.bin")
+"""Files of a shipped model for ``--precision int8``, where it has them."""
 
 
 def export(
@@ -43,8 +47,8 @@ def export(
     formats : sequence of {'symbol', 'onnx', 'safetensors'}
         ``NAME-symbol.json`` and ``NAME-0000.params``, which plain MXNet loads; ``NAME.onnx``, and
         ``NAME.parts.zip`` for a net that needs the statistics of the whole image, which the
-        engines run; ``NAME.safetensors`` if a PyTorch program has this net, as that names its
-        weights.
+        engines run, and with them the shipped files of 8 bits of a model that has such;
+        ``NAME.safetensors`` if a PyTorch program has this net, as that names its weights.
 
     Returns
     -------
@@ -66,8 +70,10 @@ def export(
     if not formats or set(formats) - set(WRITERS):
         raise ValueError(f"formats are {formats!r}; choose from {', '.join(WRITERS)}")
     folder = Path(folder).expanduser().resolve()
-    _refuse_what_no_export_wrote(folder)
+    _refuse_what_no_export_wrote(folder, folder)
     net, record = _net_and_record(model)
+    if "onnx" not in formats:
+        record.pop("int8", None)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         draft = Path(temporary, "draft")
@@ -76,6 +82,8 @@ def export(
         answers = _answers(net, unit)
         for name in formats:
             WRITERS[name](net, draft, unit, answers)
+        for suffix in EIGHT_BITS if "int8" in record else ():
+            shutil.copy(find_shipped(net.spec.name, suffix), draft)
         files = {path.name: fingerprint(path) for path in sorted(draft.iterdir())}
         card = {**asdict(net.spec), "files": files, "range": [0, 1], "opset": OPSET}
         write_card(draft, {**card, "version": __version__, "scores": {}, **record})
@@ -108,12 +116,13 @@ def exported_pair(model: str | os.PathLike) -> Path:
     return folder
 
 
-def _refuse_what_no_export_wrote(folder):
-    if not folder.exists():
+def _refuse_what_no_export_wrote(folder, place):
+    """Look at what is in a folder, which lies at another place while it is being replaced."""
+    if not place.exists():
         return
-    files = read_card(folder).get("files") if (folder / "card.json").exists() else None
+    files = read_card(place).get("files") if (place / "card.json").exists() else None
     listed = {"card.json", *files} if isinstance(files, dict) else ()
-    others = sorted(path.name for path in folder.iterdir() if path.name not in listed)
+    others = sorted(path.name for path in place.iterdir() if path.name not in listed)
     if others:
         raise FileExistsError(
             f"{folder} holds {others[0]}, which no export wrote; give a new or empty folder"
@@ -157,13 +166,20 @@ def _answers(net, unit):
 
 
 def _put_in_place(draft, folder):
-    """Rename a folder; one that has the name, which another process may just have made, goes."""
+    """Rename a folder; an export that has the name goes, or is back there if anything fails.
+
+    What was saved into it meanwhile is looked for when nothing more can be: after it has moved.
+    """
     for attempt in count():
+        old = draft.with_name(f"old{attempt}")
         try:
+            with suppress(FileNotFoundError):  # there is none, or another process has moved it
+                folder.rename(old)
+                _refuse_what_no_export_wrote(folder, old)
             draft.rename(folder)
             return
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+        except BaseException as error:  # such as Ctrl-C between the two
+            with suppress(OSError):  # none was moved, or an export is in its place
+                old.rename(folder)
+            if getattr(error, "errno", None) not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-            with suppress(FileNotFoundError):
-                folder.rename(draft.with_name(f"old{attempt}"))

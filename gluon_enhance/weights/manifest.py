@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -103,13 +104,17 @@ def card_file(card: dict, name: str) -> WeightFile:
     Raises
     ------
     WeightsError
-        If the card does not list it.
+        If the card does not list it, with a whole SHA-256.
     """
     files = card.get("files")
     row = files.get(name) if isinstance(files, dict) else None
     digest, size = (row.get("sha256"), row.get("size")) if isinstance(row, dict) else (None, None)
-    if not (digest and isinstance(digest, str) and isinstance(size, (int, type(None)))):
-        raise WeightsError(f"the card of {card.get('name')} lists no {name} with a SHA-256")
+    is_whole = isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest)
+    if not (is_whole and isinstance(size, (int, type(None)))):
+        advice = "use --precision auto" if ".int8." in name else "get or export the model again"
+        raise WeightsError(
+            f"the card of {card.get('name')} lists no {name} with a SHA-256 of 64 digits; {advice}"
+        )
     return WeightFile(name, digest, size)
 
 

@@ -1,6 +1,7 @@
 import json
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 import gluon_enhance as ge  # noqa: E402
 from gluon_enhance import exporting  # noqa: E402
 from gluon_enhance.errors import EngineError, WeightsError  # noqa: E402
-from gluon_enhance.exporting.folder import _put_in_place  # noqa: E402
+from gluon_enhance.exporting import artefacts  # noqa: E402
+from gluon_enhance.exporting.folder import WRITERS, _put_in_place  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.imaging.arrays import to_float  # noqa: E402
-from gluon_enhance.weights.manifest import sha256  # noqa: E402
+from gluon_enhance.weights.manifest import sha256, write_card  # noqa: E402
+from gluon_enhance.weights.store import model_zoo_folder, read_card  # noqa: E402
 
 SRRESNET = {"num_blocks": 1, "channels": 4}
 #: One model for each architecture of the zoo and its variants -> sizes that are soon computed.
@@ -158,17 +161,69 @@ def test_card_of_a_shipped_model_has_its_scores(tmp_path):
     folder = ge.export("esrgan_lite_x4", tmp_path / "new" / "folder", ["onnx"])
     card = json.loads((folder / "card.json").read_text())
     assert card["scores"] == ge.zoo.get_spec("esrgan_lite_x4").scores != {}
-    assert list(card["files"]) == ["esrgan_lite_x4.onnx"]
+    assert list(card["files"]) == [
+        "esrgan_lite_x4.int8.bin",
+        "esrgan_lite_x4.int8.xml",
+        "esrgan_lite_x4.onnx",
+    ]
 
 
-def test_a_difference_fails_with_its_figure_and_leaves_the_folder_as_it_was(
-    tmp_path, monkeypatch, esrgan
+def with_wrong_pair(monkeypatch):
+    load = artefacts.load_pair
+
+    def load_wrong(symbol, params):
+        arrays = mx.nd.load(str(params))
+        arrays["arg:" + HEAD] += 0.1
+        mx.nd.save(str(params), arrays)
+        return load(symbol, params)
+
+    monkeypatch.setattr(artefacts, "load_pair", load_wrong)
+
+
+def with_wrong_onnx(monkeypatch):
+    import onnx
+
+    simplify = exporting._simplify
+
+    def simplify_wrongly(draft):
+        simplify(draft)
+        model = onnx.load(str(draft))
+        (bias,) = (one for one in model.graph.initializer if one.name == HEAD)
+        bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + 0.1, HEAD))
+        onnx.save(model, str(draft))
+
+    monkeypatch.setattr(exporting, "_simplify", simplify_wrongly)
+
+
+def with_wrong_safetensors(monkeypatch):
+    state_of = artefacts.published_state
+
+    def wrong(net):
+        state = state_of(net)
+        return {**state, "conv_first.bias": state["conv_first.bias"] + 0.1}
+
+    monkeypatch.setattr(artefacts, "published_state", wrong)
+
+
+HEAD = "esrgan_lite_x4_conv0_bias"
+
+
+@pytest.mark.parametrize(
+    "name, spoil",
+    [
+        ("symbol", with_wrong_pair),
+        ("onnx", with_wrong_onnx),
+        ("safetensors", with_wrong_safetensors),
+    ],
+)
+def test_a_wrong_file_fails_with_its_figure_and_leaves_the_folder_as_it_was(
+    name, spoil, tmp_path, monkeypatch, esrgan
 ):
-    folder = ge.export(esrgan[0], tmp_path / "net", ["onnx"])
+    folder = ge.export(esrgan[0], tmp_path / "net", [name])
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    monkeypatch.setattr(exporting, "TOLERANCE", -1.0)
+    spoil(monkeypatch)
     with pytest.raises(EngineError, match=r"differs from the net by [\d.]+(e-\d+)? on \(1, 3,"):
-        ge.export(esrgan[0], folder)
+        ge.export(esrgan[0], folder, [name])
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     assert list(tmp_path.iterdir()) == [folder]
 
@@ -189,6 +244,43 @@ def test_a_folder_with_anything_else_in_it_stays(tmp_path, esrgan):
     assert (folder / "notes.txt").read_text() == "mine"
 
 
+@pytest.fixture
+def earlier(tmp_path, esrgan):
+    return ge.export(esrgan[0], tmp_path / "net", ["onnx"])
+
+
+def test_a_file_saved_while_an_export_runs_stays(earlier, tmp_path, monkeypatch, esrgan):
+    def write(*arguments):
+        (earlier / "notes.txt").write_text("mine")
+
+    monkeypatch.setitem(WRITERS, "safetensors", write)
+    before = (earlier / "card.json").read_bytes()
+    with pytest.raises(FileExistsError, match=f"{earlier} holds notes.txt, which no export wrote"):
+        ge.export(esrgan[0], earlier, ["safetensors"])
+    assert (earlier / "notes.txt").read_text() == "mine"
+    assert (earlier / "card.json").read_bytes() == before and [*tmp_path.iterdir()] == [earlier]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, PermissionError])
+def test_an_earlier_export_is_back_if_the_new_one_gets_no_name(
+    error, earlier, tmp_path, monkeypatch, esrgan
+):
+    rename = Path.rename
+
+    def fail(path, target):
+        if path.name == "draft":
+            assert not earlier.exists()
+            raise error
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    before = {path.name: path.read_bytes() for path in earlier.iterdir()}
+    with pytest.raises(error):
+        ge.export(esrgan[0], earlier, ["onnx"])
+    assert {path.name: path.read_bytes() for path in earlier.iterdir()} == before
+    assert [*tmp_path.iterdir()] == [earlier]
+
+
 def test_folders_put_in_one_place_at_once_are_whole(tmp_path):
     def put(number):
         for k in range(100):
@@ -196,6 +288,7 @@ def test_folders_put_in_one_place_at_once_are_whole(tmp_path):
             draft.mkdir(parents=True)
             for file in "ab":
                 (draft / file).write_text(f"{number}-{k}")
+            write_card(draft, {"files": {"a": {}, "b": {}}})
             _put_in_place(draft, tmp_path / "net")
 
     threads = [threading.Thread(target=put, args=(number,)) for number in range(3)]
@@ -220,8 +313,45 @@ def test_a_changed_file_is_refused(engine, file, tmp_path, esrgan):
     content = bytearray((folder / file).read_bytes())
     content[len(content) // 2] ^= 1
     (folder / file).write_bytes(content)
-    with pytest.raises(WeightsError, match=f"{file} is cut short or changed"):
+    with pytest.raises(WeightsError, match=f"{file} is cut short or changed") as caught:
         ge.Enhancer(folder, engine=engine)
+    assert str(caught.value).endswith("; export the model again")
+
+
+@pytest.mark.parametrize("file", ["esrgan_lite_x4.onnx", "esrgan_lite_x4.int8.bin"])
+def test_a_missing_file_is_named_with_what_to_do(file, tmp_path):
+    folder = ge.export("esrgan_lite_x4", tmp_path / "net", ["onnx"])
+    (folder / file).unlink()
+    precision = "int8" if "int8" in file else "fp32"
+    message = f"{folder} lacks {file}, which its card lists; export the model again"
+    with pytest.raises(WeightsError, match=message):
+        ge.Enhancer(folder, engine="openvino", precision=precision)
+
+
+def test_a_shipped_models_files_of_8_bits_come_along_with_onnx(tmp_path, picture):
+    pytest.importorskip("openvino")
+    folder = ge.export("esrgan_lite_x4", tmp_path / "net", ["onnx"])
+    shipped = read_card(model_zoo_folder() / "esrgan_lite_x4")
+    card, image = read_card(folder), picture[:24, :16]
+    assert card["int8"] == shipped["int8"]
+    for suffix in ("xml", "bin"):
+        file = f"esrgan_lite_x4.int8.{suffix}"
+        assert card["files"][file] == shipped["files"][file]
+    options = {"engine": "openvino", "precision": "int8", "threads": 1}
+    expected = ge.enhance(image, "esrgan_lite_x4", **options)
+    assert np.array_equal(ge.enhance(image, folder, **options), expected)
+
+
+def test_without_onnx_files_there_are_none_of_8_bits(tmp_path):
+    folder = ge.export("esrgan_lite_x4", tmp_path / "net", ["safetensors"])
+    card = read_card(folder)
+    assert "int8" not in card and list(card["files"]) == ["esrgan_lite_x4.safetensors"]
+
+
+def test_a_folder_without_files_of_8_bits_says_what_to_do(tmp_path, esrgan):
+    folder = ge.export(esrgan[0], tmp_path / "net", ["onnx"])
+    with pytest.raises(WeightsError, match=r"no esrgan_lite_x4\.int8\.bin .*use --precision auto"):
+        ge.Enhancer(folder, engine="openvino", precision="int8")
 
 
 def test_a_folder_without_a_symbol_file_names_the_engines_that_run_it(tmp_path, esrgan):

@@ -19,6 +19,7 @@ from gluon_enhance.weights import store
 from gluon_enhance.weights.store import WeightFile
 
 CONTENT = bytes(range(256)) * 40
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
 REPOSITORY = Path(__file__).resolve().parents[2]
 LICENCES = ("Apache-2.0", "BSD-3-Clause", "CC-BY-4.0", "MIT", "non-commercial", "none stated")
 HASH_DIGITS = {"sha256": 64, "sha1": 40, "md5": 32}
@@ -35,9 +36,7 @@ def model_zoo(monkeypatch, tmp_path):
 @pytest.fixture
 def file(monkeypatch, model_zoo):
     """A small official file in the manifest, at an address where nobody answers."""
-    file = WeightFile(
-        "net.pth", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "http://127.0.0.1:9/net.pth"
-    )
+    file = WeightFile("net.pth", DIGEST, len(CONTENT), "http://127.0.0.1:9/net.pth")
     monkeypatch.setattr(store, "manifest", lambda: {"net.pth": file, "twin.pth": twin})
     twin = replace(file, name="twin.pth", sha256=file.sha256[:8], size=None)
     return file
@@ -302,8 +301,7 @@ def test_a_lock_timeout_that_is_no_number_is_an_error(file, monkeypatch, tmp_pat
 
 def ship(model_zoo, card=None):
     path = put(model_zoo / "mini_x4", "mini_x4.onnx")
-    digest = hashlib.sha256(CONTENT).hexdigest()
-    row = {"sha256": digest, "size": len(CONTENT)}
+    row = {"sha256": DIGEST, "size": len(CONTENT)}
     card = card or {"name": "mini_x4", "files": {"mini_x4.onnx": row}}
     (path.parent / "card.json").write_text(json.dumps(card))
     return path
@@ -324,13 +322,23 @@ def test_shipped_files_are_found_and_verified_by_their_card(model_zoo):
         {"name": "mini_x4"},
         {"name": "mini_x4", "files": {"mini_x4.onnx": {"size": 1}}},
         {"name": "mini_x4", "files": {"mini_x4.onnx": {"sha256": 5}}},
-        {"name": "mini_x4", "files": {"mini_x4.onnx": {"sha256": "ab", "size": "1"}}},
+        {"name": "mini_x4", "files": {"mini_x4.onnx": {"sha256": DIGEST, "size": "1"}}},
+        {"name": "mini_x4", "files": {"mini_x4.onnx": {"sha256": DIGEST[:1]}}},
+        {"name": "mini_x4", "files": {"mini_x4.onnx": {"sha256": DIGEST[:63]}}},
+        {"name": "mini_x4", "files": {"mini_x4.onnx": {"sha256": DIGEST + "\n"}}},
     ],
 )
-def test_a_card_without_the_hash_is_refused(model_zoo, card):
+def test_a_card_without_the_whole_hash_is_refused(model_zoo, card):
+    """Its first digits are enough in the manifest only."""
     ship(model_zoo, card)
     message = refusal(store.find_shipped, "mini_x4", ".onnx")
-    assert "the card of mini_x4 lists no mini_x4.onnx with a SHA-256" in message
+    assert "the card of mini_x4 lists no mini_x4.onnx with a SHA-256 of 64 digits; get" in message
+
+
+def test_a_model_without_files_of_8_bits_says_what_to_do(model_zoo):
+    ship(model_zoo)
+    message = refusal(store.find_shipped, "mini_x4", ".int8.bin")
+    assert "lists no mini_x4.int8.bin" in message and message.endswith("; use --precision auto")
 
 
 @pytest.mark.parametrize(
