@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from gluon_enhance import zoo
+from gluon_enhance.errors import WeightsError
+from gluon_enhance.weights.manifest import fingerprint, write_card
 from gluon_enhance.weights.params import write_params
+from gluon_enhance.zoo.cards import card_of
 
 
 @click.command()
@@ -25,7 +29,26 @@ def interpolate(weights_a, weights_b, alpha, output):
     """Write the weights (1 - alpha) A + alpha B.
 
     A and B are files of weights of one architecture, or names of models: those of rrdb_x4 and
-    esrgan_x4 give a net between faithful and sharp. Exit status: 0 done, 2 otherwise; the output
-    is then as it was.
+    esrgan_x4 give a net between faithful and sharp. If the card beside A or B tells other options
+    than the zoo's, C gets a card.json too. Exit status: 0 done, 2 otherwise; the output is then as
+    it was.
     """
-    click.echo(write_params(output, zoo.interpolate(weights_a, weights_b, alpha)))
+    weights = zoo.interpolate(weights_a, weights_b, alpha)
+    spec = _variant(weights_a) or _variant(weights_b)
+    if spec and output.with_name("card.json").exists() and not card_of(output):
+        raise WeightsError(
+            f"{output.with_name('card.json')} speaks of other weights, and {output.name} needs one "
+            "of its own: write it into another folder"
+        )
+    write_params(output, weights)
+    if spec:
+        write_card(output.parent, {**asdict(spec), "files": {output.name: fingerprint(output)}})
+    click.echo(output)
+
+
+def _variant(weights):
+    """Return the spec of a file that was trained with other options than the zoo's, else None."""
+    card = card_of(weights) if Path(weights).is_file() else None
+    spec = zoo.MODELS.get(card["name"]) if card else None
+    trained = spec and zoo.trained_spec(spec, weights)
+    return trained if trained != spec else None

@@ -1,6 +1,8 @@
 """``gluon-enhance convert`` and ``interpolate``, checked by the files they write."""
 
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +56,58 @@ def test_interpolated_weights_lie_between_and_load(checkpoint, tmp_path, capsys)
     assert (status, printed) == (0, f"{out}\n")
     middle = {key: array - 0.0007 for key, array in other.items()}
     assert np.abs(output_of(out) - output_of(middle)).max() < 1e-5
+
+
+@pytest.fixture
+def variants(tmp_path):
+    """Two trained nets of one architecture that is not the table's, though its weights fit that."""
+    files = []
+    for name in "ab":
+        net = ge.get_model("edsr_baseline_x2", num_blocks=1, channels=4, residual_scale=0.5)
+        net.initialize(mx.init.Xavier())
+        (tmp_path / name).mkdir()
+        files.append(tmp_path / name / "edsr_baseline_x2.params")
+        net.save_parameters(str(files[-1]))
+        (tmp_path / name / "card.json").write_text(json.dumps(asdict(net.spec)))
+    return files
+
+
+def test_interpolated_variants_keep_their_options(variants, tmp_path, capsys):
+    out = tmp_path / "new" / "c.params"
+    status, printed, _ = run(capsys, "interpolate", *variants, "--alpha", "0.3", "-o", out)
+    assert (status, printed) == (0, f"{out}\n")
+    nets = [ge.get_model("edsr_baseline_x2", pretrained=path) for path in (*variants, out)]
+    kwargs = {"scale": 2, "num_blocks": 1, "channels": 4, "residual_scale": 0.5}
+    assert nets[0].spec == nets[2].spec and nets[2].spec.kwargs == kwargs
+    a, b, c = (net.head.weight.data().asnumpy() for net in nets)
+    assert np.allclose(c, 0.7 * a + 0.3 * b, atol=1e-6)
+    again = run(capsys, "interpolate", *variants, "--alpha", "1", "-o", out)
+    assert again[0] == 0 and (tmp_path / "new" / "card.json").exists()
+
+
+def test_one_card_tells_the_options_of_both(variants, tmp_path, capsys):
+    for path, other in (variants, variants[::-1]):
+        card = other.with_name("card.json").rename(tmp_path / "elsewhere.json")
+        out = tmp_path / path.parent.name / "new" / "c.params"
+        assert run(capsys, "interpolate", path, other, "--alpha", "0.3", "-o", out)[0] == 0
+        net = ge.get_model("edsr_baseline_x2", pretrained=out)
+        assert net.spec.kwargs["residual_scale"] == 0.5
+        card.rename(other.with_name("card.json"))
+
+
+def test_another_models_card_is_not_overwritten(variants, tmp_path, capsys):
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    out = variants[0].with_name("c.params")
+    status, _, error = run(capsys, "interpolate", *variants, "--alpha", "0.3", "-o", out)
+    assert status == 2 and "card.json speaks of other weights" in error
+    assert error.count("\n") == 1
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
+
+
+def test_nets_of_the_table_need_no_card(checkpoint, tmp_path, capsys):
+    out = tmp_path / "new" / "c.params"
+    assert run(capsys, "interpolate", checkpoint, checkpoint, "--alpha", "1", "-o", out)[0] == 0
+    assert [*out.parent.iterdir()] == [out]
 
 
 @pytest.mark.parametrize(
