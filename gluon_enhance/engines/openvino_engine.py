@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from gluon_enhance.framework import physical_cores
 
 MIN_AGREEMENT = 50.0
 """PSNR in dB, for a range of 1, that bf16 must keep to fp32 to be chosen by 'auto'."""
+
+LARGEST_MAP = 256
+"""Numbers of a feature map for each one of the net's inputs and outputs; EDSR's take 80 at most."""
+SMALL_MAP = 1 << 24
+"""Numbers that a feature map may have besides; for weights, as many more as there are."""
 
 
 class OpenVINOEngine:
@@ -114,8 +120,25 @@ class OpenVINOEngine:
     def _compile(self, signature, precision, as_features=False):
         model = self._model.clone()
         model.reshape({k: list(shape) for k, (shape, _) in enumerate(signature)})
+        self._refuse_huge(model)
         model = self._with_types(model, [dtype for _, dtype in signature], as_features)
         return self._core.compile_model(model, "CPU", self._options(precision))
+
+    def _refuse_huge(self, model):
+        """Refuse a net with maps out of proportion, for which a few bytes of a file can ask."""
+        ends = sum(_count(port) for port in [*model.inputs, *model.outputs])
+        weights, largest = 0, 0
+        for op in model.get_ops():
+            numbers = sum(map(_count, op.outputs()))
+            if op.get_type_name() == "Constant":
+                weights += numbers
+            else:
+                largest = max(largest, numbers)
+        if largest > LARGEST_MAP * ends + weights + SMALL_MAP:
+            raise EngineError(
+                f"{self._path} makes {largest:,} numbers at once for {ends:,} of input and output "
+                "together; no image needs that: get the model elsewhere"
+            )
 
     def _with_types(self, model, dtypes, as_features):
         """Have a model take and give features in 16 bits."""
@@ -165,3 +188,8 @@ class OpenVINOEngine:
             fp32, bf16 = (self._compile(signature, p)(batch)[0] for p in ("fp32", "bf16"))
         error = np.mean(np.square(fp32 - bf16, dtype=np.float64))
         return -10 * np.log10(max(error, 1e-12))
+
+
+def _count(port):
+    shape = port.partial_shape
+    return math.prod(shape.to_shape()) if shape.is_static else 0
