@@ -1,12 +1,14 @@
 """What reads files of others: how it is called, small files it takes, and what it may do.
 
 Whatever the bytes, a reader gives a result or raises one of the package's errors, runs no code of
-the file, and takes memory for at most `factor` times the file.
+the file, and takes memory for at most `factor` times the file: Python's objects to a few MB, and
+those of libraries, which only the process's peak shows, to `native` bytes more.
 """
 
 import hashlib
 import io
 import json
+import math
 import shutil
 import struct
 import sys
@@ -14,8 +16,8 @@ import tempfile
 import tracemalloc
 import zipfile
 import zlib
-from contextlib import contextmanager
-from functools import cache
+from contextlib import contextmanager, suppress
+from functools import cache, partial
 from pathlib import Path
 from typing import Callable, NamedTuple
 from unittest import mock
@@ -45,6 +47,11 @@ ALL = "all"
 SLACK, IMPORTS = 4 << 20, 1 << 30
 """Bytes that any file may take: for buffers, and for what is imported on first use."""
 
+NATIVE, ENGINE = 32 << 20, 512 << 20
+"""As above, of the process: for allocators, and for maps of a net that an engine lets pass."""
+
+PROCESS = Path("/proc/self")
+
 FOLDER = Path(__file__).with_name("folder")
 """What `gluon_enhance.export` wrote for a net of two convolutions and an instance norm."""
 
@@ -61,6 +68,7 @@ class Target(NamedTuple):
     factor: int
     name: str = "file"
     prepare: Callable[[bytes], bytes] = bytes
+    native: int = NATIVE
 
 
 def check(name: str, data: bytes, folder: Path, slack: int = SLACK) -> None:
@@ -73,6 +81,7 @@ def check(name: str, data: bytes, folder: Path, slack: int = SLACK) -> None:
     target = TARGETS[name]
     path = folder / target.name
     path.write_bytes(target.prepare(data))
+    before = _resident_from_now()
     tracemalloc.start()
     try:
         target.read(path)
@@ -81,7 +90,26 @@ def check(name: str, data: bytes, folder: Path, slack: int = SLACK) -> None:
     finally:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    assert peak < target.factor * len(data) + slack, f"{peak:,} bytes for {len(data):,}"
+    bound = target.factor * len(data) + slack
+    assert peak < bound, f"{peak:,} bytes for {len(data):,}"
+    grown = _resident("VmHWM") - before
+    assert grown < bound + target.native, f"{grown:,} bytes of the process for {len(data):,}"
+
+
+def _resident_from_now():
+    """Return the bytes that the process has, which its peak is from now on, if Linux tells."""
+    with suppress(OSError):
+        (PROCESS / "clear_refs").write_text("5")
+        return _resident("VmRSS")
+    return math.inf
+
+
+def _resident(kind):
+    """Read a number of bytes from the process's status; 0 if there is none."""
+    with suppress(OSError):
+        rows = (PROCESS / "status").read_text().splitlines()
+        return next((int(row.split()[1]) << 10 for row in rows if row.startswith(f"{kind}:")), 0)
+    return 0
 
 
 def seeds(name: str) -> list[bytes]:
@@ -217,6 +245,10 @@ def _keras(path, _):
         file.attrs["layers"] = "block1_conv1"
 
 
+def _bytes_of(file):
+    return [(FOLDER / file).read_bytes()]
+
+
 def _enhance_with(file):
     """Read a model folder in which one file is another; its card has the hash of that."""
 
@@ -252,9 +284,12 @@ TARGETS = {
     "params": Target(_params, read_params, 20),
     "npz": Target(lambda: list(_written(_npz, _weights())), _read_npz, 50),
     "keras": Target(lambda: list(_written(_keras, {})), _read_keras, 50),
-    "card": Target(lambda: [(FOLDER / "card.json").read_bytes()], _enhance_with("card.json"), 200),
-    "onnx": Target(lambda: [(FOLDER / "net.onnx").read_bytes()], _enhance_with("net.onnx"), 200),
-    "parts": Target(
-        lambda: [(FOLDER / "net.parts.zip").read_bytes()], _enhance_with("net.parts.zip"), 200
-    ),
+    **{
+        name: Target(partial(_bytes_of, file), _enhance_with(file), 200, native=ENGINE)
+        for name, file in (
+            ("card", "card.json"),
+            ("onnx", "net.onnx"),
+            ("parts", "net.parts.zip"),
+        )
+    },
 }

@@ -1,5 +1,7 @@
 """Readers of files against files that a fuzzer made; `fuzzing.py` finds more of them."""
 
+import mmap
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +36,21 @@ def test_seeds_are_read(checked, name):
 @pytest.mark.parametrize("path", CRASHERS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_what_once_failed_is_refused_or_read(checked, path):
     checked(path.parent.name, path.read_bytes())
+
+
+@pytest.mark.skipif(
+    not os.access("/proc/self/clear_refs", os.W_OK), reason="the process's peak is not told here"
+)
+def test_memory_that_python_does_not_count_is_bounded(tmp_path, monkeypatch):
+    def read(path):
+        with mmap.mmap(-1, path.stat().st_size << 20) as memory:
+            for page in range(0, len(memory), mmap.PAGESIZE):
+                memory[page] = 1
+
+    monkeypatch.setitem(targets.TARGETS, "zip", targets.Target(list, read, 1))
+    targets.check("zip", bytes(20), tmp_path)
+    with pytest.raises(AssertionError, match="bytes of the process for 60"):
+        targets.check("zip", bytes(60), tmp_path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="atheris is for Linux")
