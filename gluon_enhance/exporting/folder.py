@@ -17,6 +17,7 @@ from gluon_enhance.errors import EngineError, WeightsError
 from gluon_enhance.exporting import LEAST, OPSET, answers_of
 from gluon_enhance.exporting.artefacts import WRITERS
 from gluon_enhance.exporting.symbols import measured_pair, split_pair
+from gluon_enhance.exporting.widening import widened
 from gluon_enhance.framework import is_mxnet_installed
 from gluon_enhance.weights.manifest import fingerprint, read_card, sha256, write_card
 from gluon_enhance.weights.store import cache_folder, find_shipped, model_zoo_folder
@@ -48,7 +49,8 @@ def export(
         ``NAME-symbol.json`` and ``NAME-0000.params``, which plain MXNet loads; ``NAME.onnx``, and
         ``NAME.parts.zip`` for a net that needs the statistics of the whole image, which the
         engines run, and with them the shipped files of 8 bits of a model that has such;
-        ``NAME.safetensors`` if a PyTorch program has this net, as that names its weights.
+        ``NAME.safetensors`` if a PyTorch program has this net, as that names its weights, among
+        zeros where that has more channels.
 
     Returns
     -------
@@ -81,7 +83,7 @@ def export(
         unit = net.spec.multiple * -(-net.spec.min_size // (LEAST * net.spec.multiple))
         answers = _answers(net, unit)
         for name in formats:
-            WRITERS[name](net, draft, unit, answers)
+            WRITERS[name](widened(net) if name == "safetensors" else net, draft, unit, answers)
         for suffix in EIGHT_BITS if "int8" in record else ():
             shutil.copy(find_shipped(net.spec.name, suffix), draft)
         files = {path.name: fingerprint(path) for path in sorted(draft.iterdir())}
