@@ -66,7 +66,9 @@ class Config(TrainingConfig):
     degrade: str = option("johnson", "how inputs are made of photos", tuple(DEGRADATIONS))
     vgg: Optional[str] = option(None, "file with VGG-16's weights; default: torchvision's")
     # For features of torchvision's weights; those of Caffe's have another scale.
-    variation_weight: float = option(0.1, "weight of total variation, with --recipe report")
+    variation_weight: float = option(
+        -1.0, "weight of total variation; below 0: 0.1 with --recipe report, else none"
+    )
     shards: Optional[str] = option(None, "folder of shards; default: new samples in every step")
     shard_count: int = option(7, "shards")
     shard_samples: int = option(1000, "samples of a shard")
@@ -95,7 +97,7 @@ def main(argv=None):
     if config.shards:
         samples, feature_loss = open_shards(patches, features, config, devices), CachedFeatureLoss
     losses = {"features": feature_loss(features)}
-    if config.recipe == "report":
+    if config.variation_weight:
         losses["variation"] = TotalVariationLoss("plsr", weight=config.variation_weight)
     net = make_net(samples, config, devices)
     trainer = devices.trainer([net], config.learning_rate, beta2=RECIPES[config.recipe][-1])
@@ -116,6 +118,8 @@ def with_recipe(config):
     config.model = config.model or models[0]
     config.iterations = config.iterations or iterations
     config.learning_rate = config.learning_rate or learning_rate
+    if config.variation_weight < 0:
+        config.variation_weight = {"johnson": 0.0, "report": 0.1}[config.recipe]
     config.patch_size = config.patch_size or PATCH_SIZES[config.model]
     return config
 
