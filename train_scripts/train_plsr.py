@@ -67,7 +67,7 @@ class Config(TrainingConfig):
     vgg: Optional[str] = option(None, "file with VGG-16's weights; default: torchvision's")
     # For features of torchvision's weights; those of Caffe's have another scale.
     variation_weight: float = option(
-        -1.0, "weight of total variation; below 0: 0.1 with --recipe report, else none"
+        -1.0, "weight of total variation; below 0: 0.1 with --recipe report, else none", least=-1
     )
     shards: Optional[str] = option(None, "folder of shards; default: new samples in every step")
     shard_count: int = option(7, "shards")
