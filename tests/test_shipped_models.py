@@ -56,7 +56,7 @@ def test_bf16_chosen_for_a_check_picture_stays_near_fp32_on_a_photo(name, sample
 @pytest.mark.parametrize("name", SHIPPED)
 @pytest.mark.skipif(not framework.is_mxnet_installed(), reason="MXNet is not installed")
 def test_engines_give_the_blocks_numbers(name, sample):
-    patch = to_float(sample[:40, :48])
+    patch = to_float(sample[:48, :56])
     expected = ge.Enhancer(name, engine="mxnet")(patch)
     for engine in ("openvino", "onnxruntime"):
         if engines.is_installed(engine):
