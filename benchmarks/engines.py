@@ -95,7 +95,7 @@ def make_contenders(name, path):
     case = CASES[name]
     mx.random.seed(0)
     net = case.net()
-    net.initialize(mx.init.Xavier(factor_type="in", magnitude=2))
+    net.initialize(mx.init.Xavier(magnitude=1))
     if not path.exists():
         export_onnx(net, path)
 
