@@ -36,7 +36,7 @@ from gluon_enhance.models.srvgg import SRVGGNetCompact
 EAGER, HALF, COMPILED = "PyTorch eager fp32", "PyTorch bf16", "PyTorch bf16 compiled"
 PEAK = "matrix product bf16"
 AGREEMENT = 40
-"""dB that every contender's answer must keep to PyTorch's in fp32."""
+"""dB that the answers of our engines must keep to PyTorch's in fp32."""
 PEAK_SIDE = 4096
 """Side of the square matrices whose product is taken for the processor's peak."""
 
@@ -131,7 +131,7 @@ def compare(name, contenders, size, repeats):
     reference = contenders[EAGER](batch)
     agreement = {key: psnr(run(batch), reference) for key, run in contenders.items()}
     for key, value in agreement.items():
-        if value < AGREEMENT:
+        if value < AGREEMENT and not key.startswith("PyTorch"):
             sys.exit(f"{name}: {key} is {value:.1f} dB from {EAGER}; at least {AGREEMENT} are due")
     product, product_work = matrix_product(torch.bfloat16)
     runs = {key: lambda run=run: run(batch) for key, run in contenders.items()}
