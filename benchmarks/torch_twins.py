@@ -195,33 +195,6 @@ class DPEDResNet(nn.Module):
         return 0.58 * torch.tanh(self.tail(features)) + 0.5
 
 
-class VGG19(nn.Module):
-    """Up to the last convolution, before its activation."""
-
-    def __init__(self):
-        super().__init__()
-        for name in ("mean", "std"):
-            self.register_parameter(name, nn.Parameter(torch.zeros(1, 3, 1, 1)))
-        in_channels = 3
-        for block, (channels, count) in enumerate(
-            zip((64, 128, 256, 512, 512), (2, 2, 4, 4, 4)), 1
-        ):
-            for k in range(1, count + 1):
-                setattr(self, f"conv{block}_{k}", conv(in_channels, channels))
-                in_channels = channels
-        self.requires_grad_(False)
-
-    def forward(self, x):
-        x = (x - self.mean) / self.std
-        for name, layer in self.named_children():
-            if name.endswith("_1") and name != "conv1_1":
-                x = F.max_pool2d(x, 2)
-            x = layer(x)
-            if name != "conv5_4":
-                x = F.relu(x)
-        return x
-
-
 class VGG128(nn.Module):
     """ESRGAN's discriminator."""
 

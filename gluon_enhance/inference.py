@@ -23,7 +23,7 @@ AUTO_TILE = 192
 """Input pixels that a tile yields a side: large enough that halos cost little, small enough that
 the feature maps of a 64-channel x4 net stay under 1 GB."""
 AUTO_WHOLE = 1792
-"""As above, of nets that need the whole image's statistics: bands take 2.5 times as long."""
+"""As above, of nets that need the whole image's statistics: bands take 2.4 times as long."""
 BANDS = 48
 """Bands that an image of tile x tile pixels would make; larger ones leave the caches."""
 

@@ -77,9 +77,7 @@ def carry_folded(conv, channels):
     """
     weight = conv.weight.data(conv.weight.list_ctx()[0]).asnumpy()
     weight[: 4 * channels] = 0
-    for k, (dy, dx) in enumerate(np.ndindex(2, 2)):
-        carried = np.arange(channels)
-        weight[k * channels + carried, carried, 1 + dy, 1 + dx] = 1
+    _connect_squares(weight, channels)
     conv.weight.set_data(mx.nd.array(weight))
 
 
@@ -87,10 +85,15 @@ def carry_unfolded(conv, channels):
     """Have a transposed 3x3 convolution of stride 2 undo `carry_folded` of so many channels."""
     weight = conv.weight.data(conv.weight.list_ctx()[0]).asnumpy()
     weight[:, :channels] = 0
-    for k, (dy, dx) in enumerate(np.ndindex(2, 2)):
-        carried = np.arange(channels)
-        weight[k * channels + carried, carried, 1 + dy, 1 + dx] = 1
+    _connect_squares(weight, channels)
     conv.weight.set_data(mx.nd.array(weight))
+
+
+def _connect_squares(weight, channels):
+    """Connect each pixel of 2x2 squares of a large map with a channel of a small one."""
+    carried = np.arange(channels)
+    for k, (dy, dx) in enumerate(np.ndindex(2, 2)):
+        weight[k * channels + carried, carried, 1 + dy, 1 + dx] = 1
 
 
 def carry_doubled(conv):

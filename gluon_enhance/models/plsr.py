@@ -197,7 +197,8 @@ class JohnsonSR(mx.gluon.HybridBlock):
         return 0.5 * F.Activation(features, act_type="tanh") + 0.5
 
 
-def _set_first(parameter, value, channels=3):
+def _set_first(parameter, value):
+    """Set what a parameter has for the three channels of RGB."""
     array = parameter.data(parameter.list_ctx()[0]).asnumpy()
-    array[:channels] = value
+    array[:3] = value
     parameter.set_data(mx.nd.array(array))
