@@ -59,6 +59,7 @@ setup(
     install_requires=[
         "click>=8",
         "filelock>=3.4",
+        "isal>=1.1",
         "numpy>=1.22",
         "opencv-python-headless>=4.5",
         "openvino>=2023.1",
