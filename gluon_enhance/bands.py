@@ -20,6 +20,7 @@ import zipfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Callable
 
@@ -113,17 +114,49 @@ class BandedNet:
         WeightsError
             If the parts do not fit together.
         """
+        return self.run_rows(ImageRows(batch), batch.shape[2:], _image_room, on_band).image
+
+    def run_rows(
+        self,
+        image,
+        size: tuple[int, int],
+        make_room: Callable,
+        on_band: Callable[[], None] = lambda: None,
+    ):
+        """Run one image of which nobody holds all rows.
+
+        Parameters
+        ----------
+        image : object with the `height` and the `read` of `ImageRows`
+        size : (int, int)
+            H and W, multiples of the net's.
+        make_room : callable
+            Takes the height of the result and a band of it, (1, 3, h, W * scale); gives an object
+            with the `write` of `ImageRows`.
+        on_band : callable, optional
+            Called when a band is done.
+
+        Returns
+        -------
+        object
+            That `make_room` gave, with all rows written.
+
+        Raises
+        ------
+        ImageError, WeightsError
+            As `run`.
+        """
         with self._checked():
-            maps, moments = {self._parts[0]["inputs"][0]: ImageRows(batch)}, {}
+            maps, moments = {self._parts[0]["inputs"][0]: image}, {}
             for k, part in enumerate(self._parts):
                 later = self._parts[k + 1 :]
                 needed = {name for one in later for name in one["inputs"]}
                 spare = [one for name, one in maps.items() if name not in needed]
-                made = self._run_part(part, maps, moments, spare, batch.shape[2:], on_band)
+                made = self._run_part(part, maps, moments, spare, size, make_room, on_band)
                 maps = {name: one for name, one in {**maps, **made}.items() if name in needed}
-            return made[part["outputs"][0]].image
+            return made[part["outputs"][0]]
 
-    def _run_part(self, part, maps, moments, spare, size, on_band):
+    def _run_part(self, part, maps, moments, spare, size, make_room, on_band):
         engine, made = self._engine(part), {}
         is_last = part is self._parts[-1]
         norms = [array for norm in part["norms"] for array in gain_and_shift(norm, moments)]
@@ -153,7 +186,8 @@ class BandedNet:
                 for name, output in zip(part["outputs"], outputs):
                     height = self._height(name, output, read, size[0])
                     if name not in made:
-                        made[name] = _make_room(output, height, spare)
+                        room = make_room if is_last else partial(_feature_room, spare)
+                        made[name] = room(height, output)
                     kept[name] = self._kept(name, output, read, keep, size[0], height)
                 storing = background.submit(store, kept)
                 on_band()
@@ -212,10 +246,12 @@ def gain_and_shift(norm: dict, moments: dict) -> Iterable[np.ndarray]:
     return (array.astype(np.float32).reshape(1, 1, 1, -1) for array in (gain, shift))
 
 
-def _make_room(band, height, spare):
-    """Make room for the map of a band; features go where those were that nobody needs any more."""
-    if row_axis(band) == 2:
-        return ImageRows(np.empty((*band.shape[:2], height, band.shape[3]), band.dtype))
+def _image_room(height, band):
+    return ImageRows(np.empty((*band.shape[:2], height, band.shape[3]), band.dtype))
+
+
+def _feature_room(spare, height, band):
+    """Make room for the map of a band, where one was that nobody needs any more."""
     shape = (height, *band.shape[2:])
     for k, old in enumerate(spare):
         if isinstance(old, FeatureRows) and (old.shape, old.dtype) == (shape, band.dtype):

@@ -1,4 +1,4 @@
-"""The same work on a cluster: Dask's workers, each with the model loaded once.
+"""The same work on a cluster of Dask's workers; of those that enhance, each loads the model once.
 
 Workers read inputs and write outputs themselves, so that files must lie where all see them. What
 travels are names of files, numbers of parts, and reports.
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 from gluon_enhance.errors import GluonEnhanceError
 from gluon_enhance.framework import physical_cores
@@ -26,16 +26,18 @@ _one_at_a_time = threading.Lock()
 
 
 class Cluster:
-    """Workers that have a model each; a context manager.
+    """Workers; a context manager.
 
     Parameters
     ----------
     address : str
         ``local`` or ``local:N`` for N processes here (default: one for each core), or the address
         of a Dask scheduler, such as ``tcp://host:8786``.
-    model : str or path
-    options : mapping
-        Those of `gluon_enhance.Enhancer`. With 'auto' each worker chooses by its own processor.
+
+    Attributes
+    ----------
+    threads : int, optional
+        Cores for each of the processes here; None for workers of a scheduler.
 
     Raises
     ------
@@ -43,7 +45,9 @@ class Cluster:
         If Dask is not installed, or the scheduler does not answer or has no worker.
     """
 
-    def __init__(self, address: str, model: str | os.PathLike, options: Mapping):
+    threads: Optional[int] = None
+
+    def __init__(self, address: str):
         try:
             import distributed
         except ImportError as error:
@@ -52,17 +56,15 @@ class Cluster:
             ) from error
         self._distributed = distributed
         self._local = None
-        options = dict(options)
         kind, _, count = address.partition(":")
         if kind == "local":
             workers = _worker_count(address, count)
-            options["threads"] = options.get("threads") or max(1, physical_cores() // workers)
+            self.threads = max(1, physical_cores() // workers)
             self._local = distributed.LocalCluster(
                 n_workers=workers, threads_per_worker=1, dashboard_address=":0"
             )
         self._address = address
         self._client = self._connected()
-        self._model, self._options = _absolute(model), tuple(sorted(options.items()))
 
     def __enter__(self):
         return self
@@ -73,7 +75,7 @@ class Cluster:
             self._local.close()
 
     def run(self, function: Callable, items: Iterable) -> Iterator[tuple[int, Any]]:
-        """Call ``function(item, enhancer)`` on the workers.
+        """Call ``function(item)`` on the workers.
 
         An item whose worker dies goes to another one. The first error ends the work.
 
@@ -84,8 +86,8 @@ class Cluster:
         result
             As soon as it is there.
         """
-        call = partial(_call, function, self._model, self._options)
-        futures = {self._client.submit(call, item, pure=False): k for k, item in enumerate(items)}
+        submit = partial(self._client.submit, function, pure=False)
+        futures = {submit(item): k for k, item in enumerate(items)}
         try:
             for future in self._distributed.as_completed(list(futures)):
                 index, result = futures.pop(future), future.result()
@@ -98,16 +100,11 @@ class Cluster:
         except CancelledError as error:
             _silence_reconnection()
             raise GluonEnhanceError(
-                f"the Dask scheduler at {self._address} is gone; start it, and run again with "
-                "--resume (rasters) or --skip-existing (photos)"
+                f"the Dask scheduler at {self._address} is gone; start it, and run again; enhance "
+                "goes on with --resume (rasters) or --skip-existing (photos)"
             ) from error
         finally:
             self._client.cancel(list(futures))
-
-    def compute_parts(self, work, indices: Iterable[int], done: Callable[[], None]) -> None:
-        """Compute parts of a raster; see `gluon_enhance.geotiff.enhancing.enhance_raster`."""
-        for _ in self.run(partial(_compute_part, work), indices):
-            done()
 
     def _connected(self):
         try:
@@ -126,6 +123,38 @@ class Cluster:
                 f"{self._address} --nthreads 1"
             ) from error
         return client
+
+
+class ModelCluster(Cluster):
+    """Workers that have a model each; a context manager.
+
+    Parameters
+    ----------
+    address : str
+        As of `Cluster`.
+    model : str or path
+    options : mapping
+        Those of `gluon_enhance.Enhancer`. With 'auto' each worker chooses by its own processor.
+
+    Raises
+    ------
+    GluonEnhanceError
+        As `Cluster`.
+    """
+
+    def __init__(self, address: str, model: str | os.PathLike, options: Mapping):
+        super().__init__(address)
+        options = {**options, "threads": options.get("threads") or self.threads}
+        self._model, self._options = _absolute(model), tuple(sorted(options.items()))
+
+    def run(self, function: Callable, items: Iterable) -> Iterator[tuple[int, Any]]:
+        """Call ``function(item, enhancer)`` on the workers; see `Cluster.run`."""
+        return super().run(partial(_call, function, self._model, self._options), items)
+
+    def compute_parts(self, work, indices: Iterable[int], done: Callable[[], None]) -> None:
+        """Compute parts of a raster; see `gluon_enhance.geotiff.enhancing.enhance_raster`."""
+        for _ in self.run(partial(_compute_part, work), indices):
+            done()
 
 
 def _call(function, model, options, item):

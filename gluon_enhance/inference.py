@@ -24,7 +24,7 @@ AUTO_TILE = 192
 the feature maps of a 64-channel x4 net stay under 1 GB."""
 AUTO_WHOLE = 1792
 """As above, of nets that need the whole image's statistics: bands take 2.4 times as long."""
-BANDS = 48
+BANDS = 24
 """Bands that an image of tile x tile pixels would make; larger ones leave the caches."""
 
 
@@ -194,17 +194,27 @@ class Enhancer:
         whole = plan_tiles(height, width, max(height, width), 0, multiple)
         if height * width <= tile**2:
             return whole, self._run_tile, 1
-        if self._engine.describe()["engine"] == "mxnet":
-            raise ImageError(
-                f"{self.spec.name} takes its statistics from the whole image, and {width} x "
-                f"{height} pixels are more than {tile} x {tile}; take engine openvino or "
-                f"onnxruntime, which run it in bands, or give tile {max(height, width)}"
-            )
-        load = partial(self._load, precision=self._engine.describe()["precision"])
-        net = BandedNet(self._source.find(".parts.zip"), load, tile**2 // BANDS)
+        net = self.banded_net(height, width)
         height, width = whole[0].shape
         views = [(height, width), (width, height)] * 4 if self._self_ensemble else [(height, width)]
         return whole, partial(self._run_bands, net), sum(net.count(*size) for size in views)
+
+    def banded_net(self, height: int, width: int) -> BandedNet:
+        """Return what runs an image of more than tile x tile pixels, if its net needs the whole.
+
+        Raises
+        ------
+        ImageError
+            If the engine cannot.
+        """
+        if self._engine.describe()["engine"] == "mxnet":
+            raise ImageError(
+                f"{self.spec.name} takes its statistics from the whole image, and {width} x "
+                f"{height} pixels are more than {self.tile} x {self.tile}; take engine openvino or "
+                f"onnxruntime, which run it in bands, or give tile {max(height, width)}"
+            )
+        load = partial(self._load, precision=self._engine.describe()["precision"])
+        return BandedNet(self._source.find(".parts.zip"), load, self.tile**2 // BANDS)
 
     def _run_tile(self, batch, on_step):
         sr = self.run(batch)

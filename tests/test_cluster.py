@@ -22,19 +22,21 @@ import gluon_enhance as ge  # noqa: E402
 from gluon_enhance import cluster as clusters  # noqa: E402
 from gluon_enhance.cli.batch import Job  # noqa: E402
 from gluon_enhance.cli.pipeline import PhotoWork, run_on  # noqa: E402
-from gluon_enhance.cluster import Cluster, _absolute, _compute_part  # noqa: E402
+from gluon_enhance.cluster import Cluster, ModelCluster, _absolute, _compute_part  # noqa: E402
 from gluon_enhance.errors import GluonEnhanceError, ImageError  # noqa: E402
-from gluon_enhance.geotiff import enhancing  # noqa: E402
+from gluon_enhance.geotiff import enhancing, matching  # noqa: E402
 from gluon_enhance.geotiff.enhancing import enhance_raster  # noqa: E402
+from gluon_enhance.geotiff.matching import match_rasters  # noqa: E402
 from gluon_enhance.geotiff.parts import compute_part  # noqa: E402
 
 MODEL = "rrdb_lite_x4"
 OPTIONS = {"precision": "fp32", "tile": 64}
+PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 0, 0, -10, 0)}
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    with Cluster("local:2", MODEL, OPTIONS) as cluster:
+    with ModelCluster("local:2", MODEL, OPTIONS) as cluster:
         yield cluster
 
 
@@ -43,8 +45,7 @@ def source(tmp_path, rng, monkeypatch):
     monkeypatch.setattr(enhancing, "PART_SAMPLES", 1)
     bands = rng.integers(0, 255, (3, 100, 200)).astype(np.uint8)
     profile = {"driver": "GTiff", "dtype": "uint8", "count": 3, "height": 100, "width": 200}
-    place = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 0, 0, -10, 0)}
-    with rasterio.open(tmp_path / "in.tif", "w", **place, **profile) as out:
+    with rasterio.open(tmp_path / "in.tif", "w", **PLACE, **profile) as out:
         out.write(bands)
     return tmp_path / "in.tif"
 
@@ -74,7 +75,7 @@ def overlap(folder, item, enhancer):
     return count
 
 
-def wait(item, enhancer):
+def wait(item):
     time.sleep(0.2)
     return item
 
@@ -135,6 +136,64 @@ def test_raster_is_the_same_when_a_worker_is_killed_and_finished_parts_stay(
     assert len(before) < len(after) == 8 and before.items() <= after.items()
 
 
+@pytest.fixture(params=["uint16", "float32"])
+def scenes(request, tmp_path, rng, monkeypatch):
+    """Two rasters of many windows and of more values than are kept of floats, one with a mask."""
+    monkeypatch.setattr(matching, "SAMPLES", 3 * 32 * 64)
+    monkeypatch.setattr(matching, "GROUP", 2)
+    monkeypatch.setattr("gluon_enhance.imaging.quantiles.LIMIT", 1000)
+    profile = {"driver": "GTiff", "dtype": request.param, "count": 3, "height": 150, "width": 200}
+    layout = {"tiled": True, "blockxsize": 32, "blockysize": 32, **PLACE}
+    for name in ("scene", "other"):
+        bands = rng.integers(1, 60000, (3, 150, 200)) / (1 if request.param == "uint16" else 7e4)
+        with (
+            rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+            rasterio.open(tmp_path / f"{name}.tif", "w", **profile, **layout) as out,
+        ):
+            out.write(bands.astype(request.param))
+            if name == "scene":
+                out.write_mask(rng.random((150, 200)) < 0.9)
+    return tmp_path / "scene.tif", tmp_path / "other.tif"
+
+
+def test_match_equals_the_local_run_bit_for_bit_when_a_worker_is_killed(cluster, scenes, tmp_path):
+    pid, _ = next(result for _, result in cluster.run(process_of, [0]))
+    (out := tmp_path / "out").mkdir()
+    seen = []
+
+    def run(function, items):
+        for result in Cluster.run(cluster, function, items):
+            yield result
+            seen.append(result)
+            if len(seen) == 12:  # of 12 groups that are counted, and of 24 windows
+                os.kill(pid, signal.SIGKILL)
+
+    curves = match_rasters(*scenes, out / "local.tif")
+    others = match_rasters(*scenes, out / "cluster.tif", run=run)
+    assert len(seen) > 30
+    assert (out / "cluster.tif").read_bytes() == (out / "local.tif").read_bytes()
+    assert all(np.array_equal(a, b) for a, b in zip(arrays(curves), arrays(others)))
+    assert {path.name for path in out.iterdir()} == {"local.tif", "cluster.tif"}
+
+
+def arrays(curves):
+    return [array for own in curves.values() for curve in own for array in curve]
+
+
+def test_an_error_of_a_match_leaves_nothing(cluster, scenes, tmp_path):
+    (out := tmp_path / "out").mkdir()
+
+    def run(function, items):
+        for index, result in Cluster.run(cluster, function, items):
+            if result is None and index == 3:
+                raise ImageError("window 3 cannot be read")
+            yield index, result
+
+    with pytest.raises(ImageError, match="window 3 cannot be read"):
+        match_rasters(*scenes, out / "cluster.tif", run=run)
+    assert not list(out.iterdir())
+
+
 def stamps(work):
     return {path.name: path.stat().st_mtime_ns for path in Path(work.folder).glob("0*.tif")}
 
@@ -152,7 +211,7 @@ def test_a_part_that_is_there_is_not_computed_again(source, tmp_path):
 
 def test_a_worker_of_several_threads_runs_its_model_in_one(tmp_path):
     workers = distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0")
-    with workers, Cluster(workers.scheduler_address, MODEL, OPTIONS) as cluster:
+    with workers, ModelCluster(workers.scheduler_address, MODEL, OPTIONS) as cluster:
         counts = dict(cluster.run(partial(overlap, tmp_path), range(6)))
     assert counts == dict.fromkeys(range(6), 1)
 
@@ -215,13 +274,13 @@ def test_a_scheduler_without_workers_is_named(monkeypatch):
     with scheduler() as (_, address):
         message = f"{address} has no worker; start some: dask worker {address} --nthreads 1"
         with pytest.raises(GluonEnhanceError, match=message):
-            Cluster(address, MODEL, OPTIONS)
+            Cluster(address)
 
 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
     monkeypatch.setattr(clusters, "TIMEOUT", 1)
     with pytest.raises(GluonEnhanceError, match="no Dask scheduler answers at tcp://127.0.0.1:9: "):
-        Cluster("tcp://127.0.0.1:9", MODEL, OPTIONS)
+        Cluster("tcp://127.0.0.1:9")
 
 
 def test_a_scheduler_that_dies_is_named_and_says_how_to_go_on(monkeypatch):
@@ -234,7 +293,7 @@ def test_a_scheduler_that_dies_is_named_and_says_how_to_go_on(monkeypatch):
         )
         try:
             with (
-                Cluster(address, MODEL, OPTIONS) as cluster,
+                Cluster(address) as cluster,
                 pytest.raises(GluonEnhanceError, match=f"{address} is gone; .* --resume"),
             ):
                 for _ in cluster.run(wait, range(9)):
@@ -252,4 +311,4 @@ def test_an_error_of_a_worker_arrives_as_it_is(cluster):
 @pytest.mark.parametrize("address", ["local:0", "local:two"])
 def test_wrong_addresses_are_named(address):
     with pytest.raises(GluonEnhanceError, match=f"cluster is '{address}'; give local:N"):
-        Cluster(address, MODEL, {})
+        Cluster(address)

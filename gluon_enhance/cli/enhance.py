@@ -14,7 +14,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from gluon_enhance.cli import Command
 from gluon_enhance.cli.batch import plan_jobs
-from gluon_enhance.cli.options import engine_options, model_option
+from gluon_enhance.cli.options import cluster_option, engine_options, model_option
 from gluon_enhance.cli.pipeline import PhotoWork, run_all, run_on
 from gluon_enhance.cli.rasters import (
     RASTER_OPTIONS,
@@ -51,11 +51,7 @@ from gluon_enhance.inference import DEFAULT_MODEL, Enhancer
 @click.option("--skip-existing", is_flag=True, help="Leave out inputs whose output exists.")
 @raster_options
 @engine_options
-@click.option(
-    "--cluster",
-    metavar="ADDRESS",
-    help="Dask's workers do it: local, local:N processes, or a scheduler's tcp://HOST:PORT.",
-)
+@cluster_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON report of every file.")
 def enhance(
     inputs,
@@ -102,11 +98,11 @@ def enhance(
         stack.enter_context(logging_redirect_tqdm([logging.getLogger("gluon_enhance")]))
         files = stack.enter_context(_bar(total=len(jobs), unit="file", disable=len(jobs) == 1))
         if cluster:
-            from gluon_enhance.cluster import Cluster
+            from gluon_enhance.cluster import ModelCluster
 
             used = enhancer.describe()  # workers of other processors must not choose otherwise
             options.update(engine=used["engine"], precision=used["precision"])
-            workers = stack.enter_context(Cluster(cluster, model, options))
+            workers = stack.enter_context(ModelCluster(cluster, model, options))
             done = run_on(workers, works, enhancer)
         else:
             done = run_all(works)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import logging
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from gluon_enhance.cli import Command
+from gluon_enhance.cli.options import cluster_option
 from gluon_enhance.cli.rasters import parse_creation_options
 
 COLOR_SPACES = ("RGB", "LCH", "Lab", "LUV", "XYZ")
@@ -60,8 +62,9 @@ def _parse_bands(context, option, text):
     metavar="NAME=VALUE",
     help="Creation option of GDAL's GTiff driver. Default: tiling and compression of the source.",
 )
+@cluster_option
 @click.option("-v", "--verbose", is_flag=True, help="Tell what is matched.")
-def match(source, reference, out, plot, verbose, **options):
+def match(source, reference, out, plot, cluster, verbose, **options):
     """Give the raster SOURCE the histograms of REFERENCE, band by band, and write GeoTIFF OUT.
 
     Any size, dtype and number of bands. What is masked or nodata in either is not counted and
@@ -72,9 +75,22 @@ def match(source, reference, out, plot, verbose, **options):
     if verbose:
         logging.basicConfig(stream=sys.stderr, format="%(message)s")
         logging.getLogger("gluon_enhance").setLevel(logging.INFO)
-    curves = _match(source, reference, out, **options)
+    with _workers(cluster) as run:
+        curves = _match(source, reference, out, run=run, **options)
     if plot:
         _draw(curves, out.with_name(f"{out.stem}_plot.png"))
+
+
+@contextmanager
+def _workers(address):
+    """Give what runs functions on workers; without an address None."""
+    if not address:
+        yield None
+        return
+    from gluon_enhance.cluster import Cluster
+
+    with Cluster(address) as workers:
+        yield workers.run
 
 
 def _match(source, reference, out, **options):

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import click
 
+cluster_option = click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Dask's workers do it: local, local:N processes, or a scheduler's tcp://HOST:PORT.",
+)
+
 
 def engine_options(command):
     """Add the options that make an `Enhancer`."""

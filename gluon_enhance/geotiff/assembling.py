@@ -15,7 +15,7 @@ from rasterio.env import GDALVersion
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.geotiff.metadata import OWN_NAMESPACES, cog_compression_of, created
-from gluon_enhance.geotiff.parts import Work, window_of
+from gluon_enhance.geotiff.parts import Work, read_part, window_of, write_part
 from gluon_enhance.geotiff.raster import check_sidecars, draft_of, named
 
 BLOCK = 256
@@ -63,13 +63,7 @@ def try_options(src, out: Path, options: Mapping, cog: bool) -> None:
 def _put_together(work, src, whole, options):
     with created(whole, src, options, work.scale) as dst:
         for index in range(work.count):
-            with named("read", work.path(index)), rasterio.open(work.path(index)) as part:
-                made = part.read()
-            window = window_of(work.target(index))
-            with named("written", whole):
-                dst.write(made[: src.count], window=window)
-                if work.has_mask:
-                    dst.write_mask(made[-1] != 0, window=window)
+            write_part(dst, read_part(work.path(index)), window_of(work.target(index)))
 
 
 def _add_overviews(path):

@@ -31,9 +31,11 @@ from gluon_enhance.geotiff.assembling import (
     try_options,
     whole_options,
 )
+from gluon_enhance.geotiff.banded import run_in_bands, size_for_net
 from gluon_enhance.geotiff.parts import Work, compute_part, round_up
 from gluon_enhance.geotiff.raster import (
     RGB,
+    absolute_name,
     check_out,
     check_uniform,
     color_bands,
@@ -48,6 +50,8 @@ logger = logging.getLogger(__name__)
 
 PART_SAMPLES = 16 << 20
 """Samples of a part, of all bands together, unless one tile or block has more."""
+WINDOW = 512
+"""Side of a part's tile, of a net that has run over the whole raster before."""
 PROBE = 64
 """Side of a picture that a model is told by."""
 WORK = "work.json"
@@ -120,18 +124,36 @@ def enhance_raster(
         try_options(src, out, options, cog)
         blocks = block_sides(whole_options(options, cog))
         work = _plan(src, out, enhancer, input_range, rgb, others, blocks)
+        net = _banded_net(work, src, enhancer) if work.in_bands else None
         with _only_one(work, out):
             _prepare(work, resume)
             with _keeping(work):
-                _compute_missing(work, compute or partial(_compute_here, enhancer), progress)
+                compute = compute or partial(_compute_here, enhancer)
+                _compute_missing(work, src, net, compute, progress)
                 assemble(work, src, out, options, overviews, cog)
             shutil.rmtree(work.folder)
     return out
 
 
-def _compute_missing(work, compute, progress):
+def _banded_net(work, src, enhancer):
+    """Return what runs a net that needs the whole image, and find out whether it can."""
+    if enhancer.describe()["self_ensemble"]:
+        raise ImageError(
+            f"{enhancer.spec.name} takes its statistics from the whole image, and {src.name} has "
+            f"more than {enhancer.tile} x {enhancer.tile} pixels: it cannot be turned and flipped "
+            "in memory; leave out the self-ensemble"
+        )
+    return enhancer.banded_net(*work.size)
+
+
+def _compute_missing(work, src, net, compute, progress):
     missing = [k for k in range(work.count) if not work.path(k).exists()]
-    compute(work, missing, _counter(work.count - len(missing), work.count, progress))
+    groups = [bands for bands in work.through_net if net and not work.answer(bands).exists()]
+    steps = len(groups) * net.count(*size_for_net(work)) if groups else 0
+    done = _counter(work.count - len(missing), work.count + steps, progress)
+    for bands in groups:
+        run_in_bands(work, src, bands, net, done)
+    compute(work, missing, done)
 
 
 def _compute_here(enhancer, work, indices, done):
@@ -154,13 +176,10 @@ def _plan(src, out, enhancer, input_range, rgb, others, blocks):
     sides = [side // math.gcd(side, scale) for side in blocks]
     unit = math.lcm(*sides, spec.multiple)
     tile = round_up(enhancer.tile, math.lcm(BLOCK // math.gcd(BLOCK, scale), spec.multiple))
-    if spec.tiling == "global_statistics":
-        if src.height * src.width > enhancer.tile**2:
-            raise ImageError(
-                f"{spec.name} takes its statistics from the whole image, and {src.name} has more "
-                f"than {enhancer.tile} x {enhancer.tile} pixels; take another model"
-            )
-        tile = round_up(max(src.height, src.width), unit)
+    needs_whole = spec.tiling == "global_statistics"
+    in_bands = needs_whole and src.height * src.width > enhancer.tile**2
+    if needs_whole:
+        tile = round_up(WINDOW if in_bands else max(src.height, src.width), unit)
     side = round_up(tile, unit)
     tile = round_up(-(-side // -(-side // tile)), spec.multiple)
     across = max(1, PART_SAMPLES // (src.count * (side * scale) ** 2))
@@ -172,7 +191,7 @@ def _plan(src, out, enhancer, input_range, rgb, others, blocks):
         _check_unit_range(src, sum(through_net, ()))
     status = os.stat(src.name) if os.path.exists(src.name) else None
     return Work(
-        source=os.path.abspath(src.name) if status else src.name,
+        source=absolute_name(src),
         stamp=(status.st_size, status.st_mtime_ns) if status else None,
         folder=str(out.resolve().with_name(f".{out.name}.parts")),
         size=(src.height, src.width),
@@ -186,6 +205,7 @@ def _plan(src, out, enhancer, input_range, rgb, others, blocks):
         through_net=through_net,
         resized=resized,
         has_mask=[MaskFlags.per_dataset] in src.mask_flag_enums,
+        in_bands=in_bands,
         model=_identify(enhancer),
     )
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Callable, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
 from rasterio.enums import MaskFlags
@@ -14,7 +18,9 @@ from rasterio.windows import Window
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.geotiff.metadata import created
+from gluon_enhance.geotiff.parts import keep_part, read_part
 from gluon_enhance.geotiff.raster import (
+    absolute_name,
     bits_of,
     check_out,
     check_uniform,
@@ -28,11 +34,17 @@ from gluon_enhance.geotiff.raster import (
     rgb_bands,
 )
 from gluon_enhance.imaging.histogram import Curves, Matcher
+from gluon_enhance.imaging.quantiles import Table
 
 logger = logging.getLogger(__name__)
 
 SAMPLES = 3 << 20
 """Samples read at a time, of all bands together; but one block of the file at least."""
+GROUP = 16
+"""Windows counted at once; what comes of it is as large as a window."""
+TABLES = "tables.npz"
+
+Run = Callable[[Callable, Iterable], Iterable[tuple[int, Any]]]
 
 
 def match_rasters(
@@ -44,6 +56,7 @@ def match_rasters(
     color_space: str = "RGB",
     bands: Optional[Sequence[int]] = None,
     creation_options: Optional[Mapping[str, str]] = None,
+    run: Optional[Run] = None,
     progress: Optional[Callable[[int, int], None]] = None,
 ) -> dict[str, Curves]:
     """Write a raster with the distribution of values of another: `match_histograms` on files.
@@ -69,6 +82,10 @@ def match_rasters(
     creation_options : mapping, optional
         Of GDAL's GTiff driver. Without ``compress`` the source's compression is kept, or deflate
         taken for one with losses that would change nodata or alpha.
+    run : callable, optional
+        Takes a function and what to call it with, one after the other; yields the index and the
+        result of each, as they come: `gluon_enhance.cluster.Cluster.run`. What workers make is
+        kept in a folder beside `out` until it is written. Default: the work is done here.
     progress : callable, optional
         Called with the number of windows done and of all.
 
@@ -88,44 +105,56 @@ def match_rasters(
     check_out(out, source, reference)
     with environment(), open_raster(source) as src, open_raster(reference) as ref:
         plan = _plan(src, ref, color_space, bands)
-        matcher = Matcher(src.dtypes[0], ref.dtypes[0], plan.channels, color_space)
+        matcher = plan.matcher()
         with created(out, src, creation_options or {}) as dst:
-            passes = _windows(src), _windows(ref), _windows(src, dst)
-            done = _counter(sum(map(len, passes)), progress)
-            for window in passes[0]:
-                matcher.count_source(*read_bands(src, plan.source, window))
-                done()
-            for window in passes[1]:
-                matcher.count_reference(*read_bands(ref, plan.reference, window))
-                done()
+            groups = [*_groups("source", src), *_groups("reference", ref)]
+            windows = _windows(src, dst)
+            total = sum(len(group) for _, group in groups) + len(windows)
+            done = _counter(total, progress)
+            for index, counted in (run or _run_here)(partial(_count, plan), groups):
+                matcher.merge(counted)
+                for _ in groups[index][1]:
+                    done()
             matcher.solve(match_proportion)
             for name, *pair in zip(plan.names, matcher.source, matcher.reference):
                 logger.info("%s: source %s, reference %s", name, *pair)
-            for window in passes[2]:
-                _match_window(matcher, src, plan.source, dst, window)
+            if run:
+                made = _match_there(run, plan, matcher, windows, out.absolute().parent)
+            else:
+                made = (_match_window(plan, matcher, src, window) for window in windows)
+            for window, pixels in zip(windows, made):
+                dst.write(pixels, window=window)
                 done()
+            if [MaskFlags.per_dataset] in src.mask_flag_enums:
+                _copy_mask(src, dst, windows)
     return dict(zip(plan.names, matcher.curves()))
 
 
 class _Plan(NamedTuple):
-    """Bands to read of either raster, which of them (or of the color space) are matched."""
+    """Files, the bands to read of either, and which of them (or of the color space) are matched."""
 
-    source: list[int]
-    reference: list[int]
+    files: dict[str, str]
+    dtypes: tuple[str, str]
+    color_space: str
+    bands: dict[str, list[int]]
     channels: list[int]
     names: list[str]
+
+    def matcher(self):
+        return Matcher(*self.dtypes, self.channels, self.color_space)
 
 
 def _plan(src, ref, color_space, bands):
     for dataset in (src, ref):
         check_uniform(dataset)
+    files = {"source": absolute_name(src), "reference": absolute_name(ref)}
+    fixed = files, (src.dtypes[0], ref.dtypes[0]), color_space
     if color_space.upper() != "RGB":
         bands = bands or [1, 2, 3]
         _check_bands(bands, [1, 2, 3], f"channels of {color_space}")
         channels = [band - 1 for band in bands]
-        return _Plan(
-            rgb_bands(src), rgb_bands(ref), channels, [color_space[c : c + 1] for c in channels]
-        )
+        both = {"source": rgb_bands(src), "reference": rgb_bands(ref)}
+        return _Plan(*fixed, both, channels, [color_space[c : c + 1] for c in channels])
     choices = color_bands(src), color_bands(ref)
     if not bands and len(choices[0]) != len(choices[1]):
         raise ImageError(
@@ -134,8 +163,9 @@ def _plan(src, ref, color_space, bands):
         )
     for dataset, choice in zip((src, ref), choices):
         _check_bands(bands or choice, choice, f"bands of {dataset.name}")
-    plan = (list(bands), list(bands)) if bands else choices
-    return _Plan(*plan, list(range(len(plan[0]))), [f"band {band}" for band in plan[0]])
+    own, other = (list(bands), list(bands)) if bands else choices
+    both = {"source": own, "reference": other}
+    return _Plan(*fixed, both, list(range(len(own))), [f"band {band}" for band in own])
 
 
 def _check_bands(bands, choices, kind):
@@ -158,12 +188,34 @@ def _windows(*datasets):
     ]
 
 
+def _groups(role, dataset):
+    """Divide the windows of a raster into groups to count; its role goes with each."""
+    windows = _windows(dataset)
+    return [(role, windows[k : k + GROUP]) for k in range(0, len(windows), GROUP)]
+
+
+def _run_here(function, items):
+    return enumerate(map(function, items))
+
+
 def _counter(total, progress):
     done = iter(range(1, total + 1))
     return lambda: progress(next(done), total) if progress else None
 
 
-def _match_window(matcher, src, bands, dst, window):
+def _count(plan, group):
+    """Return a matcher that has counted a group of windows."""
+    (role, windows), matcher = group, plan.matcher()
+    count = {"source": matcher.count_source, "reference": matcher.count_reference}[role]
+    with environment(), open_raster(plan.files[role]) as dataset:
+        for window in windows:
+            count(*read_bands(dataset, plan.bands[role], window))
+    return matcher
+
+
+def _match_window(plan, matcher, src, window):
+    """Return all bands (C, h, w) of a window."""
+    bands = plan.bands["source"]
     block, valid = read_bands(src, bands, window)
     matcher.apply(block, valid)
     if bits_of(src):
@@ -171,9 +223,60 @@ def _match_window(matcher, src, bands, dst, window):
     leave_nodata(block, valid, src)
     with named("read", src.name):
         pixels = src.read(window=window)
-        has_mask = [MaskFlags.per_dataset] in src.mask_flag_enums
-        mask = src.read_masks(1, window=window) if has_mask else None
     pixels[[band - 1 for band in bands]] = np.moveaxis(block, 2, 0)
-    dst.write(pixels, window=window)
-    if has_mask:
+    return pixels
+
+
+def _copy_mask(src, dst, windows):
+    """Copy it when all bands are written: blocks then lie in the same order in every run."""
+    for window in windows:
+        with named("read", src.name):
+            mask = src.read_masks(1, window=window)
         dst.write_mask(mask, window=window)
+
+
+def _match_there(run, plan, matcher, windows, beside):
+    """Yield what `_match_window` makes of each window, on workers."""
+    with _folder_in(beside) as folder:
+        tables = folder / TABLES
+        np.savez(tables, *(array for table in matcher.tables for array in table))
+        parts = [folder / f"{k:07d}.tif" for k in range(len(windows))]
+        done = run(partial(_match_part, plan, tables), zip(windows, parts))
+        for index in _in_order(index for index, _ in done):
+            yield read_part(parts[index])
+            parts[index].unlink()
+
+
+@contextmanager
+def _folder_in(parent):
+    """Give a folder, which vanishes, even while workers still make files there."""
+    folder = Path(tempfile.mkdtemp(prefix=".gluon-enhance-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder.rename(f"{folder}.gone"))
+
+
+def _match_part(plan, tables, item):
+    window, path = item
+    matcher = plan.matcher()
+    matcher.tables = _load_tables(tables)
+    with environment(), open_raster(plan.files["source"]) as src:
+        keep_part(path, _match_window(plan, matcher, src, window))
+
+
+@lru_cache(maxsize=1)
+def _load_tables(path):
+    with np.load(path) as file:
+        arrays = list(file.values())
+    return [Table(*pair) for pair in zip(arrays[::2], arrays[1::2])]
+
+
+def _in_order(indices: Iterable[int]) -> Iterator[int]:
+    """Yield indices from 0 on, each once it and all before it have come."""
+    ahead, following = set(), 0
+    for index in indices:
+        ahead.add(index)
+        while following in ahead:
+            yield following
+            following += 1

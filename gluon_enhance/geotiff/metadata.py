@@ -29,6 +29,7 @@ def created(out: Path, src, options, scale: int = 1) -> Iterator[rasterio.io.Dat
 
     It has the source's extent, dtype, bands and metadata, and `scale` times its size.
     """
+    out.parent.mkdir(parents=True, exist_ok=True)
     with (
         draft_of(out) as draft,
         named("written", out),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Optional
 
@@ -60,6 +60,8 @@ class Work:
         Bands that are enlarged with the bicubic kernel.
     has_mask : bool
         Whether the dataset has a mask, which parts then hold as one more band.
+    in_bands : bool
+        Whether the net has run over the whole raster before (`gluon_enhance.geotiff.banded`).
     model : str
         What made the parts, with a hash of its answer to a probe: all must be of the same.
     """
@@ -78,6 +80,7 @@ class Work:
     through_net: tuple
     resized: tuple
     has_mask: bool
+    in_bands: bool
     model: str
 
     @property
@@ -115,6 +118,10 @@ class Work:
         """
         return Path(self.folder, f"{index:07d}-{self._digest}.tif")
 
+    def answer(self, bands: tuple[int, ...]) -> Path:
+        """Where the net's answer to bands is kept, if it has run before."""
+        return Path(self.folder, f"net-{'-'.join(map(str, bands))}-{self._digest}.tif")
+
     @cached_property
     def _digest(self):
         return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
@@ -138,7 +145,11 @@ def compute_part(work: Work, index: int, enhancer) -> None:
     with environment(), open_raster(work.source) as src:
         tiles = work.tiles(index)
         made = np.block([[_compute_tile(work, src, tile, enhancer) for tile in r] for r in tiles])
-    path = work.path(index)
+    keep_part(work.path(index), made)
+
+
+def keep_part(path: Path, made: np.ndarray) -> None:
+    """Keep bands (C, h, w), the mask as the last one if there is one, whole or not at all."""
     profile = {"driver": "GTiff", "dtype": made.dtype, "compress": "deflate", "zlevel": 1}
     count, height, width = made.shape
     with (
@@ -148,6 +159,19 @@ def compute_part(work: Work, index: int, enhancer) -> None:
         rasterio.open(draft, "w", count=count, height=height, width=width, **profile) as dst,
     ):
         dst.write(made)
+
+
+def read_part(path: Path) -> np.ndarray:
+    """Read what `keep_part` has kept."""
+    with named("read", path), rasterio.open(path) as part:
+        return part.read()
+
+
+def write_part(dst, made: np.ndarray, window: Window) -> None:
+    """Write bands, and the mask after them if there is one, to where they belong."""
+    dst.write(made[: dst.count], window=window)
+    if len(made) > dst.count:
+        dst.write_mask(made[-1] != 0, window=window)
 
 
 def _compute_tile(work, src, tile, enhancer):
@@ -167,19 +191,32 @@ def _compute_tile(work, src, tile, enhancer):
 
 
 def _through_net(work, src, bands, tile, enhancer):
-    block, valid = _read_filled(work, src, bands, window_of(tile.read))
+    block, valid = read_filled(work, src, bands, window_of(tile.read))
     inner = tuple(slice(k.start - r.start, k.stop - r.start) for k, r in zip(tile.keep, tile.read))
     if valid is not None and not valid[inner].any():
         return _restored(work, src, None, bands, tile)
-    image = np.clip(block, 0, 1)  # nets know nothing below black, and some nothing above white
-    beyond = block - image
-    image = np.repeat(image, 3, axis=2) if len(bands) == 1 else image
-    planes = image.astype(np.float32).transpose(2, 0, 1)
-    ((_, sr),) = run_tiled([tile], lambda *_: planes, enhancer.run, work.scale)
+    run = partial(_answered, work, bands, tile) if work.in_bands else enhancer.run
+    ((_, sr),) = run_tiled([tile], lambda *_: fit_to_net(block), run, work.scale)
+    beyond = block - np.clip(block, 0, 1)
     result = from_rgb(sr.transpose(1, 2, 0), channels=len(bands))
     if beyond.any():
         result = result + resize(beyond, work.scale)[tile.crop(work.scale)]
     return _restored(work, src, result, bands, tile)
+
+
+def fit_to_net(image: np.ndarray) -> np.ndarray:
+    """Return the planes (3, h, w) that a net sees of an image (h, w, C)."""
+    image = np.clip(image, 0, 1)  # nets know nothing below black, and some nothing above white
+    image = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
+    return image.astype(np.float32).transpose(2, 0, 1)
+
+
+def _answered(work, bands, tile, _):
+    """Read what the net, which ran before, gave for a tile."""
+    path, starts = work.answer(bands), [side.start * work.scale for side in tile.read]
+    rows, columns = (slice(k, k + n * work.scale) for k, n in zip(starts, tile.shape))
+    with named("read", path), rasterio.open(path) as answer:
+        return answer.read(window=window_of((rows, columns)))[None]
 
 
 def _resized(work, src, band, tile):
@@ -189,7 +226,7 @@ def _resized(work, src, band, tile):
         slice(max(rows.start - KERNEL_MARGIN, 0), min(rows.stop + KERNEL_MARGIN, height)),
         slice(max(columns.start - KERNEL_MARGIN, 0), min(columns.stop + KERNEL_MARGIN, width)),
     )
-    block, _ = _read_filled(work, src, [band], window_of(read))
+    block, _ = read_filled(work, src, [band], window_of(read))
     top, left = ((k.start - r.start) * work.scale for k, r in zip(tile.keep, read))
     bottom, right = (n * work.scale for n in (rows.stop - rows.start, columns.stop - columns.start))
     result = resize(block, work.scale)[top : top + bottom, left : left + right]
@@ -206,7 +243,7 @@ def _read(src, bands, window):
     return block, valid
 
 
-def _read_filled(work, src, bands, window):
+def read_filled(work, src, bands, window):
     """Read bands (h, w, C) as the net sees numbers, with their holes filled; and what is valid."""
     block, valid = _read(src, bands, window)
     image = (block.astype(np.float64) - work.low) / (work.high - work.low)

@@ -43,6 +43,11 @@ def is_georeferenced(path) -> bool:
             return False
 
 
+def absolute_name(dataset) -> str:
+    """Return what opens a dataset in any folder: the path of a file, or its name as it is."""
+    return os.path.abspath(dataset.name) if os.path.exists(dataset.name) else dataset.name
+
+
 def size_of(path) -> tuple[int, int]:
     """Return width and height."""
     with environment(), open_raster(path) as dataset:
@@ -159,7 +164,6 @@ def draft_of(out: Path, folder: Optional[Path] = None) -> Iterator[Path]:
 
     It has a folder of its own, in `folder` or beside `out`, as GDAL may write more files than one.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".gluon-enhance-", dir=folder or out.parent) as own:
         draft = Path(own, out.name)
         yield draft

@@ -131,6 +131,8 @@ class Matcher:
     Attributes
     ----------
     source, reference : list of Histogram, one for each of `channels`
+    tables : list of Table
+        One for each of `channels`, once solved.
 
     Raises
     ------
@@ -157,7 +159,7 @@ class Matcher:
         self.source, self.reference = (
             [Histogram(dtype, exact) for _ in channels] for dtype in dtypes
         )
-        self._tables: list[Table] = []
+        self.tables: list[Table] = []
 
     def count_source(self, block: np.ndarray, valid: Optional[np.ndarray] = None) -> None:
         """Count a block of the source."""
@@ -167,9 +169,15 @@ class Matcher:
         """Count a block of the reference."""
         self._count(self.reference, block, valid)
 
+    def merge(self, other: Matcher) -> None:
+        """Count the blocks that another matcher of the same kind has counted."""
+        counted = other.source + other.reference
+        for own, more in zip(self.source + self.reference, counted):
+            own.merge(more)
+
     def solve(self, match_proportion: float = 1.0) -> None:
         """Make the tables; for the errors see `quantiles.match_table`."""
-        self._tables = [
+        self.tables = [
             match_table(*histograms, match_proportion)
             for histograms in zip(self.source, self.reference)
         ]
@@ -177,20 +185,20 @@ class Matcher:
     def apply(self, block: np.ndarray, valid: Optional[np.ndarray] = None) -> None:
         """Match a block of the source in place."""
         if not self._conversions:
-            for channel, table in zip(self._channels, self._tables):
+            for channel, table in zip(self._channels, self.tables):
                 plane, where = _plane(block, valid, channel)
                 plane[where] = table.apply(plane[where])
             return
         to_rgb, where = self._conversions[1], _valid_pixels(block, valid)
         pixels = self._in_space(block[where])
-        for channel, table in zip(self._channels, self._tables):
+        for channel, table in zip(self._channels, self.tables):
             pixels[:, channel] = table.apply(pixels[:, channel])
         block[where] = to_dtype(to_rgb(pixels.astype(np.float64)), block.dtype)
 
     def curves(self) -> list[Curves]:
         """Return what was counted and becomes of it, for each channel, once solved."""
         result = []
-        for source, reference, table in zip(self.source, self.reference, self._tables):
+        for source, reference, table in zip(self.source, self.reference, self.tables):
             white, reference_white = common_whites(source.dtype, reference.dtype)
             (values, counts), (levels, level_counts) = source.distinct(), reference.distinct()
             shares, levels = quantiles(counts), levels * (white / reference_white)

@@ -71,12 +71,18 @@ class Histogram:
         if self._counts.size:
             self._counts += np.bincount(_bits(samples), minlength=self._counts.size)
         elif samples.size:
-            extremes = [*self._extremes, samples.min(), samples.max()]
-            self._extremes = [min(extremes), max(extremes)]
+            self._hold(samples.min(), samples.max())
             self._parts.append(np.unique(self._shortened(samples), return_counts=True))
-            held = [len(values) for values, _ in self._parts]
-            if sum(held) > 2 * max(LIMIT, held[0]):
-                self._compact()
+            self._compact_many()
+
+    def merge(self, other: Histogram) -> None:
+        """Count what another histogram of the same dtype has counted."""
+        self._counts += other._counts
+        self._hold(*other._extremes)
+        self.lost_bits = max(self.lost_bits, other.lost_bits)
+        parts = self._parts + other._parts
+        self._parts = [(self._shortened(values), counts) for values, counts in parts]
+        self._compact_many()
 
     def distinct(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the values that occur, in ascending order, and their counts."""
@@ -93,6 +99,15 @@ class Histogram:
         values, counts = self.distinct()
         text = f"{counts.sum()} samples of {len(values)} values"
         return f"{text} without their last {self.lost_bits} bits" if self.lost_bits else text
+
+    def _hold(self, *extremes):
+        extremes = [*self._extremes, *extremes]
+        self._extremes = [min(extremes), max(extremes)] if extremes else []
+
+    def _compact_many(self):
+        held = [len(values) for values, _ in self._parts]
+        if sum(held) > 2 * max(LIMIT, held[0]):
+            self._compact()
 
     def _compact(self):
         """Join the parts, and shorten values until there are no more than allowed."""

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from gluon_enhance.cli.match import match
+from gluon_enhance.geotiff import matching
 
 PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)}
 
@@ -77,6 +78,37 @@ def test_floats_which_rio_hist_refuses_are_matched(paths):
     for band in range(3):
         quantiles = [np.quantile(read(path)[band], [0.1, 0.5, 0.9]) for path in (reference, out)]
         assert np.allclose(*quantiles, atol=0.3)
+
+
+class LastFirst:
+    """Stands for Dask's workers, whose results come in any order."""
+
+    def __init__(self, address):
+        self.address = address
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def run(self, function, items):
+        assert self.address == "tcp://there:8786"
+        results = list(enumerate(map(function, items)))
+        return reversed(results)
+
+
+def test_workers_do_the_work_and_their_results_come_in_any_order(paths, monkeypatch):
+    cluster = pytest.importorskip("gluon_enhance.cluster", reason="Dask is not installed")
+    monkeypatch.setattr(matching, "SAMPLES", 3 * 5 * 47)
+    monkeypatch.setattr(matching, "GROUP", 2)
+    assert run(*paths).exit_code == 0
+    expected = paths[2].read_bytes()
+    paths[2].unlink()
+    monkeypatch.setattr(cluster, "Cluster", LastFirst)
+    result = run(*paths, "--cluster", "tcp://there:8786")
+    assert result.exit_code == 0, result.output
+    assert paths[2].read_bytes() == expected
 
 
 def read(path):

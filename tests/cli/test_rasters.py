@@ -188,7 +188,7 @@ def test_workers_get_the_engine_and_the_precision_chosen_here(raster, monkeypatc
     def taken(address, model, options):
         raise GluonEnhanceError(f"{address} {model} {options['engine']} {options['precision']}")
 
-    monkeypatch.setattr(cluster, "Cluster", taken)
+    monkeypatch.setattr(cluster, "ModelCluster", taken)
     monkeypatch.setattr(enhance_module, "Enhancer", FakeEnhancer)
     result = run(raster, "--cluster", "tcp://there", "-m", "mine")
     assert result.exit_code == 2 and "tcp://there mine openvino fp32" in result.output

@@ -305,9 +305,7 @@ def test_a_raster_smaller_than_the_net_takes_is_named(source, tmp_path):
         enhance_raster(source[0], tmp_path / "out.tif", Blur(min_size=301))
 
 
-def test_a_net_that_needs_the_whole_image_is_refused_a_large_raster(source, tmp_path):
-    with pytest.raises(ImageError, match="statistics from the whole image"):
-        enhance_raster(source[0], tmp_path / "out.tif", Blur(tiling="global_statistics"))
+def test_a_net_that_needs_the_whole_image_gets_it_at_once_if_it_is_small(source, tmp_path):
     whole = Blur(tile=400, tiling="global_statistics")
     enhance_raster(source[0], tmp_path / "out.tif", whole)
     assert whole.runs == 1

@@ -87,6 +87,19 @@ def test_order_and_size_of_blocks_do_not_matter_where_bits_are_lost(dtype, rng, 
     assert all((a == b).all() for a, b in zip(whole.distinct(), parts.distinct()))
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_histograms_of_parts_merge_to_that_of_the_whole(dtype, rng, monkeypatch):
+    monkeypatch.setattr(quantiles, "LIMIT", 500)
+    samples = np.abs(rng.normal(size=20_000) * 1e4).astype(dtype)
+    few, many, none = histogram_of(samples[:300]), histogram_of(samples[300:]), Histogram(dtype)
+    for order in ([few, many, none], [none, many, few]):
+        merged = Histogram(dtype)
+        for part in order:
+            merged.merge(part)
+        assert all(map(np.array_equal, merged.distinct(), histogram_of(samples).distinct()))
+        assert merged.lost_bits == histogram_of(samples).lost_bits
+
+
 @pytest.mark.parametrize("low, high", [(0, 1), (-3, 2), (100, 101)])
 def test_targets_are_off_by_less_than_two_steps_of_the_last_bit_kept(low, high, rng, monkeypatch):
     monkeypatch.setattr(quantiles, "LIMIT", 4000)
