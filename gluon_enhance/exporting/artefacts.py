@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from gluon_enhance.exporting import compare, export_onnx, require, run_net
 from gluon_enhance.exporting.parts import split_onnx
 from gluon_enhance.exporting.symbols import SUFFIX, load_pair
 from gluon_enhance.weights.convert import load_state
-from gluon_enhance.weights.published import published_state
+from gluon_enhance.weights.published import published_class, published_state
 
 
 def write_symbol(net, folder: Path, unit: int, answers: list) -> None:
@@ -46,7 +47,9 @@ def write_safetensors(net, folder: Path, unit: int, answers: list) -> None:
     path = folder / f"{net.spec.name}.safetensors"
     # Its save_file would leave a file that only its owner can read.
     arrays = {key: np.ascontiguousarray(array) for key, array in state.items()}
-    path.write_bytes(safetensors.save(arrays))
+    # In one entry: of several, the order would change from run to run, and the file's hash.
+    about = {**published_class(net), "scale": net.spec.scale, "licence": net.spec.licence}
+    path.write_bytes(safetensors.save(arrays, {"model": json.dumps(about)}))
     again = load_state(type(net)(**net.spec.kwargs), safetensors.load_file(str(path)), path)
     compare(path.name, partial(run_net, again), answers)
 

@@ -2,11 +2,56 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import Optional
 
 from gluon_enhance.weights.convert import KINDS, regrouped, sub_pixel_factors
-from gluon_enhance.weights.layouts import LAYOUTS
+from gluon_enhance.weights.layouts import DIV2K_MEAN, LAYOUTS
+
+SIZES = {"scale": "upscale", "num_blocks": "num_block", "channels": "num_feat"}
+COLORS = {"num_in_ch": 3, "num_out_ch": 3}
+BUILDERS = {
+    "EDSR": (
+        "basicsr.archs.edsr_arch.EDSR",
+        {**SIZES, "residual_scale": "res_scale"},
+        {**COLORS, "img_range": 255.0, "rgb_mean": DIV2K_MEAN.tolist()},
+    ),
+    "MSRResNet": ("basicsr.archs.srresnet_arch.MSRResNet", SIZES, COLORS),
+    "RRDBNet": (
+        "basicsr.archs.rrdbnet_arch.RRDBNet",
+        {**SIZES, "scale": "scale", "growth_channels": "num_grow_ch"},
+        COLORS,
+    ),
+    "SRResNet": ("leftthomas/SRGAN model.Generator", {"scale": "scale_factor"}, {}),
+    "SRVGGNetCompact": (
+        "basicsr.archs.srvgg_arch.SRVGGNetCompact",
+        {"scale": "upscale", "num_convs": "num_conv", "channels": "num_feat"},
+        {**COLORS, "act_type": "prelu"},
+    ),
+}
+"""Class of a net -> the PyTorch class of the same, its names of the net's arguments, and what it
+takes besides."""
+
+
+def published_class(net) -> dict:
+    """Say what builds a net of PyTorch for a `published_state`, which alone does not tell it all.
+
+    Parameters
+    ----------
+    net : HybridBlock
+        Of `gluon_enhance.get_model`, with a `published_state`.
+
+    Returns
+    -------
+    dict
+        ``class`` and its ``arguments``.
+    """
+    name, theirs, arguments = BUILDERS[type(net).__name__]
+    defaults = {k: p.default for k, p in inspect.signature(type(net)).parameters.items()}
+    ours = {**defaults, **net.spec.kwargs}
+    arguments = {**{their: ours[our] for our, their in theirs.items()}, **arguments}
+    return {"class": name, "arguments": arguments}
 
 
 def published_state(net) -> Optional[dict]:

@@ -136,6 +136,15 @@ def test_safetensors_hold_the_weights_by_the_names_of_basicsr(esrgan):
         assert np.array_equal(state[f"{key}.weight"][:4], layer.weight.data().asnumpy())
 
 
+def test_safetensors_say_how_wide_a_pytorch_net_must_be_built(esrgan):
+    safetensors = pytest.importorskip("safetensors")
+    with safetensors.safe_open(esrgan[1] / "esrgan_lite_x4.safetensors", "np") as file:
+        about = json.loads(file.metadata()["model"])
+    assert about["class"] == "basicsr.archs.rrdbnet_arch.RRDBNet"
+    assert about["arguments"]["num_grow_ch"] == 32  # of the net itself 4
+    assert about["scale"] == 4 and about["licence"] == "Apache-2.0"
+
+
 @pytest.mark.filterwarnings("ignore:Cannot decide type")
 def test_plain_mxnet_loads_the_pair_in_both_modes_of_batchnorm(model, rng):
     """In training mode a BatchNorm takes the batch's statistics, else the running ones."""

@@ -7,7 +7,8 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 from gluon_enhance import get_model  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.weights.convert import load_state  # noqa: E402
-from gluon_enhance.weights.published import published_state  # noqa: E402
+from gluon_enhance.weights.layouts import LAYOUTS  # noqa: E402
+from gluon_enhance.weights.published import BUILDERS, published_class, published_state  # noqa: E402
 from gluon_enhance.weights.torch_reader import read_torch  # noqa: E402
 
 TAIL = ["conv_hr", "conv_last"]
@@ -75,3 +76,48 @@ def test_nets_of_no_pytorch_program_have_no_published_names(name):
     net = get_model(name)
     net.initialize()
     assert published_state(net) is None
+
+
+@pytest.mark.parametrize(
+    "name, options, expected",
+    [
+        (
+            "edsr_x3",
+            {"num_blocks": 2, "channels": 4},
+            {
+                "num_in_ch": 3, "num_out_ch": 3, "num_feat": 4, "num_block": 2, "upscale": 3,
+                "res_scale": 0.1, "img_range": 255.0, "rgb_mean": [0.4488, 0.4371, 0.4040],
+            },
+        ),
+        (
+            "realesrgan_x2",
+            {"num_blocks": 1},
+            {
+                "num_in_ch": 3, "num_out_ch": 3, "scale": 2, "num_feat": 64, "num_block": 1,
+                "num_grow_ch": 32,
+            },
+        ),
+        (
+            "realesr_video_x4",
+            {},
+            {
+                "num_in_ch": 3, "num_out_ch": 3, "num_feat": 64, "num_conv": 16, "upscale": 4,
+                "act_type": "prelu",
+            },
+        ),
+        (
+            "msrresnet_x4",
+            {},
+            {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 64, "num_block": 16, "upscale": 4},
+        ),
+        ("srgan_voc_x8", {}, {"scale_factor": 8}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_arguments_are_those_of_the_pytorch_class_for_the_same_net(name, options, expected):
+    assert published_class(get_model(name, **options))["arguments"] == expected
+
+
+def test_every_net_with_published_names_has_a_pytorch_class():
+    named = {name for name, layouts in LAYOUTS.items() if any(one.published for one in layouts)}
+    assert named == set(BUILDERS)
