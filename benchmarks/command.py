@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -57,8 +56,9 @@ def measure_sizes(folder, options):
     for megapixels in options.megapixels:
         height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
         width = round(height * 4 / 3)
-        picture = photo_like(folder / "photo.png", height, width)
-        seconds, peak = run(["enhance", picture, "-m", options.model, "-o", folder / "out.png"])
+        picture = aside(photo_like, folder / "photo.png", height, width)
+        enhance = ["enhance", picture, "-m", options.model, "-o", folder / "out.png"]
+        seconds, peak = best(enhance, repeats=2)  # in the first, tiles of its shape are compiled
         images = 3 * height * width * (1 + scale**2) / MEGABYTE
         report(
             f"{width}x{height}", seconds, peak, f"{1e6 * seconds / height / width:.2f} s per "
@@ -72,10 +72,7 @@ def measure_folder(folder, options):
     ]
     arguments = ["enhance", folder, "-m", options.model, "-o", folder / "out"]
     arguments += ["--ext", options.ext]
-    # Not in this process: a child's peak begins at its parent's.
-    with ProcessPoolExecutor(1, get_context("spawn")) as aside:
-        alone = partial(aside.submit, seconds_of_model, options.model, paths)
-        turns = [(run(arguments), alone().result()) for _ in range(2)]
+    turns = [(run(arguments), aside(seconds_of_model, options.model, paths)) for _ in range(2)]
     (seconds, peak), own = map(min, zip(*turns))
     report(
         f"{options.count} photos, {options.ext}", seconds, peak,
@@ -105,6 +102,12 @@ def photo_like(path, height, width, seed=0):
     image += rng.integers(-4, 5, image.shape, dtype=np.int16)
     cv2.imwrite(str(path), np.clip(image, 0, 255).astype(np.uint8))
     return path
+
+
+def aside(function, *arguments):
+    """Call in a process of its own: the peak of this one's children begins at its own."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        return process.submit(function, *arguments).result()
 
 
 def best(arguments, repeats=5):
