@@ -3,9 +3,9 @@
 A net with instance norms cannot be tiled: a norm needs the mean and the variance of its input over
 the whole image, of each channel or of all. It is cut into parts at its norms instead
 (`gluon_enhance.exporting.parts`). One part after the other runs over the image in bands of whole
-rows and writes what later parts need, in 16 bits, into temporary files, while the mean and the
-variance of every row are taken. When all bands are done, these give the next norm's gain and shift.
-The result is the whole image's, as far as 16 bits hold.
+rows and keeps what later parts need, in 16 bits, in memory and in temporary files, while the mean
+and the variance of every row are taken. When all bands are done, these give the next norm's gain
+and shift. The result is the whole image's, as far as 16 bits hold.
 
 A band is treated as an image of its own: a map at 1/4 of the image's size has 2 rows for 8 of the
 image, wherever the band lies. Only rows near its cut edges are wrong, which the halo drops.
@@ -37,6 +37,9 @@ The rate is a map's rows for as many rows of the image as the net's `multiple`. 
 fewer in all, wherever layers pad or crop.
 """
 
+
+MEMORY = 1_250_000_000
+"""Bytes of features that are kept in memory; what is beyond them goes to files."""
 
 MAX_ROWS = 4096
 """Of a halo, of the size that inputs are multiples of, and of a map for that."""
@@ -160,39 +163,32 @@ class BandedNet:
         engine, made = self._engine(part), {}
         is_last = part is self._parts[-1]
         norms = [array for norm in part["norms"] for array in gain_and_shift(norm, moments)]
-        rows = {name: ([], []) for name in part["outputs"] if name in self._normed}
-        bands = self._bands(part, *size)
+        rows = {name: [] for name in part["outputs"] if name in self._normed}
+        kept, out = {}, [None, None]
 
-        def store(kept):
-            for name, (start, band) in kept.items():
-                made[name].write(start, band)
-                if name in rows:
-                    for parts, moment in zip(rows[name], row_moments(band[0])):
-                        parts.append(moment)
+        def room(height, band):
+            if is_last:
+                return make_room(height, band)
+            return _feature_room(height, band, spare, [*maps.values(), *made.values()])
 
-        # One thread reads the next band and stores the last one, in this order of bands: outputs
-        # may go to where the inputs come from.
-        with ThreadPoolExecutor(1) as background:
-            reading, storing = background.submit(self._read, part, maps, bands[0][0], size[0]), None
-            for k, (read, keep) in enumerate(bands):
-                inputs = reading.result()
-                if k + 1 < len(bands):
-                    following = bands[k + 1][0]
-                    reading = background.submit(self._read, part, maps, following, size[0])
-                outputs = engine.compute([*inputs, *norms], as_features=not is_last)
-                if storing:
-                    storing.result()
-                kept = {}
+        # Outputs may go to where the inputs come from: a band is stored when the next one, which
+        # reads its last rows too, is computed. Both take all threads, and so take turns.
+        threads = engine.describe()["threads"]
+        with ThreadPoolExecutor(threads) as pool:
+            store = partial(_store, made=made, rows=rows, pool=pool, pieces=2 * threads)
+            for k, (read, keep) in enumerate(self._bands(part, *size)):
+                inputs = [*self._read(part, maps, read, size[0]), *norms]
+                outputs = out[k % 2] = engine.compute(inputs, not is_last, out[k % 2])
+                store(kept)
                 for name, output in zip(part["outputs"], outputs):
                     height = self._height(name, output, read, size[0])
                     if name not in made:
-                        room = make_room if is_last else partial(_feature_room, spare)
                         made[name] = room(height, output)
                     kept[name] = self._kept(name, output, read, keep, size[0], height)
-                storing = background.submit(store, kept)
                 on_band()
-            storing.result()
-        moments.update((name, [np.concatenate(m) for m in both]) for name, both in rows.items())
+            store(kept)
+        for name, found in rows.items():
+            moments[name] = [np.concatenate(one) for one in zip(*found)]
         return made
 
     def _engine(self, part):
@@ -218,11 +214,11 @@ class BandedNet:
         return missing + output.shape[row_axis(output)]
 
     def _kept(self, name, output, read, keep, image_height, height):
-        """Return the first row that a band yields, and a copy of its rows."""
+        """Return the first row that a band yields, and its rows."""
         first, start = (self._first_row(name, row) for row in (read.start, keep.start))
         stop = height if keep.stop == image_height else self._first_row(name, keep.stop)
         rows = (slice(None),) * row_axis(output) + (slice(start - first, stop - first),)
-        return start, output[rows].copy()
+        return start, output[rows]
 
     def _first_row(self, name, image_row):
         return image_row // self._multiple * self._rates[name]
@@ -238,7 +234,7 @@ def gain_and_shift(norm: dict, moments: dict) -> Iterable[np.ndarray]:
     moments : dict
         Map -> the means and the variances of its rows, (H, C) each.
     """
-    means, variances = (moment.astype(np.float64) for moment in moments[norm["map"]])
+    means, variances = moments[norm["map"]]
     axes = 0 if len(norm["gamma"]) > 1 else None
     mean, variance = means.mean(axes), variances.mean(axes) + means.var(axes)
     gain = np.array(norm["gamma"]) / np.sqrt(variance + norm["epsilon"])
@@ -250,10 +246,21 @@ def _image_room(height, band):
     return ImageRows(np.empty((*band.shape[:2], height, band.shape[3]), band.dtype))
 
 
-def _feature_room(spare, height, band):
+def _feature_room(height, band, spare, maps):
     """Make room for the map of a band, where one was that nobody needs any more."""
     shape = (height, *band.shape[2:])
     for k, old in enumerate(spare):
         if isinstance(old, FeatureRows) and (old.shape, old.dtype) == (shape, band.dtype):
             return spare.pop(k)
-    return FeatureRows(shape, band.dtype)
+    used = sum(one.memory for one in maps if isinstance(one, FeatureRows))
+    return FeatureRows(shape, band.dtype, max(MEMORY - used, 0))
+
+
+def _store(kept, made, rows, pool, pieces):
+    """Write the rows that a band yields, and take their moments meanwhile."""
+    writing = [pool.submit(made[name].write, *one) for name, one in kept.items()]
+    for name in rows.keys() & kept.keys():
+        _, band = kept[name]
+        rows[name] += pool.map(row_moments, filter(len, np.array_split(band[0], pieces)))
+    for one in writing:
+        one.result()

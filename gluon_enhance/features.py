@@ -1,4 +1,4 @@
-"""Features of an image that is enhanced in bands: rows of them in temporary files, and moments.
+"""Features of an image that is enhanced in bands: where their rows are kept, and moments.
 
 Features are (N, H, W, C), as engines compute convolutions, and have 16 bits: float16, or bfloat16,
 which NumPy lacks, as uint16. Images are (N, C, H, W) float32.
@@ -35,24 +35,29 @@ def row_moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    means, variances : ndarray of shape (H, C), float32
+    means, variances : ndarray of shape (H, C), float64
     """
     height, width, channels = rows.shape
-    means, variances = np.empty((2, height, channels), np.float32)
+    sums = np.empty((2, height, channels))
     at_once = max(1, IN_CACHE // (width * channels))
+    side = math.gcd(width, 8)  # pixels in one loop of NumPy's, which is short for few channels
     for first in range(0, height, at_once):
         part = slice(first, first + at_once)
-        values = _as_float32(rows[part])
-        means[part] = np.einsum("hwc->hc", values) / width
-        values -= means[part, None]
-        variances[part] = np.einsum("hwc,hwc->hc", values, values) / width
-    return means, variances
+        values = _as_float32(rows[part].reshape(-1, width // side, side * channels))
+        # Squares of 16 bits are exact in float32, and features rounded to 16 bits are further off
+        # than the sums.
+        found = np.einsum("hwc->hc", values), np.einsum("hwc,hwc->hc", values, values)
+        sums[:, part] = np.reshape(found, (2, -1, side, channels)).sum(2)
+    means, squares = sums / width
+    return means, np.maximum(squares - means**2, 0)
 
 
 def _as_float32(features):
     if features.dtype == np.float16:
         return features.astype(np.float32)
-    return np.left_shift(features, 16, dtype=np.uint32).view(np.float32)
+    bits = features.astype(np.uint32)
+    bits <<= 16
+    return bits.view(np.float32)
 
 
 class ImageRows:
@@ -77,9 +82,10 @@ class ImageRows:
 
 
 class FeatureRows:
-    """Features of an image in a temporary file, which lives as long as this object.
+    """Features of an image: first rows in memory, the others in a temporary file.
 
-    They are read and written, not mapped: pages of a mapped file count as memory.
+    The file lives as long as this object. What is read of it is mapped, not copied; once a band is
+    done, its pages no longer count as memory.
 
     Parameters
     ----------
@@ -87,6 +93,8 @@ class FeatureRows:
         H, W, C.
     dtype : dtype
         Of 16 bits.
+    memory : int
+        Bytes that may stay in memory.
 
     Raises
     ------
@@ -94,16 +102,17 @@ class FeatureRows:
         If there is no room for the file.
     """
 
-    def __init__(self, shape: tuple, dtype):
+    def __init__(self, shape: tuple, dtype, memory: int):
         self.shape, self.dtype = shape, np.dtype(dtype)
         self.height = shape[0]
         self._row_bytes = math.prod(shape[1:]) * self.dtype.itemsize
+        self._held = np.empty((1, min(memory // self._row_bytes, self.height), *shape[1:]), dtype)
         self._lock = threading.Lock()  # around moving to a place and using it
-        size = self.height * self._row_bytes
+        size = self.height * self._row_bytes - self.memory
         try:
             self._file = tempfile.TemporaryFile(prefix="gluon-enhance-")  # noqa: SIM115
             weakref.finalize(self, self._file.close)
-            if hasattr(os, "posix_fallocate"):
+            if size and hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(self._file.fileno(), 0, size)
         except OSError as error:
             raise ImageError(
@@ -111,16 +120,30 @@ class FeatureRows:
                 f"({error.strerror}); name a folder on a larger disk in the variable TMPDIR"
             ) from error
 
+    @property
+    def memory(self) -> int:
+        """Bytes in memory."""
+        return self._held.nbytes
+
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Copy rows, (1, stop - start, W, C)."""
-        rows = np.empty((1, stop - start, *self.shape[1:]), self.dtype)
+        """Give rows, (1, stop - start, W, C), which hold until they are written again."""
+        held = self._held[:, start:stop]
+        count = stop - start - held.shape[1]
+        if count == 0:
+            return held
+        place = (stop - count) * self._row_bytes - self.memory
         with self._lock:
-            self._file.seek(start * self._row_bytes)
-            self._file.readinto(memoryview(rows).cast("B"))
-        return rows
+            shape = (1, count, *self.shape[1:])
+            filed = np.memmap(self._file, self.dtype, "c", place, shape)
+        return np.concatenate((held, filed), axis=1) if held.size else filed
 
     def write(self, start: int, rows: np.ndarray) -> None:
         """Put rows (1, h, W, C) in from `start` on."""
-        with self._lock:
-            self._file.seek(start * self._row_bytes)
-            self._file.write(memoryview(np.ascontiguousarray(rows)).cast("B"))
+        held = self._held[:, start : start + rows.shape[1]]
+        held[:] = rows[:, : held.shape[1]]
+        filed = rows[:, held.shape[1] :]
+        if filed.size:
+            with self._lock:
+                self._file.seek((start + held.shape[1]) * self._row_bytes - self.memory)
+                self._file.write(memoryview(np.ascontiguousarray(filed)).cast("B"))
+                self._file.flush()  # for those who map it

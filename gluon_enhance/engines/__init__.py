@@ -7,6 +7,7 @@ An engine is made from a model, says what it is, and runs batches of equal tiles
     engine.run(batch)       # (N, 3, H, W) float32 -> (N, 3, H * scale, W * scale) float32
     engine.compute(arrays)  # inputs of the file -> its outputs, any number of each; not 'mxnet'
     engine.compute(arrays, as_features=True)  # the outputs in 16 bits, for inputs of other files
+    engine.compute(arrays, out=outputs)  # from now on, may write into what it gave for these shapes
 
 Each compiles for the shape of the batch it is given and keeps the static graphs of two shapes, so
 a run should use one, or one and its transpose.

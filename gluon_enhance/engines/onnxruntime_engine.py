@@ -69,7 +69,7 @@ class ONNXRuntimeEngine:
         """Run (N, 3, H, W) float32 tiles."""
         return self.compute([batch])[0]
 
-    def compute(self, arrays: list[np.ndarray], as_features: bool = False) -> list[np.ndarray]:
+    def compute(self, arrays: list, as_features: bool = False, out: list | None = None) -> list:
         """Run any inputs, in the file's order, and give its outputs."""
         arrays = (array.astype(np.float32, copy=False) for array in arrays)
         try:

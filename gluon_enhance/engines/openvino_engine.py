@@ -54,19 +54,22 @@ class OpenVINOEngine:
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Run (N, 3, H, W) float32 tiles."""
-        return self.compute([np.ascontiguousarray(batch)])[0].copy()
+        return self.compute([np.ascontiguousarray(batch)])[0]
 
-    def compute(self, arrays: list[np.ndarray], as_features: bool = False) -> list[np.ndarray]:
-        """Run any inputs, in the file's order; the next call overwrites what this one gives."""
+    def compute(self, arrays: list, as_features: bool = False, out: list | None = None) -> list:
+        """Run any inputs, in the file's order, and give its outputs."""
         signature = tuple((array.shape, array.dtype.str) for array in arrays)
         request = self._request(signature, as_features)
         with self._refusing("run"):
             for k, array in enumerate(arrays):
                 request.set_input_tensor(k, self._tensor(array))
-            request.infer()
-            outputs = [tensor.data for tensor in request.output_tensors]
+            for k, array in enumerate(out or ()):
+                request.set_output_tensor(k, self._tensor(array))
+            request.infer(share_outputs=True)
+        if out is None:
+            out = [tensor.data.copy() for tensor in request.output_tensors]
         # OpenVINO gives bfloat16 as if it were float16.
-        return [o.view(self._features) for o in outputs] if as_features else outputs
+        return [array.view(self._features) for array in out] if as_features else out
 
     def _tensor(self, array):
         if array.dtype == np.uint16:
