@@ -23,7 +23,7 @@ AUTO_TILE = 192
 """Input pixels that a tile yields a side: large enough that halos cost little, small enough that
 the feature maps of a 64-channel x4 net stay under 1 GB."""
 AUTO_WHOLE = 1792
-"""As above, of nets that need the whole image's statistics: bands take 2.4 times as long."""
+"""As above, of nets that need the whole image's statistics: bands take 1.75 times as long."""
 BANDS = 24
 """Bands that an image of tile x tile pixels would make; larger ones leave the caches."""
 
@@ -46,7 +46,7 @@ class Enhancer:
     tile : 'auto' or int
         Side of the part of the input that one tile yields, in input pixels. Nets that need the
         statistics of the whole image run on up to tile x tile pixels at once, and on more in
-        bands, with features in temporary files.
+        bands, with features beyond 1.25 GB in temporary files.
     halo : 'auto' or int
         Input pixels read around it. 'auto' is the model's measured one, at which tiled and whole
         results differ by at most 1/255.
