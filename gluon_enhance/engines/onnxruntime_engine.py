@@ -8,6 +8,7 @@ from io import StringIO
 import numpy as np
 
 from gluon_enhance.engines.contained import refuse_other_files
+from gluon_enhance.engines.proportion import MapsInProportion
 from gluon_enhance.errors import EngineError
 from gluon_enhance.framework import physical_cores
 
@@ -31,6 +32,7 @@ class ONNXRuntimeEngine:
                 "pip install 'gluon-enhance[gpu]', or use --device cpu"
             )
         refuse_other_files(model)
+        self._maps = MapsInProportion(model)
         self._path = str(model)
         self._version = onnxruntime.__version__
         self._threads = threads or physical_cores()
@@ -71,6 +73,7 @@ class ONNXRuntimeEngine:
 
     def compute(self, arrays: list, as_features: bool = False, out: list | None = None) -> list:
         """Run any inputs, in the file's order, and give its outputs."""
+        self._maps.check(tuple(array.shape for array in arrays))
         arrays = (array.astype(np.float32, copy=False) for array in arrays)
         try:
             outputs = self._session.run(None, dict(zip(self._inputs, arrays)))

@@ -1,5 +1,6 @@
 import sys
 
+import numpy as np
 import pytest
 
 from gluon_enhance import engines
@@ -88,3 +89,16 @@ def test_cuda_asked_for_is_never_replaced_by_the_processor(broken_cuda, monkeypa
 @pytest.mark.filterwarnings("ignore:Specified provider")
 def test_the_device_described_is_the_one_in_use(broken_cuda):
     assert engines.load("onnxruntime", broken_cuda).describe()["device"] == "cpu"
+
+
+def test_net_with_norms_gives_the_same_of_a_large_photo_as_of_a_small_one(monkeypatch, rng):
+    openvino_engine = pytest.importorskip("gluon_enhance.engines.openvino_engine")
+    batches = [rng.random((1, 3, *size), np.float32) for size in ((40, 56), (48, 32))]
+    fixed, free = (
+        engines.load("openvino", store.find_shipped("dped_resnet", ".onnx"), precision="fp32")
+        for _ in range(2)
+    )
+    expected = [fixed.run(batch) for batch in batches]
+    monkeypatch.setattr(openvino_engine, "LARGE", 0)
+    for batch, result in zip(batches, expected):
+        np.testing.assert_allclose(free.run(batch), result, atol=1e-6)
