@@ -155,7 +155,11 @@ class Table(NamedTuple):
         if _is_counted(self.values.dtype):
             native = samples.astype(self.values.dtype, copy=False)
             return self.targets[_bits(native)].astype(samples.dtype, copy=False)
-        return _cast(np.interp(samples, self.values, self.targets), samples.dtype)
+        order = np.argsort(samples, axis=None)  # ascending ones are looked up much faster
+        result = np.empty(samples.size, samples.dtype)
+        targets = np.interp(samples.ravel()[order], self.values, self.targets)
+        result[order] = _cast(targets, samples.dtype)
+        return result.reshape(samples.shape)
 
 
 def match_table(source: Histogram, reference: Histogram, match_proportion: float = 1.0) -> Table:
