@@ -7,8 +7,8 @@ The model runs on the sizes; on the large one, where it would take hours, a net 
 pixel takes its place, so that only reading, filling, converting, writing and putting together are
 measured. Of more bands than three the others are resized. With --kill each run is done once more,
 killed after so many seconds and resumed, and must end in the same file. With --cluster the sizes
-run on one and on two of Dask's local workers too; each row ends with the start of the file's
-SHA-256. Peak memory is that of the process itself, without Dask's workers.
+run with one thread too, here and on one and two of Dask's local workers; each row ends with the
+start of the file's SHA-256. Peak memory is that of the process itself, without Dask's workers.
 """
 
 import argparse
@@ -24,6 +24,11 @@ from pathlib import Path
 from matching import make_raster, run
 
 ENHANCE = [sys.executable, "-m", "gluon_enhance", "enhance"]
+CLUSTER = {
+    "here, 1 thread": [],
+    "1 worker": ["--cluster", "local:1"],
+    "2 workers": ["--cluster", "local:2"],
+}
 REPEATER = """
 import json, sys
 from types import SimpleNamespace
@@ -56,10 +61,8 @@ def main():
             make_raster(source, size, "uint16", 0.1, 0.5, options.bands)
             command = [*ENHANCE, source, "-m", options.model, "-o", out, *_flags(options)]
             measure(options.model, size, command, out, options.kill)
-            for workers in (1, 2) if options.cluster else ():
-                note = f"{workers} worker{'s' * (workers > 1)}"
-                cluster = ["--threads", 1, "--cluster", f"local:{workers}"]
-                measure(note, size, [*command, *cluster], out, None)
+            for name, extra in CLUSTER.items() if options.cluster else ():
+                measure(name, size, [*command, "--threads", 1, *extra], out, None)
         if options.large:
             make_raster(source, options.large, "uint16", 0.1, 0.5, options.bands)
             keywords = {"cog": options.cog, "rgb": (3, 2, 1) if options.bands > 3 else None}

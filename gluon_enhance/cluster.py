@@ -86,8 +86,9 @@ class Cluster:
         result
             As soon as it is there.
         """
-        submit = partial(self._client.submit, function, pure=False)
-        futures = {submit(item): k for k, item in enumerate(items)}
+        # Tasks of one group wait at the scheduler for a worker that is free; others are dealt out.
+        tasks = self._client.map(function, list(items), pure=False)
+        futures = {future: k for k, future in enumerate(tasks)}
         try:
             for future in self._distributed.as_completed(list(futures)):
                 index, result = futures.pop(future), future.result()

@@ -5,8 +5,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -54,6 +55,18 @@ def process_of(item, enhancer):
     return os.getpid(), id(enhancer)
 
 
+def affinities(item, enhancer):
+    """Tell to which cores the threads of this process may go while the net runs."""
+    run = threading.Thread(target=enhancer.run, args=(np.zeros((1, 3, 96, 96), np.float32),))
+    run.start()
+    seen = set()
+    while run.is_alive():
+        for thread in map(int, os.listdir("/proc/self/task")):
+            with suppress(ProcessLookupError):
+                seen.add(frozenset(os.sched_getaffinity(thread)))
+    return seen
+
+
 def counted(folder, last, item, enhancer):
     """Leave a file for each execution; the last item is slow, and at first kills its worker."""
     runs = len(list(folder.glob(f"{item}-*")))
@@ -90,6 +103,12 @@ def test_model_is_loaded_once_on_each_worker(cluster):
     assert (
         len({result for _, result in cluster.run(process_of, range(20))} | set(seen.items())) <= 2
     )
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="the kernel is not Linux")
+def test_workers_of_one_machine_are_not_tied_to_the_same_cores(cluster):
+    own = {frozenset(os.sched_getaffinity(0))}
+    assert all(result == own for _, result in cluster.run(affinities, range(4)))
 
 
 def test_raster_equals_the_local_run_bit_for_bit(cluster, source, tmp_path):

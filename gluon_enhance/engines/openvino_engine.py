@@ -151,6 +151,8 @@ class OpenVINOEngine:
             "INFERENCE_PRECISION_HINT": "f32" if precision == "fp32" else "bf16",
             "INFERENCE_NUM_THREADS": self._threads,
             "PERFORMANCE_HINT": "LATENCY",
+            # Pinned threads take the first cores, and those of other processes do too.
+            "ENABLE_CPU_PINNING": self._threads >= physical_cores(),
         }
 
     def _choose_precision(self, precision):
