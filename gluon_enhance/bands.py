@@ -62,10 +62,12 @@ class BandedNet:
         Takes the path of an ONNX file, gives an engine; see `gluon_enhance.engines`.
     pixels : int
         Of the image, that a band yields, about.
+    memory : int
+        Bytes of features that stay in memory; others go into temporary files.
     """
 
-    def __init__(self, path: str | os.PathLike, load: Callable, pixels: int):
-        self._path, self._load, self._pixels = Path(path), load, pixels
+    def __init__(self, path: str | os.PathLike, load: Callable, pixels: int, memory: int = MEMORY):
+        self._path, self._load, self._pixels, self._memory = Path(path), load, pixels, memory
         with self._checked(), zipfile.ZipFile(path) as archive:
             # Stored as they are, members cannot unpack to more than the file.
             if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
@@ -169,7 +171,8 @@ class BandedNet:
         def room(height, band):
             if is_last:
                 return make_room(height, band)
-            return _feature_room(height, band, spare, [*maps.values(), *made.values()])
+            maps_now = [*maps.values(), *made.values()]
+            return _feature_room(height, band, spare, maps_now, self._memory)
 
         # Outputs may go to where the inputs come from: a band is stored when the next one, which
         # reads its last rows too, is computed. Both take all threads, and so take turns.
@@ -246,14 +249,14 @@ def _image_room(height, band):
     return ImageRows(np.empty((*band.shape[:2], height, band.shape[3]), band.dtype))
 
 
-def _feature_room(height, band, spare, maps):
+def _feature_room(height, band, spare, maps, memory):
     """Make room for the map of a band, where one was that nobody needs any more."""
     shape = (height, *band.shape[2:])
     for k, old in enumerate(spare):
         if isinstance(old, FeatureRows) and (old.shape, old.dtype) == (shape, band.dtype):
             return spare.pop(k)
     used = sum(one.memory for one in maps if isinstance(one, FeatureRows))
-    return FeatureRows(shape, band.dtype, max(MEMORY - used, 0))
+    return FeatureRows(shape, band.dtype, max(memory - used, 0))
 
 
 def _store(kept, made, rows, pool, pieces):

@@ -9,7 +9,7 @@ from typing import Callable, Optional
 import numpy as np
 
 from gluon_enhance import engines
-from gluon_enhance.bands import BandedNet
+from gluon_enhance.bands import MEMORY, BandedNet
 from gluon_enhance.errors import ImageError
 from gluon_enhance.imaging.arrays import from_rgb, to_dtype, to_float, to_rgb
 from gluon_enhance.imaging.resize import resize_rounding_once
@@ -199,8 +199,10 @@ class Enhancer:
         views = [(height, width), (width, height)] * 4 if self._self_ensemble else [(height, width)]
         return whole, partial(self._run_bands, net), sum(net.count(*size) for size in views)
 
-    def banded_net(self, height: int, width: int) -> BandedNet:
+    def banded_net(self, height: int, width: int, memory: int = MEMORY) -> BandedNet:
         """Return what runs an image of more than tile x tile pixels, if its net needs the whole.
+
+        Of its features at most `memory` bytes stay in memory.
 
         Raises
         ------
@@ -214,7 +216,7 @@ class Enhancer:
                 f"onnxruntime, which run it in bands, or give tile {max(height, width)}"
             )
         load = partial(self._load, precision=self._engine.describe()["precision"])
-        return BandedNet(self._source.find(".parts.zip"), load, self.tile**2 // BANDS)
+        return BandedNet(self._source.find(".parts.zip"), load, self.tile**2 // BANDS, memory)
 
     def _run_tile(self, batch, on_step):
         sr = self.run(batch)

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("mxnet", reason="MXNet is not installed: the nets under test are made with it")
 
 import gluon_enhance as ge  # noqa: E402
-from gluon_enhance import bands, engines  # noqa: E402
+from gluon_enhance import engines  # noqa: E402
 from gluon_enhance.bands import BandedNet  # noqa: E402
 from gluon_enhance.errors import EngineError, ImageError  # noqa: E402
 from gluon_enhance.exporting import export_onnx, parts  # noqa: E402
@@ -63,11 +63,10 @@ def uneven(height, width):
 
 @pytest.mark.parametrize("size", [(400, 48), (56, 72), (328, 96)])
 @pytest.mark.parametrize("pixels, memory", [(1, 0), (6000, 100_000), (6000, 10**9)])
-def test_bands_equal_the_whole_image(files, size, pixels, memory, monkeypatch):
-    monkeypatch.setattr(bands, "MEMORY", memory)
+def test_bands_equal_the_whole_image(files, size, pixels, memory):
     onnx, parts_zip = files
     image = uneven(*size)
-    banded = BandedNet(parts_zip, load, pixels).run(image)
+    banded = BandedNet(parts_zip, load, pixels, memory).run(image)
     assert np.abs(banded - load(onnx).run(image)).max() < 1 / 255
 
 
@@ -116,10 +115,9 @@ def test_full_disk_is_named_with_what_to_do(dped, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(bands, "MEMORY", 0)
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(ImageError, match="No space left on device.*TMPDIR"):
-        BandedNet(dped[1], load, 1).run(uneven(200, 40))
+        BandedNet(dped[1], load, 1, memory=0).run(uneven(200, 40))
 
 
 class GroupNorm(mx.gluon.HybridBlock):

@@ -143,7 +143,7 @@ def _banded_net(work, src, enhancer):
             f"more than {enhancer.tile} x {enhancer.tile} pixels: it cannot be turned and flipped "
             "in memory; leave out the self-ensemble"
         )
-    return enhancer.banded_net(*work.size)
+    return enhancer.banded_net(*work.size, memory=0)  # which a wide raster needs for a band
 
 
 def _compute_missing(work, src, net, compute, progress):
