@@ -5,12 +5,13 @@
 A step is forward, losses, backward, Adam, the moving average of the weights, and reading the
 losses: that of the training script, where it has more than one loss. Both sides have the same
 weights and batch, and their outputs are compared first. They take turns, so that a change of the
-machine's pace meets both; the best of the repeats counts. Then as many steps and more are done with
-patches of photos; the exit status is 1 if one waits for these for over 5% of the time. Leave the
-machine otherwise idle.
+machine's pace meets both, in two processes, since waiting threads of one library slow the other;
+the best of the repeats counts. Then as many steps and more are done with patches of photos; the
+exit status is 1 if one waits for these for over 5% of the time. Leave the machine otherwise idle.
 """
 
 import argparse
+import multiprocessing
 import sys
 import tempfile
 import time
@@ -39,7 +40,6 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--data", help="folder of photos for the wait; default: generated ones")
     options = parser.parse_args()
-    torch.set_num_threads(physical_cores())
     print(f"{physical_cores()} cores, best of {options.repeats}\n")
     print(f"{'':12}{'batch':>12}{'MXNet':>10}{'PyTorch':>10}{'ratio':>8}{'waiting':>10}")
     with tempfile.TemporaryDirectory() as folder:
@@ -56,13 +56,8 @@ def main():
 
 def run(name, case, vgg, photos, repeats):
     """Print a row of the table; return the share of the time that is waited for data."""
-    mx.random.seed(0)
-    net = case.net()
-    step = case.ours(case, net, vgg)
-    net.hybridize(static_alloc=True)
-    twin = twins.load_twin(case.twin(), net)
-    check(name, net, twin, case.batch()[0])
-    times = compare(case, step, case.theirs(case, twin, step), repeats)
+    times = compare(name, vgg, repeats)
+    step, _ = make_steps(name, vgg)
     share = measure_waiting(case, step, case.patches(case, photos), 10 * repeats)
     size = f"{case.batch_size}x{case.patch_size}x{case.patch_size}"
     print(
@@ -73,6 +68,18 @@ def run(name, case, vgg, photos, repeats):
     return share
 
 
+def make_steps(name, vgg):
+    """Return our step and the peer's, each a function of a batch."""
+    case = CASES[name]
+    mx.random.seed(0)
+    net = case.net()
+    step = case.ours(case, net, vgg)
+    net.hybridize(static_alloc=True)
+    twin = twins.load_twin(case.twin(), net)
+    check(name, net, twin, case.batch()[0])
+    return partial(finish, step), case.theirs(case, twin, step)
+
+
 def check(name, net, twin, lr):
     ours = net(mx.nd.array(lr)).asnumpy()
     theirs = twin.eval()(torch.from_numpy(lr)).detach().numpy()
@@ -81,16 +88,45 @@ def check(name, net, twin, lr):
         raise ValueError(f"{name} and its twin differ by {np.abs(ours - theirs).max()}")
 
 
-def compare(case, ours, theirs, repeats):
+def compare(name, vgg, repeats):
     """Return the best time of both, taken in turns."""
-    best = [float("inf")] * 2
-    for repeat in range(repeats + 1):  # the first one compiles
-        for k, step in enumerate((partial(finish, ours), theirs)):
+    sides = [Side(name, vgg, which) for which in (0, 1)]
+    times = [[side.time() for side in sides] for _ in range(repeats + 1)]
+    for side in sides:
+        side.end()
+    return np.min(times[1:], axis=0)  # the first ones compile
+
+
+class Side:
+    """A process that takes steps of one side when it is told to."""
+
+    def __init__(self, name, vgg, which):
+        spawn = multiprocessing.get_context("spawn")
+        self._connection, other = spawn.Pipe()
+        self._process = spawn.Process(target=take_steps, args=(other, name, vgg, which))
+        self._process.start()
+        other.close()
+
+    def time(self):
+        self._connection.send("step")
+        return self._connection.recv()
+
+    def end(self):
+        self._connection.close()
+        self._process.join()
+
+
+def take_steps(connection, name, vgg, which):
+    torch.set_num_threads(physical_cores())
+    step = make_steps(name, vgg)[which]
+    batch = CASES[name].batch()
+    try:
+        while connection.recv():
             began = time.perf_counter()
-            step(case.batch())
-            if repeat:
-                best[k] = min(best[k], time.perf_counter() - began)
-    return best
+            step(batch)
+            connection.send(time.perf_counter() - began)
+    except EOFError:
+        pass
 
 
 def finish(step, batch):
@@ -108,7 +144,7 @@ def measure_waiting(case, step, patches, count):
         asked = time.perf_counter()
         batch = next(source)
         waited += time.perf_counter() - asked
-        finish(step, batch)
+        step(batch)
     return waited / (time.perf_counter() - began)
 
 

@@ -213,7 +213,7 @@ CASES = {
     "SRCNN": Case(model("srcnn_x4"), peers.SRCNN, *PIXEL, 4, 16, 32, enlarged),
     "SRResNet": Case(model("srresnet_x4"), twins.SRResNet, *PIXEL, 4, 4, 24, enlarged),
     "EDSR": Case(model("edsr_baseline_x2"), twins.EDSR, *PIXEL, 2, 4, 48, enlarged),
-    "SRVGG": Case(partial(SRVGGNetCompact, 4), twins.SRVGGNetCompact, *PIXEL, 4, 4, 32, enlarged),
+    "SRVGG": Case(partial(SRVGGNetCompact, 4), twins.SRVGGNetCompact, *PIXEL, 4, 4, 48, enlarged),
     "ESRGAN": Case(
         model("esrgan_lite_x4"),
         lite_twin,
@@ -237,19 +237,16 @@ CASES = {
         twins.DPEDResNet,
         of_script("dped"),
         torch_dped_step,
-        1,
-        4,
-        64,
-        of_phone,
+        *(1, 4, 100, of_phone),
     ),
     "DPED cycle": Case(
         model("dped_cycle"),
         twins.DPEDResNet,
         of_script("dped_cycle"),
         torch_cycle_step,
-        *(1, 4, 48, of_two),
+        *(1, 4, 100, of_two),
     ),
     "WESPE": Case(
-        model("wespe"), twins.DPEDResNet, of_script("wespe"), torch_wespe_step, 1, 4, 48, of_two
+        model("wespe"), twins.DPEDResNet, of_script("wespe"), torch_wespe_step, 1, 4, 100, of_two
     ),
 }

@@ -43,6 +43,14 @@ def test_mxnet_takes_all_physical_cores_unless_the_user_says_otherwise():
 
 
 @needs_mxnet
+def test_mxnet_starts_silently_and_leaves_no_choice_of_engine_to_child_processes():
+    code = "import os; from gluon_enhance.framework import mx; print(os.environ.keys())"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stderr == ""
+    assert "MXNET_ENGINE_TYPE" not in result.stdout
+
+
+@needs_mxnet
 def test_contexts_are_parsed():
     assert str(framework.context("cpu")) == "cpu(0)"
     with pytest.raises(EngineError, match="'tpu'.*gpu"):

@@ -6,6 +6,7 @@ import numpy as np
 
 from gluon_enhance.errors import EngineError
 from gluon_enhance.framework import context, mx, physical_cores
+from gluon_enhance.models.norms import moment_norms
 
 
 class MXNetEngine:
@@ -15,10 +16,11 @@ class MXNetEngine:
         if precision in ("bf16", "int8"):
             raise EngineError(f"engine mxnet computes in fp32; {precision} needs --engine openvino")
         self._threads = threads or physical_cores()
-        mx.base._LIB.omp_set_num_threads(self._threads)
         self._ctx = context("gpu" if device == "cuda" else "cpu")
         self._net = model
         self._net.collect_params().reset_ctx(self._ctx)
+        # In training mode MXNet takes kernels of oneDNN whose layout norms can quickly convert.
+        self._mode = mx.autograd.train_mode if moment_norms(model) else mx.autograd.predict_mode
         self._net.hybridize(static_alloc=True, static_shape=True)
 
     def describe(self) -> dict:
@@ -33,4 +35,6 @@ class MXNetEngine:
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Run (N, 3, H, W) float32 tiles."""
-        return self._net(mx.nd.array(batch, ctx=self._ctx)).asnumpy()
+        mx.base._LIB.omp_set_num_threads(self._threads)  # of the thread that calls
+        with self._mode():
+            return self._net(mx.nd.array(batch, ctx=self._ctx)).asnumpy()

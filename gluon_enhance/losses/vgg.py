@@ -106,7 +106,7 @@ class VGGFeatures(mx.gluon.HybridBlock):
             if name.startswith("conv"):
                 x = getattr(self, name)(x)
             elif name.startswith("relu"):
-                x = F.relu(x)
+                x = F.Activation(x, act_type="relu")
             else:
                 x = F.Pooling(
                     x,

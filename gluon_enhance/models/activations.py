@@ -5,6 +5,11 @@ from gluon_enhance.framework import mx
 nn = mx.gluon.nn
 
 
+def relu(F, x):
+    """Rectify: `F.relu` computes the same, but in a loop of MXNet's own, in plain layout."""
+    return F.Activation(x, act_type="relu")
+
+
 class PReLU(nn.PReLU):
     """Gluon's PReLU, of operators that oneDNN computes: MXNet's takes longer than a convolution.
 
@@ -15,29 +20,30 @@ class PReLU(nn.PReLU):
 
     Parameters
     ----------
-    in_channels : int
-        Slopes: one for each channel, or 1 that all share.
+    channels : int
+    shared : bool
+        Whether all channels have one slope.
 
     Inputs:
-        - **data**: (N, C, ...); (N, C, H, W) if the slopes are several.
+        - **data**: (N, channels, H, W).
 
     Outputs:
-        - **out**: of the same shape.
+        - **out**: (N, channels, H, W).
     """
 
-    def __init__(self, in_channels=1, **kwargs):
-        super().__init__(in_channels=in_channels, **kwargs)
+    def __init__(self, channels, shared=False, **kwargs):
+        super().__init__(in_channels=1 if shared else channels, **kwargs)
         self.exporting = False
-        self._slopes = in_channels
+        self._channels = channels
+        self._repeats = channels if shared else 1
 
     def hybrid_forward(self, F, x, alpha):
         if self.exporting:
             return super().hybrid_forward(F, x, alpha)
-        positive = F.relu(x)
-        negative = x - positive
-        if self._slopes == 1:
-            column = F.dot(F.reshape(negative, (-1, 1)), F.reshape(alpha, (1, 1)))
-            return positive + F.reshape_like(column, negative)
-        depthwise = {"num_filter": self._slopes, "num_group": self._slopes, "no_bias": True}
-        kernels = F.reshape(alpha, (-1, 1, 1, 1))
-        return positive + F.Convolution(negative, kernels, kernel=(1, 1), **depthwise)
+        # alpha x + (1 - alpha) relu(x): oneDNN scales channels and adds, but does not subtract.
+        return self._scale(F, x, alpha) + self._scale(F, relu(F, x), 1 - alpha)
+
+    def _scale(self, F, x, factors):
+        kernels = F.tile(F.reshape(factors, (-1, 1, 1, 1)), reps=(self._repeats, 1, 1, 1))
+        depthwise = {"num_filter": self._channels, "num_group": self._channels, "no_bias": True}
+        return F.Convolution(x, kernels, kernel=(1, 1), **depthwise)

@@ -10,13 +10,34 @@ import numpy as np
 
 from gluon_enhance.framework import mx
 from gluon_enhance.imaging.resize import resize
+from gluon_enhance.models.activations import relu
+from gluon_enhance.models.convolutions import NarrowConv2D
 
 nn = mx.gluon.nn
 
 
 def conv3x3(channels, in_channels):
     """Build a 3x3 convolution that keeps height and width."""
-    return nn.Conv2D(channels, 3, padding=1, in_channels=in_channels)
+    return NarrowConv2D(channels, 3, padding=1, in_channels=in_channels)
+
+
+def _plain(F, x):
+    """Copy to plain layout, and gradients back: MXNet cannot reshape what oneDNN has blocked."""
+    return F.slice_axis(x, axis=0, begin=0, end=None)
+
+
+def _depth_to_space(F, x, channels, factor):
+    """Do what `F.depth_to_space` does, by two plain transpositions: in a third of its time."""
+    x = _plain(F, x)
+    # Rows of all channels, (N, factor, factor, C * H, W): sizes that a symbol does not know.
+    rows = F.reshape(F.reshape(x, (0, -3, 0)), (0, -4, factor**2, -1, 0))
+    rows = F.reshape(rows, (0, -4, factor, factor, 0, 0))
+    columns = F.transpose(F.reshape(F.reshape(x, (0, factor, factor, -1)), (-3, 0, 0)), (0, 2, 1))
+    columns = F.reshape_like(columns, rows, lhs_begin=1, lhs_end=2, rhs_begin=3, rhs_end=5)
+    wide = F.reshape(F.reshape(columns, (0, 0, -3)), (-4, -1, factor, 0, 0))
+    pixels = F.transpose(wide, (0, 2, 1, 3))  # (N, C * H, factor, W * factor)
+    pixels = F.reshape(F.reshape(pixels, (0, -4, channels, -1, 0, 0)), (0, 0, -3, 0))
+    return _plain(F, pixels)
 
 
 class SubPixelConv(nn.Conv2D):
@@ -25,6 +46,11 @@ class SubPixelConv(nn.Conv2D):
     Channel ``(dy * factor + dx) * channels + c`` of the convolution becomes the pixel (dy, dx) of
     channel c, which is the order of ``depth_to_space``: it exports, other shuffles do not. PyTorch
     has ``c * factor**2 + dy * factor + dx``; `gluon_enhance.weights.convert` reorders.
+
+    Attributes
+    ----------
+    exporting : bool
+        Set while a graph is exported: it then has MXNet's ``depth_to_space``.
 
     Parameters
     ----------
@@ -43,11 +69,15 @@ class SubPixelConv(nn.Conv2D):
 
     def __init__(self, channels, factor, in_channels, **kwargs):
         super().__init__(channels * factor**2, 3, padding=1, in_channels=in_channels, **kwargs)
+        self.exporting = False
         self.factor = factor
+        self._channels = channels
 
     def hybrid_forward(self, F, x, weight, bias):
         features = super().hybrid_forward(F, x, weight, bias)
-        return F.depth_to_space(features, block_size=self.factor)
+        if self.exporting:
+            return F.depth_to_space(features, block_size=self.factor)
+        return _depth_to_space(F, features, self._channels, self.factor)
 
 
 class ResidualBlock(mx.gluon.HybridBlock):
@@ -74,7 +104,7 @@ class ResidualBlock(mx.gluon.HybridBlock):
             self.conv2 = conv3x3(channels, channels)
 
     def hybrid_forward(self, F, x):
-        residual = self.conv2(F.relu(self.conv1(x)))
+        residual = self.conv2(relu(F, self.conv1(x)))
         return x + (residual if self._residual_scale == 1 else residual * self._residual_scale)
 
 
@@ -83,6 +113,11 @@ class Enlarge(mx.gluon.HybridBlock):
 
     One convolution of the input, its edges replicated, makes all pixels that lie at the same place
     between the input's: so it exports. Bilinear is PyTorch's with ``align_corners=False``.
+
+    Attributes
+    ----------
+    exporting : bool
+        Set while a graph is exported: it then has MXNet's ``depth_to_space``.
 
     Parameters
     ----------
@@ -98,6 +133,7 @@ class Enlarge(mx.gluon.HybridBlock):
 
     def __init__(self, scale, kernel, **kwargs):
         super().__init__(**kwargs)
+        self.exporting = False
         self._scale = scale
         self._radius = {"bilinear": 1, "bicubic": 2}[kernel]
         with self.name_scope():
@@ -118,4 +154,6 @@ class Enlarge(mx.gluon.HybridBlock):
         x = F.pad(x, mode="edge", pad_width=(0, 0, 0, 0, *(self._radius,) * 4))
         size, channels = 2 * self._radius + 1, 3 * self._scale**2
         x = F.Convolution(x, weight, no_bias=True, kernel=(size, size), num_filter=channels)
-        return F.depth_to_space(x, block_size=self._scale)
+        if self.exporting:
+            return F.depth_to_space(x, block_size=self._scale)
+        return _depth_to_space(F, x, 3, self._scale)

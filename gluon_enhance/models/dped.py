@@ -12,9 +12,10 @@ References
 import numpy as np
 
 from gluon_enhance.framework import mx
+from gluon_enhance.models.activations import relu
 from gluon_enhance.models.convolutions import NarrowConv2D
 from gluon_enhance.models.interpolator import carry, start_small
-from gluon_enhance.models.norms import make_norm
+from gluon_enhance.models.norms import NormalizedNet, make_norm
 
 nn = mx.gluon.nn
 
@@ -75,11 +76,11 @@ class ResidualBlock(mx.gluon.HybridBlock):
             self.norm2 = make_norm(norm, channels, EPSILON)
 
     def hybrid_forward(self, F, x):
-        features = F.relu(self.norm1(self.conv1(x)))
-        return x + F.relu(self.norm2(self.conv2(features)))
+        features = relu(F, self.norm1(self.conv1(x)))
+        return x + relu(F, self.norm2(self.conv2(features)))
 
 
-class DPEDResNet(mx.gluon.HybridBlock):
+class DPEDResNet(NormalizedNet):
     """Generator of DPED [1]_.
 
     The paper says batch normalization; its code and weights have instance normalization. Under
@@ -210,10 +211,10 @@ class Transition(mx.gluon.HybridBlock):
 
     def hybrid_forward(self, F, x):
         features = self.conv(x)
-        return features + F.relu(self.norm(features))
+        return features + relu(F, self.norm(features))
 
 
-class DPEDDenseNet(mx.gluon.HybridBlock):
+class DPEDDenseNet(NormalizedNet):
     """DPED's generator with dense blocks in place of the residual ones.
 
     Three blocks, with transitions between them. The report it is from prints the block (as a plain

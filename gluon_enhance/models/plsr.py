@@ -9,6 +9,7 @@ References
 import numpy as np
 
 from gluon_enhance.framework import mx
+from gluon_enhance.models.activations import relu
 from gluon_enhance.models.convolutions import NarrowConv2D
 from gluon_enhance.models.interpolator import carry, carry_doubled, start_small
 from gluon_enhance.models.style import LIFT, ResidualBlock, conv_norm_relu, doubling
@@ -43,9 +44,9 @@ class ResidualUnit(mx.gluon.HybridBlock):
             self.skip = nn.Conv2D(channels, 1, **options)
 
     def hybrid_forward(self, F, x):
-        features = F.relu(self.norm1(self.conv1(x)))
-        features = F.relu(self.norm2(self.conv2(features)))
-        return F.relu(features + self.skip(x))
+        features = relu(F, self.norm1(self.conv1(x)))
+        features = relu(F, self.norm2(self.conv2(features)))
+        return relu(F, features + self.skip(x))
 
 
 class PLSR(mx.gluon.HybridBlock):

@@ -9,16 +9,13 @@ References
 """
 
 from gluon_enhance.framework import mx
+from gluon_enhance.models.blocks import conv3x3
 from gluon_enhance.models.interpolator import SMOOTH, carry, start_small
 
 nn = mx.gluon.nn
 
 RESIDUAL_SCALE = 0.2
 NEGATIVE_SLOPE = 0.2
-
-
-def _conv(channels, in_channels):
-    return nn.Conv2D(channels, 3, padding=1, in_channels=in_channels)
 
 
 def _leaky_relu(F, x):
@@ -47,7 +44,7 @@ class ResidualDenseBlock(mx.gluon.HybridBlock):
         with self.name_scope():
             for k in range(1, 6):
                 out_channels = growth_channels if k < 5 else channels
-                conv = _conv(out_channels, channels + (k - 1) * growth_channels)
+                conv = conv3x3(out_channels, channels + (k - 1) * growth_channels)
                 setattr(self, f"conv{k}", conv)
 
     def hybrid_forward(self, F, x):
@@ -113,18 +110,18 @@ class RRDBNet(mx.gluon.HybridBlock):
         super().__init__(**kwargs)
         self._unshuffle = 4 // scale
         with self.name_scope():
-            self.head = _conv(channels, 3 * self._unshuffle**2)
+            self.head = conv3x3(channels, 3 * self._unshuffle**2)
             self.body = nn.HybridSequential()
             with self.body.name_scope():
                 self.body.add(*(RRDB(channels, growth_channels) for _ in range(num_blocks)))
-                self.body.add(_conv(channels, channels))
+                self.body.add(conv3x3(channels, channels))
             self.upsample = nn.HybridSequential()
             with self.upsample.name_scope():
-                self.upsample.add(_conv(channels, channels), _conv(channels, channels))
+                self.upsample.add(conv3x3(channels, channels), conv3x3(channels, channels))
             self.tail = nn.HybridSequential()
             with self.tail.name_scope():
                 self.tail.add(
-                    _conv(channels, channels), nn.LeakyReLU(NEGATIVE_SLOPE), _conv(3, channels)
+                    conv3x3(channels, channels), nn.LeakyReLU(NEGATIVE_SLOPE), conv3x3(3, channels)
                 )
 
     def hybrid_forward(self, F, x):

@@ -9,7 +9,9 @@ References
 import numpy as np
 
 from gluon_enhance.framework import mx
+from gluon_enhance.models.activations import relu
 from gluon_enhance.models.blocks import Enlarge
+from gluon_enhance.models.convolutions import NarrowConv2D
 from gluon_enhance.models.interpolator import carry, start_small
 
 nn = mx.gluon.nn
@@ -28,7 +30,7 @@ class _SameConv(mx.gluon.HybridBlock):
         super().__init__(**kwargs)
         self._pad_width = (0, 0, 0, 0, *(kernel_size // 2,) * 4)
         with self.name_scope():
-            self.conv = nn.Conv2D(channels, kernel_size, in_channels=in_channels)
+            self.conv = NarrowConv2D(channels, kernel_size, in_channels=in_channels)
 
     def hybrid_forward(self, F, x):
         return self.conv(F.pad(x, mode="edge", pad_width=self._pad_width))
@@ -66,7 +68,7 @@ class SRCNN(mx.gluon.HybridBlock):
     def hybrid_forward(self, F, x, luma):
         enlarged = self.upsample(x)
         y = F.Convolution(enlarged, luma, no_bias=True, kernel=(1, 1), num_filter=1) + OFFSET
-        repaired = self.tail(F.relu(self.body(F.relu(self.head(y)))))
+        repaired = self.tail(relu(F, self.body(relu(F, self.head(y)))))
         return F.broadcast_add(enlarged, GAIN * (repaired - y))
 
     def initialize_as_interpolator(self, rng, ctx=None):

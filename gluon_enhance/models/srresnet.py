@@ -30,12 +30,12 @@ class NormalizedResidualBlock(mx.gluon.HybridBlock):
         - **out**: (N, channels, H, W).
     """
 
-    def __init__(self, channels, slopes, **kwargs):
+    def __init__(self, channels, shared_slopes, **kwargs):
         super().__init__(**kwargs)
         with self.name_scope():
             self.conv1 = conv3x3(channels, channels)
             self.norm1 = nn.BatchNorm(in_channels=channels)
-            self.prelu = PReLU(in_channels=slopes)
+            self.prelu = PReLU(channels, shared_slopes)
             self.conv2 = conv3x3(channels, channels)
             self.norm2 = nn.BatchNorm(in_channels=channels)
 
@@ -89,26 +89,27 @@ class SRResNet(mx.gluon.HybridBlock):
             raise ValueError(f"scale is {scale}; SRResNet has 2, 4 and 8")
         super().__init__(**kwargs)
         self._tanh = tanh
-        slopes = 1 if shared_slopes else channels
         with self.name_scope():
             self.head = nn.HybridSequential()
             with self.head.name_scope():
                 self.head.add(
-                    nn.Conv2D(channels, 9, padding=4, in_channels=3), PReLU(in_channels=slopes)
+                    nn.Conv2D(channels, 9, padding=4, in_channels=3), PReLU(channels, shared_slopes)
                 )
             self.body = nn.HybridSequential()
             with self.body.name_scope():
                 for _ in range(num_blocks):
-                    self.body.add(NormalizedResidualBlock(channels, slopes))
+                    self.body.add(NormalizedResidualBlock(channels, shared_slopes))
                 self.body.add(
                     conv3x3(channels, channels),
-                    nn.BatchNorm(in_channels=channels) if trunk_norm else PReLU(in_channels=slopes),
+                    nn.BatchNorm(in_channels=channels)
+                    if trunk_norm
+                    else PReLU(channels, shared_slopes),
                 )
             self.upsample = nn.HybridSequential()
             with self.upsample.name_scope():
                 for _ in range(scale.bit_length() - 1):
                     self.upsample.add(SubPixelConv(channels, 2, channels))
-                    self.upsample.add(PReLU(in_channels=slopes))
+                    self.upsample.add(PReLU(channels, shared_slopes))
             self.tail = NarrowConv2D(3, 9, padding=4, in_channels=channels)
 
     def hybrid_forward(self, F, x):

@@ -38,11 +38,11 @@ class SRVGGNetCompact(mx.gluon.HybridBlock):
         with self.name_scope():
             self.head = nn.HybridSequential()
             with self.head.name_scope():
-                self.head.add(conv3x3(channels, 3), PReLU(in_channels=channels))
+                self.head.add(conv3x3(channels, 3), PReLU(channels))
             self.body = nn.HybridSequential()
             with self.body.name_scope():
                 for _ in range(num_convs):
-                    self.body.add(conv3x3(channels, channels), PReLU(in_channels=channels))
+                    self.body.add(conv3x3(channels, channels), PReLU(channels))
             self.tail = SubPixelConv(3, scale, channels)
 
     def hybrid_forward(self, F, x):

@@ -10,9 +10,10 @@ References
 import numpy as np
 
 from gluon_enhance.framework import mx
+from gluon_enhance.models.activations import relu
 from gluon_enhance.models.convolutions import NarrowConv2D
 from gluon_enhance.models.interpolator import carry, carry_folded, carry_unfolded, start_small
-from gluon_enhance.models.norms import make_norm
+from gluon_enhance.models.norms import NormalizedNet, make_norm
 
 nn = mx.gluon.nn
 
@@ -79,7 +80,7 @@ class ResidualBlock(mx.gluon.HybridBlock):
                 setattr(self, f"norm{k}", make_norm(norm, channels, EPSILON))
 
     def hybrid_forward(self, F, x):
-        features = F.relu(self.norm1(self.conv1(x)))
+        features = relu(F, self.norm1(self.conv1(x)))
         features = self.norm2(self.conv2(features))
         if not self._padded:
             for axis in (2, 3):
@@ -87,7 +88,7 @@ class ResidualBlock(mx.gluon.HybridBlock):
         return x + features
 
 
-class StyleNet(mx.gluon.HybridBlock):
+class StyleNet(NormalizedNet):
     """Style transfer net [1]_, with the range and padding of the authors' code [2]_.
 
     The paper has batch normalization; most of the published nets have instance normalization, and

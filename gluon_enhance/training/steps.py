@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Callable
 
 from gluon_enhance.framework import mx
+from gluon_enhance.models.norms import fuse_norms
 from gluon_enhance.training.average import MovingAverage
 from gluon_enhance.training.collapse import CollapseWatch
 
@@ -78,6 +79,8 @@ class Step:
     balance = None
 
     def __init__(self, nets, trainers, generator, devices, ema_decay):
+        for net in nets.values():
+            fuse_norms(net)
         self.nets = nets
         self.trainers = trainers
         self.devices = devices

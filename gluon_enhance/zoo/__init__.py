@@ -126,6 +126,8 @@ def get_model(
 
 def _built(net_class, spec, kwargs, path=None):
     """Build a net, and say in its spec what it is."""
+    from gluon_enhance.models.norms import moment_norms
+
     options = {**spec.kwargs, **kwargs}
     try:
         net = net_class(**{"prefix": f"{spec.name}_", **options})
@@ -140,16 +142,9 @@ def _built(net_class, spec, kwargs, path=None):
         spec,
         kwargs={key: value for key, value in options.items() if key not in OF_BLOCKS},
         parameters=sum(math.prod(parameter.shape) for parameter in trained),
-        tiling="global_statistics" if _takes_moments(net) else "exact",
+        tiling="global_statistics" if moment_norms(net) else "exact",
     )
     return net
-
-
-def _takes_moments(block):
-    """Tell whether a net normalizes by moments of the image at hand, which tiles do not have."""
-    from gluon_enhance.models.norms import MomentNorm
-
-    return isinstance(block, MomentNorm) or any(map(_takes_moments, block._children.values()))
 
 
 def _weights_path(spec, pretrained, root):

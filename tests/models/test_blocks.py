@@ -21,6 +21,27 @@ def test_channels_become_pixels_block_first(factor):
                 assert np.all(out[c, dy::factor, dx::factor] == (dy * factor + dx) * 3 + c)
 
 
+@pytest.mark.parametrize("channels", [3, 32])
+def test_pixels_between_convolutions_and_their_gradients_are_those_of_depth_to_space(channels):
+    """Where oneDNN has its own layouts, which MXNet's reshape crashed on."""
+    net = mx.gluon.nn.HybridSequential()
+    shuffle = SubPixelConv(channels, 2, 32)
+    tail = mx.gluon.nn.Conv2D(16, 3, padding=1, in_channels=channels)
+    net.add(mx.gluon.nn.Conv2D(32, 3, padding=1, in_channels=3), shuffle, tail)
+    net.initialize(mx.init.Xavier())
+    x = mx.nd.random.uniform(shape=(2, 3, 12, 10))
+    x.attach_grad()
+    results = []
+    for shuffle.exporting in (True, False):
+        net.hybridize(static_alloc=True)
+        with mx.autograd.record():
+            out = net(x)
+        out.backward(mx.nd.ones_like(out))
+        results.append((net(x).asnumpy(), out.asnumpy(), x.grad.asnumpy()))
+    for expected, result in zip(*results):
+        np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("kernel", ["bilinear", "bicubic"])
 def test_enlargement_is_matlabs_up_to_the_edges(rng, scale, kernel):

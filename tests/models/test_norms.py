@@ -4,7 +4,8 @@ import pytest
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.models.norms import AXES, MomentNorm, make_norm  # noqa: E402
+from gluon_enhance.models.dped import DPEDResNet  # noqa: E402
+from gluon_enhance.models.norms import AXES, MomentNorm, fuse_norms, make_norm  # noqa: E402
 
 EPSILON = 1e-3
 NUMPY_AXES = {"instance": (2, 3), "batch_stats": (0, 2, 3), "layer": (1, 2, 3)}
@@ -61,6 +62,42 @@ def test_gradient_equals_finite_differences(kind, rng):
         ends = [normalized(x + s, NUMPY_AXES[kind]) * gamma + beta for s in (step, -step)]
         expected = ((ends[0] - ends[1]) * cotangent).sum() / 2e-5
         assert abs(data.grad.asnumpy()[index] - expected) < 1e-4
+
+
+@pytest.mark.parametrize("kind", ["instance", "batch_stats", "layer", "batch"])
+def test_fused_norms_give_the_same_outputs_and_gradients(kind, rng):
+    """Also outside of training mode, and for batches of another size."""
+    nets = [DPEDResNet(num_blocks=1, channels=8, norm=kind, prefix="net_") for _ in range(2)]
+    nets[0].initialize(mx.init.Xavier(magnitude=2))
+    for name, parameter in nets[0]._collect_params_with_prefix().items():
+        twin = nets[1]._collect_params_with_prefix()[name]
+        twin.initialize()
+        twin.set_data(parameter.data())
+    fuse_norms(nets[1])
+    results = []
+    for net in nets:
+        net.hybridize(static_alloc=True)
+        for size in (1, 3):
+            x = mx.nd.array(np.random.default_rng(size).random((size, 3, 20, 16)))
+            x.attach_grad()
+            results.append(net(x).asnumpy())
+            with mx.autograd.record():
+                total = (net(x) ** 2).sum()
+            total.backward()
+            gradient = net.body[0].norm1.gamma.grad().asnumpy()
+            results.extend([x.grad.asnumpy(), gradient])
+    for plain, fused in zip(results[:6], results[6:]):
+        np.testing.assert_allclose(fused, plain, atol=2e-4 * np.abs(plain).max())
+
+
+def test_files_of_a_net_with_fused_norms_have_its_own_names_only(tmp_path):
+    net = DPEDResNet(num_blocks=1, channels=8)
+    net.initialize()
+    net.save_parameters(str(tmp_path / "before.params"))
+    fuse_norms(net)
+    net.save_parameters(str(tmp_path / "after.params"))
+    before, after = (set(mx.nd.load(str(tmp_path / f"{k}.params"))) for k in ("before", "after"))
+    assert after == before
 
 
 def test_norm_works_on_what_transposed_convolutions_give():
