@@ -119,6 +119,9 @@ class NormalizedNet(mx.gluon.HybridBlock):
 
     A batch norm in training mode normalizes a batch of one image as an instance norm does: nets
     with fused instance norms run image by image.
+
+    Not for nets that crop, pad or enlarge behind a norm: oneDNN's layouts, which these norms keep,
+    crash MXNet's operators for that.
     """
 
     fused_norm = None

@@ -13,7 +13,7 @@ from gluon_enhance.framework import mx
 from gluon_enhance.models.activations import relu
 from gluon_enhance.models.convolutions import NarrowConv2D
 from gluon_enhance.models.interpolator import carry, carry_folded, carry_unfolded, start_small
-from gluon_enhance.models.norms import NormalizedNet, make_norm
+from gluon_enhance.models.norms import make_norm
 
 nn = mx.gluon.nn
 
@@ -88,7 +88,7 @@ class ResidualBlock(mx.gluon.HybridBlock):
         return x + features
 
 
-class StyleNet(NormalizedNet):
+class StyleNet(mx.gluon.HybridBlock):
     """Style transfer net [1]_, with the range and padding of the authors' code [2]_.
 
     The paper has batch normalization; most of the published nets have instance normalization, and
