@@ -54,12 +54,17 @@ class MapsInProportion:
     Raises
     ------
     EngineError
-        If it cannot, or a map of a fixed shape is too large.
+        If it cannot or is not installed, or a map of a fixed shape is too large.
     """
 
     def __init__(self, path: str | os.PathLike):
-        import openvino
-
+        try:
+            import openvino
+        except ImportError as error:
+            raise EngineError(
+                f"{path} cannot be checked before ONNX Runtime loads it: OpenVINO is not "
+                "installed; pip install openvino"
+            ) from error
         self._path, self._passed = str(path), set()
         try:
             self._model = openvino.Core().read_model(self._path)

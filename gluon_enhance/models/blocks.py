@@ -11,7 +11,7 @@ import numpy as np
 from gluon_enhance.framework import mx
 from gluon_enhance.imaging.resize import resize
 from gluon_enhance.models.activations import relu
-from gluon_enhance.models.convolutions import NarrowConv2D
+from gluon_enhance.models.convolutions import NarrowConv2D, plain
 
 nn = mx.gluon.nn
 
@@ -21,14 +21,9 @@ def conv3x3(channels, in_channels):
     return NarrowConv2D(channels, 3, padding=1, in_channels=in_channels)
 
 
-def _plain(F, x):
-    """Copy to plain layout, and gradients back: MXNet cannot reshape what oneDNN has blocked."""
-    return F.slice_axis(x, axis=0, begin=0, end=None)
-
-
 def _depth_to_space(F, x, channels, factor):
     """Do what `F.depth_to_space` does, by two plain transpositions: in a third of its time."""
-    x = _plain(F, x)
+    x = plain(F, x)
     # Rows of all channels, (N, factor, factor, C * H, W): sizes that a symbol does not know.
     rows = F.reshape(F.reshape(x, (0, -3, 0)), (0, -4, factor**2, -1, 0))
     rows = F.reshape(rows, (0, -4, factor, factor, 0, 0))
@@ -37,7 +32,7 @@ def _depth_to_space(F, x, channels, factor):
     wide = F.reshape(F.reshape(columns, (0, 0, -3)), (-4, -1, factor, 0, 0))
     pixels = F.transpose(wide, (0, 2, 1, 3))  # (N, C * H, factor, W * factor)
     pixels = F.reshape(F.reshape(pixels, (0, -4, channels, -1, 0, 0)), (0, 0, -3, 0))
-    return _plain(F, pixels)
+    return plain(F, pixels)
 
 
 class SubPixelConv(nn.Conv2D):

@@ -1,4 +1,4 @@
-"""A convolution that several papers' nets end with."""
+"""Convolutions with few output channels, and the layout of what convolutions give."""
 
 from gluon_enhance.framework import mx
 
@@ -6,6 +6,15 @@ nn = mx.gluon.nn
 
 FULL_WIDTH = 16
 """Output channels that oneDNN's blocked kernels compute at once."""
+
+
+def plain(F, x):
+    """Copy from oneDNN's layout to the plain one, and gradients back.
+
+    What convolutions give, and their gradients, have layouts of blocks, in which MXNet's reshape
+    fails; of other operators each would convert them for itself.
+    """
+    return F.slice_axis(x, axis=0, begin=0, end=None)
 
 
 class NarrowConv2D(nn.Conv2D):

@@ -1,6 +1,7 @@
 """A file of a few bytes cannot make an engine take gigabytes."""
 
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -74,3 +75,9 @@ def test_shipped_models_stay_far_below_the_bound(model, name, monkeypatch):
     side = 16 * zoo.get_spec(model).multiple
     engine = engines.load(name, path, precision="fp32", threads=1)
     engine.run(np.zeros((1, 3, side, side), np.float32))
+
+
+def test_a_file_that_nothing_can_check_is_refused_with_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(EngineError, match=r"net.onnx cannot be checked.*pip install openvino"):
+        proportion.MapsInProportion(tmp_path / "net.onnx")
