@@ -100,7 +100,7 @@ def make_contenders(name, path):
         export_onnx(net, path)
 
     def twin():
-        return twins.load_twin(case.twin().eval(), net)
+        return twins.load_twin(case.twin().eval(), twins.arrays_of(net))
 
     half = twin().to(dtype=torch.bfloat16, memory_format=torch.channels_last)
     return {

@@ -9,9 +9,14 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 
-def load_twin(twin, net):
+def arrays_of(net):
+    """Return the weights of a Gluon net by the names that its file of weights has."""
+    return {k: p.data().asnumpy() for k, p in net._collect_params_with_prefix().items()}
+
+
+def load_twin(twin, arrays):
     """Give a twin the weights of a Gluon net; return it."""
-    arrays = {k: p.data().asnumpy() for k, p in net._collect_params_with_prefix().items()}
+    arrays = dict(arrays)
     for name, module in twin.named_modules():
         if isinstance(module, SubPixelConv):
             for kind in ("weight", "bias"):
@@ -25,7 +30,7 @@ def load_twin(twin, net):
     missing, unexpected = twin.load_state_dict(state, strict=False)
     left = [name for name in missing if not name.endswith("num_batches_tracked")] + unexpected
     if left:
-        raise ValueError(f"{type(twin).__name__} and {type(net).__name__} differ in {left}")
+        raise ValueError(f"{type(twin).__name__} and its weights differ in {left}")
     return twin
 
 

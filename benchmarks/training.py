@@ -75,7 +75,7 @@ def make_steps(name, vgg):
     net = case.net()
     step = case.ours(case, net, vgg)
     net.hybridize(static_alloc=True)
-    twin = twins.load_twin(case.twin(), net)
+    twin = twins.load_twin(case.twin(), twins.arrays_of(net))
     check(name, net, twin, case.batch()[0])
     return partial(finish, step), case.theirs(case, twin, step)
 

@@ -147,7 +147,7 @@ def torch_dped_step(case, twin, step):
 
 
 def torch_cycle_step(case, twin, step):
-    backward = twins.load_twin(twins.DPEDResNet(), step.nets["backward"])
+    backward = twins.load_twin(twins.DPEDResNet(), twins.arrays_of(step.nets["backward"]))
     critics = [
         peers.Critic(peers.DPEDDiscriminator(1, 2, case.patch_size), "saturating", 1.0, peers.gray)
         for _ in range(2)
@@ -156,7 +156,7 @@ def torch_cycle_step(case, twin, step):
 
 
 def torch_wespe_step(case, twin, step):
-    backward = twins.load_twin(twins.DPEDResNet(), step.nets["backward"])
+    backward = twins.load_twin(twins.DPEDResNet(), twins.arrays_of(step.nets["backward"]))
     content = peers.feature_loss(peers.VGG(19, ("relu5_4",), ceil=True), 1.0)
     critics = [
         peers.Critic(peers.DPEDDiscriminator(channels, 1, case.patch_size), "standard", 5e-3, view)
