@@ -28,7 +28,7 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/pip install -q "torch==2.13.0"
-	$(BIN)/python benchmarks/engines.py --memory
+	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/command.py start
 	$(BIN)/python benchmarks/command.py folder
