@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from itertools import count
 from typing import Callable, Optional
@@ -10,7 +11,7 @@ import numpy as np
 
 from gluon_enhance import engines
 from gluon_enhance.bands import MEMORY, BandedNet
-from gluon_enhance.errors import ImageError
+from gluon_enhance.errors import EngineError, ImageError
 from gluon_enhance.imaging.arrays import from_rgb, to_dtype, to_float, to_rgb
 from gluon_enhance.imaging.resize import resize_rounding_once
 from gluon_enhance.imaging.self_ensemble import self_ensemble as ensemble
@@ -18,12 +19,17 @@ from gluon_enhance.imaging.tiling import plan_tiles, run_tiled
 from gluon_enhance.sources import resolve
 from gluon_enhance.weights import store
 
+logger = logging.getLogger(__name__)
+
 DEFAULT_MODEL = "esrgan_lite_x4"
 AUTO_TILE = 192
 """Input pixels that a tile yields a side: large enough that halos cost little, small enough that
 the feature maps of a 64-channel x4 net stay under 1 GB."""
 AUTO_WHOLE = 1792
 """As above, of nets that need the whole image's statistics: bands take 1.75 times as long."""
+GPU_TILE, GPU_WHOLE = 384, 4096
+"""The same on a GPU, which small tiles leave idle. Bands are the processor's even then: to carry
+what they keep to a GPU and back takes longer."""
 BANDS = 24
 """Bands that an image of tile x tile pixels would make; larger ones leave the caches."""
 
@@ -40,9 +46,9 @@ class Enhancer:
         to image that MXNet saved, ``X-symbol.json=0,255`` if these are its values.
     engine : {'auto', 'openvino', 'onnxruntime', 'mxnet'}
         'auto' takes the fastest that is installed.
-    precision : {'auto', 'fp32', 'bf16', 'int8'}
-        'auto' takes bf16 where the processor has it and the answer stays within 50 dB of fp32.
-        'int8' is for models that ship 8-bit files, on engine openvino.
+    precision : {'auto', 'fp32', 'tf32', 'bf16', 'int8'}
+        'auto' takes bf16 where the processor has it and the answer stays within 50 dB of fp32, and
+        tf32 on GPUs. 'int8' is for models that ship 8-bit files, on engine openvino.
     tile : 'auto' or int
         Side of the part of the input that one tile yields, in input pixels. Nets that need the
         statistics of the whole image run on up to tile x tile pixels at once, and on more in
@@ -84,13 +90,20 @@ class Enhancer:
     ):
         self.spec, self._source = resolve(model)
         self._needs_whole = self.spec.tiling == "global_statistics"
-        auto = AUTO_WHOLE if self._needs_whole else AUTO_TILE
-        self.tile = auto if tile == "auto" else _whole_number(tile, "tile", 1)
+        self.tile = None if tile == "auto" else _whole_number(tile, "tile", 1)
         self.halo = self.spec.halo if halo == "auto" else _whole_number(halo, "halo", 0)
         engine = engines.choose(engine, device)
-        cache = store.cache_folder() / "compiled"
-        self._load = partial(engines.load, engine, device=device, threads=threads, cache=cache)
-        self._engine = self._load(self._model(engine, precision), precision=precision)
+        load = partial(engines.load, threads=threads, cache=store.cache_folder() / "compiled")
+        model = self._model(engine, precision)
+        self._engine = load(engine, model, precision=precision, device=device)
+        used = self._engine.describe()
+        self._on_gpu = used["device"] == "cuda"
+        if self._on_gpu:
+            engine, device, used["precision"] = "openvino", "cpu", "fp32"
+        self._load_part = partial(load, engine, precision=used["precision"], device=device)
+        if self.tile is None:
+            small, whole = (GPU_TILE, GPU_WHOLE) if self._on_gpu else (AUTO_TILE, AUTO_WHOLE)
+            self.tile = whole if self._needs_whole else small
         self._self_ensemble = self_ensemble
 
     @property
@@ -122,7 +135,7 @@ class Enhancer:
         ndarray of shape (N, 3, H * scale, W * scale), float32
             Values may lie a little outside [0, 1].
         """
-        return ensemble(self._engine.run)(batch) if self._self_ensemble else self._engine.run(batch)
+        return ensemble(self._compute)(batch) if self._self_ensemble else self._compute(batch)
 
     def __call__(
         self, image: np.ndarray, progress: Optional[Callable[[int, int], None]] = None
@@ -177,6 +190,15 @@ class Enhancer:
             output[..., -1] = resize_rounding_once(image[..., -1], self.scale)
         return output
 
+    def _compute(self, batch):
+        try:
+            return self._engine.run(batch)
+        except EngineError as error:
+            if not (self._on_gpu and self._needs_whole):
+                raise
+            logger.warning("the GPU failed: %s", error)
+            return self.banded_net(*batch.shape[2:]).run(batch)
+
     def _model(self, engine, precision):
         if engine == "mxnet":
             return self._source.net()
@@ -215,8 +237,11 @@ class Enhancer:
                 f"{height} pixels are more than {self.tile} x {self.tile}; take engine openvino or "
                 f"onnxruntime, which run it in bands, or give tile {max(height, width)}"
             )
-        load = partial(self._load, precision=self._engine.describe()["precision"])
-        return BandedNet(self._source.find(".parts.zip"), load, self.tile**2 // BANDS, memory)
+        if self._on_gpu:
+            logger.warning("%s runs on the processor, in bands", self.spec.name)
+        path = self._source.find(".parts.zip")
+        pixels = min(self.tile, AUTO_WHOLE) ** 2 // BANDS
+        return BandedNet(path, self._load_part, pixels, memory)
 
     def _run_tile(self, batch, on_step):
         sr = self.run(batch)

@@ -139,6 +139,35 @@ def test_tile_that_is_not_finite_stops_the_work(folder, picture, monkeypatch):
         enhancer(picture)
 
 
+@pytest.fixture
+def small_gpu(monkeypatch):
+    """An engine that says it is on a GPU, whose memory holds no image."""
+    from gluon_enhance.engines.openvino_engine import OpenVINOEngine as Engine
+
+    def full(self, batch):
+        raise EngineError("ONNX Runtime cannot run: Failed to allocate memory")
+
+    described = Engine.describe
+    monkeypatch.setattr(Engine, "describe", lambda self: {**described(self), "device": "cuda"})
+    monkeypatch.setattr(Engine, "run", full)
+
+
+def test_image_that_a_gpu_does_not_hold_goes_in_bands(small_gpu, picture, monkeypatch, caplog):
+    enhancer = ge.Enhancer("dped_resnet", engine="openvino", precision="fp32")
+    got = enhancer(picture)
+    assert "Failed to allocate memory" in caplog.text and "on the processor" in caplog.text
+    monkeypatch.undo()
+    whole = ge.Enhancer("dped_resnet", engine="openvino", precision="fp32")(picture)
+    assert np.abs(got.astype(int) - whole).max() <= 1
+
+
+def test_gpus_get_larger_tiles_and_their_errors_where_bands_do_not_help(small_gpu, picture):
+    enhancer = ge.Enhancer("rrdb_lite_x4", engine="openvino", precision="fp32")
+    assert enhancer.tile > 192
+    with pytest.raises(EngineError, match="allocate memory"):
+        enhancer(picture)
+
+
 def test_image_smaller_than_the_net_takes_is_named(folder, tmp_path):
     card = {**json.loads((folder / "card.json").read_text()), "min_size": 41}
     (tmp_path / "card.json").write_text(json.dumps(card))

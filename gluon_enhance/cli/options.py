@@ -27,7 +27,7 @@ def engine_options(command):
                 default="auto",
                 show_default=True,
                 metavar="NAME",
-                help="auto, fp32, bf16, or int8 where a model has such files.",
+                help="auto, fp32, bf16, tf32 on GPUs, or int8 where a model has such files.",
             ),
             click.option(
                 "--device",

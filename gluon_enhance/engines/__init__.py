@@ -26,7 +26,14 @@ ENGINES = {
     "onnxruntime": ("onnxruntime", "ONNXRuntimeEngine", "onnxruntime"),
     "mxnet": ("mxnet", "MXNetEngine", "'gluon-enhance[cpu]' (Python 3.9 to 3.12)"),
 }
-PRECISIONS = ("auto", "fp32", "bf16", "int8")
+#: Precision -> the engines that have it.
+PRECISIONS = {
+    "auto": tuple(ENGINES),
+    "fp32": tuple(ENGINES),
+    "tf32": ("onnxruntime",),
+    "bf16": ("openvino",),
+    "int8": ("openvino",),
+}
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -67,9 +74,10 @@ def load(
     ----------
     name : {'openvino', 'onnxruntime', 'mxnet'}
     model : path of an ONNX file, or for 'mxnet' a HybridBlock
-    precision : {'auto', 'fp32', 'bf16', 'int8'}
-        'auto' takes bf16 where the processor has it and the answer stays close to fp32. 'int8' is
-        for files that were quantized so, and takes bf16 for the rest of them.
+    precision : {'auto', 'fp32', 'tf32', 'bf16', 'int8'}
+        'auto' takes bf16 where the processor has it and the answer stays close to fp32, and on GPUs
+        tf32: fp32 whose factors have 10 bits, from Ampere on. 'int8' is for files that were
+        quantized so, and takes bf16 for the rest of them.
     device : {'auto', 'cpu', 'cuda'}
     threads : int, optional
         Default: the physical cores.
@@ -84,6 +92,9 @@ def load(
     name = choose(name, device)
     if precision not in PRECISIONS:
         raise EngineError(f"precision is {precision!r}; choose one of {', '.join(PRECISIONS)}")
+    if name not in PRECISIONS[precision]:
+        able = PRECISIONS[precision][0]
+        raise EngineError(f"engine {name} has no {precision}; that needs --engine {able}")
     if threads is not None and threads < 1:
         raise EngineError(f"threads is {threads}; it must be at least 1")
     module = importlib.import_module(f"gluon_enhance.engines.{name}_engine")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from gluon_enhance.errors import EngineError
 from gluon_enhance.framework import context, mx, physical_cores
 from gluon_enhance.models.norms import moment_norms
 
@@ -13,8 +12,6 @@ class MXNetEngine:
     """Run a HybridBlock, hybridized with static memory and shapes; see `gluon_enhance.engines`."""
 
     def __init__(self, model, precision, device, threads):
-        if precision in ("bf16", "int8"):
-            raise EngineError(f"engine mxnet computes in fp32; {precision} needs --engine openvino")
         self._threads = threads or physical_cores()
         self._ctx = context("gpu" if device == "cuda" else "cpu")
         self._net = model

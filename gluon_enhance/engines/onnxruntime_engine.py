@@ -21,10 +21,6 @@ class ONNXRuntimeEngine:
     def __init__(self, model, precision, device, threads):
         import onnxruntime
 
-        if precision in ("bf16", "int8"):
-            raise EngineError(
-                f"engine onnxruntime computes in fp32; {precision} needs --engine openvino"
-            )
         has_cuda = CUDA in onnxruntime.get_available_providers()
         if device == "cuda" and not has_cuda:
             raise EngineError(
@@ -38,10 +34,18 @@ class ONNXRuntimeEngine:
         self._threads = threads or physical_cores()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
-        options.log_severity_level = 3
-        provider = CUDA if has_cuda and device != "cpu" else "CPUExecutionProvider"
-        if provider == CUDA:
+        options.log_severity_level = 4  # errors are raised
+        provider = "CPUExecutionProvider"
+        if has_cuda and device != "cpu":
             _load_cuda(onnxruntime)
+            settings = {
+                "use_tf32": int(precision != "fp32"),
+                # Else each new size is tried with every algorithm, for most of a second.
+                "cudnn_conv_algo_search": "HEURISTIC",
+                # Else memory is taken in powers of two.
+                "arena_extend_strategy": "kSameAsRequested",
+            }
+            provider = (CUDA, settings)
         try:
             self._session = onnxruntime.InferenceSession(str(model), options, providers=[provider])
         except Exception as error:  # its exceptions share no base but Exception
@@ -55,6 +59,9 @@ class ONNXRuntimeEngine:
                 "its driver, and the CUDA and cuDNN that it was built for (pip install "
                 "'onnxruntime-gpu[cuda,cudnn]'); or use --device cpu"
             )
+        if precision == "tf32" and self._device == "cpu":
+            raise EngineError("precision is 'tf32', which processors lack; use fp32, or a GPU")
+        self._precision = "tf32" if self._device == "cuda" and precision != "fp32" else "fp32"
         self._inputs = [one.name for one in self._session.get_inputs()]
 
     def describe(self) -> dict:
@@ -62,7 +69,7 @@ class ONNXRuntimeEngine:
         return {
             "engine": "onnxruntime",
             "version": self._version,
-            "precision": "fp32",
+            "precision": self._precision,
             "device": self._device,
             "threads": self._threads,
         }
@@ -78,7 +85,7 @@ class ONNXRuntimeEngine:
         try:
             outputs = self._session.run(None, dict(zip(self._inputs, arrays)))
         except Exception as error:  # as above
-            reason = str(error).strip().splitlines()[-1][:200]
+            reason = str(error).strip().splitlines()[-1][-200:]
             raise EngineError(f"ONNX Runtime cannot run {self._path}: {reason}") from error
         return [output.astype(np.float16) for output in outputs] if as_features else outputs
 

@@ -30,7 +30,7 @@ def test_engine_that_is_not_installed_says_what_to_install(monkeypatch):
 @pytest.mark.parametrize(
     "option, message",
     [
-        (dict(precision="fp8"), "precision is 'fp8'; choose one of auto, fp32, bf16, int8"),
+        (dict(precision="fp8"), "precision is 'fp8'; choose one of auto, fp32, tf32, bf16, int8"),
         (dict(device="tpu"), "device is 'tpu'; choose one of auto, cpu, cuda"),
         (dict(threads=0), "threads is 0"),
     ],
@@ -38,6 +38,27 @@ def test_engine_that_is_not_installed_says_what_to_install(monkeypatch):
 def test_unknown_options_are_named_with_the_choices(option, message):
     with pytest.raises(EngineError, match=message):
         engines.load("openvino", "model.onnx", **option)
+
+
+@pytest.mark.parametrize(
+    "engine, precision, able",
+    [
+        ("openvino", "tf32", "onnxruntime"),
+        ("onnxruntime", "int8", "openvino"),
+        ("mxnet", "bf16", "openvino"),
+    ],
+)
+def test_precision_of_other_engines_is_refused_with_the_engine_that_has_it(engine, precision, able):
+    message = f"engine {engine} has no {precision}; that needs --engine {able}"
+    with pytest.raises(EngineError, match=message):
+        engines.load(engine, "model.onnx", precision=precision)
+
+
+def test_tf32_without_a_gpu_is_refused():
+    pytest.importorskip("onnxruntime")
+    model = store.find_shipped("rrdb_lite_x4", ".onnx")
+    with pytest.raises(EngineError, match="'tf32', which processors lack"):
+        engines.load("onnxruntime", model, precision="tf32", device="cpu")
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
