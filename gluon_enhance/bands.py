@@ -2,13 +2,13 @@
 
 A net with instance norms cannot be tiled: a norm needs the mean and the variance of its input over
 the whole image, of each channel or of all. It is cut into parts at its norms instead
-(`gluon_enhance.exporting.parts`). One part after the other runs over the image in bands of whole
-rows and keeps what later parts need, in 16 bits, in memory and in temporary files, while the mean
-and the variance of every row are taken. When all bands are done, these give the next norm's gain
-and shift. The result is the whole image's, as far as 16 bits hold.
+(`gluon_enhance.exporting.parts`). One part after the other runs over the image in bands, of whole
+rows unless these are long, and keeps what later parts need, in 16 bits, in memory and in temporary
+files, while the mean and the variance of each band are taken. When all bands are done, these give
+the next norm's gain and shift. The result is the whole image's, as far as 16 bits hold.
 
 A band is treated as an image of its own: a map at 1/4 of the image's size has 2 rows for 8 of the
-image, wherever the band lies. Only rows near its cut edges are wrong, which the halo drops.
+image, wherever the band lies. Only what is near its cut edges is wrong, which the halo drops.
 """
 
 from __future__ import annotations
@@ -17,29 +17,43 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
 
 from gluon_enhance.errors import WeightsError
-from gluon_enhance.features import FeatureRows, ImageRows, row_axis, row_moments
+from gluon_enhance.features import (
+    ImageRows,
+    feature_room,
+    features_of,
+    gain_and_shift,
+    merged_moments,
+    row_axis,
+    row_moments,
+)
 from gluon_enhance.imaging.tiling import plan_axis
 
 TABLE = "parts.json"
 """The archive's table of parts: what they take and give, halos, norms, and the rate of each map.
 
-The rate is a map's rows for as many rows of the image as the net's `multiple`. It has some more or
-fewer in all, wherever layers pad or crop.
+The rate is a map's rows for as many rows of the image as the net's `multiple`, and its columns for
+as many columns. It has some more or fewer in all, wherever layers pad or crop.
 """
-
 
 MEMORY = 1_250_000_000
 """Bytes of features that are kept in memory; what is beyond them goes to files."""
+
+COLUMNS = 4096
+"""Of the image, that a band yields at most: memory must not grow with the width. Bands of whole
+rows are not copied to be read."""
+
+PROBE = 96
+"""Side of an image that every export has tried its parts on."""
 
 MAX_ROWS = 4096
 """Of a halo, of the size that inputs are multiples of, and of a map for that."""
@@ -64,10 +78,20 @@ class BandedNet:
         Of the image, that a band yields, about.
     memory : int
         Bytes of features that stay in memory; others go into temporary files.
+    columns : int
+        Of the image, that a band yields at most.
     """
 
-    def __init__(self, path: str | os.PathLike, load: Callable, pixels: int, memory: int = MEMORY):
-        self._path, self._load, self._pixels, self._memory = Path(path), load, pixels, memory
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        load: Callable,
+        pixels: int,
+        memory: int = MEMORY,
+        columns: int = COLUMNS,
+    ):
+        self._path, self._load, self._memory = Path(path), load, memory
+        self._pixels, self._columns = pixels, columns
         with self._checked(), zipfile.ZipFile(path) as archive:
             # Stored as they are, members cannot unpack to more than the file.
             if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
@@ -119,24 +143,17 @@ class BandedNet:
         WeightsError
             If the parts do not fit together.
         """
-        return self.run_rows(ImageRows(batch), batch.shape[2:], _image_room, on_band).image
+        return self.run_rows(ImageRows(batch), _image_room, on_band).image
 
-    def run_rows(
-        self,
-        image,
-        size: tuple[int, int],
-        make_room: Callable,
-        on_band: Callable[[], None] = lambda: None,
-    ):
+    def run_rows(self, image, make_room: Callable, on_band: Callable[[], None] = lambda: None):
         """Run one image of which nobody holds all rows.
 
         Parameters
         ----------
-        image : object with the `height` and the `read` of `ImageRows`
-        size : (int, int)
-            H and W, multiples of the net's.
+        image : object with the `size` and the `read` of `ImageRows`
+            Its sides are multiples of the net's.
         make_room : callable
-            Takes the height of the result and a band of it, (1, 3, h, W * scale); gives an object
+            Takes height and width of the result, and a band of it, (1, 3, h, w); gives an object
             with the `write` of `ImageRows`.
         on_band : callable, optional
             Called when a band is done.
@@ -151,119 +168,131 @@ class BandedNet:
         ImageError, WeightsError
             As `run`.
         """
+        maps = deque(self._run_parts(image, make_room, on_band), maxlen=1).pop()
+        return maps[self._parts[-1]["outputs"][0]]
+
+    def feature_bytes(self, height: int, width: int) -> int:
+        """Count the bytes that features of an image take at once, at most.
+
+        Of how many channels they are, a small image tells.
+        """
+        side, most = -(-PROBE // self._multiple) * self._multiple, 0
+        probe = ImageRows(np.zeros((1, 3, side, side), np.float32))
+        for maps in self._run_parts(probe, _image_room, lambda: None):
+            total = 0
+            for name, features in features_of(maps).values():
+                rows, _, channels = features.shape
+                more = rows - self._first(name, side)
+                own = [self._first(name, length) + more for length in (height, width)]
+                lead = self._lead(name, own[0], (height, width))
+                total += (own[0] + lead) * own[1] * channels * 2
+            most = max(most, total)
+        return most
+
+    def _run_parts(self, image, make_room, on_band):
+        """Run one part after the other, and yield the maps that there are after each."""
         with self._checked():
             maps, moments = {self._parts[0]["inputs"][0]: image}, {}
             for k, part in enumerate(self._parts):
-                later = self._parts[k + 1 :]
-                needed = {name for one in later for name in one["inputs"]}
-                spare = [one for name, one in maps.items() if name not in needed]
-                made = self._run_part(part, maps, moments, spare, size, make_room, on_band)
-                maps = {name: one for name, one in {**maps, **made}.items() if name in needed}
-            return made[part["outputs"][0]]
+                later = {name for one in self._parts[k + 1 :] for name in one["inputs"]}
+                for name in maps.keys() - later - set(part["inputs"]):
+                    del maps[name]
+                spare = [one for name, one in maps.items() if name not in later]
+                self._run_part(part, maps, moments, spare, image.size, make_room, on_band)
+                yield maps
 
     def _run_part(self, part, maps, moments, spare, size, make_room, on_band):
-        engine, made = self._engine(part), {}
-        is_last = part is self._parts[-1]
+        engine, is_last = self._engine(part), part is self._parts[-1]
         norms = [array for norm in part["norms"] for array in gain_and_shift(norm, moments)]
-        rows = {name: [] for name in part["outputs"] if name in self._normed}
-        kept, out = {}, [None, None]
+        found = {name: [] for name in part["outputs"] if name in self._normed}
+        outputs = None
 
-        def room(height, band):
+        def room(name, own, band):
             if is_last:
-                return make_room(height, band)
-            maps_now = [*maps.values(), *made.values()]
-            return _feature_room(height, band, spare, maps_now, self._memory)
+                return make_room(own, band)
+            shape, lead = (*own, band.shape[3]), self._lead(name, own[0], size)
+            return feature_room(shape, band.dtype, lead, spare, maps, self._memory)
 
-        # Outputs may go to where the inputs come from: a band is stored when the next one, which
-        # reads its last rows too, is computed. Both take all threads, and so take turns.
         threads = engine.describe()["threads"]
         with ThreadPoolExecutor(threads) as pool:
-            store = partial(_store, made=made, rows=rows, pool=pool, pieces=2 * threads)
-            for k, (read, keep) in enumerate(self._bands(part, *size)):
-                inputs = [*self._read(part, maps, read, size[0]), *norms]
-                outputs = out[k % 2] = engine.compute(inputs, not is_last, out[k % 2])
-                store(kept)
+            for read, keep in self._bands(part, *size):
+                inputs = [*self._read(part, maps, read, size), *norms]
+                outputs = engine.compute(inputs, not is_last, outputs)
+                kept = {}
                 for name, output in zip(part["outputs"], outputs):
-                    height = self._height(name, output, read, size[0])
-                    if name not in made:
-                        made[name] = room(height, output)
-                    kept[name] = self._kept(name, output, read, keep, size[0], height)
+                    own = self._size(name, output, read, size)
+                    if name not in maps:
+                        maps[name] = room(name, own, output)
+                    kept[name] = self._kept(name, output, read, keep, size, own)
+                _store(kept, maps, found, pool, 2 * threads)
                 on_band()
-            store(kept)
-        for name, found in rows.items():
-            moments[name] = [np.concatenate(one) for one in zip(*found)]
-        return made
+        moments.update((name, merged_moments(of_bands)) for name, of_bands in found.items())
 
     def _engine(self, part):
         with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(self._path) as archive:
             return self._load(archive.extract(part["file"], folder))
 
     def _bands(self, part, height, width):
-        # A band of fewer rows than its halos would cost more than it yields.
-        rows = max(self._pixels // width, 2 * part["halo"], 1)
-        return plan_axis(height, rows, part["halo"], self._multiple)[1]
+        """List what bands read and what they keep, rows and columns each, from above."""
+        # A band of less than its halos would cost more than it yields.
+        least = max(2 * part["halo"], 1)
+        columns = min(width, max(self._columns, least))
+        rows = max(self._pixels // columns, least)
+        sides = (
+            plan_axis(length, most, part["halo"], self._multiple)[1]
+            for length, most in ((height, rows), (width, columns))
+        )
+        return [tuple(zip(*band)) for band in product(*sides)]
 
-    def _read(self, part, maps, read, image_height):
-        def window(name):
-            more = maps[name].height - self._first_row(name, image_height)
-            first, stop = (self._first_row(name, row) for row in (read.start, read.stop))
-            return maps[name].read(first, stop + more)
+    def _read(self, part, maps, read, size):
+        def side(name, own, length, one):
+            more = own - self._first(name, length)
+            return slice(self._first(name, one.start), self._first(name, one.stop) + more)
 
-        return [window(name) for name in part["inputs"]]
+        return [
+            maps[name].read(*(side(name, *axis) for axis in zip(maps[name].size, size, read)))
+            for name in part["inputs"]
+        ]
 
-    def _height(self, name, output, read, image_height):
-        """Count the rows of the whole map of which a band is there."""
-        missing = self._first_row(name, image_height - read.stop + read.start)
-        return missing + output.shape[row_axis(output)]
+    def _size(self, name, output, read, size):
+        """Return height and width of the whole map of which a band is there."""
+        sides = output.shape[row_axis(output) :]
+        return tuple(
+            self._first(name, length - one.stop + one.start) + own
+            for own, length, one in zip(sides, size, read)
+        )
 
-    def _kept(self, name, output, read, keep, image_height, height):
-        """Return the first row that a band yields, and its rows."""
-        first, start = (self._first_row(name, row) for row in (read.start, keep.start))
-        stop = height if keep.stop == image_height else self._first_row(name, keep.stop)
-        rows = (slice(None),) * row_axis(output) + (slice(start - first, stop - first),)
-        return start, output[rows]
+    def _kept(self, name, output, read, keep, size, map_size):
+        """Return the first row and column that a band yields, and its features or pixels."""
+        place, window = [], [slice(None)] * row_axis(output)
+        for one, own, length, map_length in zip(read, keep, size, map_size):
+            first, start = self._first(name, one.start), self._first(name, own.start)
+            stop = map_length if own.stop == length else self._first(name, own.stop)
+            place.append(start)
+            window.append(slice(start - first, stop - first))
+        return place, output[tuple(window)]
 
-    def _first_row(self, name, image_row):
-        return image_row // self._multiple * self._rates[name]
+    def _first(self, name, pixel):
+        """Return the row or column of a map that a row or column of the image begins with."""
+        return pixel // self._multiple * self._rates[name]
 
-
-def gain_and_shift(norm: dict, moments: dict) -> Iterable[np.ndarray]:
-    """Give what a norm multiplies with and adds, each (1, 1, 1, C) float32, or one for all C.
-
-    Parameters
-    ----------
-    norm : dict
-        A norm of the table of parts. With a single gamma it is over all channels together.
-    moments : dict
-        Map -> the means and the variances of its rows, (H, C) each.
-    """
-    means, variances = moments[norm["map"]]
-    axes = 0 if len(norm["gamma"]) > 1 else None
-    mean, variance = means.mean(axes), variances.mean(axes) + means.var(axes)
-    gain = np.array(norm["gamma"]) / np.sqrt(variance + norm["epsilon"])
-    shift = np.array(norm["beta"]) - gain * mean
-    return (array.astype(np.float32).reshape(1, 1, 1, -1) for array in (gain, shift))
-
-
-def _image_room(height, band):
-    return ImageRows(np.empty((*band.shape[:2], height, band.shape[3]), band.dtype))
-
-
-def _feature_room(height, band, spare, maps, memory):
-    """Make room for the map of a band, where one was that nobody needs any more."""
-    shape = (height, *band.shape[2:])
-    for k, old in enumerate(spare):
-        if isinstance(old, FeatureRows) and (old.shape, old.dtype) == (shape, band.dtype):
-            return spare.pop(k)
-    used = sum(one.memory for one in maps if isinstance(one, FeatureRows))
-    return FeatureRows(shape, band.dtype, max(memory - used, 0))
+    def _lead(self, name, map_height, size):
+        """Count the rows by which a map must be ahead of one in whose place it is written."""
+        bands = (read for part in self._parts for read, _ in self._bands(part, *size))
+        longest = max(rows.stop - rows.start for rows, _ in bands)
+        return self._first(name, longest) + max(0, map_height - self._first(name, size[0]))
 
 
-def _store(kept, made, rows, pool, pieces):
-    """Write the rows that a band yields, and take their moments meanwhile."""
-    writing = [pool.submit(made[name].write, *one) for name, one in kept.items()]
-    for name in rows.keys() & kept.keys():
+def _image_room(size, band):
+    return ImageRows(np.empty((*band.shape[:2], *size), band.dtype))
+
+
+def _store(kept, maps, found, pool, pieces):
+    """Write what a band yields, and take its moments meanwhile."""
+    writing = [pool.submit(maps[name].write, *one) for name, one in kept.items()]
+    for name in found.keys() & kept.keys():
         _, band = kept[name]
-        rows[name] += pool.map(row_moments, filter(len, np.array_split(band[0], pieces)))
+        of_rows = pool.map(row_moments, filter(len, np.array_split(band[0], pieces)))
+        found[name].append(merged_moments(of_rows))
     for one in writing:
         one.result()

@@ -1,4 +1,4 @@
-"""Features of an image that is enhanced in bands: where their rows are kept, and moments.
+"""Features of an image that is enhanced in blocks: where they are kept, and moments.
 
 Features are (N, H, W, C), as engines compute convolutions, and have 16 bits: float16, or bfloat16,
 which NumPy lacks, as uint16. Images are (N, C, H, W) float32.
@@ -6,11 +6,13 @@ which NumPy lacks, as uint16. Images are (N, C, H, W) float32.
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import tempfile
 import threading
 import weakref
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -25,8 +27,8 @@ def row_axis(batch: np.ndarray) -> int:
     return 2 if batch.dtype == np.float32 else 1
 
 
-def row_moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the mean and the variance of each row's channels.
+def row_moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Count the pixels of each row, and compute the mean and the variance of its channels.
 
     Parameters
     ----------
@@ -35,6 +37,7 @@ def row_moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
+    counts : ndarray of shape (H, 1)
     means, variances : ndarray of shape (H, C), float64
     """
     height, width, channels = rows.shape
@@ -49,7 +52,34 @@ def row_moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found = np.einsum("hwc->hc", values), np.einsum("hwc,hwc->hc", values, values)
         sums[:, part] = np.reshape(found, (2, -1, side, channels)).sum(2)
     means, squares = sums / width
-    return means, np.maximum(squares - means**2, 0)
+    return np.full((height, 1), width), means, np.maximum(squares - means**2, 0)
+
+
+def merged_moments(found: Iterable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Take moments as `row_moments` gives them together, as if all were of one row."""
+    counts, means, variances = (np.concatenate(one) for one in zip(*found))
+    shares = counts / counts.sum()
+    mean = (shares * means).sum(0, keepdims=True)
+    variance = (shares * (variances + (means - mean) ** 2)).sum(0, keepdims=True)
+    return counts.sum(0, keepdims=True), mean, variance
+
+
+def gain_and_shift(norm: dict, moments: dict) -> Iterable[np.ndarray]:
+    """Give what a norm multiplies with and adds, each (1, 1, 1, C) float32, or one for all C.
+
+    Parameters
+    ----------
+    norm : dict
+        A norm of the table of parts. With a single gamma it is over all channels together.
+    moments : dict
+        Map -> the pixels, the means and the variances of its rows, as `row_moments` gives them.
+    """
+    _, means, variances = merged_moments([moments[norm["map"]]])
+    axes = 0 if len(norm["gamma"]) > 1 else None
+    mean, variance = means.mean(axes), variances.mean(axes) + means.var(axes)
+    gain = np.array(norm["gamma"]) / np.sqrt(variance + norm["epsilon"])
+    shift = np.array(norm["beta"]) - gain * mean
+    return (array.astype(np.float32).reshape(1, 1, 1, -1) for array in (gain, shift))
 
 
 def _as_float32(features):
@@ -58,6 +88,35 @@ def _as_float32(features):
     bits = features.astype(np.uint32)
     bits <<= 16
     return bits.view(np.float32)
+
+
+def features_of(maps: dict) -> dict:
+    """Return the `FeatureRows` among maps, with their names, one only of those in one place."""
+    return {id(one.held): (name, one) for name, one in maps.items() if isinstance(one, FeatureRows)}
+
+
+def feature_room(
+    shape: tuple, dtype, lead: int, spare: list, maps: dict, memory: int
+) -> FeatureRows:
+    """Make room for features, where some were that nobody needs any more if they are alike.
+
+    Parameters
+    ----------
+    shape, dtype, lead
+        As of `FeatureRows`.
+    spare : list
+        Maps that may be written over; one that is, is taken out.
+    maps : dict
+        All maps that there are, by name.
+    memory : int
+        Bytes of all of them that may stay in memory.
+    """
+    for k, old in enumerate(spare):
+        alike = isinstance(old, FeatureRows) and (old.shape, old.dtype) == (shape, dtype)
+        if alike and old.lead == lead:
+            return spare.pop(k).successor()
+    used = sum(one.held.nbytes for _, one in features_of(maps).values())
+    return FeatureRows(shape, dtype, max(memory - used, 0), lead)
 
 
 class ImageRows:
@@ -70,22 +129,23 @@ class ImageRows:
 
     def __init__(self, image: np.ndarray):
         self.image = image
-        self.height = image.shape[2]
+        self.size = image.shape[2:]
 
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Copy rows, (1, C, stop - start, W)."""
-        return np.ascontiguousarray(self.image[:, :, start:stop])
+    def read(self, rows: slice, columns: slice) -> np.ndarray:
+        """Copy a window, (1, C, h, w)."""
+        return np.ascontiguousarray(self.image[:, :, rows, columns])
 
-    def write(self, start: int, rows: np.ndarray) -> None:
-        """Put rows (1, C, h, W) in from `start` on."""
-        self.image[:, :, start : start + rows.shape[2]] = rows
+    def write(self, place: tuple[int, int], block: np.ndarray) -> None:
+        """Put a block (1, C, h, w) in, whose first row and column are given."""
+        rows, columns = (slice(k, k + n) for k, n in zip(place, block.shape[2:]))
+        self.image[:, :, rows, columns] = block
 
 
 class FeatureRows:
-    """Features of an image: first rows in memory, the others in a temporary file.
+    """Features of an image: some rows in memory, the others in a temporary file.
 
-    The file lives as long as this object. What is read of it is mapped, not copied; once a band is
-    done, its pages no longer count as memory.
+    The file lives as long as this object and its successors. What is read of it in whole rows is
+    mapped, not copied; once a block is done, its pages no longer count as memory.
 
     Parameters
     ----------
@@ -95,6 +155,8 @@ class FeatureRows:
         Of 16 bits.
     memory : int
         Bytes that may stay in memory.
+    lead : int
+        Rows by which successors are ahead; there is room for as many more.
 
     Raises
     ------
@@ -102,16 +164,19 @@ class FeatureRows:
         If there is no room for the file.
     """
 
-    def __init__(self, shape: tuple, dtype, memory: int):
-        self.shape, self.dtype = shape, np.dtype(dtype)
-        self.height = shape[0]
-        self._row_bytes = math.prod(shape[1:]) * self.dtype.itemsize
-        self._held = np.empty((1, min(memory // self._row_bytes, self.height), *shape[1:]), dtype)
+    def __init__(self, shape: tuple, dtype, memory: int, lead: int = 0):
+        self.shape, self.dtype, self.lead = shape, np.dtype(dtype), lead
+        self.size = shape[:2]
+        self._first, self._capacity = 0, shape[0] + lead
+        self._pixel_bytes = shape[2] * self.dtype.itemsize
+        self._row_bytes = shape[1] * self._pixel_bytes
+        in_memory = min(memory // self._row_bytes, self._capacity)
+        self.held = np.empty((1, in_memory, *shape[1:]), dtype)
         self._lock = threading.Lock()  # around moving to a place and using it
-        size = self.height * self._row_bytes - self.memory
+        size = self._capacity * self._row_bytes - self.held.nbytes
         try:
             self._file = tempfile.TemporaryFile(prefix="gluon-enhance-")  # noqa: SIM115
-            weakref.finalize(self, self._file.close)
+            weakref.finalize(self.held, self._file.close)
             if size and hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(self._file.fileno(), 0, size)
         except OSError as error:
@@ -120,30 +185,57 @@ class FeatureRows:
                 f"({error.strerror}); name a folder on a larger disk in the variable TMPDIR"
             ) from error
 
-    @property
-    def memory(self) -> int:
-        """Bytes in memory."""
-        return self._held.nbytes
+    def successor(self) -> FeatureRows:
+        """Return features of the same shape that take these ones' place, from above.
 
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Give rows, (1, stop - start, W, C), which hold until they are written again."""
-        held = self._held[:, start:stop]
-        count = stop - start - held.shape[1]
-        if count == 0:
-            return held
-        place = (stop - count) * self._row_bytes - self.memory
+        A row that is written takes the place of the one `lead` rows before it: those from there on
+        can still be read here.
+        """
+        other = copy.copy(self)
+        other._first = (self._first - self.lead) % self._capacity
+        return other
+
+    def read(self, rows: slice, columns: slice) -> np.ndarray:
+        """Give a window, (1, h, w, C), which holds until it is written again."""
+        pieces = [self._at(*piece)[:, :, columns] for piece in self._pieces(rows.start, rows.stop)]
+        return np.ascontiguousarray(
+            pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=1)
+        )
+
+    def write(self, place: tuple[int, int], block: np.ndarray) -> None:
+        """Put a block (1, h, w, C) in, whose first row and column are given."""
+        (top, left), done = place, 0
+        for first, count in self._pieces(top, top + block.shape[1]):
+            rows = block[:, done : done + count]
+            if first < self.held.shape[1]:
+                self.held[:, first : first + count, left : left + rows.shape[2]] = rows
+            else:
+                self._write_file(first, left, rows[0])
+            done += count
+
+    def _pieces(self, start, stop):
+        """Yield where rows lie, and how many: in memory or in the file, in one piece each."""
+        while start < stop:
+            first = (self._first + start) % self._capacity
+            end = self.held.shape[1] if first < self.held.shape[1] else self._capacity
+            count = min(stop - start, end - first)
+            yield first, count
+            start += count
+
+    def _at(self, first, count):
+        if first < self.held.shape[1]:
+            return self.held[:, first : first + count]
         with self._lock:
             shape = (1, count, *self.shape[1:])
-            filed = np.memmap(self._file, self.dtype, "c", place, shape)
-        return np.concatenate((held, filed), axis=1) if held.size else filed
+            return np.memmap(self._file, self.dtype, "c", self._offset(first), shape)
 
-    def write(self, start: int, rows: np.ndarray) -> None:
-        """Put rows (1, h, W, C) in from `start` on."""
-        held = self._held[:, start : start + rows.shape[1]]
-        held[:] = rows[:, : held.shape[1]]
-        filed = rows[:, held.shape[1] :]
-        if filed.size:
-            with self._lock:
-                self._file.seek((start + held.shape[1]) * self._row_bytes - self.memory)
-                self._file.write(memoryview(np.ascontiguousarray(filed)).cast("B"))
-                self._file.flush()  # for those who map it
+    def _write_file(self, first, left, rows):
+        whole = rows.shape[1] == self.shape[1]
+        with self._lock:
+            for k, piece in enumerate([rows] if whole else rows):
+                self._file.seek(self._offset(first + k) + left * self._pixel_bytes)
+                self._file.write(memoryview(np.ascontiguousarray(piece)).cast("B"))
+            self._file.flush()  # for those who map it
+
+    def _offset(self, row):
+        return row * self._row_bytes - self.held.nbytes

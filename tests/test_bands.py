@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import weakref
 import zipfile
 from functools import partial
 
@@ -10,7 +11,7 @@ import pytest
 pytest.importorskip("mxnet", reason="MXNet is not installed: the nets under test are made with it")
 
 import gluon_enhance as ge  # noqa: E402
-from gluon_enhance import engines  # noqa: E402
+from gluon_enhance import engines, features  # noqa: E402
 from gluon_enhance.bands import BandedNet  # noqa: E402
 from gluon_enhance.errors import EngineError, ImageError  # noqa: E402
 from gluon_enhance.exporting import export_onnx, parts  # noqa: E402
@@ -22,7 +23,18 @@ from gluon_enhance.weights.manifest import sha256  # noqa: E402
 
 load = partial(engines.load, "openvino", precision="fp32")
 
+
+def wide_kernels():
+    """A net that sees farther to the sides than up and down."""
+    net = mx.gluon.nn.HybridSequential()
+    net.add(mx.gluon.nn.Conv2D(4, (1, 9), padding=(0, 4), in_channels=3))
+    net.add(mx.gluon.nn.InstanceNorm(in_channels=4))
+    net.add(mx.gluon.nn.Conv2D(3, (1, 9), padding=(0, 4), in_channels=4))
+    return net
+
+
 NETS = {
+    "wide_kernels": wide_kernels,
     "dped_resnet": lambda: DPEDResNet(num_blocks=2, channels=8),
     "dped_layer": lambda: DPEDResNet(num_blocks=1, channels=8, norm="layer"),
     "dped_batch_stats": lambda: DPEDResNet(num_blocks=1, channels=8, norm="batch_stats"),
@@ -70,6 +82,15 @@ def test_bands_equal_the_whole_image(files, size, pixels, memory):
     assert np.abs(banded - load(onnx).run(image)).max() < 1 / 255
 
 
+@pytest.mark.parametrize("size", [(56, 400), (144, 328)])
+@pytest.mark.parametrize("columns, memory", [(1, 0), (100, 100_000), (150, 10**9)])
+def test_bands_of_some_columns_equal_the_whole_image(files, size, columns, memory):
+    onnx, parts_zip = files
+    image = uneven(*size) * np.linspace(0.1, 1, size[1], dtype=np.float32)
+    banded = BandedNet(parts_zip, load, 6000, memory, columns).run(image)
+    assert np.abs(banded - load(onnx).run(image)).max() < 1 / 255
+
+
 def test_statistics_are_the_whole_images(dped):
     onnx, parts_zip = dped
     image = uneven(200, 40)
@@ -103,6 +124,23 @@ def test_enhancer_runs_large_images_in_bands_on_each_engine(dped, tmp_path, engi
     result = banded(picture, progress=lambda *counts: steps.append(counts))
     assert np.abs(result.astype(int) - whole).max() <= 1
     assert steps[-1] == (len(steps), len(steps)) and len(steps) > 9
+
+
+def test_bytes_of_features_are_foretold(dped, monkeypatch):
+    (bytes_now := {}), (most := [])
+    make = features.FeatureRows.__init__
+
+    def counted(self, shape, dtype, memory, lead=0):
+        make(self, shape, dtype, memory, lead)
+        bytes_now[id(self.held)] = (shape[0] + lead) * shape[1] * shape[2] * 2
+        weakref.finalize(self.held, bytes_now.pop, id(self.held))
+        most.append(sum(bytes_now.values()))
+
+    net = BandedNet(dped[1], load, 2000, memory=0, columns=64)
+    foretold = net.feature_bytes(200, 150)
+    monkeypatch.setattr(features.FeatureRows, "__init__", counted)
+    net.run(uneven(200, 150))
+    assert foretold == max(most) and not bytes_now
 
 
 def test_bands_are_counted(dped):

@@ -7,24 +7,22 @@ import os
 import tempfile
 import zipfile
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from gluon_enhance import engines
-from gluon_enhance.bands import TABLE, BandedNet, gain_and_shift
+from gluon_enhance.bands import PROBE, TABLE, BandedNet
 from gluon_enhance.errors import EngineError
 from gluon_enhance.exporting.layout import channels_last
 from gluon_enhance.exporting.norms import NORM, unwrap_norms
-from gluon_enhance.features import row_axis, row_moments
+from gluon_enhance.features import gain_and_shift, row_axis, row_moments
 
 RESHAPING = ("Reshape", "Squeeze", "Unsqueeze")
 
 TOLERANCE = 1 / 255
 """Largest difference allowed between bands and the whole image, for outputs about 1."""
-
-PROBE = 96
-"""Width in pixels of the image that parts are tried on; it is twice as high."""
 
 SHOCK = 1e4
 """Added to features to see how far they matter; float16 ends at 65504."""
@@ -69,7 +67,7 @@ def split_onnx(path: str | os.PathLike, multiple: int = 1) -> Path:
             archive.writestr(TABLE, json.dumps(table))
             for part in table["parts"]:
                 archive.write(Path(folder, part["file"]), part["file"])
-        banded, whole = BandedNet(draft, _load, 1), _load(path)
+        banded, whole = BandedNet(draft, _load, 1, columns=1), _load(path)
         sizes = image, np.ascontiguousarray(image[..., :columns, :])
         difference = np.max([np.abs(banded.run(x) - whole.run(x)).max() for x in sizes])
         if not difference <= TOLERANCE:
@@ -160,30 +158,30 @@ def _measure(table, folder, image):
             rates[name] = (rows - columns) * multiple // (height - width)
             if as_features:
                 moments[name] = row_moments(output[0])
-        reach = _reach(compute, part, norms, maps, rates, height // multiple)
+        reach = _reach(compute, part, norms, maps, rates, (height // multiple, width // multiple))
         if 2 * reach > width // multiple:
             raise EngineError(f"{part['file']} of the parts needs more than {PROBE} pixels around")
         part["halo"] = reach * multiple
     return rates
 
 
-def _reach(compute, part, norms, maps, rates, height):
+def _reach(compute, part, norms, maps, rates, size):
     """Count how far beyond its edges a band's outputs depend on maps, in multiples of pixels."""
     rng = np.random.default_rng(0)
 
-    def shocked(name, at_top):
+    def shocked(name, axis, at_start):
         array = maps[name].copy()
-        rows = array.swapaxes(0, row_axis(array))
-        rows = rows[: rates[name]] if at_top else rows[-rates[name] :]
-        rows += rng.choice([-SHOCK, SHOCK], rows.shape).astype(array.dtype)
+        lines = array.swapaxes(0, row_axis(array) + axis)
+        lines = lines[: rates[name]] if at_start else lines[-rates[name] :]
+        lines += rng.choice([-SHOCK, SHOCK], lines.shape).astype(array.dtype)
         return array
 
     reach = [0]
-    for at_top in (True, False):
-        outputs = compute([*(shocked(name, at_top) for name in part["inputs"]), *norms])
+    for axis, at_start in product((0, 1), (True, False)):
+        outputs = compute([*(shocked(name, axis, at_start) for name in part["inputs"]), *norms])
         for name, output in zip(part["outputs"], outputs):
-            differs = (output != maps[name]).swapaxes(0, row_axis(output))
+            differs = (output != maps[name]).swapaxes(0, row_axis(output) + axis)
             changed = np.flatnonzero(differs.any(axis=(1, 2, 3))) // rates[name]
             if changed.size:
-                reach.append(changed[-1] if at_top else height - 1 - changed[0])
+                reach.append(changed[-1] if at_start else size[axis] - 1 - changed[0])
     return int(max(reach))

@@ -1,4 +1,4 @@
-"""Rasters for nets that need the whole image: it goes in and comes out in rows of whole width.
+"""Rasters for nets that need the whole image: it goes in and comes out in bands.
 
 The net runs before the parts of the raster are made (`gluon_enhance.bands`), and what it gives is
 kept in a file beside these, of which they take their windows.
@@ -6,7 +6,11 @@ kept in a file beside these, of which they take their windows.
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from functools import cached_property
+from itertools import product
 from typing import Callable
 
 import numpy as np
@@ -14,11 +18,14 @@ import rasterio
 from rasterio.windows import Window
 
 from gluon_enhance.bands import BandedNet
-from gluon_enhance.geotiff.parts import Work, fit_to_net, read_filled, round_up
+from gluon_enhance.errors import ImageError
+from gluon_enhance.geotiff.parts import Work, fit_to_net, read_filled, round_up, window_of
 from gluon_enhance.geotiff.raster import draft_of, named
 
 BLOCK = 256
 """Side of the blocks of the file, which are not compressed: rows come a few at a time."""
+MEAN = 1024
+"""Side of what is read at once for the mean."""
 
 
 def run_in_bands(
@@ -34,7 +41,30 @@ def run_in_bands(
         named("written", path),
         rasterio.open(draft, "w", height=height, width=width, **profile, **layout) as dst,
     ):
-        net.run_rows(_RasterRows(work, src, bands), size, lambda *_: _ResultRows(dst), on_band)
+        net.run_rows(_RasterRows(work, src, bands), lambda *_: _ResultRows(dst), on_band)
+
+
+def check_disk(work: Work, net: BandedNet, count: int) -> None:
+    """Refuse a raster for which there is no room while the net runs on it so many times."""
+    height, width = size_for_net(work)
+    needed = {
+        tempfile.gettempdir(): net.feature_bytes(height, width),
+        work.folder: count * 3 * np.dtype("float32").itemsize * height * width * work.scale**2,
+    }
+    if len(set(map(_disk, needed))) == 1:
+        needed = {tempfile.gettempdir(): sum(needed.values())}
+    for folder, size in needed.items():
+        free = shutil.disk_usage(folder).free
+        if size > free:
+            raise ImageError(
+                f"{work.source} takes {size / 1e9:.1f} GB in {folder} while the net runs, which "
+                f"needs the whole image, and {free / 1e9:.1f} GB are free; name a folder on a "
+                "larger disk in the variable TMPDIR, or as the output's"
+            )
+
+
+def _disk(folder):
+    return os.stat(folder).st_dev
 
 
 def size_for_net(work: Work) -> tuple[int, int]:
@@ -44,53 +74,64 @@ def size_for_net(work: Work) -> tuple[int, int]:
 
 
 class _RasterRows:
-    """Bands of a raster as a net sees them, reflected out to sides that it takes."""
+    """Windows of a raster as a net sees them, reflected out to sides that it takes."""
 
     def __init__(self, work, src, bands):
         self._work, self._src, self._bands = work, src, bands
-        self.height, self._width = size_for_net(work)
+        self.size = size_for_net(work)
 
-    def read(self, start, stop):
-        """Read rows, (1, 3, stop - start, W)."""
-        height, width = self._work.size
-        last = height - 1
-        first = max(0, min(start, 2 * last - (stop - 1)))  # also rows that those beyond reflect
-        image = self._filled(first, min(stop, height))
-        beyond = (0, max(0, stop - height)), (0, self._width - width)
-        planes = np.pad(fit_to_net(image), ((0, 0), *beyond), mode="reflect")
-        return np.ascontiguousarray(planes[None, :, start - first :])
+    def read(self, rows, columns):
+        """Read a window, (1, 3, h, w)."""
+        sides = zip((rows, columns), self._work.size)
+        inner, beyond = zip(*(_reflected(side, length) for side, length in sides))
+        planes = np.pad(fit_to_net(self._filled(inner)), ((0, 0), *beyond), mode="reflect")
+        top, left = (side.start - own.start for side, own in zip((rows, columns), inner))
+        return np.ascontiguousarray(planes[None, :, top:, left:])
 
-    def _filled(self, start, stop):
-        """Read rows, their holes filled with what is near, or else with the mean."""
-        height, width = self._work.size
-        top, bottom = max(0, start - self._work.halo), min(height, stop + self._work.halo)
-        window = Window(0, top, width, bottom - top)
-        image, valid = read_filled(self._work, self._src, self._bands, window)
+    def _filled(self, area):
+        """Read rows and columns, their holes filled with what is near, or else with the mean."""
+        halo = self._work.halo
+        around = tuple(
+            slice(max(0, side.start - halo), min(length, side.stop + halo))
+            for side, length in zip(area, self._work.size)
+        )
+        image, valid = read_filled(self._work, self._src, self._bands, window_of(around))
         if valid is not None and not valid.all():
             image = np.where(valid.any(axis=(0, 1)), image, self._mean)
-        return image[start - top : stop - top]
+        rows, columns = (
+            slice(own.start - outer.start, own.stop - outer.start)
+            for own, outer in zip(area, around)
+        )
+        return image[rows, columns]
 
     @cached_property
     def _mean(self):
         """The mean of what is valid, of each band."""
         total, count = np.zeros((2, len(self._bands)))
-        for top in range(0, self._work.size[0], BLOCK):
-            rows = min(BLOCK, self._work.size[0] - top)
-            window = Window(0, top, self._work.size[1], rows)
+        for top, left in product(*(range(0, length, MEAN) for length in self._work.size)):
+            area = slice(top, top + MEAN), slice(left, left + MEAN)
+            window = window_of(area).intersection(Window(0, 0, self._src.width, self._src.height))
             image, valid = read_filled(self._work, self._src, self._bands, window)
             total += image.sum(axis=(0, 1), where=valid)
             count += valid.sum(axis=(0, 1))
         return total / np.maximum(count, 1)
 
 
+def _reflected(side, length):
+    """Return which rows or columns are read for some that may lie beyond the last, and how many."""
+    beyond = max(0, side.stop - length)
+    start = max(0, min(side.start, length - 1 - beyond))  # the others reflect it
+    return slice(start, side.stop - beyond), (0, beyond)
+
+
 class _ResultRows:
-    """Rows that a net gives, on their way into a file."""
+    """Pixels that a net gives, on their way into a file."""
 
     def __init__(self, dst):
         self._dst = dst
 
-    def write(self, start, rows):
-        """Write rows (1, 3, h, W) from `start` on."""
-        window = Window(0, start, self._dst.width, rows.shape[2])
+    def write(self, place, block):
+        """Put a block (1, 3, h, w) in, whose first row and column are given."""
+        area = tuple(slice(k, k + n) for k, n in zip(place, block.shape[2:]))
         with named("written", self._dst.name):
-            self._dst.write(rows[0], window=window)
+            self._dst.write(block[0], window=window_of(area))

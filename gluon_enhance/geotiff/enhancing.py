@@ -31,7 +31,7 @@ from gluon_enhance.geotiff.assembling import (
     try_options,
     whole_options,
 )
-from gluon_enhance.geotiff.banded import run_in_bands, size_for_net
+from gluon_enhance.geotiff.banded import check_disk, run_in_bands, size_for_net
 from gluon_enhance.geotiff.parts import Work, compute_part, round_up
 from gluon_enhance.geotiff.raster import (
     RGB,
@@ -125,6 +125,9 @@ def enhance_raster(
         blocks = block_sides(whole_options(options, cog))
         work = _plan(src, out, enhancer, input_range, rgb, others, blocks)
         net = _banded_net(work, src, enhancer) if work.in_bands else None
+        if net and compute:
+            why = "takes its statistics from the whole image: it runs here, and workers do the rest"
+            logger.warning("%s %s", enhancer.spec.name, why)
         with _only_one(work, out):
             _prepare(work, resume)
             with _keeping(work):
@@ -143,7 +146,7 @@ def _banded_net(work, src, enhancer):
             f"more than {enhancer.tile} x {enhancer.tile} pixels: it cannot be turned and flipped "
             "in memory; leave out the self-ensemble"
         )
-    return enhancer.banded_net(*work.size, memory=0)  # which a wide raster needs for a band
+    return enhancer.banded_net(*work.size, memory=0)
 
 
 def _compute_missing(work, src, net, compute, progress):
@@ -151,6 +154,8 @@ def _compute_missing(work, src, net, compute, progress):
     groups = [bands for bands in work.through_net if net and not work.answer(bands).exists()]
     steps = len(groups) * net.count(*size_for_net(work)) if groups else 0
     done = _counter(work.count - len(missing), work.count + steps, progress)
+    if groups:
+        check_disk(work, net, len(groups))
     for bands in groups:
         run_in_bands(work, src, bands, net, done)
     compute(work, missing, done)

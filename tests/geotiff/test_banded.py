@@ -1,5 +1,6 @@
 """Nets that need the whole of a raster, run in bands of rows."""
 
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,8 +9,9 @@ import rasterio
 
 import gluon_enhance as ge
 from gluon_enhance.errors import ImageError
-from gluon_enhance.geotiff import enhancing
+from gluon_enhance.geotiff import banded, enhancing
 from gluon_enhance.geotiff.enhancing import enhance_raster
+from gluon_enhance.geotiff.parts import compute_part
 
 SIZE = 203, 150
 PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)}
@@ -39,24 +41,28 @@ class Centred:
         return self
 
     def count(self, height, width):
-        return -(-height // 10)
+        return -(-height // 10) * -(-width // 40)
 
-    def run_rows(self, image, size, make_room, on_band):
-        assert image.height == size[0]
+    def feature_bytes(self, height, width):
+        return 10**6 * height * width
+
+    def run_rows(self, image, make_room, on_band):
         self.images += 1
-        bands = [(top, min(top + 10, size[0])) for top in range(0, size[0], 10)]
-        total = sum(image.read(*band).sum(axis=(2, 3), dtype=np.float64) for band in bands)
-        mean = (total / np.prod(size))[..., None, None]
-        for top, bottom in bands:
-            first = max(0, top - 5)
-            rows = image.read(first, bottom)
-            assert rows.shape == (1, 3, bottom - first, size[1]) and rows.dtype == np.float32
-            made = doubled((rows[:, :, top - first :] - mean + 0.5).astype(np.float32))
-            if top == 0:
-                room = make_room(2 * size[0], made)
-            room.write(2 * top, made)
+        height, width = image.size
+        tops, lefts = range(0, height, 10), range(0, width, 40)
+        total = sum(self._window(image, *place).sum(axis=(2, 3)) for place in product(tops, lefts))
+        mean = (total / (height * width))[..., None, None]
+        for top, left in product(tops, lefts):
+            made = doubled((self._window(image, top, left) - mean + 0.5).astype(np.float32))
+            if top == left == 0:
+                room = make_room((2 * height, 2 * width), made)
+            room.write((2 * top, 2 * left), made)
             on_band()
         return room
+
+    def _window(self, image, top, left):
+        height, width = image.size
+        return image.read(slice(top, min(top + 10, height)), slice(left, min(left + 40, width)))
 
 
 def doubled(batch):
@@ -98,7 +104,7 @@ def test_bands_and_parts_equal_the_whole(source):
     result = enhanced(source, Centred(tile=50), progress=lambda *counts: steps.append(counts))
     assert np.abs(result - whole).max() <= 1
     assert np.array_equal(result == 0, whole == 0) and (result == 0).any()
-    assert steps == [(k + 1, len(steps)) for k in range(len(steps))] and len(steps) == 21 + 4
+    assert steps == [(k + 1, len(steps)) for k in range(len(steps))] and len(steps) == 21 * 4 + 4
     assert {path.name for path in source.parent.iterdir()} == {"in.tif", "out.tif"}
 
 
@@ -128,6 +134,48 @@ def test_a_run_that_is_resumed_does_not_run_the_net_again(source):
     result = enhanced(source, enhancer, resume=True)
     assert enhancer.images == 1
     assert np.array_equal(result, enhanced(source, enhancer)) and enhancer.images == 2
+
+
+def test_the_net_runs_here_and_workers_are_said_to_have_the_rest(source, caplog):
+    enhancer = Centred(tile=50)
+
+    def compute(work, indices, done):
+        assert enhancer.images == 1
+        for index in indices:
+            compute_part(work, index, None)
+
+    result = enhanced(source, enhancer, compute=compute)
+    assert np.array_equal(result, enhanced(source, Centred(tile=50)))
+    assert "centred takes its statistics from the whole image: it runs here" in caplog.text
+    assert len(caplog.records) == 1
+
+
+def test_a_disk_that_is_too_small_is_named_before_the_net_runs(source, monkeypatch):
+    enhancer, free = Centred(tile=50), 10**6 * 208 * 152
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free))
+    with pytest.raises(ImageError, match=r"takes 31\.6 GB in .*, and 31\.6 GB are free.*TMPDIR"):
+        enhanced(source, enhancer)  # features fit, but not the result with them
+    assert enhancer.images == 0
+    monkeypatch.setattr(banded, "_disk", str)
+    enhanced(source, enhancer)
+    assert enhancer.images == 1
+
+
+def test_windows_are_those_of_the_raster_reflected_out(tmp_path, rng):
+    bands = rng.random((3, *SIZE), np.float32)
+    path = write(tmp_path / "in.tif", bands)
+    padded = np.pad(bands, ((0, 0), (0, 5), (0, 2)), mode="reflect")[None]
+
+    class Reader(Centred):
+        def run_rows(self, image, *options):
+            for rows in (slice(0, 208), slice(0, 20), slice(190, 206), slice(204, 208)):
+                for columns in (slice(0, 152), slice(30, 60), slice(149, 151), slice(151, 152)):
+                    assert np.array_equal(image.read(rows, columns), padded[:, :, rows, columns])
+            return super().run_rows(image, *options)
+
+    enhancer = Reader(tile=50)
+    enhance_raster(path, tmp_path / "out.tif", enhancer)
+    assert enhancer.images == 1
 
 
 def test_each_band_goes_through_by_itself_if_so_wanted(source):
