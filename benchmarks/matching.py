@@ -49,19 +49,20 @@ def main():
             compare({"gluon-enhance match": [*MATCH, *files]}, options.large, 1, "")
 
 
-def make_raster(path, size, dtype, low, high, count=3):
+def make_raster(path, size, dtype, low, high, count=3, height=None):
     """Write bands of slopes with grain that repeats, so that the file stays small."""
+    rows = height or size
     white = np.iinfo(dtype).max if dtype != "float32" else 1
     grain = np.random.default_rng(0).random((count, BLOCK, BLOCK)) * 0.05
     profile = {
-        "driver": "GTiff", "width": size, "height": size, "count": count, "dtype": dtype,
+        "driver": "GTiff", "width": size, "height": rows, "count": count, "dtype": dtype,
         "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "compress": "lzw",
         "transform": rasterio.transform.from_origin(0, 0, 10, 10), "crs": "EPSG:32633",
     }  # fmt: skip
     with rasterio.open(path, "w", bigtiff="if_safer", **profile) as out:
-        for top in range(0, size, BLOCK):
+        for top in range(0, rows, BLOCK):
             for left in range(0, size, BLOCK):
-                height, width = min(BLOCK, size - top), min(BLOCK, size - left)
+                height, width = min(BLOCK, rows - top), min(BLOCK, size - left)
                 level = low + (high - low) * (top + left) / (2 * size)
                 block = (level + grain[:, :height, :width]) * white
                 out.write(block.astype(dtype), window=Window(left, top, width, height))

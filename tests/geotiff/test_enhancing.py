@@ -644,6 +644,40 @@ def test_killed_run_is_resumed_to_the_same_file(source, tmp_path, monkeypatch):
     assert (tmp_path / "out.tif").read_bytes() == (tmp_path / "whole.tif").read_bytes()
 
 
+@pytest.mark.parametrize("cog", [False, True])
+@pytest.mark.parametrize("hole", ["mask", "alpha", "nodata"])
+def test_rasters_with_holes_come_to_the_same_bytes_again_and_when_resumed(
+    tmp_path, rng, monkeypatch, hole, cog
+):
+    monkeypatch.setattr(enhancing, "PART_SAMPLES", 1)
+    bands = rng.integers(1, 255, (3 + (hole == "alpha"), 300, 410)).astype(np.uint8)
+    holes = rng.random((300, 410)) < 0.1
+    bands[-1 if hole == "alpha" else ..., holes] = 0
+    colors = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
+    path = write(
+        tmp_path / "in.tif",
+        bands,
+        mask=~holes if hole == "mask" else None,
+        colors=colors if hole == "alpha" else None,
+        nodata=0 if hole == "nodata" else None,
+    )
+
+    def interrupted(work, indices, done):
+        for index in indices[:5]:
+            compute_part(work, index, Blur())
+        raise KeyboardInterrupt
+
+    for name in ("once", "again"):
+        enhance_raster(path, tmp_path / f"{name}.tif", Blur(), cog=cog)
+    with pytest.raises(KeyboardInterrupt):
+        enhance_raster(path, tmp_path / "resumed.tif", Blur(), cog=cog, compute=interrupted)
+    enhance_raster(path, tmp_path / "resumed.tif", Blur(), cog=cog, resume=True)
+    once, *others = (
+        (tmp_path / f"{name}.tif").read_bytes() for name in ("once", "again", "resumed")
+    )
+    assert others == [once, once]
+
+
 SAMPLES = (
     "RGB.byte RGBA.byte RGBA.uint16 alpha cogeo float_raster_with_nodata rgb1 rgb_deflate shade"
 )
