@@ -234,15 +234,18 @@ class BandedNet:
 
     def _bands(self, part, height, width):
         """List what bands read and what they keep, rows and columns each, from above."""
+        return [tuple(zip(*band)) for band in product(*self._sides(part, height, width))]
+
+    def _sides(self, part, height, width):
+        """Return the rows that bands read and keep, and the columns."""
         # A band of less than its halos would cost more than it yields.
         least = max(2 * part["halo"], 1)
         columns = min(width, max(self._columns, least))
         rows = max(self._pixels // columns, least)
-        sides = (
+        return [
             plan_axis(length, most, part["halo"], self._multiple)[1]
             for length, most in ((height, rows), (width, columns))
-        )
-        return [tuple(zip(*band)) for band in product(*sides)]
+        ]
 
     def _read(self, part, maps, read, size):
         def side(name, own, length, one):
@@ -278,8 +281,8 @@ class BandedNet:
 
     def _lead(self, name, map_height, size):
         """Count the rows by which a map must be ahead of one in whose place it is written."""
-        bands = (read for part in self._parts for read, _ in self._bands(part, *size))
-        longest = max(rows.stop - rows.start for rows, _ in bands)
+        bands = (rows for part in self._parts for rows, _ in self._sides(part, *size)[0])
+        longest = max(rows.stop - rows.start for rows in bands)
         return self._first(name, longest) + max(0, map_height - self._first(name, size[0]))
 
 
