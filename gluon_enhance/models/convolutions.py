@@ -1,4 +1,4 @@
-"""Convolutions with few output channels, and the layout of what convolutions give."""
+"""Convolutions that MXNet computes slowly or not safely, and the layout of what they give."""
 
 from gluon_enhance.framework import mx
 
@@ -42,6 +42,47 @@ class NarrowConv2D(nn.Conv2D):
         inputs = [x, *(_widened(F, one, channels) for one in (weight, bias) if one is not None)]
         result = F.slice_axis(F.Convolution(*inputs, **wide), axis=1, begin=0, end=channels)
         return result if self.act is None else self.act(result)
+
+
+class DoublingConv2D(nn.Conv2DTranspose):
+    """A 3x3 transposed convolution that doubles height and width.
+
+    Attributes
+    ----------
+    exporting : bool
+        Set while a graph is exported: it is then a plain transposed convolution.
+    repeatable : bool
+        Whether several calls may be recorded before one backward. MXNet's operator, which is
+        quicker, then crashes the process: it cannot write a gradient of its weight that is yet to
+        be added to another. Instead, a convolution sees the input with zeros between its pixels.
+
+    Parameters
+    ----------
+    channels, in_channels : int
+
+    Inputs:
+        - **data**: (N, in_channels, H, W).
+
+    Outputs:
+        - **out**: (N, channels, 2 * H, 2 * W).
+    """
+
+    def __init__(self, channels, in_channels, **kwargs):
+        super().__init__(
+            channels, 3, 2, padding=1, output_padding=1, in_channels=in_channels, **kwargs
+        )
+        self.exporting = False
+        self.repeatable = False
+
+    def hybrid_forward(self, F, x, weight, bias):
+        if self.exporting or not self.repeatable:
+            return super().hybrid_forward(F, x, weight, bias)
+        in_channels, channels = self._in_channels, self._channels
+        depthwise = {"num_filter": in_channels, "num_group": in_channels, "no_bias": True}
+        spread = {"kernel": (1, 1), "stride": (2, 2), "adj": (1, 1), **depthwise}
+        x = F.Deconvolution(x, F.ones((in_channels, 1, 1, 1)), **spread)
+        weight = F.reverse(F.transpose(weight, (1, 0, 2, 3)), axis=(2, 3))
+        return F.Convolution(x, weight, bias, kernel=(3, 3), pad=(1, 1), num_filter=channels)
 
 
 def _widened(F, array, channels):

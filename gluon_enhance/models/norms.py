@@ -10,7 +10,7 @@ References
 """
 
 from gluon_enhance.framework import mx
-from gluon_enhance.models.convolutions import plain
+from gluon_enhance.models.convolutions import DoublingConv2D, plain
 
 nn = mx.gluon.nn
 
@@ -119,8 +119,7 @@ class NormalizedNet(mx.gluon.HybridBlock):
     A batch norm in training mode normalizes a batch of one image as an instance norm does: nets
     with fused instance norms run image by image.
 
-    Not for nets that crop, pad or enlarge behind a norm: oneDNN's layouts, which these norms keep,
-    crash MXNet's operators for that.
+    Their transposed convolutions have to be `DoublingConv2D`: gradients of all images add up.
     """
 
     fused_norm = None
@@ -160,7 +159,13 @@ def fuse_norms(net):
         for norm in norms:
             norm.fuse()
         net.fused_norm = kinds.pop()
+        net.apply(_make_repeatable)
         net._clear_cached_op()
+
+
+def _make_repeatable(block):
+    if isinstance(block, DoublingConv2D):
+        block.repeatable = True
 
 
 def make_norm(norm, channels, epsilon):

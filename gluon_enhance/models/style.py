@@ -11,9 +11,9 @@ import numpy as np
 
 from gluon_enhance.framework import mx
 from gluon_enhance.models.activations import relu
-from gluon_enhance.models.convolutions import NarrowConv2D
+from gluon_enhance.models.convolutions import DoublingConv2D, NarrowConv2D
 from gluon_enhance.models.interpolator import carry, carry_folded, carry_unfolded, start_small
-from gluon_enhance.models.norms import make_norm
+from gluon_enhance.models.norms import NormalizedNet, make_norm
 
 nn = mx.gluon.nn
 
@@ -46,7 +46,7 @@ def conv_norm_relu(channels, kernel_size, strides, in_channels, norm):
 def doubling(channels, in_channels, norm):
     """List the layers that double height and width: stride 1/2, as the paper calls it."""
     return [
-        nn.Conv2DTranspose(channels, 3, 2, padding=1, output_padding=1, in_channels=in_channels),
+        DoublingConv2D(channels, in_channels),
         make_norm(norm, channels, EPSILON),
         nn.Activation("relu"),
     ]
@@ -88,7 +88,7 @@ class ResidualBlock(mx.gluon.HybridBlock):
         return x + features
 
 
-class StyleNet(mx.gluon.HybridBlock):
+class StyleNet(NormalizedNet):
     """Style transfer net [1]_, with the range and padding of the authors' code [2]_.
 
     The paper has batch normalization; most of the published nets have instance normalization, and

@@ -6,6 +6,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.models.dped import DPEDResNet  # noqa: E402
 from gluon_enhance.models.norms import AXES, MomentNorm, fuse_norms, make_norm  # noqa: E402
+from gluon_enhance.models.style import PADDINGS, StyleNet  # noqa: E402
 
 EPSILON = 1e-3
 NUMPY_AXES = {"instance": (2, 3), "batch_stats": (0, 2, 3), "layer": (1, 2, 3)}
@@ -67,26 +68,46 @@ def test_gradient_equals_finite_differences(kind, rng):
 @pytest.mark.parametrize("kind", ["instance", "batch_stats", "layer", "batch"])
 def test_fused_norms_give_the_same_outputs_and_gradients(kind, rng):
     """Also outside of training mode, and for batches of another size."""
-    nets = [DPEDResNet(num_blocks=1, channels=8, norm=kind, prefix="net_") for _ in range(2)]
+    nets = twins(lambda: DPEDResNet(num_blocks=1, channels=8, norm=kind, prefix="net_"))
+    check_fused(nets, [lambda net: net.body[0].norm1.gamma], (20, 16))
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("hybrid", [False, True])
+def test_style_nets_with_fused_norms_give_the_same_outputs_and_gradients(padding, hybrid):
+    """In batches too, whose gradients of transposed convolutions crashed the process."""
+    nets = twins(lambda: StyleNet(16, 1, norm="instance", padding=padding, prefix="net_"))
+    learned = [lambda net: net.upsample[3].weight, lambda net: net.head[1].beta]
+    check_fused(nets, learned, (27, 18), hybrid)
+
+
+def twins(make):
+    """Make two nets of the same weights, the second one with fused norms."""
+    nets = [make(), make()]
     nets[0].initialize(mx.init.Xavier(magnitude=2))
     for name, parameter in nets[0]._collect_params_with_prefix().items():
         twin = nets[1]._collect_params_with_prefix()[name]
         twin.initialize()
         twin.set_data(parameter.data())
     fuse_norms(nets[1])
+    return nets
+
+
+def check_fused(nets, learned, size, hybrid=True):
     results = []
     for net in nets:
-        net.hybridize(static_alloc=True)
-        for size in (1, 3):
-            x = mx.nd.array(np.random.default_rng(size).random((size, 3, 20, 16)))
+        net.hybridize(hybrid, static_alloc=hybrid)
+        for count in (1, 3):
+            x = mx.nd.array(np.random.default_rng(count).random((count, 3, *size)))
             x.attach_grad()
             results.append(net(x).asnumpy())
             with mx.autograd.record():
                 total = (net(x) ** 2).sum()
             total.backward()
-            gradient = net.body[0].norm1.gamma.grad().asnumpy()
-            results.extend([x.grad.asnumpy(), gradient])
-    for plain, fused in zip(results[:6], results[6:]):
+            results.append(x.grad.asnumpy())
+            results.extend(parameter(net).grad().asnumpy() for parameter in learned)
+    middle = len(results) // 2
+    for plain, fused in zip(results[:middle], results[middle:]):
         np.testing.assert_allclose(fused, plain, atol=2e-4 * np.abs(plain).max())
 
 
