@@ -100,7 +100,7 @@ def style_step(case, net, vgg):
     trainer = devices.trainer([net], peers.LEARNING_RATE)
     config = script.Config(batch_size=case.batch_size, vgg=str(vgg[16]))
     picture = mx.nd.array(np.ascontiguousarray(case.batch()[0][:1]))
-    return script.StyleStep(net, picture, trainer, devices, config)
+    return script.make_step(net, picture, trainer, devices, config)
 
 
 def load_script(name):

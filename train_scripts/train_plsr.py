@@ -29,8 +29,6 @@ from gluon_enhance.data.folders import split_photos
 from gluon_enhance.data.patches import SuperResolutionPatches, held_out_pairs
 from gluon_enhance.data.shards import Shards
 from gluon_enhance.framework import mx
-from gluon_enhance.imaging.arrays import to_nchw
-from gluon_enhance.imaging.resize import resize_rounding_once
 from gluon_enhance.losses import CachedFeatureLoss, FeatureLoss, TotalVariationLoss, VGGFeatures
 from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
 from gluon_enhance.training.devices import Devices
@@ -38,7 +36,7 @@ from gluon_enhance.training.loop import fit
 from gluon_enhance.training.result import save_result
 from gluon_enhance.training.schedule import warmup_cosine
 from gluon_enhance.training.steps import SupervisedStep
-from gluon_enhance.training.validation import Validation
+from gluon_enhance.training.validation import Validation, feature_distances
 from gluon_enhance.weights.vgg import load_vgg
 
 VALIDATION_CROP = 192
@@ -104,7 +102,7 @@ def main(argv=None):
     step = SupervisedStep(net, losses, trainer, devices)
 
     # Training
-    extra = feature_distances(features, pairs, scale)
+    extra = feature_distances(FeatureLoss(features), pairs, scale)
     validation = Validation(net, pairs, devices.contexts[0], scale, match_colors=True, extra=extra)
     schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
     history = fit(step, samples.draw, validation, schedule, config, patches.fingerprint)
@@ -145,16 +143,6 @@ def make_net(samples, config, devices):
     net.initialize_as_interpolator(rng, devices.contexts)
     net.hybridize(static_alloc=True)
     return net
-
-
-def feature_distances(features, pairs, scale):
-    """Make the scores of the output in the loss's features, and of bicubic for comparison."""
-    distance = FeatureLoss(features)
-    bicubic = np.concatenate([to_nchw(resize_rounding_once(lr, scale)) for lr, _ in pairs])
-    return lambda sr, hr: {
-        "feature_distance": distance(sr, hr).mean().asscalar(),
-        "bicubic_distance": distance(mx.nd.array(bicubic, ctx=hr.context), hr).mean().asscalar(),
-    }
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ References
 
 import json
 import logging
-from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Optional
@@ -27,7 +26,7 @@ from gluon_enhance import zoo
 from gluon_enhance.data.folders import read_photo, split_photos
 from gluon_enhance.data.patches import PhotoPatches, held_out_crops
 from gluon_enhance.framework import mx
-from gluon_enhance.imaging.arrays import from_nchw, to_dtype, to_nchw
+from gluon_enhance.imaging.arrays import to_nchw
 from gluon_enhance.imaging.resize import resize
 from gluon_enhance.losses import GramLoss, L2Loss, TotalVariationLoss, VGGFeatures
 from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
@@ -35,8 +34,7 @@ from gluon_enhance.training.devices import Devices
 from gluon_enhance.training.loop import fit
 from gluon_enhance.training.result import save_result
 from gluon_enhance.training.schedule import warmup_cosine
-from gluon_enhance.training.steps import SupervisedStep
-from gluon_enhance.training.validation import PICTURES
+from gluon_enhance.training.style import StyleStep
 from gluon_enhance.weights.vgg import load_vgg
 
 VALIDATION_SIZE = 256
@@ -68,51 +66,6 @@ class Config(TrainingConfig):
     variation_weight: float = option(4 * 1e-6, "weight of total variation, for pixels up to 255")
 
 
-class StyleStep(SupervisedStep):
-    """Descend content, style and variation; the first two share one pass through VGG."""
-
-    def __init__(self, net, style, trainer, devices, config):
-        variation = 255**2 * config.variation_weight
-        losses = {
-            "content": L2Loss(weight=config.content_weight),
-            "style": GramLoss(config.style_reduction, weight=config.style_weight),
-            "variation": TotalVariationLoss("fast_neural_style", weight=variation),
-        }
-        super().__init__(net, losses, trainer, devices)
-        self._layers = config.style_layers
-        self._content_of = load_features((config.content_layer,), devices, config)
-        layers = dict.fromkeys((*config.style_layers, config.content_layer))
-        self._features = load_features(layers, devices, config)
-        self._style = {ctx: self._maps(style.as_in_context(ctx)) for ctx in devices.contexts}
-
-    def _maps(self, images):
-        return dict(zip(self._features.layers, self._features(images)))
-
-    def _terms(self, photos):
-        """Return the losses (N,) of photos (N, 3, H, W) by name, and what the net made of them."""
-        with mx.autograd.pause():
-            (content,) = self._content_of(photos)
-        output = self.net(photos)
-        maps, style = self._maps(output), self._style[photos.context]
-        terms = {
-            "content": self.losses["content"](maps[self._content_of.layers[0]], content),
-            "style": sum(self.losses["style"](maps[name], style[name]) for name in self._layers),
-            "variation": self.losses["variation"](output),
-        }
-        return terms, output.detach()
-
-    def validate(self, crops, picture):
-        """Return the mean losses of held-out crops; and crops, outputs and the style picture."""
-        sums, rows = Counter(), []
-        for crop in crops:
-            photo = mx.nd.array(to_nchw(crop), ctx=self.devices.contexts[0])
-            terms, output = self._terms(photo)
-            sums.update({f"held_out_{name}": float(x.asscalar()) for name, x in terms.items()})
-            output = to_dtype(from_nchw(output.asnumpy()), np.uint8)
-            rows.append({"photo": crop, "output": output, "style, stretched": picture})
-        return {name: total / len(crops) for name, total in sums.items()}, rows[:PICTURES]
-
-
 def main(argv=None):
     config = parse_config(Config, __doc__, argv)
     if not config.style:
@@ -138,13 +91,28 @@ def main(argv=None):
     net.initialize_as_identity(np.random.default_rng(config.seed), devices.contexts)
     net.hybridize(static_alloc=True)
     trainer = devices.trainer([net], config.learning_rate)
-    step = StyleStep(net, style, trainer, devices, config)
+    step = make_step(net, style, trainer, devices, config)
 
     # Training
     schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
     validate = partial(step.validate, crops, shown)
     history = fit(step, patches.draw, validate, schedule, config, patches.fingerprint)
     print(save_result(step, net, config, history))
+
+
+def make_step(net, style, trainer, devices, config):
+    variation = 255**2 * config.variation_weight
+    losses = {
+        "content": L2Loss(weight=config.content_weight),
+        "style": GramLoss(config.style_reduction, weight=config.style_weight),
+        "variation": TotalVariationLoss("fast_neural_style", weight=variation),
+    }
+    content_of = load_features((config.content_layer,), devices, config)
+    layers = dict.fromkeys((*config.style_layers, config.content_layer))
+    features = load_features(layers, devices, config)
+    return StyleStep(
+        net, style, losses, content_of, features, config.style_layers, trainer, devices
+    )
 
 
 def load_features(layers, devices, config):

@@ -11,7 +11,7 @@ from gluon_enhance.framework import mx
 from gluon_enhance.imaging.arrays import from_nchw, to_dtype, to_nchw
 from gluon_enhance.imaging.histogram import match_histograms
 from gluon_enhance.imaging.metrics import psnr, ssim
-from gluon_enhance.imaging.resize import resize
+from gluon_enhance.imaging.resize import resize, resize_rounding_once
 
 PICTURES = 4
 
@@ -100,6 +100,30 @@ class Validation:
         if self._backward:
             row["restored"] = _apply(self._backward, output, self._ctx)
         return row if truth is None else {**row, "truth": truth}
+
+
+def feature_distances(distance, pairs, scale) -> Callable:
+    """Make a `Validation`'s extra scores: distances of outputs and of bicubic from the truth.
+
+    Parameters
+    ----------
+    distance : gluon.loss.Loss
+        Of two batches of images, one value for each.
+    pairs : sequence of (input, truth)
+        Those of the `Validation`.
+    scale : int
+        Ratio of their sizes.
+
+    Returns
+    -------
+    callable
+        Takes the outputs and the truths, (N, 3, H, W) each.
+    """
+    bicubic = np.concatenate([to_nchw(resize_rounding_once(lr, scale)) for lr, _ in pairs])
+    return lambda sr, hr: {
+        "feature_distance": distance(sr, hr).mean().asscalar(),
+        "bicubic_distance": distance(mx.nd.array(bicubic, ctx=hr.context), hr).mean().asscalar(),
+    }
 
 
 def _apply(net, image, ctx):

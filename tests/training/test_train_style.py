@@ -62,7 +62,7 @@ def test_losses_are_those_of_the_two_perceptual_losses_on_their_own(script, vgg_
     net.initialize(mx.init.Xavier())
     devices = Devices("cpu", 1)
     photo, style = (mx.nd.random.uniform(shape=(1, 3, 48, side)) for side in (52, 44))
-    step = style_script.StyleStep(net, style, devices.trainer([net], 0.0), devices, config)
+    step = style_script.make_step(net, style, devices.trainer([net], 0.0), devices, config)
     expected = net(photo)
     for _ in range(2):  # the style's maps last
         log = step((photo,))
