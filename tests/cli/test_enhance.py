@@ -110,7 +110,7 @@ def test_skip_existing_leaves_files_alone(photo):
     [
         (["-m", "rrdb_light_x4"], 2, "rrdb_lite_x4"),
         (["--engine", "tensorrt"], 2, "openvino, onnxruntime, mxnet"),
-        (["--precision", "fp8"], 2, "auto, fp32, bf16"),
+        (["--precision", "fp8"], 2, "auto, fp32, tf32, bf16"),
         (["--tile", "0"], 2, "tile is '0'"),
         (["--ext", "gif"], 2, "'gif'"),
         (["--suffix", ""], 2, "is an input"),
