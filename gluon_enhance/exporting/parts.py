@@ -67,7 +67,7 @@ def split_onnx(path: str | os.PathLike, multiple: int = 1) -> Path:
             archive.writestr(TABLE, json.dumps(table))
             for part in table["parts"]:
                 archive.write(Path(folder, part["file"]), part["file"])
-        banded, whole = BandedNet(draft, _load, 1, columns=1), _load(path)
+        banded, whole = BandedNet(draft, _load, 1, columns=columns // 3), _load(path)
         sizes = image, np.ascontiguousarray(image[..., :columns, :])
         difference = np.max([np.abs(banded.run(x) - whole.run(x)).max() for x in sizes])
         if not difference <= TOLERANCE:
