@@ -90,31 +90,19 @@ def make_twin(name):
 
 
 def make_half(name):
-    return make_twin(name).to(dtype=torch.bfloat16, memory_format=torch.channels_last)
+    return twins.halved(make_twin(name))
 
 
 CONTENDERS = {
-    EAGER: lambda name, path: in_torch(make_twin(name)),
-    HALF: lambda name, path: in_torch(make_half(name)),
-    COMPILED: lambda name, path: in_torch(torch.compile(make_half(name), dynamic=False)),
+    EAGER: lambda name, path: twins.in_torch(make_twin(name)),
+    HALF: lambda name, path: twins.in_torch(make_half(name)),
+    COMPILED: lambda name, path: twins.in_torch(torch.compile(make_half(name), dynamic=False)),
     "openvino auto (default)": lambda name, path: engines.load("openvino", path).run,
     "openvino fp32": lambda name, path: engines.load("openvino", path, precision="fp32").run,
     "onnxruntime fp32": lambda name, path: engines.load("onnxruntime", path).run,
     "mxnet fp32": lambda name, path: engines.load("mxnet", make_net(name)).run,
 }
 """Each gives, for a case and its ONNX file, what runs a batch."""
-
-
-def in_torch(net):
-    parameter = next(net.parameters())
-    layout = torch.channels_last if parameter.dtype == torch.bfloat16 else torch.contiguous_format
-
-    @torch.inference_mode()
-    def run(batch):
-        batch = torch.from_numpy(batch).to(parameter.dtype, memory_format=layout)
-        return net(batch).float().contiguous().numpy()
-
-    return run
 
 
 def compare(name, path, size, repeats):

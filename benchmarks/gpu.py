@@ -61,22 +61,10 @@ def make_contenders(name):
         return twins.load_twin(TWINS[name]().eval(), arrays).cuda()
 
     return {
-        EAGER: in_torch(twin()),
-        HALF: in_torch(twin().to(dtype=torch.bfloat16, memory_format=torch.channels_last)),
+        EAGER: twins.in_torch(twin()),
+        HALF: twins.in_torch(twins.halved(twin())),
         OURS: engines.load("onnxruntime", path, device="cuda").run,
     }
-
-
-def in_torch(net):
-    dtype = next(net.parameters()).dtype
-    layout = torch.channels_last if dtype == torch.bfloat16 else torch.contiguous_format
-
-    @torch.inference_mode()
-    def run(batch):
-        batch = torch.from_numpy(batch).cuda().to(dtype, memory_format=layout)
-        return net(batch).float().contiguous().cpu().numpy()
-
-    return run
 
 
 def compare(name, contenders):
