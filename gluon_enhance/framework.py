@@ -11,6 +11,7 @@ import importlib.util
 import os
 import re
 import sys
+import warnings
 
 import numpy as np
 
@@ -108,6 +109,17 @@ def _compute_at_once(mxnet):
         del os.environ["MXNET_ENGINE_TYPE"]  # which processes started from here would inherit
         os.close(shown)
         os.close(nowhere)
+
+
+def constant(params, name, value):
+    """Return a constant parameter of ``params``, as its ``get_constant`` does, in silence.
+
+    MXNet registers a constant's initializer under the constant's address in memory, and warns
+    where an earlier constant, long freed, had the same name and address.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*New initializer .*constant_", UserWarning)
+        return params.get_constant(name, value)
 
 
 GPU_LIMITS = (

@@ -76,3 +76,12 @@ def test_gpu_without_code_in_mxnet_is_an_error_that_names_the_limits(monkeypatch
     monkeypatch.setattr(mx.nd, "ones", no_kernel)
     with pytest.raises(EngineError, match="no kernel image.*Hopper"):
         framework.context("gpu")
+
+
+@needs_mxnet
+def test_constant_at_the_address_of_a_freed_one_is_silent():
+    # pytest makes an error of a warning; each of these is freed at once, the next takes its place.
+    for value in range(100):
+        made = framework.constant(framework.mx.gluon.ParameterDict("net_"), "mean", [value])
+        made.initialize()
+        assert made.data().asscalar() == value

@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from gluon_enhance.framework import mx
+from gluon_enhance.framework import constant, mx
 from gluon_enhance.losses.vgg import STD
 
 GRAY = (0.2989, 0.5870, 0.1140)
@@ -197,8 +197,8 @@ class GaussianBlur(mx.gluon.HybridBlock):
         super().__init__(**kwargs)
         kernel = np.tile(blur_kernel().astype(np.float32), (3, 1))
         with self.name_scope():
-            self.column = self.params.get_constant("column", kernel.reshape(3, 1, 21, 1))
-            self.row = self.params.get_constant("row", kernel.reshape(3, 1, 1, 21))
+            self.column = constant(self.params, "column", kernel.reshape(3, 1, 21, 1))
+            self.row = constant(self.params, "row", kernel.reshape(3, 1, 1, 21))
 
     def hybrid_forward(self, F, x, column, row):
         depthwise = {"num_filter": 3, "num_group": 3, "no_bias": True}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gluon_enhance.framework import mx
+from gluon_enhance.framework import constant, mx
 
 CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 """Depth -> convolutions in each of the five blocks."""
@@ -88,8 +88,8 @@ class VGGFeatures(mx.gluon.HybridBlock):
         last = max(self.all_layers.index(name) for name in self.layers)
         self._steps = self.all_layers[: last + 1]
         with self.name_scope():
-            self.mean = self.params.get_constant("mean", _per_channel(MEAN))
-            self.std = self.params.get_constant("std", _per_channel(STD))
+            self.mean = constant(self.params, "mean", _per_channel(MEAN))
+            self.std = constant(self.params, "std", _per_channel(STD))
             in_channels = 3
             for name in self._steps:
                 if name.startswith("conv"):

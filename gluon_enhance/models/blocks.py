@@ -8,7 +8,7 @@ References
 
 import numpy as np
 
-from gluon_enhance.framework import mx
+from gluon_enhance.framework import constant, mx
 from gluon_enhance.imaging.resize import resize
 from gluon_enhance.models.activations import relu
 from gluon_enhance.models.convolutions import NarrowConv2D, plain
@@ -132,7 +132,7 @@ class Enlarge(mx.gluon.HybridBlock):
         self._scale = scale
         self._radius = {"bilinear": 1, "bicubic": 2}[kernel]
         with self.name_scope():
-            self.weight = self.params.get_constant("weight", self._weight(kernel))
+            self.weight = constant(self.params, "weight", self._weight(kernel))
 
     def _weight(self, kernel):
         """Resize unit impulses; the row of pixels within one input pixel is what is needed."""

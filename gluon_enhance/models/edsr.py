@@ -8,7 +8,7 @@ References
 
 import numpy as np
 
-from gluon_enhance.framework import mx
+from gluon_enhance.framework import constant, mx
 from gluon_enhance.models.blocks import ResidualBlock, SubPixelConv, conv3x3
 from gluon_enhance.models.interpolator import carry, carry_enlarged, start_small
 
@@ -53,7 +53,7 @@ class EDSR(mx.gluon.HybridBlock):
         self._residual_scale = residual_scale
         with self.name_scope():
             mean = mx.nd.array(np.reshape(MEAN, (1, 3, 1, 1)))
-            self.mean = self.params.get_constant("mean", mean)
+            self.mean = constant(self.params, "mean", mean)
             self.head = conv3x3(channels, 3)
             self.body = nn.HybridSequential()
             with self.body.name_scope():

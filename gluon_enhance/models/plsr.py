@@ -8,7 +8,7 @@ References
 
 import numpy as np
 
-from gluon_enhance.framework import mx
+from gluon_enhance.framework import constant, mx
 from gluon_enhance.models.activations import relu
 from gluon_enhance.models.convolutions import NarrowConv2D
 from gluon_enhance.models.interpolator import carry, carry_doubled, start_small
@@ -76,7 +76,7 @@ class PLSR(mx.gluon.HybridBlock):
         super().__init__(**kwargs)
         with self.name_scope():
             mean = mx.nd.array(np.reshape(mean, (1, 3, 1, 1)))
-            self.mean = self.params.get_constant("mean", mean)
+            self.mean = constant(self.params, "mean", mean)
             self.head = nn.Conv2D(channels, 9, padding=4, use_bias=False, in_channels=3)
             self.body = nn.HybridSequential()
             with self.body.name_scope():

@@ -8,7 +8,7 @@ References
 
 import numpy as np
 
-from gluon_enhance.framework import mx
+from gluon_enhance.framework import constant, mx
 from gluon_enhance.models.activations import relu
 from gluon_enhance.models.blocks import Enlarge
 from gluon_enhance.models.convolutions import NarrowConv2D
@@ -59,7 +59,7 @@ class SRCNN(mx.gluon.HybridBlock):
     def __init__(self, scale=4, kernel_size=5, **kwargs):
         super().__init__(**kwargs)
         with self.name_scope():
-            self.luma = self.params.get_constant("luma", mx.nd.array(LUMA.reshape(1, 3, 1, 1)))
+            self.luma = constant(self.params, "luma", mx.nd.array(LUMA.reshape(1, 3, 1, 1)))
             self.upsample = Enlarge(scale, "bicubic")
             self.head = _SameConv(64, 9, 1)
             self.body = _SameConv(32, kernel_size, 64)
