@@ -28,7 +28,7 @@ from gluon_enhance.data.patches import PhotoPatches, held_out_crops
 from gluon_enhance.framework import mx
 from gluon_enhance.imaging.arrays import to_nchw
 from gluon_enhance.imaging.resize import resize
-from gluon_enhance.losses import GramLoss, L2Loss, TotalVariationLoss, VGGFeatures
+from gluon_enhance.losses import CachedGramLoss, L2Loss, TotalVariationLoss, VGGFeatures
 from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
 from gluon_enhance.training.devices import Devices
 from gluon_enhance.training.loop import fit
@@ -104,7 +104,7 @@ def make_step(net, style, trainer, devices, config):
     variation = 255**2 * config.variation_weight
     losses = {
         "content": L2Loss(weight=config.content_weight),
-        "style": GramLoss(config.style_reduction, weight=config.style_weight),
+        "style": CachedGramLoss(config.style_reduction, weight=config.style_weight),
         "variation": TotalVariationLoss("fast_neural_style", weight=variation),
     }
     content_of = load_features((config.content_layer,), devices, config)

@@ -10,6 +10,7 @@ import importlib
 #: Public name -> module of this package, imported on first use.
 _PUBLIC = {
     "CachedFeatureLoss": "perceptual",
+    "CachedGramLoss": "perceptual",
     "CharbonnierLoss": "pixel",
     "ColorLoss": "pixel",
     "CycleLoss": "cycle",

@@ -23,7 +23,11 @@ def gram_matrix(F, features):
     The sum over the pixels is divided by C H W [1]_.
     """
     rows = F.reshape(features, shape=(0, 0, -1))
-    gram = F.batch_dot(rows, rows, transpose_b=True)
+    if F is mx.sym:  # which does not know the number of images
+        gram = F.batch_dot(rows, rows, transpose_b=True)
+    else:  # in a third of the time
+        shape = {"num_hidden": rows.shape[1], "no_bias": True}
+        gram = F.stack(*(F.FullyConnected(image, image, **shape) for image in rows))
     return F.broadcast_div(gram, _length(F, rows) * _length(F, gram))
 
 
@@ -58,14 +62,31 @@ class GramLoss(mx.gluon.loss.Loss):
         self._reduction = reduction
 
     def hybrid_forward(self, F, pred, label):
-        target = gram_matrix(F, label)
-        squares = F.square(F.broadcast_sub(gram_matrix(F, pred), target))
+        return self._distance(F, gram_matrix(F, pred), gram_matrix(F, label))
+
+    def _distance(self, F, gram, target):
+        squares = F.square(F.broadcast_sub(gram, target))
         if self._reduction == "mean":
             return self._weight * F.mean(squares, axis=(1, 2))
         loss = self._weight * F.sum(squares, axis=(1, 2))
         if self._reduction == "sum":
             return loss
         return F.broadcast_div(loss, F.sum(F.square(target), axis=(1, 2)))
+
+
+class CachedGramLoss(GramLoss):
+    """`GramLoss` whose label's Gram matrix was computed before, by `gram_matrix`.
+
+    Inputs:
+        - **pred**: (N, C, H, W).
+        - **label**: (N or 1, C, C).
+
+    Outputs:
+        - **loss**: (N,).
+    """
+
+    def hybrid_forward(self, F, pred, label):
+        return self._distance(F, gram_matrix(F, pred), label)
 
 
 class FeatureLoss(mx.gluon.loss.Loss):

@@ -8,6 +8,7 @@ import numpy as np
 
 from gluon_enhance.framework import mx
 from gluon_enhance.imaging.arrays import from_nchw, to_dtype, to_nchw
+from gluon_enhance.losses.perceptual import gram_matrix
 from gluon_enhance.training.steps import SupervisedStep
 from gluon_enhance.training.validation import PICTURES
 
@@ -21,8 +22,8 @@ class StyleStep(SupervisedStep):
     style : NDArray of shape (1, 3, H, W)
         RGB in [0, 1], the picture whose style is learned.
     losses : dict of str to gluon.loss.Loss
-        ``content`` and ``style``, of two maps, the second one summed over the layers of style;
-        ``variation``, of an image.
+        ``content``, of two maps; ``style``, of a map and a Gram matrix, summed over the layers of
+        style; ``variation``, of an image.
     content_of, features : HybridBlock
         Give the map of the content's layer, and those of all layers;
         `gluon_enhance.losses.VGGFeatures`.
@@ -36,20 +37,24 @@ class StyleStep(SupervisedStep):
         self._content_of = content_of
         self._features = features
         self._layers = style_layers
-        self._style = {ctx: self._maps(style.as_in_context(ctx)) for ctx in devices.contexts}
+        self._grams = {ctx: self._grams_of(style.as_in_context(ctx)) for ctx in devices.contexts}
 
     def _maps(self, images):
         return dict(zip(self._features.layers, self._features(images)))
+
+    def _grams_of(self, style):
+        maps = self._maps(style)
+        return {name: gram_matrix(mx.nd, maps[name]) for name in self._layers}
 
     def _terms(self, photos):
         """Return the losses (N,) of photos (N, 3, H, W) by name, and what the net made of them."""
         with mx.autograd.pause():
             (content,) = self._content_of(photos)
         output = self.net(photos)
-        maps, style = self._maps(output), self._style[photos.context]
+        maps, grams = self._maps(output), self._grams[photos.context]
         terms = {
             "content": self.losses["content"](maps[self._content_of.layers[0]], content),
-            "style": sum(self.losses["style"](maps[name], style[name]) for name in self._layers),
+            "style": sum(self.losses["style"](maps[name], grams[name]) for name in self._layers),
             "variation": self.losses["variation"](output),
         }
         return terms, output.detach()

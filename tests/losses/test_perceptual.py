@@ -9,6 +9,7 @@ from numpy_vgg import random_weights, vgg_maps  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.losses.perceptual import (  # noqa: E402
     CachedFeatureLoss,
+    CachedGramLoss,
     FeatureLoss,
     GramLoss,
     StyleLoss,
@@ -108,14 +109,18 @@ def test_gradients_reach_the_image_through_the_frozen_network(network, rng):
         assert_gradient_is_right(lambda x, loss=loss: loss(x, nd(label)), pred, tolerance=1e-4)
 
 
+@pytest.mark.parametrize("hybrid", [False, True])
+@pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize("reduction", ["sum", "mean", "relative"])
-def test_gram_loss_equals_its_closed_form_and_gradient(reduction, rng):
+def test_gram_loss_equals_its_closed_form_and_gradient(reduction, cached, hybrid, rng):
     pred, label = rng.normal(0, 1, (2, 2, 7, 3, 4))
-    loss = GramLoss(reduction, weight=3)
+    loss = (CachedGramLoss if cached else GramLoss)(reduction, weight=3)
+    loss.hybridize(hybrid)
+    known = nd(numpy_gram(label) if cached else label)
     divisor = {"sum": 1, "mean": 7 * 7, "relative": frobenius(0 * label, label)}[reduction]
     expected = 3 * frobenius(pred, label) / divisor
-    np.testing.assert_allclose(loss(nd(pred), nd(label)).asnumpy(), expected, rtol=1e-10)
-    assert_gradient_is_right(lambda x: loss(x, nd(label)), pred)
+    np.testing.assert_allclose(loss(nd(pred), known).asnumpy(), expected, rtol=1e-10)
+    assert_gradient_is_right(lambda x: loss(x, known), pred)
 
 
 def test_an_image_is_no_distance_from_itself(network, images):
