@@ -13,7 +13,9 @@ from gluon_enhance.models.wespe import WESPEGenerator  # noqa: E402
 
 
 @pytest.mark.parametrize("channels", [1, 3, 16, 20])
-@pytest.mark.parametrize("options", [{}, {"use_bias": False}, {"activation": "relu"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"use_bias": False}, {"activation": "relu"}, {"dilation": (1, 2)}]
+)
 @pytest.mark.parametrize("exporting", [False, True])
 def test_narrow_convolution_equals_the_plain_one_in_values_and_gradients(
     channels, options, exporting, rng
@@ -37,6 +39,14 @@ def test_narrow_convolution_equals_the_plain_one_in_values_and_gradients(
     for expected, result in zip(*results):
         assert result.shape == expected.shape
         assert np.abs((result - expected).asnumpy()).max() < 1e-5 * expected.abs().max().asscalar()
+
+
+def test_narrow_convolution_in_groups_equals_the_plain_one(rng):
+    data = mx.nd.array(rng.normal(size=(2, 4, 9, 8)))
+    plain = mx.gluon.nn.Conv2D(2, 3, groups=2, in_channels=4)
+    narrow = NarrowConv2D(2, 3, groups=2, in_channels=4, params=plain.params)
+    plain.initialize()
+    assert np.array_equal(narrow(data).asnumpy(), plain(data).asnumpy())
 
 
 @pytest.mark.parametrize("make", [DPEDResNet, PLSR, JohnsonSR, SRResNet, StyleNet, WESPEGenerator])
