@@ -24,8 +24,8 @@ class NarrowConv2D(nn.Conv2D):
 
     oneDNN computes 16 output channels at least. Here each row of the kernels gives channels of its
     own, and a second convolution adds them, each moved by its row's distance from the middle one:
-    9x9 kernels to 3 channels take a third of the time. With 16 channels and more, or in groups, it
-    is a plain convolution.
+    9x9 kernels to 3 channels take a quarter of the time. With 16 channels and more, or in groups,
+    it is a plain convolution.
 
     Attributes
     ----------
