@@ -49,6 +49,17 @@ MODELS = {
             licence="Apache-2.0",
         ),
         ModelSpec(
+            name="realesrgan_lite_x4",
+            method="Real-ESRGAN, distilled",
+            net="rrdbnet.RRDBNet",
+            kwargs={"scale": 4, "num_blocks": 4, "channels": 32, "growth_channels": 16},
+            scale=4,
+            parameters=758_755,
+            halo=12,
+            paper=REAL_ESRGAN_PAPER,
+            licence="Apache-2.0",
+        ),
+        ModelSpec(
             name="rrdb_lite_x4",
             method="ESRGAN",
             net="rrdbnet.RRDBNet",
