@@ -29,7 +29,7 @@ class Format(NamedTuple):
 FORMATS = (
     Format("PNG", (".png",), rb"\x89PNG\r\n\x1a\n"),
     Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), rb"\xff\xd8\xff"),
-    Format("TIFF", (".tif", ".tiff"), rb"II\*\0|MM\0\*"),
+    Format("TIFF", (".tif", ".tiff"), rb"II[*+]\0|MM\0[*+]"),
     Format("WebP", (".webp",), rb"RIFF....WEBP"),
     # A brand may be one of several that the file says it is compatible with.
     Format("AVIF", (".avif",), rb"....ftyp(....)*?avi[fs]"),

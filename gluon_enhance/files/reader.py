@@ -41,6 +41,7 @@ PIXELS_PER_BYTE = 10_000
 """So many pixels a file of any size may claim to have, and so many for each of its bytes. The most
 that plain pictures have is 8,000, of one color and 1 bit, in PNG."""
 
+BIG_TIFF = (b"II+\0", b"MM\0+")
 PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 """By the color type."""
 MODES = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
@@ -104,14 +105,13 @@ def read_size(path: str | os.PathLike) -> Optional[tuple[int, int]]:
     try:
         with open(path, "rb") as file, warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")
-            head = file.read(HEAD_BYTES)
+            form = format_of(file.read(HEAD_BYTES))
             file.seek(0)
-            if head[:2] in (b"II", b"MM"):  # BigTIFF too, which large rasters are
-                header = deep.read_tiff_header(file)
-                return header.width, header.height
-            form = format_of(head)
             if form is None:
                 return None
+            if form.name == "TIFF":
+                header = deep.read_tiff_header(file)
+                return header.width, header.height
             image = HeicFile(file.read()) if form.name == "HEIC" else _open(file, form.name)
             return image.size
     except (ImageError, Image.DecompressionBombError, *DECODING_ERRORS):
@@ -124,7 +124,7 @@ def _read_bytes(path) -> bytes:
             raise ImageError(f"{path} is {'a folder' if path.is_dir() else 'no file'}; name a file")
         with path.open("rb") as file:
             data = file.read(HEAD_BYTES)
-            if format_of(data):  # what is no picture may be large
+            if format_of(data) and data[:4] not in BIG_TIFF:  # what is not read may be large
                 file.seek(0)
                 data = file.read()
     except OSError as error:
@@ -134,7 +134,9 @@ def _read_bytes(path) -> bytes:
     if not data:
         raise ImageError(f"{path} is empty (0 bytes); get the file again")
     if format_of(data) is None:
-        raise ImageError(f"{path} is no {NAMES} file (TIFF up to 4 GB); convert it to one")
+        raise ImageError(f"{path} is no {NAMES} file; convert it to one")
+    if data[:4] in BIG_TIFF:
+        raise ImageError(f"{path} is a BigTIFF without a georeference; save it as plain TIFF")
     return data
 
 
