@@ -58,9 +58,10 @@ class ONNXRuntimeEngine:
         is_on_gpu = CUDA in self._session.get_providers()
         self._device = cuda_name(gpu or 0) if is_on_gpu else "cpu"
         if gpu is not None and not is_on_gpu:
+            which = f"GPU {gpu}" if gpu else "a GPU"
             raise EngineError(
-                f"device is {device!r}, but ONNX Runtime cannot use such a GPU here: it needs an "
-                "NVIDIA GPU, its driver, and the CUDA and cuDNN that it was built for (pip install "
+                f"device is {device!r}, but ONNX Runtime cannot use {which} here: it needs an NVIDIA "
+                "GPU, its driver, and the CUDA and cuDNN that it was built for (pip install "
                 "'onnxruntime-gpu[cuda,cudnn]'); or use --device cpu"
             )
         if precision == "tf32" and not is_on_gpu:
