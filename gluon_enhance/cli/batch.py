@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Optional
 
 from gluon_enhance.cli.results import Results
-from gluon_enhance.files import FORMATS, scan
+from gluon_enhance.files import FORMATS, IMAGE_SUFFIXES, scan
 from gluon_enhance.files.formats import SUFFIXES
 
 
@@ -118,7 +118,7 @@ def plan_jobs(
         output is not None
         and not output.is_dir()
         and len(found) == 1
-        and output.suffix.lower() in FORMATS
+        and output.suffix.lower() in (*FORMATS, *IMAGE_SUFFIXES)  # some are refused later
         and not Path(inputs[0]).is_dir()
     )
     taken = {path.resolve() for path, _ in found if path.exists()}

@@ -60,8 +60,8 @@ class ONNXRuntimeEngine:
         if gpu is not None and not is_on_gpu:
             which = f"GPU {gpu}" if gpu else "a GPU"
             raise EngineError(
-                f"device is {device!r}, but ONNX Runtime cannot use {which} here: it needs an NVIDIA "
-                "GPU, its driver, and the CUDA and cuDNN that it was built for (pip install "
+                f"device is {device!r}, but ONNX Runtime cannot use {which} here: it needs an "
+                "NVIDIA GPU, its driver, and the CUDA and cuDNN that it was built for (pip install "
                 "'onnxruntime-gpu[cuda,cudnn]'); or use --device cpu"
             )
         if precision == "tf32" and not is_on_gpu:

@@ -91,6 +91,7 @@ def test_gray_becomes_rgb_in_webp(noise, enhance_with_repeats):
         (["--depth", "12"], "'12' is not one of '8', '16'"),
         (["--outscale", "inf"], "'inf' is not a finite number"),
         (["--outscale", "nan"], "'nan' is not a finite number"),
+        (["-o", "out.heic"], "out.heic has the suffix '.heic'; choose .png, .jpg"),
         (["-o", ""], "it is an empty text; name a file or folder"),
         (["-n", "RealESRGAN_x4plus"], "here it is -m MODEL"),
         (["-i", "a.png"], "here it is no option: gluon-enhance enhance INPUT"),
