@@ -127,7 +127,8 @@ def enhance(
             if as_json:
                 report = {**enhancer.describe(), "files": reports, "left_out": left_out(plan)}
                 click.echo(json.dumps(report, indent=1))
-            click.echo(closing_line(reports, output), err=True)
+            if closing_line(reports, output):
+                click.echo(closing_line(reports, output), err=True)
     failed = sum(report["status"] == "failed" for report in reports)
     sys.exit(0 if not failed else 2 if failed == len(reports) else 1)
 

@@ -34,7 +34,7 @@ def left_out(plan: Plan) -> dict:
 
 
 def closing_line(reports: list[dict], output: Optional[Path]) -> str:
-    """Say what was written, and of how many files it was not."""
+    """Say what was written, and of how many files it was not; an error says enough of one."""
     if len(reports) == 1:
         return _of_one(reports[0])
     counts = Counter(report["status"] for report in reports)

@@ -4,6 +4,7 @@ References
 ----------
 .. [1] RFC 9649 (WebP), section 2.
 .. [2] AOMedia, AV1 Codec ISO Media File Format Binding, section 2.3.
+.. [3] ISO/IEC 14496-12, section 12.1.5; the numbers are ITU-T H.273's.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 """By the color type."""
 MODES = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
 """Pillow's modes that are read, and what becomes of them."""
+SRGB_PRIMARIES = (1, 2, 5, 6)
+"""BT.709, unspecified, and those of television, which are near."""
+HDR_TRANSFERS = (16, 18)
+"""PQ and HLG."""
 OPENERS = {
     "PNG": PngImageFile,
     "JPEG": JpegImageFile,
@@ -153,8 +158,10 @@ def _decode(data, path) -> Photo:
     else:
         pixels = _pixels(image)
     orientation, exif_data = _read_exif(image.info.get("exif"), path)
-    if name == "AVIF" and _is_deep_avif(data):
-        logger.warning("%s has more than 8 bits, of which 8 are read", path)
+    if name == "AVIF":
+        if _is_deep_avif(data):
+            logger.warning("%s has more than 8 bits, of which 8 are read", path)
+        _warn_of_colors(data, path, image.info)
     return Photo(
         _upright(pixels, orientation), _profile(image), exif_data, _dpi(image), image.format,
         lossless=name == "WebP" and _is_lossless_webp(data),
@@ -178,11 +185,27 @@ def _is_deep_avif(data) -> bool:
     return start >= 0 and bool(data[start + 6 : start + 7] and data[start + 6] & 0x40)
 
 
+def _warn_of_colors(data, path, info):
+    """Say of AVIF and HEIC that numbers in place of a profile [3]_ tell colors unlike sRGB."""
+    start = data.find(b"colrnclx")
+    if info.get("icc_profile") or not 0 <= start <= len(data) - 12:
+        return
+    primaries, transfer = struct.unpack_from(">HH", data, start + 8)
+    if primaries not in SRGB_PRIMARIES or transfer in HDR_TRANSFERS:
+        logger.warning(
+            "%s has colors of another space than sRGB (primaries %d, transfer %d), which is not "
+            "kept; convert it first", path, primaries, transfer,
+        )  # fmt: skip
+
+
 def _decode_heic(data, path) -> Photo:
     file = HeicFile(data)
     _check_extent(*file.size, 1, len(data))
     if file.count > 1:
         logger.warning("%s holds %d pictures, of which the primary one is read", path, file.count)
+    if any("gainmap" in kind for kind in file.info.get("aux", ())):
+        logger.warning("%s has a gain map for bright screens, which is left out", path)
+    _warn_of_colors(data, path, file.info)
     _, exif_data = _read_exif(file.info.get("exif"), path)
     return Photo(file.decode(), file.info.get("icc_profile") or None, exif_data, format="HEIC")
 

@@ -96,6 +96,32 @@ def test_avif_of_10_bits_is_read_in_8_with_a_warning(tmp_path, caplog):
     assert f"{path} has more than 8 bits, of which 8 are read" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "primaries, transfer, is_warned", [(1, 13, False), (9, 16, True), (1, 18, True), (12, 13, True)]
+)
+def test_heic_in_another_space_than_srgb_is_read_with_a_warning(
+    tmp_path, caplog, primaries, transfer, is_warned
+):
+    numbers = {"color_primaries": primaries, "transfer_characteristics": transfer}
+    data = heic(Image.fromarray(PICTURE), save_nclx_profile=True, **numbers)
+    (tmp_path / "a.heic").write_bytes(data)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.heic").pixels, PICTURE)
+    warning = f"another space than sRGB (primaries {primaries}, transfer {transfer})"
+    assert (warning in caplog.text) == is_warned
+
+
+def test_gain_map_of_heic_is_left_out_with_a_warning(tmp_path, caplog, monkeypatch):
+    class WithGainMap(heif_module.HeicFile):
+        def __init__(self, data):
+            super().__init__(data)
+            self.info["aux"] = {"urn:com:apple:photo:2020:aux:hdrgainmap": [2]}
+
+    monkeypatch.setattr("gluon_enhance.files.reader.HeicFile", WithGainMap)
+    (tmp_path / "a.heic").write_bytes(heic(Image.fromarray(PICTURE)))
+    read_image(tmp_path / "a.heic")
+    assert f"{tmp_path / 'a.heic'} has a gain map" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["a.avif", "b.heic"])
 def test_missing_decoder_is_named_with_what_to_install(tmp_path, monkeypatch, name):
     brand = name[-4:].encode()
