@@ -42,7 +42,7 @@ class Plan:
     others : list of Path
         Files in folders that are no pictures by their suffix.
     subfolders : list of Path
-        Not entered without ``--recursive``.
+        Not entered without ``--recursive``; the output folder is none.
     unreadable : dict of Path to str
         Folder -> why it cannot be read.
     """
@@ -108,6 +108,10 @@ def plan_jobs(
         raise ValueError(f"--ext is {ext!r}; choose png, jpg, tif, webp or avif")
     plan, results = Plan(), Results(suffix, ext, outscale)
     found = list(dict.fromkeys(one for text in inputs for one in _find(text, recursive, plan)))
+    if output:
+        plan.subfolders[:] = [
+            path for path in plan.subfolders if path.resolve() != output.resolve()
+        ]
     below = {path for path, base in found if output and _is_below(path, output, base)}
     by_name = results.among([one for one in found if one[0] not in below])
     plan.results.extend([*below, *by_name])
@@ -165,10 +169,8 @@ def _is_below(path, output, base):
 
 def _nothing(inputs, plan, recursive):
     hint = "" if recursive else "; for subfolders, add --recursive"
-    left_out = plan.left_out()
-    return f"no image in {', '.join(inputs)}{hint}" + (
-        f"; left out: {left_out}" if left_out else ""
-    )
+    others = f"; left out: {plan.left_out()}" if plan.left_out() else ""
+    return f"no image in {', '.join(inputs)}{hint}{others}"
 
 
 def _target(path, base, output, suffix, ext):

@@ -31,8 +31,8 @@ class HeicFile:
     ------
     ImageError
         If pillow-heif is not installed.
-    ValueError
-        If the file is damaged.
+    OSError, ValueError, EOFError, SyntaxError, RuntimeError
+        If the file is damaged, as pillow-heif has it.
     """
 
     def __init__(self, data: bytes):
@@ -40,10 +40,7 @@ class HeicFile:
             raise ImageError("is HEIC, which needs pip install 'gluon-enhance[heif]'")
         import pillow_heif
 
-        try:
-            self._file = pillow_heif.open_heif(data, convert_hdr_to_8bit=False, hdr_to_16bit=False)
-        except RuntimeError as error:
-            raise ValueError(str(error)) from error
+        self._file = pillow_heif.open_heif(data, convert_hdr_to_8bit=False, hdr_to_16bit=False)
         self.size, self.count, self.info = self._file.size, len(self._file), self._file.info
 
     def decode(self) -> np.ndarray:
@@ -53,10 +50,7 @@ class HeicFile:
         -------
         ndarray of shape (H, W) or (H, W, 3|4), uint8, or uint16 if there were more than 8 bits
         """
-        try:
-            pixels = np.array(self._file)
-        except RuntimeError as error:
-            raise ValueError(str(error)) from error
+        pixels = np.array(self._file)
         bits = self.info["bit_depth"]
         if bits > 8:
             pixels = to_dtype(pixels.astype(np.float32) / (2**bits - 1), np.uint16)

@@ -60,7 +60,7 @@ OPENERS = {
 }
 DECODING_ERRORS = (
     OSError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, SyntaxError,
-    struct.error, zlib.error,
+    RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
 """What decoders raise on damaged data."""
 

@@ -94,7 +94,7 @@ def test_gray_becomes_rgb_in_webp(noise, enhance_with_repeats):
         (["-o", "out.heic"], "out.heic has the suffix '.heic'; choose .png, .jpg"),
         (["-o", ""], "it is an empty text; name a file or folder"),
         (["-n", "RealESRGAN_x4plus"], "here it is -m MODEL"),
-        (["-i", "a.png"], "here it is no option: gluon-enhance enhance INPUT"),
+        (["-i", "a.png"], "here it is an argument: gluon-enhance enhance INPUT"),
         (["-s", "2"], "here it is --outscale N"),
         (["-t", "400"], "here it is --tile N"),
         (["-g", "0"], "here it is --device cuda:N"),

@@ -171,11 +171,18 @@ def test_heic_of_10_bits_becomes_16_with_white_at_white(tmp_path):
     assert pixels[0, 0, 0] == 0 and pixels[0, 1, 0] == 65535
 
 
-def test_damaged_heic_is_refused(tmp_path):
-    data = heic(Image.fromarray(PICTURE))
+@pytest.mark.parametrize("form", [pytest.param("AVIF", marks=needs_avif), "HEIC"])
+def test_damaged_file_is_refused_in_one_line(tmp_path, form):
+    file = io.BytesIO()
+    if form == "AVIF":
+        Image.fromarray(PICTURE).save(file, form)
+    data = file.getvalue() or heic(Image.fromarray(PICTURE))
     for part in (0.05, 0.5, 0.9):
-        (tmp_path / "a.heic").write_bytes(data[: int(part * len(data))])
-        assert "is damaged or cut short" in refusal(tmp_path / "a.heic")
+        (tmp_path / "a").write_bytes(data[: int(part * len(data))])
+        assert "is damaged or cut short" in refusal(tmp_path / "a")
+    start = data.index(b"mdat") + 4  # whole, with other bytes for the picture's
+    (tmp_path / "a").write_bytes(data[:start] + bytes(len(data) - start))
+    assert "is damaged or cut short" in refusal(tmp_path / "a")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp", ".bmp", ".gif"])
