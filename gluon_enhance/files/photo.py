@@ -24,7 +24,9 @@ class Photo:
     dpi : tuple of float, optional
         Pixels per inch, horizontal and vertical.
     format : str, optional
-        The format read: 'PNG', 'JPEG', 'TIFF', 'WEBP', 'BMP' or 'GIF'.
+        The format read: 'PNG', 'JPEG', 'TIFF', 'WEBP', 'AVIF', 'HEIC', 'BMP' or 'GIF'.
+    lossless : bool
+        Whether it was read from a WebP file that had lost nothing.
     """
 
     pixels: np.ndarray
@@ -32,6 +34,7 @@ class Photo:
     exif: Optional[bytes] = None
     dpi: Optional[tuple[float, float]] = None
     format: Optional[str] = None
+    lossless: bool = False
 
     def with_pixels(self, pixels: np.ndarray) -> Photo:
         """Return the photo with other pixels and all the rest kept."""

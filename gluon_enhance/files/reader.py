@@ -1,4 +1,11 @@
-"""Read photos upright, in gray or RGB with or without alpha, at the depth they were stored in."""
+"""Read photos upright, in gray or RGB with or without alpha, at the depth they were stored in.
+
+References
+----------
+.. [1] RFC 9649 (WebP), section 2.
+.. [2] AOMedia, AV1 Codec ISO Media File Format Binding, section 2.3.
+.. [3] ISO/IEC 14496-12, section 12.1.5; the numbers are ITU-T H.273's.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +19,7 @@ from pathlib import Path
 from typing import Optional
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -22,6 +29,8 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.files import deep, exif
+from gluon_enhance.files.formats import HEAD_BYTES, NAMES, format_of
+from gluon_enhance.files.heif import HeicFile
 from gluon_enhance.files.photo import Photo
 
 logger = logging.getLogger(__name__)
@@ -33,19 +42,31 @@ PIXELS_PER_BYTE = 10_000
 """So many pixels a file of any size may claim to have, and so many for each of its bytes. The most
 that plain pictures have is 8,000, of one color and 1 bit, in PNG."""
 
+BIG_TIFF = (b"II+\0", b"MM\0+")
 PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 """By the color type."""
 MODES = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
 """Pillow's modes that are read, and what becomes of them."""
+SRGB_PRIMARIES = (1, 2, 5, 6)
+"""BT.709, unspecified, and those of television, which are near."""
+HDR_TRANSFERS = (16, 18)
+"""PQ and HLG."""
+OPENERS = {
+    "PNG": PngImageFile,
+    "JPEG": JpegImageFile,
+    "WebP": WebPImageFile,
+    "BMP": BmpImageFile,
+    "GIF": GifImageFile,
+}
 DECODING_ERRORS = (
     OSError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, SyntaxError,
-    struct.error, zlib.error,
+    RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
 """What decoders raise on damaged data."""
 
 
 def read_image(path: str | os.PathLike) -> Photo:
-    """Read a PNG, JPEG, TIFF, WebP, BMP or GIF file.
+    """Read a PNG, JPEG, TIFF, WebP, AVIF, HEIC, BMP or GIF file.
 
     Palettes become RGB, 1-bit pictures gray, CMYK sRGB by way of its profile; one transparent
     color becomes alpha. The orientation of the EXIF data is applied and set to 1.
@@ -71,40 +92,67 @@ def read_image(path: str | os.PathLike) -> Photo:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata we say it
-            return _decode_tiff(data, path) if _is_tiff(data) else _decode(data, path)
+            decode = {"TIFF": _decode_tiff, "HEIC": _decode_heic}
+            return decode.get(format_of(data).name, _decode)(data, path)
     except ImageError as error:
         raise ImageError(f"{path} {error}") from error
     except Image.DecompressionBombError as error:  # Pillow's own limit, for WebP and GIF only
         raise ImageError(f"{path} is too large ({error}); cut it into parts") from error
     except DECODING_ERRORS as error:
+        reason = " ".join(str(error).split())[:200]
         raise ImageError(
-            f"{path} is damaged or cut short ({error!s:.200}); get the file again"
+            f"{path} is damaged or cut short ({reason}); get the file again"
         ) from error
+
+
+def read_size(path: str | os.PathLike) -> Optional[tuple[int, int]]:
+    """Read a picture's width and height, as stored, from its header; None if there is no such."""
+    try:
+        with open(path, "rb") as file, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            form = format_of(file.read(HEAD_BYTES))
+            file.seek(0)
+            if form is None:
+                return None
+            if form.name == "TIFF":
+                header = deep.read_tiff_header(file)
+                return header.width, header.height
+            image = HeicFile(file.read()) if form.name == "HEIC" else _open(file, form.name)
+            return image.size
+    except (ImageError, Image.DecompressionBombError, *DECODING_ERRORS):
+        return None
 
 
 def _read_bytes(path) -> bytes:
     try:
         if path.exists() and not path.is_file():
             raise ImageError(f"{path} is {'a folder' if path.is_dir() else 'no file'}; name a file")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(HEAD_BYTES)
+            if format_of(data) and data[:4] not in BIG_TIFF:  # what is not read may be large
+                file.seek(0)
+                data = file.read()
     except OSError as error:
         raise ImageError(
             f"{path} cannot be read ({error.strerror}); check its name and rights"
         ) from error
     if not data:
         raise ImageError(f"{path} is empty (0 bytes); get the file again")
+    if format_of(data) is None:
+        raise ImageError(f"{path} is no {NAMES} file; convert it to one")
+    if data[:4] in BIG_TIFF:
+        raise ImageError(
+            f"{path} is a BigTIFF file, not supported for photos; save it as plain TIFF"
+        )
     return data
 
 
-def _is_tiff(data) -> bool:
-    return data[:4] in (b"II*\0", b"MM\0*")
-
-
 def _decode(data, path) -> Photo:
-    image = _open(data)
+    name = format_of(data).name
+    image = _open(io.BytesIO(data), name)
     _check_extent(*image.size, getattr(image, "n_frames", 1), len(data))
     if image.format == "PNG":
-        _open(data).verify()  # the checksums, which loading does not look at
+        _open(io.BytesIO(data), name).verify()  # the checksums, which loading does not look at
     image.load()
     if image.format == "PNG" and data[24] == 16:
         channels = PNG_CHANNELS[data[25]]
@@ -112,32 +160,75 @@ def _decode(data, path) -> Photo:
     else:
         pixels = _pixels(image)
     orientation, exif_data = _read_exif(image.info.get("exif"), path)
+    if name == "AVIF":
+        if _is_deep_avif(data):
+            logger.warning("%s has more than 8 bits, of which 8 are read", path)
+        _warn_of_colors(data, path, image.info)
     return Photo(
-        _upright(pixels, orientation), _profile(image), exif_data, _dpi(image), image.format
-    )
+        _upright(pixels, orientation), _profile(image), exif_data, _dpi(image), image.format,
+        lossless=name == "WebP" and _is_lossless_webp(data),
+    )  # fmt: skip
 
 
-def _open(data) -> Image.Image:
-    """Read the header.
+def _is_lossless_webp(data) -> bool:
+    """Look for the chunk of a lossless picture [1]_."""
+    position = 12
+    while position + 8 <= len(data):
+        kind, size = struct.unpack_from("<4sI", data, position)
+        if kind in (b"VP8L", b"VP8 "):
+            return kind == b"VP8L"
+        position += 8 + size + size % 2
+    return False
+
+
+def _is_deep_avif(data) -> bool:
+    """Read the flag high_bitdepth of the codec's configuration [2]_."""
+    start = data.find(b"av1C")
+    return start >= 0 and bool(data[start + 6 : start + 7] and data[start + 6] & 0x40)
+
+
+def _warn_of_colors(data, path, info):
+    """Say of AVIF and HEIC that numbers in place of a profile [3]_ tell colors unlike sRGB."""
+    start = data.find(b"colrnclx")
+    if info.get("icc_profile") or not 0 <= start <= len(data) - 12:
+        return
+    primaries, transfer = struct.unpack_from(">HH", data, start + 8)
+    if primaries not in SRGB_PRIMARIES or transfer in HDR_TRANSFERS:
+        logger.warning(
+            "%s has colors of another space than sRGB (primaries %d, transfer %d), which is not "
+            "kept; convert it first", path, primaries, transfer,
+        )  # fmt: skip
+
+
+def _decode_heic(data, path) -> Photo:
+    file = HeicFile(data)
+    _check_extent(*file.size, 1, len(data))
+    if file.count > 1:
+        logger.warning("%s holds %d pictures, of which the primary one is read", path, file.count)
+    if any("gainmap" in kind for kind in file.info.get("aux", ())):
+        logger.warning("%s has a gain map for bright screens, which is left out", path)
+    _warn_of_colors(data, path, file.info)
+    _, exif_data = _read_exif(file.info.get("exif"), path)
+    return Photo(file.decode(), file.info.get("icc_profile") or None, exif_data, format="HEIC")
+
+
+def _open(file, name) -> Image.Image:
+    """Read the header of a file of the format of this name.
 
     `PIL.Image.open` is passed by: its limit on pixels is a global of the process, and it would
     take a JPEG with an appended preview or gain map for an animation.
     """
-    for signature, opener in (
-        (b"\x89PNG\r\n\x1a\n", PngImageFile),
-        (b"\xff\xd8\xff", JpegImageFile),
-        (b"BM", BmpImageFile),
-        (b"GIF8", GifImageFile),
-    ):
-        if data.startswith(signature):
-            return opener(io.BytesIO(data))
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return WebPImageFile(io.BytesIO(data))
-    raise ImageError("is no PNG, JPEG, TIFF (up to 4 GB), WebP, BMP or GIF file; convert it to one")
+    if name != "AVIF":
+        return OPENERS[name](file)
+    if not features.check("avif"):
+        raise ImageError("is AVIF, which needs pip install 'Pillow>=11.3'")
+    from PIL.AvifImagePlugin import AvifImageFile
+
+    return AvifImageFile(file)
 
 
 def _decode_tiff(data, path) -> Photo:
-    header = deep.read_tiff_header(data)
+    header = deep.read_tiff_header(io.BytesIO(data))
     _check_extent(header.width, header.height, header.frames, len(data))
     orientation, data = exif.take_orientation(data)
     if header.is_deep:

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Callable, NamedTuple
+from typing import BinaryIO, Callable, NamedTuple, Optional
 
 import numpy as np
 from numpy.typing import DTypeLike
+from PIL import features
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.files import encoders, exif
+from gluon_enhance.files.formats import SUFFIXES
 from gluon_enhance.files.photo import Photo
 
 QUALITY = 95
@@ -33,7 +35,8 @@ class _Format(NamedTuple):
 
 _PNG = _Format("PNG", encoders.write_png, ("uint8", "uint16"), (1, 2, 3, 4), 2**31 - 1)
 _JPEG = _Format("JPEG", encoders.write_jpeg, ("uint8",), (1, 3), 65500)
-_WEBP = _Format("WebP", encoders.write_webp, ("uint8",), (3, 4), 16383)
+_WEBP = _Format("WebP", encoders.write_webp, ("uint8",), (1, 2, 3, 4), 16383)
+_AVIF = _Format("AVIF", encoders.write_avif, ("uint8",), (1, 2, 3, 4), 65536)
 # Positions in a TIFF file have 32 bits; deflate adds less than 1% to what it cannot compress.
 _TIFF = _Format(
     "TIFF",
@@ -44,17 +47,19 @@ _TIFF = _Format(
     0.99 * 2**32,
 )
 FORMATS = {
-    ".png": _PNG,
-    ".jpg": _JPEG,
-    ".jpeg": _JPEG,
-    ".tif": _TIFF,
-    ".tiff": _TIFF,
-    ".webp": _WEBP,
+    suffix: form
+    for form in (_PNG, _JPEG, _TIFF, _WEBP, _AVIF)
+    for suffix in SUFFIXES[form.name]
+    if suffix != ".mpo"  # of several pictures
 }
+LOSSY = ("JPEG", "AVIF")
+"""WebP is at quality 100 not."""
 CHANNELS = {1: "gray", 2: "gray and alpha", 3: "RGB", 4: "RGB and alpha"}
 
 
-def check_writable(path: str | os.PathLike, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+def check_writable(
+    path: str | os.PathLike, shape: tuple[int, ...], dtype: DTypeLike, lossless: bool = False
+) -> None:
     """Check that an image can be written to a path, before the work of computing it.
 
     Parameters
@@ -64,6 +69,8 @@ def check_writable(path: str | os.PathLike, shape: tuple[int, ...], dtype: DType
     shape : tuple of int
         (H, W) or (H, W, 1|2|3|4).
     dtype : uint8, uint16 or float32
+    lossless : bool
+        It must lose nothing.
 
     Raises
     ------
@@ -74,9 +81,13 @@ def check_writable(path: str | os.PathLike, shape: tuple[int, ...], dtype: DType
     form = FORMATS.get(path.suffix.lower())
     if form is None:
         raise ImageError(f"{path} has the suffix {path.suffix!r}; choose {', '.join(FORMATS)}")
-    problem, other = _misfit(form, shape, np.dtype(dtype))
+    problem, remedy = _misfit(form, shape, np.dtype(dtype))
+    if lossless and form.name in LOSSY:
+        problem, remedy = "always loses something", "--ext png, tif or webp"
+    if form is _AVIF and not features.check("avif"):
+        problem, remedy = "needs Pillow 11.3 or newer", "--ext png"
     if problem:
-        raise ImageError(f"{path} cannot be written: {form.name} {problem}; use --ext {other}")
+        raise ImageError(f"{path} cannot be written: {form.name} {problem}; use {remedy}")
     if path.is_dir():
         raise ImageError(f"{path} cannot be written: it is a folder; name a file in it")
     folder = next(parent for parent in path.parents if os.path.exists(parent))
@@ -87,35 +98,45 @@ def check_writable(path: str | os.PathLike, shape: tuple[int, ...], dtype: DType
 
 
 def _misfit(form, shape, dtype) -> tuple[str, str]:
-    """Return what hinders and the suffix of a format that fits, or two empty texts."""
+    """Return what hinders and the options that help, or two empty texts."""
     height, width, channels = (*shape, 1)[:3]
     if dtype == np.float32 and form is not _TIFF:
-        return "holds no floating values", "tif"
+        return "holds no floating values", "--ext tif, or --depth 8"
     if dtype.name not in form.dtypes:
-        return f"holds {' and '.join(form.dtypes)}, not {dtype}", "png"
+        return f"holds {' and '.join(form.dtypes)}, not {dtype}", "--ext png, or --depth 8"
     if channels not in form.channels:
-        return f"holds no {CHANNELS.get(channels, f'{channels} channels')}", "png"
+        remedy = "--ext png, or --flatten white" if channels in (2, 4) else "--ext png"
+        return f"holds no {CHANNELS.get(channels, f'{channels} channels')}", remedy
     if max(height, width) > form.max_side or min(height, width) < 1:
-        return f"holds 1 to {form.max_side} pixels a side, not {width}x{height}", "png"
+        return f"holds 1 to {form.max_side} pixels a side, not {width}x{height}", "--ext png"
     if height * width * channels * dtype.itemsize > form.max_bytes:
-        return f"holds 4 GB, too little for {width}x{height} {dtype}", "png"
+        return f"holds 4 GB, too little for {width}x{height} {dtype}", "--ext png"
     return "", ""
 
 
-def write_image(path: str | os.PathLike, photo: Photo, *, quality: int = QUALITY) -> None:
+def write_image(
+    path: str | os.PathLike,
+    photo: Photo,
+    *,
+    quality: Optional[int] = None,
+    lossless: bool = False,
+) -> None:
     """Write a photo with its color profile, EXIF data and resolution.
 
-    PNG and TIFF are lossless, JPEG and WebP are not (WebP at quality 100 is). The file gets its
+    PNG and TIFF are lossless, JPEG and AVIF are not, and WebP is at quality 100, or if the photo
+    was read from a lossless WebP file and no quality is given. The file gets its
     name when it is complete; a file that bore the name before stays until then, or if writing
     fails. A process that is killed leaves at most a hidden ``.gluon-enhance-*.part``.
 
     Parameters
     ----------
     path : path
-        Its suffix chooses the format: .png, .jpg, .jpeg, .tif, .tiff or .webp.
+        Its suffix, of those in `FORMATS`, chooses the format.
     photo : Photo
-    quality : int from 1 to 100
-        Of JPEG and WebP.
+    quality : int from 1 to 100, optional
+        Of JPEG, WebP and AVIF. Default: 95.
+    lossless : bool
+        Refuse formats that lose something, and have WebP lose nothing.
 
     Raises
     ------
@@ -124,14 +145,17 @@ def write_image(path: str | os.PathLike, photo: Photo, *, quality: int = QUALITY
     """
     path = Path(path)
     pixels = photo.pixels
-    check_writable(path, pixels.shape, pixels.dtype)
+    check_writable(path, pixels.shape, pixels.dtype, lossless)
+    form = FORMATS[path.suffix.lower()]
+    if lossless or (form is _WEBP and photo.lossless and quality is None):
+        quality = 100
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         photo = photo.with_pixels(pixels[:, :, 0])
     try:
         if photo.exif:
             photo = replace(photo, exif=exif.resized(photo.exif, pixels.shape[1], pixels.shape[0]))
         with _replacing(path) as out:
-            FORMATS[path.suffix.lower()].encode(out, photo, quality)
+            form.encode(out, photo, quality or QUALITY)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ImageError(

@@ -97,11 +97,11 @@ def test_missing_file_folder_and_device_are_refused(tmp_path):
 
 
 def test_file_without_read_permission_is_refused(tmp_path, monkeypatch):
-    def deny(self):
+    def deny(self, mode):
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "a.png").write_bytes(b"x")
-    monkeypatch.setattr(Path, "read_bytes", deny)
+    monkeypatch.setattr(Path, "open", deny)
     assert refusal(tmp_path / "a.png").startswith("cannot be read (Permission denied); check")
 
 
