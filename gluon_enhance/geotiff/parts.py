@@ -28,11 +28,17 @@ from gluon_enhance.geotiff.raster import (
     read_bands,
 )
 from gluon_enhance.imaging.arrays import from_rgb
+from gluon_enhance.imaging.block_means import (
+    MARGIN,
+    clip_keeping_means,
+    constrain,
+    round_keeping_means,
+)
 from gluon_enhance.imaging.holes import fill_holes
 from gluon_enhance.imaging.resize import resize
 from gluon_enhance.imaging.tiling import Tile, run_tiled
 
-KERNEL_MARGIN = 4
+KERNEL_MARGIN = 2
 """Pixels around a window that the bicubic kernel sees, when it enlarges."""
 
 
@@ -50,8 +56,8 @@ class Work:
         Height and width of the source.
     scale, tile, halo, multiple : int
         Of the model and the plan, in input pixels.
-    low, high : float
-        Numbers that the net sees as 0 and 1.
+    ranges : tuple of (float, float)
+        Of each band of the source, the numbers that the net sees as 0 and 1; 0 and 1 for others.
     part : (int, int)
         Rows and columns of the source that a part is of, but for those at the end.
     through_net : tuple of tuples of int
@@ -60,6 +66,8 @@ class Work:
         Bands that are enlarged with the bicubic kernel.
     has_mask : bool
         Whether the dataset has a mask, which parts then hold as one more band.
+    constrained : bool
+        Whether the means of the result's blocks are made the source's pixels, but of alpha.
     in_bands : bool
         Whether the net has run over the whole raster before (`gluon_enhance.geotiff.banded`).
     model : str
@@ -75,11 +83,11 @@ class Work:
     halo: int
     multiple: int
     part: tuple
-    low: float
-    high: float
+    ranges: tuple
     through_net: tuple
     resized: tuple
     has_mask: bool
+    constrained: bool
     in_bands: bool
     model: str
 
@@ -88,6 +96,11 @@ class Work:
         """Number of parts."""
         rows, columns = self._grid
         return rows * columns
+
+    def black_and_span(self, bands) -> np.ndarray:
+        """Return what the net sees as 0, and how much more as 1: two rows, of each of bands."""
+        low, high = np.transpose([self.ranges[band - 1] for band in bands])
+        return np.stack([low, high - low])
 
     @property
     def _grid(self):
@@ -192,16 +205,19 @@ def _compute_tile(work, src, tile, enhancer):
 
 def _through_net(work, src, bands, tile, enhancer):
     block, valid = read_filled(work, src, bands, window_of(tile.read))
-    inner = tuple(slice(k.start - r.start, k.stop - r.start) for k, r in zip(tile.keep, tile.read))
-    if valid is not None and not valid[inner].any():
+    if valid is not None and not valid[_crop(tile.keep, tile.read)].any():
         return _restored(work, src, None, bands, tile)
     run = partial(_answered, work, bands, tile) if work.in_bands else enhancer.run
-    ((_, sr),) = run_tiled([tile], lambda *_: fit_to_net(block), run, work.scale)
+    around = _grown(tile.keep, MARGIN, tile.read)
+    wider = Tile(tile.read, around, tile.shape)
+    ((_, sr),) = run_tiled([wider], lambda *_: fit_to_net(block), run, work.scale)
     beyond = block - np.clip(block, 0, 1)
     result = from_rgb(sr.transpose(1, 2, 0), channels=len(bands))
     if beyond.any():
-        result = result + resize(beyond, work.scale)[tile.crop(work.scale)]
-    return _restored(work, src, result, bands, tile)
+        result = result + resize(beyond, work.scale)[wider.crop(work.scale)]
+    if work.constrained:
+        result = constrain(result, block[_crop(around, tile.read)])
+    return _restored(work, src, result[_crop(tile.keep, around, work.scale)], bands, tile)
 
 
 def fit_to_net(image: np.ndarray) -> np.ndarray:
@@ -220,17 +236,32 @@ def _answered(work, bands, tile, _):
 
 
 def _resized(work, src, band, tile):
-    height, width = work.size
-    rows, columns = tile.keep
-    read = (
-        slice(max(rows.start - KERNEL_MARGIN, 0), min(rows.stop + KERNEL_MARGIN, height)),
-        slice(max(columns.start - KERNEL_MARGIN, 0), min(columns.stop + KERNEL_MARGIN, width)),
-    )
+    read = _grown(tile.keep, KERNEL_MARGIN + MARGIN, [slice(0, side) for side in work.size])
+    around = _grown(tile.keep, MARGIN, read)
     block, _ = read_filled(work, src, [band], window_of(read))
-    top, left = ((k.start - r.start) * work.scale for k, r in zip(tile.keep, read))
-    bottom, right = (n * work.scale for n in (rows.stop - rows.start, columns.stop - columns.start))
-    result = resize(block, work.scale)[top : top + bottom, left : left + right]
+    result = resize(block, work.scale)[_crop(around, read, work.scale)]
+    if work.constrained and not _is_alpha(src, [band]):
+        result = constrain(result, block[_crop(around, read)])
+    result = result[_crop(tile.keep, around, work.scale)]
     return _restored(work, src, result, [band], tile)[0]
+
+
+def _grown(area, margin, within):
+    """Return rows and columns with a margin, as far as there is one."""
+    rows, columns = (
+        slice(max(own.start - margin, outer.start), min(own.stop + margin, outer.stop))
+        for own, outer in zip(area, within)
+    )
+    return rows, columns
+
+
+def _crop(inner, outer, scale=1):
+    """Return where rows and columns lie in an array of others, enlarged or not."""
+    rows, columns = (
+        slice((own.start - other.start) * scale, (own.stop - other.start) * scale)
+        for own, other in zip(inner, outer)
+    )
+    return rows, columns
 
 
 def _read(src, bands, window):
@@ -246,7 +277,8 @@ def _read(src, bands, window):
 def read_filled(work, src, bands, window):
     """Read bands (h, w, C) as the net sees numbers, with their holes filled; and what is valid."""
     block, valid = _read(src, bands, window)
-    image = (block.astype(np.float64) - work.low) / (work.high - work.low)
+    low, span = work.black_and_span(bands)
+    image = (block.astype(np.float64) - low) / span
     return (image if valid is None else fill_holes(image, valid)), valid
 
 
@@ -255,9 +287,10 @@ def _restored(work, src, result, bands, tile):
     block, valid = _read(src, bands, window_of(tile.keep))
     if result is None:
         return np.moveaxis(_enlarged(block, work.scale), 2, 0)
-    numbers = result.astype(np.float64) * (work.high - work.low) + work.low
+    low, span = work.black_and_span(bands)
+    numbers = result.astype(np.float64) * span + low
     if block.dtype.kind != "f":
-        numbers = np.clip(np.rint(numbers), *limits_of(src))
+        numbers = _rounded(work, src, numbers, block, bands)
     numbers = numbers.astype(block.dtype)
     if _is_alpha(src, bands):
         least = np.finfo(block.dtype).tiny if block.dtype.kind == "f" else 1
@@ -267,6 +300,18 @@ def _restored(work, src, result, bands, tile):
         numbers = np.where(valid, numbers, _enlarged(block, work.scale))
         leave_nodata(numbers, valid, src)
     return np.moveaxis(numbers, 2, 0)
+
+
+def _rounded(work, src, numbers, block, bands):
+    """Round numbers to those of valid pixels, and keep the means where they are constrained."""
+    low, high = limits_of(src)
+    if _is_alpha(src, bands):
+        return np.clip(np.rint(numbers), low, high)
+    low, high = low + (src.nodata == low), high - (src.nodata == high)
+    if not work.constrained:
+        return np.clip(np.rint(numbers), low, high)
+    numbers = clip_keeping_means(numbers, block, low, high)
+    return round_keeping_means(numbers, work.scale)
 
 
 def _is_alpha(src, bands):
