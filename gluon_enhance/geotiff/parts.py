@@ -211,13 +211,16 @@ def _through_net(work, src, bands, tile, enhancer):
     around = _grown(tile.keep, MARGIN, tile.read)
     wider = Tile(tile.read, around, tile.shape)
     ((_, sr),) = run_tiled([wider], lambda *_: fit_to_net(block), run, work.scale)
-    beyond = block - np.clip(block, 0, 1)
-    result = from_rgb(sr.transpose(1, 2, 0), channels=len(bands))
-    if beyond.any():
-        result = result + resize(beyond, work.scale)[wider.crop(work.scale)]
-    if work.constrained:
-        result = constrain(result, block[_crop(around, tile.read)])
-    return _restored(work, src, result[_crop(tile.keep, around, work.scale)], bands, tile)
+    answer, crop = from_rgb(sr.transpose(1, 2, 0), channels=len(bands)), wider.crop(work.scale)
+    planes = []
+    for k, band in enumerate(bands):  # one at a time, for memory
+        image, plane = block[..., k : k + 1], answer[..., k : k + 1].astype(np.float64)
+        beyond = image - np.clip(image, 0, 1)
+        if beyond.any():
+            plane += resize(beyond, work.scale)[crop]
+        image = image[_crop(around, tile.read)]
+        planes.append(_numbers(work, src, band, plane, image, around, tile))
+    return _restored(work, src, np.concatenate(planes, axis=2), bands, tile)
 
 
 def fit_to_net(image: np.ndarray) -> np.ndarray:
@@ -239,11 +242,37 @@ def _resized(work, src, band, tile):
     read = _grown(tile.keep, KERNEL_MARGIN + MARGIN, [slice(0, side) for side in work.size])
     around = _grown(tile.keep, MARGIN, read)
     block, _ = read_filled(work, src, [band], window_of(read))
-    result = resize(block, work.scale)[_crop(around, read, work.scale)]
-    if work.constrained and not _is_alpha(src, [band]):
-        result = constrain(result, block[_crop(around, read)])
-    result = result[_crop(tile.keep, around, work.scale)]
-    return _restored(work, src, result, [band], tile)[0]
+    plane = resize(block, work.scale)[_crop(around, read, work.scale)]
+    numbers = _numbers(work, src, band, plane, block[_crop(around, read)], around, tile)
+    return _restored(work, src, numbers, [band], tile)[0]
+
+
+def _numbers(work, src, band, plane, image, around, tile):
+    """Return what a tile keeps of a band, in numbers of the raster's dtype (h, w, 1).
+
+    The plane is what became of the image around.
+    """
+    (low, span), dtype = work.black_and_span([band]), np.dtype(src.dtypes[0])
+    numbers, means = plane * span + low, image * span + low
+    constrained = work.constrained and not _is_alpha(src, [band])
+    if constrained:
+        numbers = constrain(numbers, means)
+    numbers = numbers[_crop(tile.keep, around, work.scale)]
+    if dtype.kind != "f":
+        limits = _limits(src, band)
+        if constrained:
+            numbers = clip_keeping_means(numbers, means[_crop(tile.keep, around)], *limits)
+            numbers = round_keeping_means(numbers, work.scale)
+        numbers = np.clip(np.rint(numbers), *limits)
+    return numbers.astype(dtype)
+
+
+def _limits(src, band):
+    """Return the least and the largest number of a valid pixel."""
+    low, high = limits_of(src)
+    if _is_alpha(src, [band]):
+        return low, high
+    return low + (src.nodata == low), high - (src.nodata == high)
 
 
 def _grown(area, margin, within):
@@ -282,16 +311,11 @@ def read_filled(work, src, bands, window):
     return (image if valid is None else fill_holes(image, valid)), valid
 
 
-def _restored(work, src, result, bands, tile):
-    """Return numbers of the raster's dtype (C, h, w), with its holes as they were."""
+def _restored(work, src, numbers, bands, tile):
+    """Return numbers (C, h, w) with the raster's holes as they were; without numbers all is one."""
     block, valid = _read(src, bands, window_of(tile.keep))
-    if result is None:
+    if numbers is None:
         return np.moveaxis(_enlarged(block, work.scale), 2, 0)
-    low, span = work.black_and_span(bands)
-    numbers = result.astype(np.float64) * span + low
-    if block.dtype.kind != "f":
-        numbers = _rounded(work, src, numbers, block, bands)
-    numbers = numbers.astype(block.dtype)
     if _is_alpha(src, bands):
         least = np.finfo(block.dtype).tiny if block.dtype.kind == "f" else 1
         numbers = np.where(_enlarged(block > 0, work.scale), np.maximum(numbers, least), 0)
@@ -300,18 +324,6 @@ def _restored(work, src, result, bands, tile):
         numbers = np.where(valid, numbers, _enlarged(block, work.scale))
         leave_nodata(numbers, valid, src)
     return np.moveaxis(numbers, 2, 0)
-
-
-def _rounded(work, src, numbers, block, bands):
-    """Round numbers to those of valid pixels, and keep the means where they are constrained."""
-    low, high = limits_of(src)
-    if _is_alpha(src, bands):
-        return np.clip(np.rint(numbers), low, high)
-    low, high = low + (src.nodata == low), high - (src.nodata == high)
-    if not work.constrained:
-        return np.clip(np.rint(numbers), low, high)
-    numbers = clip_keeping_means(numbers, block, low, high)
-    return round_keeping_means(numbers, work.scale)
 
 
 def _is_alpha(src, bands):

@@ -225,10 +225,10 @@ def _tell(src, bands, own, ranges):
         "statistics": "of its statistics",
     }[own.kind]
     logger.warning(
-        "%s: band%s %s: %s (%s) is black to white for the net; --input-range LOW,HIGH changes it",
+        "%s: the net sees %s in band%s %s as black to white (%s); --input-range changes it",
         src.name,
+        "; ".join(pairs),
         "s" if len(bands) > 1 else "",
         ",".join(map(str, bands)),
-        "; ".join(pairs),
         source,
     )

@@ -71,7 +71,9 @@ def constrain(image: np.ndarray, means: np.ndarray) -> np.ndarray:
     ndarray of the image's shape, float64
     """
     scale = len(image) // len(means)
-    return image + enlarge_means(means - block_means(image, scale), scale)
+    change = enlarge_means(means - block_means(image, scale), scale)
+    change += image
+    return change
 
 
 def clip_keeping_means(image: np.ndarray, means: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -143,9 +145,10 @@ def _parabola_means(scale):
 
 def _enlarge_rows(means, weights):
     height, padded = len(means), np.pad(means, ((MARGIN, MARGIN), (0, 0), (0, 0)), mode="edge")
-    around = np.stack([padded[k : k + height] for k in range(2 * MARGIN + 1)])
-    rows = np.tensordot(weights, around, axes=1)  # (scale, H, W, C)
-    return rows.swapaxes(0, 1).reshape(-1, *means.shape[1:])
+    result = np.empty((height, len(weights), *means.shape[1:]))
+    for place, own in enumerate(weights):
+        result[:, place] = sum(w * padded[k : k + height] for k, w in enumerate(own) if w)
+    return result.reshape(-1, *means.shape[1:])
 
 
 def _blocks(plane, scale):

@@ -157,7 +157,7 @@ def test_what_is_found_is_said(raster, rng, caplog):
     low, high = percentiles(bands, 2, 98)
     with caplog.at_level(logging.WARNING), raster(bands) as src:
         ranges_of(src, [(3, 2, 1)])
-        said = f"bands 3,2,1: {low:g} to {high:g} (percentiles 2 and 98) is black to white"
+        said = f"{low:g} to {high:g} in bands 3,2,1 as black to white (percentiles 2 and 98)"
         assert said in caplog.text and src.name in caplog.text
         caplog.clear()
         ranges_of(src, [(3, 2, 1)], (0, 1))
