@@ -179,14 +179,14 @@ def _plan(src, out, enhancer, input_range, rgb, others, blocks):
             f"{src.width} x {src.height}"
         )
     sides = [side // math.gcd(side, scale) for side in blocks]
-    unit = math.lcm(*sides, spec.multiple)
-    tile = round_up(enhancer.tile, math.lcm(BLOCK // math.gcd(BLOCK, scale), spec.multiple))
+    unit = math.lcm(*sides, spec.unit)
+    tile = round_up(enhancer.tile, math.lcm(BLOCK // math.gcd(BLOCK, scale), spec.unit))
     needs_whole = spec.tiling == "global_statistics"
     in_bands = needs_whole and src.height * src.width > enhancer.tile**2
     if needs_whole:
         tile = round_up(WINDOW if in_bands else max(src.height, src.width), unit)
     side = round_up(tile, unit)
-    tile = round_up(-(-side // -(-side // tile)), spec.multiple)
+    tile = round_up(-(-side // -(-side // tile)), spec.unit)
     across = max(1, PART_SAMPLES // (src.count * (side * scale) ** 2))
     through_net, resized = _divide_bands(src, rgb, others)
     low, high = input_range or _default_range(src, dtype)
@@ -202,8 +202,10 @@ def _plan(src, out, enhancer, input_range, rgb, others, blocks):
         size=(src.height, src.width),
         scale=scale,
         tile=tile,
-        halo=round_up(enhancer.halo, spec.multiple),
+        # Tiles may end where a cell of `unit` pixels does not.
+        halo=round_up(enhancer.halo + spec.unit - spec.multiple, spec.unit),
         multiple=spec.multiple,
+        unit=spec.unit,
         part=(side, side * across),
         low=float(low),
         high=float(high),

@@ -39,6 +39,7 @@ class Blur:
 
     def __init__(self, tile=100, scale=2, **spec):
         spec = {"name": "blur", "multiple": 1, "min_size": 1, "tiling": "exact", **spec}
+        spec["unit"] = spec["multiple"]
         self.spec, self.scale, self.tile, self.halo = SimpleNamespace(**spec), scale, tile, 1
         self.runs = -1  # the first is of the probe
 
