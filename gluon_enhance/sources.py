@@ -33,7 +33,7 @@ def resolve(model) -> tuple[zoo.ModelSpec, Source]:
     spec, weights = zoo.get_spec(name), store.given(file) if file else None
     net = partial(zoo.get_model, name, pretrained=weights or True)
     if not file and spec.weights_kind == "shipped":
-        return zoo.known_spec(spec.name), Source(net, partial(store.find_shipped, spec.name))
+        return zoo.shipped_spec(name), Source(net, partial(store.find_shipped, spec.name))
     if weights:
         spec = zoo.trained_spec(spec, weights)
     return spec, Source(net, partial(_converted, spec, net, weights))

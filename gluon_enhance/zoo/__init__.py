@@ -33,6 +33,7 @@ __all__ = [
     "interpolate",
     "known_spec",
     "list_models",
+    "shipped_spec",
     "spec_from_card",
     "trained_spec",
 ]
@@ -122,7 +123,7 @@ def get_model(
     if not pretrained:
         return _built(net_class, spec, kwargs)
     path = _weights_path(spec, pretrained, root)
-    spec = known_spec(name) if pretrained is True else trained_spec(spec, path)
+    spec = shipped_spec(name) if pretrained is True else trained_spec(spec, path)
     return load_weights(_built(net_class, spec, kwargs, path), path, ctx)
 
 
@@ -246,14 +247,27 @@ def _check_architectures(*weights):
         )
 
 
+def shipped_spec(name: str) -> ModelSpec:
+    """Return the row of a model, if it is shipped with the options of its card in ``model_zoo``.
+
+    Raises
+    ------
+    UnknownModelError
+        If there is none.
+    WeightsError
+        As `trained_spec`.
+    """
+    spec = get_spec(name)
+    return trained_spec(spec, store.model_zoo_folder() / spec.name / f"{spec.name}.params")
+
+
 def known_spec(weights: str | os.PathLike) -> Optional[ModelSpec]:
     """Return the spec of a net as it was trained.
 
     Parameters
     ----------
     weights : str or path
-        The name of a model, whose card is in ``model_zoo`` if it is shipped, or a file of weights,
-        whose card lies beside it.
+        The name of a model, or a file of weights, whose card lies beside it.
 
     Returns
     -------
@@ -266,8 +280,7 @@ def known_spec(weights: str | os.PathLike) -> Optional[ModelSpec]:
         As `trained_spec`.
     """
     if _is_name(weights):
-        spec = get_spec(str(weights))
-        return trained_spec(spec, store.model_zoo_folder() / spec.name / f"{spec.name}.params")
+        return shipped_spec(str(weights))
     card = card_of(weights)
     spec = MODELS.get(card["name"]) if card else None
     return spec and trained_spec(spec, weights)
