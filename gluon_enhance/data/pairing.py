@@ -79,13 +79,17 @@ class _Truths:
         if place in self._files:
             return self._files[place]
         name = _without_suffix(place)
-        candidates = self._places.get(name) or [
-            truth
-            for end in range(len(name) - 1, 0, -1)
-            if REDUCED.fullmatch(name, end)
-            for truths in (self._places, self._bases)
-            for truth in truths.get(name[:end], ())
-        ]
+        candidates = (
+            self._places.get(name)
+            or self._bases.get(name)
+            or [
+                truth
+                for end in range(len(name) - 1, 0, -1)
+                if REDUCED.fullmatch(name, end)
+                for truths in (self._places, self._bases)
+                for truth in truths.get(name[:end], ())
+            ]
+        )
         if len(candidates) > 1:
             raise ValueError(
                 f"{path} belongs to {candidates[0]} or to {candidates[1]}, by its name; give a "

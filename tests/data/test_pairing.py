@@ -52,10 +52,9 @@ def test_another_end_of_a_name_is_another_name(name, put):
     assert found(put("lr", f"{name}.png"), put("hr", "a.png")) == {}
 
 
-def test_a_true_image_may_be_named_hr(put):
-    assert found(put("lr", "a_SRF_4_LR.png"), put("hr", "a_SRF_4_HR.png")) == {
-        "a_SRF_4_LR.png": "a_SRF_4_HR.png"
-    }
+@pytest.mark.parametrize("name", ["a_SRF_4_LR.png", "a_SRF_4_bicx4.png", "a_SRF_4.png"])
+def test_a_true_image_may_be_named_hr(name, put):
+    assert found(put("lr", name), put("hr", "a_SRF_4_HR.png")) == {name: "a_SRF_4_HR.png"}
 
 
 def test_names_that_happen_to_end_so_are_names(put):
