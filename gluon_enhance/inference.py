@@ -214,11 +214,11 @@ class Enhancer:
 
     def _plan(self, height, width):
         """Return the tiles, what runs one of them, and of how many steps all of them are."""
-        tile, multiple = self.tile, self.spec.multiple
+        tile, sides = self.tile, (self.spec.multiple, self.spec.stride)
         if not self._needs_whole:
-            tiles = plan_tiles(height, width, tile, self.halo, multiple)
+            tiles = plan_tiles(height, width, tile, self.halo, *sides)
             return tiles, self._run_tile, len(tiles)
-        whole = plan_tiles(height, width, max(height, width), 0, multiple)
+        whole = plan_tiles(height, width, max(height, width), 0, *sides)
         if height * width <= tile**2:
             return whole, self._run_tile, 1
         net = self.banded_net(height, width)

@@ -190,14 +190,14 @@ def _plan(src, out, enhancer, input_range, unconstrained, rgb, others, blocks):
             f"{src.width} x {src.height}"
         )
     sides = [side // math.gcd(side, scale) for side in blocks]
-    unit = math.lcm(*sides, spec.multiple)
-    tile = round_up(enhancer.tile, math.lcm(BLOCK // math.gcd(BLOCK, scale), spec.multiple))
+    unit = math.lcm(*sides, spec.unit)
+    tile = round_up(enhancer.tile, math.lcm(BLOCK // math.gcd(BLOCK, scale), spec.unit))
     needs_whole = spec.tiling == "global_statistics"
     in_bands = needs_whole and src.height * src.width > enhancer.tile**2
     if needs_whole:
         tile = round_up(WINDOW if in_bands else max(src.height, src.width), unit)
     side = round_up(tile, unit)
-    tile = round_up(-(-side // -(-side // tile)), spec.multiple)
+    tile = round_up(-(-side // -(-side // tile)), spec.unit)
     across = max(1, PART_SAMPLES // (src.count * (side * scale) ** 2))
     through_net, resized = _divide_bands(src, rgb, others)
     constrained = scale > 1 and not unconstrained
@@ -209,8 +209,12 @@ def _plan(src, out, enhancer, input_range, unconstrained, rgb, others, blocks):
         size=(src.height, src.width),
         scale=scale,
         tile=tile,
-        halo=round_up(enhancer.halo + MARGIN * constrained, spec.multiple),
+        # Tiles may end where a cell of `unit` pixels does not.
+        halo=round_up(
+            enhancer.halo + MARGIN * constrained + spec.unit - spec.multiple, spec.unit
+        ),
         multiple=spec.multiple,
+        unit=spec.unit,
         part=(side, side * across),
         ranges=ranges_of(src, through_net, input_range),
         through_net=through_net,

@@ -54,7 +54,7 @@ class Work:
         Bytes of the source, and when it was changed, in nanoseconds; None for one that is no file.
     size : (int, int)
         Height and width of the source.
-    scale, tile, halo, multiple : int
+    scale, tile, halo, multiple, unit : int
         Of the model and the plan, in input pixels.
     ranges : tuple of (float, float)
         Of each band of the source, the numbers that the net sees as 0 and 1; 0 and 1 for others.
@@ -82,6 +82,7 @@ class Work:
     tile: int
     halo: int
     multiple: int
+    unit: int
     part: tuple
     ranges: tuple
     through_net: tuple
@@ -140,7 +141,8 @@ class Work:
         return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
 
     def _side(self, length):
-        return min(round_up(length, self.multiple), self.tile + 2 * self.halo)
+        whole = round_up(length, self.multiple)
+        return min(whole, self.tile + 2 * self.halo - -whole % self.unit)
 
     def _windows(self, own, length):
         """Return what tiles read and keep; a window at an edge of the image ends there."""

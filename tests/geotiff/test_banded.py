@@ -25,7 +25,7 @@ class Centred:
     def __init__(self, tile, self_ensemble=False):
         self.tile, self._self_ensemble = tile, self_ensemble
         self.spec = SimpleNamespace(
-            name="centred", multiple=8, min_size=1, tiling="global_statistics"
+            name="centred", multiple=8, unit=8, min_size=1, tiling="global_statistics"
         )
         self.images = 0
 

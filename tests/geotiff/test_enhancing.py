@@ -41,6 +41,7 @@ class Blur:
 
     def __init__(self, tile=100, scale=2, **spec):
         spec = {"name": "blur", "multiple": 1, "min_size": 1, "tiling": "exact", **spec}
+        spec.setdefault("unit", spec["multiple"])
         self.spec, self.scale, self.tile, self.halo = SimpleNamespace(**spec), scale, tile, 1
         self.runs = -1  # the first is of the probe
 
@@ -89,6 +90,31 @@ def test_raster_equals_the_net_on_the_whole_array(source, tmp_path):
         assert np.abs(out.read() - expected_of(bands, 65535)).max() <= 0.51
         assert out.block_shapes == [(256, 256)] * 3 and out.profile["compress"] == "deflate"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.tif", "out.tif"]
+
+
+class Cells(Blur):
+    """What an `Enhancer` has, of a net that makes every 4x4 pixels, from the first, one color."""
+
+    def __init__(self):
+        super().__init__(scale=1, unit=4)
+
+    def run(self, batch):
+        self.runs += 1
+        return (
+            batch[..., ::4, ::4]
+            .repeat(4, axis=2)
+            .repeat(4, axis=3)[..., : batch.shape[2], : batch.shape[3]]
+        )
+
+
+def test_tiles_of_a_raster_begin_where_a_nets_strides_do_and_end_where_it_ends(source, tmp_path):
+    path, bands = source
+    bands = bands[:, :299, :409]
+    write(path, bands)
+    enhance_raster(path, tmp_path / "out.tif", Cells())
+    with rasterio.open(tmp_path / "out.tif") as out:
+        expected = Cells().run(bands[None])[0]
+        assert np.abs(out.read().astype(int) - expected).max() <= 1
 
 
 def test_extent_stays_and_the_pixels_shrink(source, tmp_path):
