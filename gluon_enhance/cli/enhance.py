@@ -101,7 +101,7 @@ def enhance(
             from gluon_enhance.cluster import ModelCluster
 
             used = enhancer.describe()  # workers of other processors must not choose otherwise
-            options.update(engine=used["engine"], precision=used["precision"])
+            options.update({key: used[key] for key in ("engine", "precision", "deep_precision")})
             workers = stack.enter_context(ModelCluster(cluster, model, options))
             done = run_on(workers, works, enhancer)
         else:
