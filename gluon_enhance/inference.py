@@ -17,6 +17,7 @@ from gluon_enhance.bands import MEMORY, BandedNet
 from gluon_enhance.errors import EngineError, ImageError
 from gluon_enhance.files import FORMATS, Photo, check_writable, read_image, write_image
 from gluon_enhance.files.pillow import is_pillow, transformed
+from gluon_enhance.files.places import has_place
 from gluon_enhance.imaging.arrays import from_rgb, to_dtype, to_float, to_rgb
 from gluon_enhance.imaging.resize import resize_rounding_once
 from gluon_enhance.imaging.self_ensemble import self_ensemble as ensemble
@@ -254,8 +255,7 @@ class Enhancer:
         Parameters
         ----------
         source : path
-            What `gluon_enhance.read_image` reads. For rasters with a georeference there is
-            `gluon-enhance enhance`.
+            What `gluon_enhance.read_image` reads, and no GeoTIFF, which would lose its place.
         target : path, optional
             Its suffix is the format; the file that bears the name is replaced. Default:
             ``NAME_x4.jpg`` beside ``NAME.jpg``, by the scale, and ``.png`` for a format that is
@@ -271,13 +271,18 @@ class Enhancer:
         Raises
         ------
         ImageError
-            If a file cannot be read or written, or the target is the source, or its format cannot
-            hold the result; this is known before the work.
+            If a file cannot be read or written, the source is a GeoTIFF or the target, or the
+            target's format cannot hold the result; this is known before the work.
         """
         source = Path(source)
         target = self._target(source) if target is None else Path(target)
         if target.resolve() == source.resolve():
             raise ImageError(f"{target} is both source and target; give another target")
+        if has_place(source):
+            raise ImageError(
+                f"{source} has a place on Earth, which a photo would lose; use enhance_raster or "
+                "the command gluon-enhance enhance, which keep it"
+            )
         photo = read_image(source)
         height, width, *channels = photo.pixels.shape
         size = (height * self.scale, width * self.scale)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from typing import Callable
 
 import numpy as np
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.files import exif
+from gluon_enhance.files.reader import DECODING_ERRORS
 
 logger = logging.getLogger(__name__)
 
@@ -46,13 +48,17 @@ def transformed(image, function: Callable[[np.ndarray], np.ndarray]):
     Raises
     ------
     ImageError
-        If the picture is of another mode, empty, or of mode I with values beyond 16 bits.
+        If the picture is of another mode, empty, damaged, or of mode I with values beyond 16 bits.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     if 0 in image.size:
         raise ImageError(f"the picture is {image.width}x{image.height}: it holds no pixel")
-    upright = ImageOps.exif_transpose(image)
+    try:
+        image.load()
+    except DECODING_ERRORS as error:
+        raise ImageError(f"the picture is damaged or cut short ({error!s:.200})") from error
+    upright = _upright(image)
     pixels = function(_pixels(upright))
     if image.mode in DEEP:
         data = pixels.astype(DEEP[image.mode]).tobytes()
@@ -62,6 +68,17 @@ def transformed(image, function: Callable[[np.ndarray], np.ndarray]):
     kept = {k: v for k, v in upright.info.items() if k not in ("transparency", "exif")}
     result.info = {**kept, **_exif(image, *result.size)}
     return result
+
+
+def _upright(image):
+    from PIL import ImageOps
+
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged EXIF data we say it
+            return ImageOps.exif_transpose(image)
+    except DECODING_ERRORS:
+        return image
 
 
 def _pixels(image):
@@ -89,7 +106,7 @@ def _exif(image, width, height):
     try:
         if data:
             _, data = exif.take_orientation(data.removeprefix(exif.PREFIX))
-        elif image.getexif():  # as a TIFF file has it, among what says how its pixels lie
+        elif image.format == "TIFF":  # it has them among what says how its pixels lie
             data = exif.from_tiff(image.getexif().tobytes().removeprefix(exif.PREFIX))
         return {"exif": exif.PREFIX + exif.resized(data, width, height)} if data else {}
     except ValueError as error:

@@ -102,7 +102,9 @@ def _misfit(form, shape, dtype) -> tuple[str, str]:
     return "", ""
 
 
-def write_image(path: str | os.PathLike, photo: Photo, *, quality: int = QUALITY) -> None:
+def write_image(
+    path: str | os.PathLike, photo: Photo | np.ndarray, *, quality: int = QUALITY
+) -> None:
     """Write a photo with its color profile, EXIF data and resolution.
 
     PNG and TIFF are lossless, JPEG and WebP are not (WebP at quality 100 is). The file gets its
@@ -113,7 +115,7 @@ def write_image(path: str | os.PathLike, photo: Photo, *, quality: int = QUALITY
     ----------
     path : path
         Its suffix chooses the format: .png, .jpg, .jpeg, .tif, .tiff or .webp.
-    photo : Photo
+    photo : Photo, or ndarray of its pixels
     quality : int from 1 to 100
         Of JPEG and WebP.
 
@@ -123,6 +125,7 @@ def write_image(path: str | os.PathLike, photo: Photo, *, quality: int = QUALITY
         If the format cannot hold the photo, or the file cannot be written.
     """
     path = Path(path)
+    photo = photo if isinstance(photo, Photo) else Photo(photo)
     pixels = photo.pixels
     check_writable(path, pixels.shape, pixels.dtype)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
