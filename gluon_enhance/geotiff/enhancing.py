@@ -132,6 +132,7 @@ def enhance_raster(
     out, options = Path(out), creation_options or {}
     check_out(out, source)
     with environment(), open_raster(source) as src:
+        enhancer = enhancer.for_dtype(src.dtypes[0])
         try_options(src, out, options, cog)
         blocks = block_sides(whole_options(options, cog))
         work = _plan(src, out, enhancer, input_range, unconstrained, rgb, others, blocks)

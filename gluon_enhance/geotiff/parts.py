@@ -158,7 +158,7 @@ class Work:
 def compute_part(work: Work, index: int, enhancer) -> None:
     """Compute one part and keep it, whole or not at all."""
     with environment(), open_raster(work.source) as src:
-        tiles = work.tiles(index)
+        tiles, enhancer = work.tiles(index), enhancer.for_dtype(src.dtypes[0])
         made = np.block([[_compute_tile(work, src, tile, enhancer) for tile in r] for r in tiles])
     keep_part(work.path(index), made)
 

@@ -32,6 +32,9 @@ class Centred:
     def describe(self):
         return {"model": "centred", "self_ensemble": self._self_ensemble}
 
+    def for_dtype(self, dtype):
+        return self
+
     def run(self, batch):
         mean = batch.mean(axis=(2, 3), keepdims=True, dtype=np.float64)
         return doubled((batch - mean + 0.5).astype(np.float32))

@@ -48,6 +48,9 @@ class Blur:
     def describe(self):
         return {"model": "blur", "tile": self.tile}
 
+    def for_dtype(self, dtype):
+        return self
+
     def run(self, batch):
         self.runs += 1
         return blurred(batch).repeat(self.scale, axis=2).repeat(self.scale, axis=3)
