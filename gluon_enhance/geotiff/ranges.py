@@ -12,6 +12,7 @@ from itertools import islice
 from typing import NamedTuple, Optional, Union
 
 import numpy as np
+from rasterio.windows import Window
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.geotiff.raster import limits_of, read_bands
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 SAMPLES = 1 << 28
 """Samples that are counted for percentiles, about; of a larger raster evenly spread blocks."""
+PIECE = 1 << 22
+"""Samples read at once, at most."""
 FORMS = "LOW,HIGH in numbers, LOW%,HIGH% in percentiles, scaled:LOW,HIGH, or statistics"
 
 
@@ -195,7 +198,7 @@ def _statistics(src, bands):
 def _count(src, groups):
     """Count the valid values of groups of bands, of all blocks or of evenly spread ones."""
     bands = sorted(sum(groups, ()))
-    rows, columns = src.block_shapes[bands[0] - 1]
+    _, columns = src.block_shapes[0]
     across = -(-src.width // columns)
     step = -(-src.width * src.height * len(bands) // SAMPLES)
     while math.gcd(step, across) > 1:  # or columns of blocks would never be looked at
@@ -205,7 +208,7 @@ def _count(src, groups):
     dtype = np.dtype(np.float64) if dtype.kind != "f" and dtype.itemsize > 4 else dtype
     for every in (step, 1):  # all of them where the others have only holes
         counted = {group: Histogram(dtype) for group in groups}
-        for _, window in islice(src.block_windows(1), 0, None, every):
+        for window in _windows(src, every):
             block, valid = read_bands(src, bands, window)
             valid = np.isfinite(block) & (True if valid is None else valid)
             for group, histogram in counted.items():
@@ -213,6 +216,15 @@ def _count(src, groups):
                 histogram.add(block[..., own][valid[..., own]].astype(dtype, copy=False))
         if every == 1 or all(histogram.distinct()[0].size for histogram in counted.values()):
             return counted
+
+
+def _windows(src, every):
+    """Yield every so many of a file's blocks, in pieces if one is large."""
+    for _, block in islice(src.block_windows(1), 0, None, every):
+        rows = max(1, PIECE // (block.width * src.count))
+        for top in range(0, block.height, rows):
+            height = min(rows, block.height - top)
+            yield Window(block.col_off, block.row_off + top, block.width, height)
 
 
 def _tell(src, bands, own, ranges):

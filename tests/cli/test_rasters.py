@@ -73,12 +73,39 @@ def test_options_of_rasters_reach_them(raster, tmp_path):
         assert out.profile["compress"] == "lzw"
 
 
+def test_the_range_is_said_on_standard_error_and_the_constraint_can_be_left_out(
+    raster, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(enhance_module, "Enhancer", FakeEnhancer)
+    monkeypatch.setattr(
+        FakeEnhancer, "run", lambda self, batch: batch.repeat(2, axis=2).repeat(2, axis=3) * 0.8
+    )
+    with rasterio.open(raster) as src:
+        bands = src.read(masked=True).astype(np.float64)
+    low, high = np.percentile(bands[[0, 2]].compressed(), [1, 99], method="inverted_cdf")
+    ranges = ["--input-range", "1%,99%", "--input-range", "2=0,10000"]
+    results = {}
+    for name, options in (("means", []), ("free", ["--unconstrained"])):
+        path = tmp_path / f"{name}.tif"
+        result = run(raster, "-o", path, "--json", *ranges, *options)
+        said = f"sees {low:g} to {high:g} in bands 1,3 as black to white (percentiles 1 and 99)"
+        assert said in result.stderr and json.loads(result.stdout)
+        with rasterio.open(path) as out:
+            results[name] = out.read().reshape(3, 61, 2, 47, 2).mean(axis=(2, 4))
+    valid = ~bands.mask
+    assert np.array_equal(results["means"][valid], bands.data[valid])
+    middle = valid[1] & (bands.data[1] < 10_000)
+    assert np.allclose(results["free"][1][middle], bands.data[1][middle] * 0.8, atol=1)
+
+
 @pytest.mark.parametrize(
     "options, status, message",
     [
         (["--outscale", "2"], 2, "--outscale and --match-colors are for photos"),
         (["--quality", "80"], 2, "--depth, --quality and --lossless are for photos"),
         (["--rgb", "1,2,7"], 2, "rgb is 1,2,7; give three of the bands 1,2,3"),
+        (["--input-range", "98%,2%"], 2, "input_range is 98%,2%; give LOW,HIGH in numbers"),
+        (["--input-range", "9=1,2"], 2, "input_range has a range for band 9"),
         (["--rgb", "1,2"], 2, "'1,2' is no list of 3 numbers"),
         (["--co", "COMPRESS"], 2, "'COMPRESS' is not NAME=VALUE"),
         (["-o", "out.png"], 2, "out.png has the suffix '.png'; choose .tif or .tiff"),

@@ -5,12 +5,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import rasterio
+from PIL import Image
 from rasterio.enums import ColorInterp, Resampling
 
 import gluon_enhance as ge
 from gluon_enhance.geotiff import enhancing
 from gluon_enhance.geotiff.enhancing import enhance_raster
 from gluon_enhance.geotiff.parts import compute_part
+from gluon_enhance.imaging.block_means import constrain
+from gluon_enhance.weights import store
 
 PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)}
 
@@ -162,3 +165,20 @@ def test_values_in_a_part_of_the_range_are_not_darkened(tmp_path, picture, model
     if model == "esrgan_lite_x4":  # what happens to the net's own answer over the whole range
         before = enhanced(path, enhancer, unconstrained=True, input_range=(0, 65535))
         assert before.mean() < 0.98 * bands.mean()
+
+
+@pytest.mark.parametrize("model", ["esrgan_lite_x4", "rrdb_lite_x4"])
+def test_a_photo_comes_nearer_to_the_truth_and_gets_no_steps_between_blocks(model):
+    with Image.open(store.model_zoo_folder() / "sample.png") as photo:
+        truth = np.asarray(photo.convert("RGB"), np.float64)[64:256, 64:256] / 255
+    small = truth.reshape(48, 4, 48, 4, 3).mean(axis=(1, 3))
+    answer = ge.enhance(small.astype(np.float32), model, engine="openvino", precision="fp32")
+    result = constrain(answer, small)
+    error, error_before = (np.square(image - truth).mean() for image in (result, answer))
+    assert error < error_before
+
+    def steps(image):
+        changes = np.abs(np.diff(image, axis=1)).mean(axis=(0, 2))
+        return changes[3::4].mean() / np.delete(changes, np.s_[3::4]).mean()
+
+    assert steps(result) < steps(answer)
