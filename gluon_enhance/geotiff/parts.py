@@ -246,7 +246,8 @@ def _read(src, bands, window):
 def read_filled(work, src, bands, window):
     """Read bands (h, w, C) as the net sees numbers, with their holes filled; and what is valid."""
     block, valid = _read(src, bands, window)
-    image = (block.astype(np.float64) - work.low) / (work.high - work.low)
+    with np.errstate(over="ignore"):  # nodata may lie at the limits of float64
+        image = (block.astype(np.float64) - work.low) / (work.high - work.low)
     return (image if valid is None else fill_holes(image, valid)), valid
 
 

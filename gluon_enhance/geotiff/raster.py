@@ -21,6 +21,10 @@ CACHE = 128
 """Megabytes of decoded blocks that GDAL may hold; by default it takes 5% of the memory."""
 SIDECARS = (".aux.xml", ".msk", ".ovr")
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+EXACT = 2**53
+"""Whole numbers beyond which float64 has not each."""
+NEAR = 2 * float(np.finfo(np.float32).eps)
+"""Of two floats, of any width, that GDAL takes for one: their difference by the size of their sum."""
 
 
 def check_out(out: Path, *inputs) -> None:
@@ -62,13 +66,30 @@ def samples_of(path) -> int:
 
 def check_uniform(dataset) -> None:
     """Refuse what one array, or one GeoTIFF, cannot hold."""
-    if ColorInterp.palette in dataset.colorinterp:
+    if ColorInterp.palette in dataset.colorinterp and not is_min_is_white(dataset):
         raise ImageError(f"{dataset.name} has a color table; convert it to RGB")
     if len(set(dataset.dtypes)) > 1 or len(set(map(repr, dataset.nodatavals))) > 1:
         raise ImageError(
             f"{dataset.name} has bands of different dtypes or nodata values; a GeoTIFF holds "
             "one for all: convert it"
         )
+    if np.dtype(dataset.dtypes[0]).kind in "iu" and _has_unreadable_nodata(dataset):
+        raise ImageError(
+            f"{dataset.name} is of dtype {dataset.dtypes[0]} with a nodata value of more than 53 "
+            "bits, which rasterio cannot keep; convert it to 32 bits or to floats"
+        )
+
+
+def _has_unreadable_nodata(dataset):
+    """Tell whether rasterio, which takes nodata for a float, gives another number, or none."""
+    if dataset.nodata is None:
+        return any(MaskFlags.nodata in flags for flags in dataset.mask_flag_enums)
+    return abs(dataset.nodata) > EXACT
+
+
+def is_min_is_white(dataset):
+    """Tell whether the least number of a TIFF is white, which GDAL gives a color table for."""
+    return dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
 
 
 def color_bands(dataset):
@@ -94,8 +115,9 @@ def read_bands(dataset, bands, window):
             return np.moveaxis(block, 0, 2), None
         valid = dataset.read_masks(bands, window=window) > 0
         # Of a mask, alpha and nodata GDAL heeds one only, and no alpha but of 8 and 16 bits.
-        if dataset.nodata is not None:
-            valid &= block != dataset.nodata
+        for own, plane, band in zip(valid, block, bands):
+            nodata = dataset.nodatavals[band - 1]
+            own &= True if nodata is None else plane != nodata
         if has_alpha:
             alpha = dataset.colorinterp.index(ColorInterp.alpha) + 1
             valid &= dataset.read(alpha, window=window) > 0
@@ -111,10 +133,12 @@ def bits_of(dataset):
 
 
 def limits_of(dataset):
-    """Return the least and the largest number that a raster can hold."""
+    """Return the least and the largest number that a raster can hold, and that float64 has too."""
     dtype = np.dtype(dataset.dtypes[0])
     limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
     bits = bits_of(dataset)
+    if dtype.itemsize == 8 and dtype.kind != "f":
+        return limits.min, int(np.nextafter(float(limits.max), 0))
     return limits.min, 2**bits - 1 if bits else limits.max
 
 
@@ -124,11 +148,25 @@ def leave_nodata(block, valid, dataset):
     if nodata is None or not low <= nodata <= high:
         return
     nodata = block.dtype.type(nodata)
-    floating = block.dtype.kind == "f"
-    # GDAL takes floating values up to 4 steps away for nodata.
-    step = 8 * np.spacing(np.abs(nodata)) if floating else block.dtype.type(1)
-    near = np.abs(block - nodata) < step if floating else block == nodata
-    block[near & valid] = nodata + step if nodata < high else nodata - step
+    if block.dtype.kind == "f":
+        block[_is_near(block, nodata) & valid] = _next_to(nodata)
+    else:
+        block[(block == nodata) & valid] = nodata + 1 if nodata < high else nodata - 1
+
+
+def _is_near(block, nodata):
+    """Tell which floats GDAL takes for nodata: at the type's limits the sum is infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (block == nodata) | (np.abs(block - nodata) < NEAR * np.abs(block + nodata))
+
+
+def _next_to(nodata):
+    """Return the float next to nodata, on the side of 0, that GDAL tells from it."""
+    kind, limits, size = type(nodata), np.finfo(nodata), np.abs(nodata)
+    if size < limits.tiny:
+        return np.copysign(2 * limits.tiny, nodata)
+    finite_sum = (limits.max - size) + (limits.max - np.nextafter(limits.max, kind(0))) / 4
+    return np.copysign(min(size * kind(1 - 3 * NEAR), finite_sum), nodata)
 
 
 @contextmanager
