@@ -24,7 +24,7 @@ RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 EXACT = 2**53
 """Whole numbers beyond which float64 has not each."""
 NEAR = 2 * float(np.finfo(np.float32).eps)
-"""Of two floats, of any width, that GDAL takes for one: their difference by the size of their sum."""
+"""GDAL takes floats for equal whose difference is less than this times the size of their sum."""
 
 
 def check_out(out: Path, *inputs) -> None:
