@@ -28,10 +28,10 @@ from gluon_enhance.geotiff.assembling import (
     BLOCK,
     assemble,
     block_sides,
-    try_options,
     whole_options,
 )
 from gluon_enhance.geotiff.banded import check_disk, run_in_bands, size_for_net
+from gluon_enhance.geotiff.metadata import has_premultiplied_alpha
 from gluon_enhance.geotiff.parts import Work, compute_part, round_up
 from gluon_enhance.geotiff.raster import (
     RGB,
@@ -40,11 +40,13 @@ from gluon_enhance.geotiff.raster import (
     check_uniform,
     color_bands,
     environment,
+    is_min_is_white,
     limits_of,
     open_raster,
     read_bands,
     rgb_bands,
 )
+from gluon_enhance.geotiff.trial import try_options
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +100,9 @@ def enhance_raster(
         'each' and no `rgb` all do.
     creation_options : mapping, optional
         Of GDAL's GTiff driver, or the COG driver's with `cog`. Default: the source's compression,
-        or deflate for one with losses that would change nodata or alpha.
+        or deflate for one with losses that would change nodata or alpha. Where these options have
+        such losses, a mask tells what is valid instead: in all bands, if these differ. What GDAL
+        does not obey is an error.
     overviews, cog : bool
         Add overviews; write a cloud-optimized GeoTIFF, which has them. Where tags have namespaces,
         those of bands that have none come in ``NAME.aux.xml``, as GDAL does not copy both.
@@ -121,9 +125,15 @@ def enhance_raster(
     out, options = Path(out), creation_options or {}
     check_out(out, source)
     with environment(), open_raster(source) as src:
-        try_options(src, out, options, cog)
+        check_uniform(src)
+        if cog and is_min_is_white(src):
+            raise ImageError(
+                f"{src.name} has white at its least number, which a COG cannot say; leave out the "
+                "COG, or invert it first"
+            )
+        try_options(src, out, options, whole_options({}, cog), enhancer.scale, cog)
         blocks = block_sides(whole_options(options, cog))
-        work = _plan(src, out, enhancer, input_range, rgb, others, blocks)
+        work = _plan(src, out, enhancer, input_range, rgb, others, blocks, not cog)
         net = _banded_net(work, src, enhancer) if work.in_bands else None
         if net and compute:
             why = "takes its statistics from the whole image: it runs here, and workers do the rest"
@@ -167,8 +177,7 @@ def _compute_here(enhancer, work, indices, done):
         done()
 
 
-def _plan(src, out, enhancer, input_range, rgb, others, blocks):
-    check_uniform(src)
+def _plan(src, out, enhancer, input_range, rgb, others, blocks, multiplies):
     dtype = np.dtype(src.dtypes[0])
     if dtype.kind not in "iuf":
         raise ImageError(f"{src.name} is of dtype {dtype}; convert it to integers or floats")
@@ -194,6 +203,8 @@ def _plan(src, out, enhancer, input_range, rgb, others, blocks):
         raise ValueError(f"input_range is {low:g},{high:g}; give LOW,HIGH, the lower one first")
     if dtype.kind == "f" and not input_range:
         _check_unit_range(src, sum(through_net, ()))
+    if is_min_is_white(src):
+        low, high = high, low
     status = os.stat(src.name) if os.path.exists(src.name) else None
     return Work(
         source=absolute_name(src),
@@ -211,6 +222,8 @@ def _plan(src, out, enhancer, input_range, rgb, others, blocks):
         resized=resized,
         has_mask=[MaskFlags.per_dataset] in src.mask_flag_enums,
         in_bands=in_bands,
+        premultiplied=has_premultiplied_alpha(src),
+        multiplies=multiplies and has_premultiplied_alpha(src),
         model=_identify(enhancer),
     )
 

@@ -62,6 +62,8 @@ class Work:
         Whether the dataset has a mask, which parts then hold as one more band.
     in_bands : bool
         Whether the net has run over the whole raster before (`gluon_enhance.geotiff.banded`).
+    premultiplied, multiplies : bool
+        Whether the colors of the source are multiplied by its alpha, and whether the result's are.
     model : str
         What made the parts, with a hash of its answer to a probe: all must be of the same.
     """
@@ -81,6 +83,8 @@ class Work:
     resized: tuple
     has_mask: bool
     in_bands: bool
+    premultiplied: bool
+    multiplies: bool
     model: str
 
     @property
@@ -169,9 +173,9 @@ def read_part(path: Path) -> np.ndarray:
 
 def write_part(dst, made: np.ndarray, window: Window) -> None:
     """Write bands, and the mask after them if there is one, to where they belong."""
-    dst.write(made[: dst.count], window=window)
+    dst.write(made[: dst.count], window)
     if len(made) > dst.count:
-        dst.write_mask(made[-1] != 0, window=window)
+        dst.write_mask(made[-1] != 0, window)
 
 
 def _compute_tile(work, src, tile, enhancer):
@@ -246,6 +250,8 @@ def _read(src, bands, window):
 def read_filled(work, src, bands, window):
     """Read bands (h, w, C) as the net sees numbers, with their holes filled; and what is valid."""
     block, valid = _read(src, bands, window)
+    if work.premultiplied and not _is_alpha(src, bands):
+        block = block / np.maximum(_opacity(src, window), np.finfo(np.float32).tiny)
     with np.errstate(over="ignore"):  # nodata may lie at the limits of float64
         image = (block.astype(np.float64) - work.low) / (work.high - work.low)
     return (image if valid is None else fill_holes(image, valid)), valid
@@ -257,6 +263,9 @@ def _restored(work, src, result, bands, tile):
     if result is None:
         return np.moveaxis(_enlarged(block, work.scale), 2, 0)
     numbers = result.astype(np.float64) * (work.high - work.low) + work.low
+    if work.multiplies and not _is_alpha(src, bands):
+        alpha = _resized(work, src, _alpha_band(src), tile)
+        numbers *= alpha[..., None] / _white_of_alpha(src)
     if block.dtype.kind != "f":
         numbers = np.clip(np.rint(numbers), *limits_of(src))
     numbers = numbers.astype(block.dtype)
@@ -272,6 +281,21 @@ def _restored(work, src, result, bands, tile):
 
 def _is_alpha(src, bands):
     return src.colorinterp[bands[0] - 1] == ColorInterp.alpha
+
+
+def _alpha_band(src):
+    return src.colorinterp.index(ColorInterp.alpha) + 1
+
+
+def _white_of_alpha(src):
+    """Return the number of alpha that hides nothing."""
+    return 1 if np.dtype(src.dtypes[0]).kind == "f" else limits_of(src)[1]
+
+
+def _opacity(src, window):
+    """Read alpha (h, w, 1) in [0, 1]."""
+    block, _ = _read(src, [_alpha_band(src)], window)
+    return block.astype(np.float64) / _white_of_alpha(src)
 
 
 def _enlarged(array, scale):

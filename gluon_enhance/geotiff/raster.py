@@ -8,10 +8,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional
 
 import numpy as np
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, Interleaving, MaskFlags
 from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError
 
@@ -97,6 +98,18 @@ def color_bands(dataset):
     return [i for i, color in enumerate(dataset.colorinterp, 1) if color != ColorInterp.alpha]
 
 
+def valid_in_all(bands, dataset):
+    """Tell which pixels of all bands (C, h, w) are valid in each, by nodata and alpha."""
+    color = bands[[band - 1 for band in color_bands(dataset)]]
+    valid = np.ones(bands.shape[1:], bool)
+    if dataset.nodata is not None:
+        nodata = dataset.nodata
+        valid &= (~np.isnan(color) if np.isnan(nodata) else color != nodata).all(axis=0)
+    if ColorInterp.alpha in dataset.colorinterp:
+        valid &= bands[dataset.colorinterp.index(ColorInterp.alpha)] > 0
+    return valid
+
+
 def rgb_bands(dataset):
     """Return the numbers of the bands that are red, green and blue, or else of the first three."""
     if set(RGB) <= set(dataset.colorinterp):
@@ -173,14 +186,22 @@ def _next_to(nodata):
 def named(verb, path):
     try:
         yield
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError) as error:  # copies raise GDAL's own
         reason = error.__cause__ or error
         raise ImageError(f"{path} cannot be {verb}: {reason}") from error
 
 
 def open_raster(path):
     with named("read", path):
-        return rasterio.open(path)
+        dataset = rasterio.open(path)
+    if dataset.subdatasets:
+        names = dataset.subdatasets
+        dataset.close()
+        raise ImageError(
+            f"{path} has {len(names)} pages or subdatasets, and one is taken: name it, as in "
+            f"{names[0]}"
+        )
+    return dataset
 
 
 @contextmanager
@@ -197,20 +218,25 @@ def environment():
 
 
 @contextmanager
-def draft_of(out: Path, folder: Optional[Path] = None) -> Iterator[Path]:
+def draft_of(
+    out: Path,
+    folder: Optional[Path] = None,
+    may_lack: Callable[[int, int, int], bool] = lambda *_: False,
+) -> Iterator[Path]:
     """Give a path to write, which becomes `out` on success, else vanishes.
 
     It has a folder of its own, in `folder` or beside `out`, as GDAL may write more files than one.
+    `may_lack` tells of a band, row and column whether that block may be missing.
     """
     with tempfile.TemporaryDirectory(prefix=".gluon-enhance-", dir=folder or out.parent) as own:
         draft = Path(own, out.name)
         yield draft
-        _publish(draft, out)
+        _publish(draft, out, may_lack)
 
 
-def _publish(draft, out):
+def _publish(draft, out, may_lack):
     """Give a finished file its name if it is whole, and replace what lay beside one before it."""
-    _check_complete(draft, out)
+    _check_complete(draft, out, may_lack)
     sidecars = check_sidecars(draft, out)
     os.replace(draft, out)
     for suffix in SIDECARS:
@@ -232,29 +258,33 @@ def check_sidecars(draft: Path, out: Path) -> list[Path]:
     return sidecars
 
 
-def _check_complete(part, out):
+def _check_complete(part, out, may_lack):
     """Look for blocks that are missing: on a full disk GDAL closes a file without an error."""
     with open(part, "rb") as file:
         os.fsync(file.fileno())
-        end = os.fstat(file.fileno()).st_size
+        size = os.fstat(file.fileno()).st_size
     with named("written", out):
         with rasterio.open(part) as dataset:
             overviews = range(len(dataset.overviews(1)))
         for level in ({}, *({"overview_level": k} for k in overviews)):
             with rasterio.open(part, **level) as dataset:
-                if not all(0 < block_end <= end for block_end in _block_ends(dataset)):
-                    raise ImageError(
-                        f"{out} cannot be written: it is incomplete; is the disk full, or do "
-                        "creation options not fit?"
-                    )
+                for block, end in block_ends(dataset):
+                    if end > size or not (end or may_lack(*block)):
+                        raise ImageError(
+                            f"{out} cannot be written: it is incomplete; is the disk full, or do "
+                            "creation options not fit?"
+                        )
 
 
-def _block_ends(dataset):
-    """Yield where each block ends in the file, 0 for a missing one."""
+def block_ends(dataset):
+    """Yield band, row and column of each block, and where it ends in the file: 0 if missing."""
     planes = dataset.indexes if dataset.interleaving == Interleaving.band else [1]
     for (row, column), _ in dataset.block_windows(1):
         for band in planes:
-            yield sum(
-                int(dataset.get_tag_item(f"BLOCK_{key}_{column}_{row}", "TIFF", band) or 0)
-                for key in ("OFFSET", "SIZE")
+            yield (
+                (band, row, column),
+                sum(
+                    int(dataset.get_tag_item(f"BLOCK_{key}_{column}_{row}", "TIFF", band) or 0)
+                    for key in ("OFFSET", "SIZE")
+                ),
             )
