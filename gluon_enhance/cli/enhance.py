@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
 from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from gluon_enhance.cli import Command
 from gluon_enhance.cli.batch import plan_jobs
+from gluon_enhance.cli.messages import gdal_heard
 from gluon_enhance.cli.options import cluster_option, engine_options, model_option
 from gluon_enhance.cli.pipeline import PhotoWork, run_all, run_on
 from gluon_enhance.cli.rasters import (
@@ -95,7 +94,7 @@ def enhance(
     )
     reports = []
     with ExitStack() as stack:
-        stack.enter_context(logging_redirect_tqdm([logging.getLogger("gluon_enhance")]))
+        stack.enter_context(gdal_heard())
         files = stack.enter_context(_bar(total=len(jobs), unit="file", disable=len(jobs) == 1))
         if cluster:
             from gluon_enhance.cluster import ModelCluster

@@ -100,7 +100,8 @@ def _try(src, out, options, defaults, scale, cog):
             check_sidecars(path, out)
         except ImageError as error:
             raise ImageError(
-                f"{src.name} cannot be written with these creation options: {error}"
+                f"{src.name} cannot be written with these creation options: "
+                f"{_without_folders(str(error), out.name)}"
             ) from error
         with rasterio.open(path) as trial:
             _check_effect(trial, options)
@@ -133,21 +134,26 @@ def _check_effect(trial, options):
 
 @contextmanager
 def _heard(name) -> Iterator[set]:
-    """Gather GDAL's warnings and errors of this thread, without folders before a file's name."""
-    heard, thread, logger = set(), threading.get_ident(), logging.getLogger("rasterio")
-    handler = logging.Handler(logging.WARNING)
+    """Gather GDAL's warnings and errors of this thread, and keep them from the log."""
+    heard, thread, logger = set(), threading.get_ident(), logging.getLogger("rasterio._env")
 
     def keep(record):
-        if record.thread == thread:
-            text = re.sub(rf"\S*/{re.escape(name)}", name, record.getMessage())
-            heard.add(re.sub(r"^CPLE_\w+( in |:)", "", " ".join(text.split())))
+        if record.thread != thread or record.levelno < logging.WARNING:
+            return True
+        text = re.sub(r"^CPLE_\w+ in ", "", record.getMessage())
+        heard.add(_without_folders(" ".join(text.split()), name))
+        return False
 
-    handler.emit = keep
-    logger.addHandler(handler)
+    logger.addFilter(keep)
     try:
         yield heard
     finally:
-        logger.removeHandler(handler)
+        logger.removeFilter(keep)
+
+
+def _without_folders(text, name):
+    """Leave out the temporary folders of a file that is named in a text."""
+    return re.sub(rf"[^\s:]*/{re.escape(name)}", name, text)
 
 
 def _number(text):
