@@ -8,6 +8,8 @@ from typing import Optional
 from xml.etree import ElementTree
 
 import rasterio.shutil
+from rasterio._err import CPLE_BaseError
+from rasterio.env import GDALVersion
 from rasterio.errors import RasterioError
 
 CONTROLS = dict.fromkeys(set(range(32)) - {9, 10, 13})
@@ -57,11 +59,12 @@ class Texts:
 
 def _root_of_other_encodings(src):
     """Return the VRT of a raster with texts that are no UTF-8, read as Latin-1; else None."""
+    namespaces = {"copy_src_mdd": "yes"} if GDALVersion.runtime().at_least("3.8") else {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "texts.vrt")
         try:
-            rasterio.shutil.copy(src, path, driver="VRT")
-        except RasterioError:
+            rasterio.shutil.copy(src, path, driver="VRT", **namespaces)
+        except (RasterioError, CPLE_BaseError):
             return None
         written = path.read_bytes()
     try:
