@@ -20,9 +20,15 @@ from gluon_enhance.geotiff.metadata import (
     is_on,
     needs_mask,
 )
-from gluon_enhance.geotiff.output import has_something
+from gluon_enhance.geotiff.output import fill_hidden, has_something
 from gluon_enhance.geotiff.parts import Work, read_part, window_of, write_part
-from gluon_enhance.geotiff.raster import block_ends, draft_of, named, valid_in_all
+from gluon_enhance.geotiff.raster import (
+    block_ends,
+    color_bands,
+    draft_of,
+    named,
+    valid_in_all,
+)
 
 BLOCK = 256
 """Side of the output's blocks in pixels, and of its smallest overview."""
@@ -60,10 +66,9 @@ def _put_together(work, src, whole, options, is_masked):
         for index in range(work.count):
             made = read_part(work.path(index))
             if is_masked:
-                valid = valid_in_all(made[: src.count], src)
-                made = np.concatenate(
-                    [made[: src.count], [valid & (made[src.count :] != 0).all(0)]]
-                )
+                bands, masks = made[: src.count], made[src.count :]
+                valid = valid_in_all(bands, src) & (masks != 0).all(axis=0)
+                made = np.concatenate([fill_hidden(bands, valid, color_bands(src)), [valid]])
             write_part(output, made, window_of(work.target(index)))
 
 

@@ -24,12 +24,7 @@ import numpy as np
 from rasterio.enums import MaskFlags
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.geotiff.assembling import (
-    BLOCK,
-    assemble,
-    block_sides,
-    whole_options,
-)
+from gluon_enhance.geotiff.assembling import BLOCK, assemble, block_sides, whole_options
 from gluon_enhance.geotiff.banded import check_disk, run_in_bands, size_for_net
 from gluon_enhance.geotiff.metadata import has_premultiplied_alpha
 from gluon_enhance.geotiff.parts import Work, compute_part, round_up
@@ -204,7 +199,8 @@ def _plan(src, out, enhancer, input_range, rgb, others, blocks, multiplies):
     if dtype.kind == "f" and not input_range:
         _check_unit_range(src, sum(through_net, ()))
     if is_min_is_white(src):
-        low, high = high, low
+        low, high = high, low  # the net is to see no negative
+    premultiplied = has_premultiplied_alpha(src)
     status = os.stat(src.name) if os.path.exists(src.name) else None
     return Work(
         source=absolute_name(src),
@@ -222,8 +218,8 @@ def _plan(src, out, enhancer, input_range, rgb, others, blocks, multiplies):
         resized=resized,
         has_mask=[MaskFlags.per_dataset] in src.mask_flag_enums,
         in_bands=in_bands,
-        premultiplied=has_premultiplied_alpha(src),
-        multiplies=multiplies and has_premultiplied_alpha(src),
+        premultiplied=premultiplied,
+        multiplies=premultiplied and multiplies,
         model=_identify(enhancer),
     )
 

@@ -18,11 +18,13 @@ from rasterio.windows import Window
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.geotiff.metadata import created, needs_mask
+from gluon_enhance.geotiff.output import fill_hidden
 from gluon_enhance.geotiff.parts import keep_part, read_part
 from gluon_enhance.geotiff.raster import (
     absolute_name,
     bits_of,
     check_out,
+    check_same_white,
     check_uniform,
     color_bands,
     environment,
@@ -127,6 +129,8 @@ def match_rasters(
             else:
                 made = (_match_window(plan, matcher, src, window) for window in windows)
             for window, pixels in zip(windows, made):
+                if dst.is_masked:
+                    pixels = fill_hidden(pixels, _valid_in_all(src, window), color_bands(src))
                 dst.write(pixels, window)
                 done()
             if dst.is_masked or [MaskFlags.per_dataset] in src.mask_flag_enums:
@@ -151,6 +155,7 @@ class _Plan(NamedTuple):
 def _plan(src, ref, color_space, bands):
     for dataset in (src, ref):
         check_uniform(dataset)
+    check_same_white(src, ref)
     files = {"source": absolute_name(src), "reference": absolute_name(ref)}
     fixed = files, (src.dtypes[0], ref.dtypes[0]), color_space
     if color_space.upper() != "RGB":
@@ -235,11 +240,15 @@ def _copy_mask(src, dst, windows):
     """Copy it when all bands are written: blocks then lie in the same order in every run."""
     for window in windows:
         if dst.is_masked:
-            mask = read_bands(src, color_bands(src), window)[1].all(axis=2)
+            mask = _valid_in_all(src, window)
         else:
             with named("read", src.name):
                 mask = src.read_masks(1, window=window)
         dst.write_mask(mask, window)
+
+
+def _valid_in_all(src, window):
+    return read_bands(src, color_bands(src), window)[1].all(axis=2)
 
 
 def _match_there(run, plan, matcher, windows, beside):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from pathlib import Path
 
@@ -75,7 +75,7 @@ def _has_losses(options, cog):
         return not (lossless is True or is_on(lossless))
     if method == "jxl":
         return not is_on(options.get("jxl_lossless", "yes"))
-    return method.startswith("lerc") and float(options.get("max_z_error") or 0) > 0
+    return method.startswith("lerc") and bool(str(options.get("max_z_error", "")).strip("0."))
 
 
 def _tells_holes_by_values(src):
@@ -89,8 +89,9 @@ def has_premultiplied_alpha(src) -> bool:
         return False
     import tifffile
 
-    with tifffile.TiffFile(src.name) as tiff:
+    with suppress(tifffile.TiffFileError), tifffile.TiffFile(src.name) as tiff:
         return ASSOCIATED in tiff.pages[0].extrasamples
+    return False
 
 
 def _lower(options):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from rasterio.enums import Interleaving
+
+from gluon_enhance.imaging.holes import fill_holes
 
 
 class Output:
@@ -51,6 +55,19 @@ class Output:
             filled = np.logical_or.reduceat(filled, firsts, axis=axis)
         top, left = (int(k // side) for k, side in zip(starts, self.block_shapes[0]))
         self._filled.update((b + 1, r + top, c + left) for b, r, c in np.argwhere(filled).tolist())
+
+
+def fill_hidden(bands: np.ndarray, valid: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
+    """Give hidden pixels of some bands of (C, h, w) the values next to them.
+
+    Compression with losses would smear what they have into what is valid.
+    """
+    own = [number - 1 for number in numbers]
+    image = np.moveaxis(bands[own], 0, 2)
+    result = bands.copy()
+    filled = fill_holes(image, np.broadcast_to(valid[..., None], image.shape))
+    result[own] = np.moveaxis(filled, 2, 0)
+    return result
 
 
 def has_something(bands: np.ndarray, nodata) -> np.ndarray:

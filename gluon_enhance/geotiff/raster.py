@@ -74,7 +74,7 @@ def check_uniform(dataset) -> None:
             f"{dataset.name} has bands of different dtypes or nodata values; a GeoTIFF holds "
             "one for all: convert it"
         )
-    if np.dtype(dataset.dtypes[0]).kind in "iu" and _has_unreadable_nodata(dataset):
+    if dataset.dtypes[0] in ("int64", "uint64") and _has_unreadable_nodata(dataset):
         raise ImageError(
             f"{dataset.name} is of dtype {dataset.dtypes[0]} with a nodata value of more than 53 "
             "bits, which rasterio cannot keep; convert it to 32 bits or to floats"
@@ -91,6 +91,15 @@ def _has_unreadable_nodata(dataset):
 def is_min_is_white(dataset):
     """Tell whether the least number of a TIFF is white, which GDAL gives a color table for."""
     return dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
+
+
+def check_same_white(own, ref):
+    """Refuse two rasters of which one has white at its least number."""
+    if is_min_is_white(own) != is_min_is_white(ref):
+        negative = own if is_min_is_white(own) else ref
+        raise ImageError(
+            f"{negative.name} has white at its least number, and the other black; invert it first"
+        )
 
 
 def color_bands(dataset):

@@ -10,7 +10,13 @@ import numpy as np
 from rasterio.windows import Window
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.geotiff.raster import color_bands, environment, open_raster, read_bands
+from gluon_enhance.geotiff.raster import (
+    check_same_white,
+    color_bands,
+    environment,
+    open_raster,
+    read_bands,
+)
 
 SAMPLES = 1 << 22
 """Samples of a band read at a time."""
@@ -54,6 +60,7 @@ def score_rasters(
                 f"{ref.width}x{ref.height} of {len(color_bands(ref))}; they must be alike"
             )
         _check_place(own, ref)
+        check_same_white(own, ref)
         pairs = zip(bands, color_bands(ref))
         rows = [_score_band(own, ref, pair, crop_border, data_range) for pair in pairs]
     if not any(row["valid"] for row in rows):

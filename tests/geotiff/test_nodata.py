@@ -114,3 +114,13 @@ def test_numbers_beyond_a_dtype_become_its_largest_that_floats_hold(tmp_path, dt
     enhance_raster(path, tmp_path / "out.tif", Doubling(), input_range=(0, 2.0**70))
     values, _, _ = read(tmp_path / "out.tif")
     assert (values.astype(float) >= np.iinfo(dtype).max * (1 - 1e-6)).all()
+
+
+@pytest.mark.parametrize("nodata", ["-9999", "256", "nan", "0.5"])
+def test_nodata_that_a_dtype_cannot_hold_hides_nothing(tmp_path, rng, nodata):
+    tag = (42113, "s", 0, nodata, True)
+    bands = rng.integers(1, 255, (20, 30)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "in.tif", bands, photometric="minisblack", extratags=[tag])
+    enhance_raster(tmp_path / "in.tif", tmp_path / "out.tif", Doubling())
+    values, mask, _ = read(tmp_path / "out.tif")
+    assert np.array_equal(values[0], larger(bands[None])[0]) and mask.all()

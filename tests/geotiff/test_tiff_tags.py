@@ -61,6 +61,19 @@ def test_numbers_of_black_and_white_are_given_the_same_way_where_the_least_is_wh
     assert np.allclose(enhancer.seen[-1], 0.7) and (read(tmp_path / "sr.tif") == 30).all()
 
 
+def test_a_raster_and_its_negative_are_not_compared(tmp_path):
+    ones, out = np.ones((9, 9), np.uint8), tmp_path / "out.tif"
+    paths = [
+        write(tmp_path / f"{name}.tif", ones, photometric=name)
+        for name in ("miniswhite", "minisblack")
+    ]
+    for pair in (paths, paths[::-1]):
+        with pytest.raises(ImageError, match="miniswhite.tif has white at its least number"):
+            match_rasters(*pair, out)
+        with pytest.raises(ImageError, match="miniswhite.tif has white at its least number"):
+            score_rasters(*pair)
+
+
 def test_a_cog_cannot_say_that_the_least_number_is_white(tmp_path):
     path = write(tmp_path / "in.tif", np.ones((9, 9), np.uint8), photometric="miniswhite")
     with pytest.raises(ImageError, match="which a COG cannot say; leave out the COG, or invert"):

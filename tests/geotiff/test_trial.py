@@ -178,6 +178,20 @@ def test_holes_of_one_band_are_holes_of_all_in_a_mask(tmp_path, rng):
         assert np.array_equal(result.dataset_mask() > 0, larger((bands != 0).all(axis=0)))
 
 
+@pytest.mark.parametrize("nodata", [0, 255])
+def test_nothing_hidden_is_smeared_into_what_is_valid(tmp_path, nodata):
+    valid = holed((40, 50))
+    bands = np.where(valid, 130, nodata).astype(np.uint8)[None].repeat(3, axis=0)
+    path = write(tmp_path / "in.tif", bands, nodata=nodata)
+    options = {"COMPRESS": "JPEG", "JPEG_QUALITY": "30"}
+    enhanced(path, tmp_path / "sr.tif", False, options)
+    match_rasters(path, path, tmp_path / "matched.tif", creation_options=options)
+    for name in ("sr.tif", "matched.tif"):
+        with rasterio.open(tmp_path / name) as result:
+            values = result.read()[:, result.dataset_mask() > 0]
+        assert np.abs(values.astype(int) - 130).max() <= 1
+
+
 @pytest.mark.parametrize("options", [{"COMPRESS": "WEBP", "WEBP_LOSSLESS": "YES"}, {}])
 def test_nodata_stays_where_nothing_is_lost(tmp_path, rng, options):
     bands = rng.integers(0, 255, (3, 40, 50)).astype(np.uint8)
