@@ -24,6 +24,7 @@ COG_METHODS = ("none", "lzw", "deflate", "lzma", "zstd", "jpeg", "webp", "lerc")
 COG_PREDICTORS = {"2": "STANDARD", "3": "FLOATING_POINT"}
 #: Metadata that GDAL makes itself.
 OWN_NAMESPACES = ("IMAGE_STRUCTURE", "SUBDATASETS", "DERIVED_SUBDATASETS", "RPC")
+PHOTOMETRICS = {5: "cmyk", 8: "cielab", 9: "icclab", 10: "itulab"}
 ASSOCIATED = 1
 """What TIFF's ExtraSamples says of an alpha channel that is multiplied into the colors."""
 
@@ -84,14 +85,25 @@ def _tells_holes_by_values(src):
 
 def has_premultiplied_alpha(src) -> bool:
     """Tell whether a TIFF's colors are multiplied by its alpha, of which GDAL does not tell."""
-    is_file = src.driver == "GTiff" and os.path.exists(src.name)
-    if ColorInterp.alpha not in src.colorinterp or not is_file:
-        return False
-    import tifffile
+    return ColorInterp.alpha in src.colorinterp and ASSOCIATED in _said_of_colors(src)[1]
 
-    with suppress(tifffile.TiffFileError), tifffile.TiffFile(src.name) as tiff:
-        return ASSOCIATED in tiff.pages[0].extrasamples
-    return False
+
+def _photometric_of(src):
+    """Return the creation option of colors that GDAL reads as they are and does not write so."""
+    if is_min_is_white(src):
+        return "miniswhite"
+    is_known = src.colorinterp[0] not in (ColorInterp.cyan, ColorInterp.undefined)
+    return None if is_known else PHOTOMETRICS.get(_said_of_colors(src)[0])
+
+
+def _said_of_colors(src):
+    """Return TIFF's PhotometricInterpretation and ExtraSamples; nothing of what is no such file."""
+    if src.driver == "GTiff" and os.path.exists(src.name):
+        import tifffile
+
+        with suppress(tifffile.TiffFileError), tifffile.TiffFile(src.name) as tiff:
+            return tiff.pages[0].photometric, tiff.pages[0].extrasamples
+    return None, ()
 
 
 def _lower(options):
@@ -121,8 +133,8 @@ def _profile(src, options, scale):
         profile.update(compression_of(src))
     if bits_of(src):
         profile["nbits"] = bits_of(src)
-    if is_min_is_white(src):
-        profile["photometric"] = "miniswhite"
+    if _photometric_of(src):
+        profile["photometric"] = _photometric_of(src)
     return {**profile, **options}
 
 

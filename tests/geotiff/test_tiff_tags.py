@@ -61,6 +61,22 @@ def test_numbers_of_black_and_white_are_given_the_same_way_where_the_least_is_wh
     assert np.allclose(enhancer.seen[-1], 0.7) and (read(tmp_path / "sr.tif") == 30).all()
 
 
+@pytest.mark.parametrize("kind, count", [("cmyk", 4), ("cmyk", 5), ("cielab", 3), ("icclab", 3)])
+def test_colors_that_gdal_reads_as_they_are_are_said_to_be_the_same(tmp_path, rng, kind, count):
+    bands = rng.integers(1, 60_000, (count, 20, 30)).astype(np.uint16)
+    profile = {"count": count, "height": 20, "width": 30, "dtype": "uint16", "photometric": kind}
+    place = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 5e5, 0, -10, 5e6)}
+    path = tmp_path / "in.tif"
+    with rasterio.open(path, "w", driver="GTiff", **place, **profile) as out:
+        out.write(bands)
+    match_rasters(path, path, tmp_path / "matched.tif")
+    enhance_raster(path, tmp_path / "sr.tif", Doubling(), others="each")
+    for name, expected in (("matched.tif", bands), ("sr.tif", larger(bands))):
+        assert page_of(tmp_path / name).photometric == page_of(path).photometric
+        assert page_of(tmp_path / name).extrasamples == page_of(path).extrasamples
+        assert np.array_equal(read(tmp_path / name), expected)
+
+
 def test_a_raster_and_its_negative_are_not_compared(tmp_path):
     ones, out = np.ones((9, 9), np.uint8), tmp_path / "out.tif"
     paths = [
