@@ -1,7 +1,7 @@
 """Creation options tried on a small raster: hours of work should not end with their error.
 
-GDAL takes options that it does not know for mistakes to be warned of, and some that have no effect
-for nothing at all; here both are errors.
+Of options that it does not know GDAL only warns, and of some that have no effect it says nothing;
+here both are errors.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gluon_enhance.geotiff.parts import write_part
 from gluon_enhance.geotiff.raster import check_sidecars
 
 WIDTH, HEIGHT = 777, 64
-"""Of the raster: no tile is as wide, as 16 does not divide it. Strips take two, if it has two."""
+"""Of the raster: no tile is as wide, as 16 does not divide it. Of strips it has up to two."""
 NOT_GDALS = ("driver", "dtype", "nodata", "count", "width", "height", "crs", "transform")
 """What rasterio takes beside the options of GDAL's driver."""
 METHODS = {
@@ -80,10 +80,10 @@ def try_options(
 def _try(src, out, options, defaults, scale, cog):
     """Write a raster, and return what GDAL has to say of it."""
     own = defaults if cog else {**defaults, **options}
-    strip = _number(own.get("blockysize")) or src.block_shapes[0][0]
-    is_tiled = is_on(own["tiled"]) if "tiled" in own else src.profile.get("tiled", True)
-    height = HEIGHT if is_tiled else min(2 * strip, src.height * scale)
-    size = {"width": WIDTH, "height": height}
+    size = {"width": WIDTH, "height": HEIGHT}
+    if not (is_on(own["tiled"]) if "tiled" in own else src.profile.get("tiled", True)):
+        strip = _number(own.get("blockysize")) or min(src.block_shapes[0][0], HEIGHT)
+        size.update(height=min(2 * strip, src.height * scale), blockysize=strip)
     is_masked = needs_mask(src, options, cog)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -93,8 +93,8 @@ def _try(src, out, options, defaults, scale, cog):
         path = Path(folder, out.name)
         try:
             with created(path, src, {**own, **size}, is_masked=is_masked) as output:
-                zeros = np.zeros((src.count + is_masked, height, WIDTH), src.dtypes[0])
-                write_part(output, zeros, Window(0, 0, WIDTH, height))
+                zeros = np.zeros((src.count + is_masked, size["height"], WIDTH), src.dtypes[0])
+                write_part(output, zeros, Window(0, 0, WIDTH, size["height"]))
             if cog:
                 to_cog(src, path, options)
             check_sidecars(path, out)
