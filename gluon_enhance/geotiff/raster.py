@@ -188,7 +188,8 @@ def _next_to(nodata):
     if size < limits.tiny:
         return np.copysign(2 * limits.tiny, nodata)
     finite_sum = (limits.max - size) + (limits.max - np.nextafter(limits.max, kind(0))) / 4
-    return np.copysign(min(size * kind(1 - 3 * NEAR), finite_sum), nodata)
+    step = max(3 * NEAR, 4 * float(limits.eps))
+    return np.copysign(min(size * kind(1 - step), finite_sum), nodata)
 
 
 @contextmanager

@@ -118,9 +118,13 @@ def test_numbers_beyond_a_dtype_become_its_largest_that_floats_hold(tmp_path, dt
 
 @pytest.mark.parametrize("nodata", ["-9999", "256", "nan", "0.5"])
 def test_nodata_that_a_dtype_cannot_hold_hides_nothing(tmp_path, rng, nodata):
-    tag = (42113, "s", 0, nodata, True)
+    tags = [
+        (42113, "s", 0, nodata, True),
+        (33550, "d", 3, (10.0, 10.0, 0.0), True),
+        (33922, "d", 6, (0.0, 0.0, 0.0, 5e5, 5e6, 0.0), True),
+    ]
     bands = rng.integers(1, 255, (20, 30)).astype(np.uint8)
-    tifffile.imwrite(tmp_path / "in.tif", bands, photometric="minisblack", extratags=[tag])
+    tifffile.imwrite(tmp_path / "in.tif", bands, photometric="minisblack", extratags=tags)
     enhance_raster(tmp_path / "in.tif", tmp_path / "out.tif", Doubling())
     values, mask, _ = read(tmp_path / "out.tif")
     assert np.array_equal(values[0], larger(bands[None])[0]) and mask.all()
