@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import sys
 from contextlib import ExitStack, contextmanager
 
 import click
 from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 from tqdm.utils import disp_len
 
 from gluon_enhance.cli.batch import plan_jobs
 from gluon_enhance.cli.hints import EnhanceCommand
+from gluon_enhance.cli.messages import gdal_heard
 from gluon_enhance.cli.options import (
     FilePath,
     Finite,
@@ -159,7 +158,7 @@ def _run_on_cluster(address, model, options, enhancer, works, show):
 def _shown(count):
     """Show a bar of files, if there are several, and give what tells of each that is over."""
     with ExitStack() as stack:
-        stack.enter_context(logging_redirect_tqdm([logging.getLogger("gluon_enhance")]))
+        stack.enter_context(gdal_heard())
         bar = stack.enter_context(_bar(total=count, unit="file", hidden=count == 1))
 
         def show(report):

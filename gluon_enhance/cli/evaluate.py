@@ -10,6 +10,7 @@ import click
 from tqdm import tqdm
 
 from gluon_enhance.cli import one_line
+from gluon_enhance.cli.messages import gdal_heard
 from gluon_enhance.cli.options import engine_options, model_option
 from gluon_enhance.cli.rasters import BAND_OPTIONS, band_options, is_raster, take_options
 from gluon_enhance.cli.scores import (
@@ -56,6 +57,7 @@ def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
     MODEL may also be bicubic, bilinear or nearest: MATLAB's imresize, the usual baseline. Rasters,
     which are told from photos as `enhance` does, need a net and --lr, and are scored band by band.
     """
+    click.get_current_context().with_resource(gdal_heard())
     bands = take_options(options, BAND_OPTIONS)
     enhancer = None
     if model not in KERNELS:

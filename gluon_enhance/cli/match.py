@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import click
 
 from gluon_enhance.cli import Command
+from gluon_enhance.cli.messages import gdal_heard
 from gluon_enhance.cli.options import FilePath, Finite, cluster_option
 from gluon_enhance.cli.rasters import parse_creation_options
 
@@ -74,7 +75,7 @@ def match(source, reference, out, plot, cluster, verbose, **options):
     if verbose:
         logging.basicConfig(stream=sys.stderr, format="%(message)s")
         logging.getLogger("gluon_enhance").setLevel(logging.INFO)
-    with _workers(cluster) as run:
+    with gdal_heard(), _workers(cluster) as run:
         curves = _match(source, reference, out, run=run, **options)
     if plot:
         _draw(curves, out.with_name(f"{out.stem}_plot.png"))

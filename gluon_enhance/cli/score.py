@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from gluon_enhance.cli import one_line
+from gluon_enhance.cli.messages import gdal_heard
 from gluon_enhance.cli.options import Finite
 from gluon_enhance.cli.rasters import is_raster
 from gluon_enhance.cli.scores import (
@@ -53,6 +54,7 @@ def score(image, reference, crop_border, y_channel, per_band, data_range, as_jso
 
     Georeferenced TIFF files, of any size, are scored band by band where both are valid.
     """
+    click.get_current_context().with_resource(gdal_heard())
     if image.is_dir() != reference.is_dir():
         raise click.UsageError(f"{image} and {reference} must be two files or two folders")
     if image.is_dir():

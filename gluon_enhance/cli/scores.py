@@ -25,7 +25,8 @@ def raster_protocol(crop_border: int) -> str:
     """Say how the numbers of rasters are made."""
     return (
         f"{crop_border} pixels cropped at each side; valid: share of pixels valid in both, which "
-        "count; bias: mean of image - reference; bias and rmse in the rasters' numbers"
+        "count; bias: mean of image - reference; bias and rmse in the rasters' numbers; nan where "
+        "none is valid"
     )
 
 
@@ -79,9 +80,9 @@ def _text(image):
 
 
 def summary(protocol: str, rows: list) -> dict:
-    """Return rows of scores with their mean, and how they are made."""
+    """Return rows of scores with their mean, and how they are made; NaN means there is no score."""
     names = [name for name in rows[0] if name != "image"] if rows else []
-    mean = {name: float(np.mean([row[name] for row in rows])) for name in names}
+    mean = {name: float(np.nanmean([row[name] for row in rows])) for name in names}
     return {"protocol": protocol, "images": rows, "mean": mean}
 
 
@@ -108,7 +109,7 @@ def print_table(protocol: str, rows: list) -> None:
 
 
 def _finite(value):
-    """JSON has no infinity: the PSNR of equal images becomes null."""
+    """JSON has no infinity and no NaN: the PSNR of equal images becomes null."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,26 +9,44 @@ from xml.etree import ElementTree
 import numpy as np
 import rasterio
 import rasterio.shutil
-from rasterio.enums import Resampling
+from rasterio.enums import Interleaving, Resampling
 from rasterio.env import GDALVersion
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.geotiff.metadata import OWN_NAMESPACES, cog_compression_of, created
+from gluon_enhance.geotiff.metadata import (
+    OWN_NAMESPACES,
+    cog_compression_of,
+    created,
+    is_on,
+    needs_mask,
+)
+from gluon_enhance.geotiff.output import fill_hidden, has_something
 from gluon_enhance.geotiff.parts import Work, read_part, window_of, write_part
-from gluon_enhance.geotiff.raster import check_sidecars, draft_of, named
+from gluon_enhance.geotiff.raster import (
+    block_ends,
+    color_bands,
+    draft_of,
+    named,
+    valid_in_all,
+)
 
 BLOCK = 256
 """Side of the output's blocks in pixels, and of its smallest overview."""
+OVERVIEW_OPTIONS = ("resampling", "overview_resampling", "overview_count")
+"""Of the COG driver, for overviews that it makes itself."""
 
 
 def assemble(work: Work, src, out: Path, options: Mapping, overviews: bool, cog: bool) -> None:
     """Write all parts as one raster, which gets its name when it is complete."""
-    with draft_of(out, Path(work.folder)) as draft:
-        _put_together(work, src, draft, whole_options(options, cog))
-        if overviews or cog:
+    options = {name.lower(): options[name] for name in options}
+    is_sparse = is_on(options.get("sparse_ok"))
+    with draft_of(out, Path(work.folder), may_lack=lambda *_: is_sparse) as draft:
+        is_masked = needs_mask(src, options, cog)
+        _put_together(work, src, draft, whole_options(options, cog), is_masked)
+        if overviews or (cog and not set(options) & set(OVERVIEW_OPTIONS)):
             _add_overviews(draft)
         if cog:
-            _to_cog(src, draft, options)
+            to_cog(src, draft, options)
 
 
 def whole_options(options: Mapping, cog: bool) -> dict:
@@ -43,27 +60,16 @@ def block_sides(options: Mapping) -> tuple[int, int]:
     return int(options["blockysize"]), int(options["blockxsize"])
 
 
-def try_options(src, out: Path, options: Mapping, cog: bool) -> None:
-    """Write a block with the creation options: hours of work should not end with their error."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, out.name)
-        size = {"width": BLOCK, "height": BLOCK}
-        try:
-            with created(path, src, {**whole_options(options, cog), **size}) as dst:
-                dst.write(np.zeros((src.count, BLOCK, BLOCK), src.dtypes[0]))
-            if cog:
-                _to_cog(src, path, options)
-            check_sidecars(path, out)
-        except ImageError as error:
-            raise ImageError(
-                f"{src.name} cannot be written with these creation options: {error}"
-            ) from error
-
-
-def _put_together(work, src, whole, options):
-    with created(whole, src, options, work.scale) as dst:
+def _put_together(work, src, whole, options, is_masked):
+    is_straight = work.premultiplied and not work.multiplies
+    with created(whole, src, options, work.scale, is_masked, is_straight) as output:
         for index in range(work.count):
-            write_part(dst, read_part(work.path(index)), window_of(work.target(index)))
+            made = read_part(work.path(index))
+            if is_masked:
+                bands, masks = made[: src.count], made[src.count :]
+                valid = valid_in_all(bands, src) & (masks != 0).all(axis=0)
+                made = np.concatenate([fill_hidden(bands, valid, color_bands(src)), [valid]])
+            write_part(output, made, window_of(work.target(index)))
 
 
 def _add_overviews(path):
@@ -72,17 +78,29 @@ def _add_overviews(path):
         dataset.build_overviews(levels, Resampling.average)
 
 
-def _to_cog(src, path, options):
+def to_cog(src, path: Path, options: Mapping) -> None:
     """Put a cloud-optimized copy in a raster's place."""
     own = {"bigtiff": "if_safer"}
-    options = {name.lower(): options[name] for name in options}
     if "compress" not in options:
         own.update(cog_compression_of(src))
-    with draft_of(path) as copy, named("written", path):
+    is_sparse = is_on(options.get("sparse_ok"))
+    with draft_of(path, may_lack=lambda *_: is_sparse) as copy, named("written", path):
         if _has_namespaces(path) and GDALVersion.runtime().at_least("3.8"):
             own["copy_src_mdd"] = "yes"
             _write_band_tags(path, copy)
         rasterio.shutil.copy(path, copy, driver="COG", **{**own, **options})
+        if is_sparse:
+            _check_left_out(path, copy)
+
+
+def _check_left_out(path, copy):
+    """Look for something in the blocks that a sparse copy lacks, as on a full disk it may."""
+    with rasterio.open(path) as whole, rasterio.open(copy) as sparse:
+        for (band, row, column), end in block_ends(sparse):
+            window = sparse.block_window(1, row, column)
+            bands = [band] if sparse.interleaving == Interleaving.band else sparse.indexes
+            if not end and has_something(whole.read(bands, window=window), whole.nodata).any():
+                raise ImageError(f"{path} cannot be written: it is incomplete; is the disk full?")
 
 
 def _has_namespaces(path):

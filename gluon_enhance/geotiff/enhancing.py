@@ -24,14 +24,9 @@ import numpy as np
 from rasterio.enums import MaskFlags
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.geotiff.assembling import (
-    BLOCK,
-    assemble,
-    block_sides,
-    try_options,
-    whole_options,
-)
+from gluon_enhance.geotiff.assembling import BLOCK, assemble, block_sides, whole_options
 from gluon_enhance.geotiff.banded import check_disk, run_in_bands, size_for_net
+from gluon_enhance.geotiff.metadata import has_premultiplied_alpha
 from gluon_enhance.geotiff.parts import Work, compute_part, round_up
 from gluon_enhance.geotiff.ranges import InputRange, ranges_of
 from gluon_enhance.geotiff.raster import (
@@ -41,9 +36,11 @@ from gluon_enhance.geotiff.raster import (
     check_uniform,
     color_bands,
     environment,
+    is_min_is_white,
     open_raster,
     rgb_bands,
 )
+from gluon_enhance.geotiff.trial import try_options
 from gluon_enhance.imaging.block_means import MARGIN
 
 logger = logging.getLogger(__name__)
@@ -109,7 +106,9 @@ def enhance_raster(
         'each' and no `rgb` all do.
     creation_options : mapping, optional
         Of GDAL's GTiff driver, or the COG driver's with `cog`. Default: the source's compression,
-        or deflate for one with losses that would change nodata or alpha.
+        or deflate for one with losses that would change nodata or alpha. Where these options have
+        such losses, a mask tells what is valid instead: in all bands, if these differ. What GDAL
+        does not obey is an error.
     overviews, cog : bool
         Add overviews; write a cloud-optimized GeoTIFF, which has them. Where tags have namespaces,
         those of bands that have none come in ``NAME.aux.xml``, as GDAL does not copy both.
@@ -133,9 +132,15 @@ def enhance_raster(
     check_out(out, source)
     with environment(), open_raster(source) as src:
         enhancer = enhancer.for_dtype(src.dtypes[0])
-        try_options(src, out, options, cog)
+        check_uniform(src)
+        if cog and is_min_is_white(src):
+            raise ImageError(
+                f"{src.name} has white at its least number, which a COG cannot say; leave out the "
+                "COG, or invert it first"
+            )
+        try_options(src, out, options, whole_options({}, cog), enhancer.scale, cog)
         blocks = block_sides(whole_options(options, cog))
-        work = _plan(src, out, enhancer, input_range, unconstrained, rgb, others, blocks)
+        work = _plan(src, out, enhancer, input_range, unconstrained, rgb, others, blocks, not cog)
         net = _banded_net(work, src, enhancer) if work.in_bands else None
         if net and compute:
             why = "takes its statistics from the whole image: it runs here, and workers do the rest"
@@ -179,8 +184,7 @@ def _compute_here(enhancer, work, indices, done):
         done()
 
 
-def _plan(src, out, enhancer, input_range, unconstrained, rgb, others, blocks):
-    check_uniform(src)
+def _plan(src, out, enhancer, input_range, unconstrained, rgb, others, blocks, multiplies):
     dtype = np.dtype(src.dtypes[0])
     if dtype.kind not in "iuf":
         raise ImageError(f"{src.name} is of dtype {dtype}; convert it to integers or floats")
@@ -202,6 +206,10 @@ def _plan(src, out, enhancer, input_range, unconstrained, rgb, others, blocks):
     across = max(1, PART_SAMPLES // (src.count * (side * scale) ** 2))
     through_net, resized = _divide_bands(src, rgb, others)
     constrained = scale > 1 and not unconstrained
+    ranges = ranges_of(src, through_net, input_range)
+    if is_min_is_white(src):  # the net is to see no negative
+        ranges = tuple((high, low) for low, high in ranges)
+    premultiplied = has_premultiplied_alpha(src)
     status = os.stat(src.name) if os.path.exists(src.name) else None
     return Work(
         source=absolute_name(src),
@@ -211,18 +219,18 @@ def _plan(src, out, enhancer, input_range, unconstrained, rgb, others, blocks):
         scale=scale,
         tile=tile,
         # Tiles may end where a cell of `unit` pixels does not.
-        halo=round_up(
-            enhancer.halo + MARGIN * constrained + spec.unit - spec.multiple, spec.unit
-        ),
+        halo=round_up(enhancer.halo + MARGIN * constrained + spec.unit - spec.multiple, spec.unit),
         multiple=spec.multiple,
         unit=spec.unit,
         part=(side, side * across),
-        ranges=ranges_of(src, through_net, input_range),
+        ranges=ranges,
         through_net=through_net,
         resized=resized,
         has_mask=[MaskFlags.per_dataset] in src.mask_flag_enums,
         constrained=constrained,
         in_bands=in_bands,
+        premultiplied=premultiplied,
+        multiplies=premultiplied and multiplies,
         model=_identify(enhancer),
     )
 

@@ -17,12 +17,14 @@ from rasterio.enums import MaskFlags
 from rasterio.windows import Window
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.geotiff.metadata import created
+from gluon_enhance.geotiff.metadata import created, needs_mask
+from gluon_enhance.geotiff.output import fill_hidden
 from gluon_enhance.geotiff.parts import keep_part, read_part
 from gluon_enhance.geotiff.raster import (
     absolute_name,
     bits_of,
     check_out,
+    check_same_white,
     check_uniform,
     color_bands,
     environment,
@@ -33,6 +35,7 @@ from gluon_enhance.geotiff.raster import (
     read_bands,
     rgb_bands,
 )
+from gluon_enhance.geotiff.trial import try_options
 from gluon_enhance.imaging.histogram import Curves, Matcher
 from gluon_enhance.imaging.quantiles import Table
 
@@ -81,7 +84,9 @@ def match_rasters(
         Bands to match, from 1; channels 1 to 3 of other color spaces. Default: all but alpha.
     creation_options : mapping, optional
         Of GDAL's GTiff driver. Without ``compress`` the source's compression is kept, or deflate
-        taken for one with losses that would change nodata or alpha.
+        taken for one with losses that would change nodata or alpha. Where these options have such
+        losses, a mask tells what is valid instead: in all bands, if these differ. What GDAL does
+        not obey is an error.
     run : callable, optional
         Takes a function and what to call it with, one after the other; yields the index and the
         result of each, as they come: `gluon_enhance.cluster.Cluster.run`. What workers make is
@@ -101,12 +106,13 @@ def match_rasters(
     ValueError
         If bands, dtypes, values or options do not fit.
     """
-    out = Path(out)
+    out, options = Path(out), creation_options or {}
     check_out(out, source, reference)
     with environment(), open_raster(source) as src, open_raster(reference) as ref:
         plan = _plan(src, ref, color_space, bands)
         matcher = plan.matcher()
-        with created(out, src, creation_options or {}) as dst:
+        try_options(src, out, options, {})
+        with created(out, src, options, is_masked=needs_mask(src, options)) as dst:
             groups = [*_groups("source", src), *_groups("reference", ref)]
             windows = _windows(src, dst)
             total = sum(len(group) for _, group in groups) + len(windows)
@@ -123,9 +129,11 @@ def match_rasters(
             else:
                 made = (_match_window(plan, matcher, src, window) for window in windows)
             for window, pixels in zip(windows, made):
-                dst.write(pixels, window=window)
+                if dst.is_masked:
+                    pixels = fill_hidden(pixels, _valid_in_all(src, window), color_bands(src))
+                dst.write(pixels, window)
                 done()
-            if [MaskFlags.per_dataset] in src.mask_flag_enums:
+            if dst.is_masked or [MaskFlags.per_dataset] in src.mask_flag_enums:
                 _copy_mask(src, dst, windows)
     return dict(zip(plan.names, matcher.curves()))
 
@@ -147,6 +155,7 @@ class _Plan(NamedTuple):
 def _plan(src, ref, color_space, bands):
     for dataset in (src, ref):
         check_uniform(dataset)
+    check_same_white(src, ref)
     files = {"source": absolute_name(src), "reference": absolute_name(ref)}
     fixed = files, (src.dtypes[0], ref.dtypes[0]), color_space
     if color_space.upper() != "RGB":
@@ -230,9 +239,16 @@ def _match_window(plan, matcher, src, window):
 def _copy_mask(src, dst, windows):
     """Copy it when all bands are written: blocks then lie in the same order in every run."""
     for window in windows:
-        with named("read", src.name):
-            mask = src.read_masks(1, window=window)
-        dst.write_mask(mask, window=window)
+        if dst.is_masked:
+            mask = _valid_in_all(src, window)
+        else:
+            with named("read", src.name):
+                mask = src.read_masks(1, window=window)
+        dst.write_mask(mask, window)
+
+
+def _valid_in_all(src, window):
+    return read_bands(src, color_bands(src), window)[1].all(axis=2)
 
 
 def _match_there(run, plan, matcher, windows, beside):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from rasterio import Affine
 from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp, PhotometricInterp
 
-from gluon_enhance.geotiff.raster import bits_of, draft_of, named
+from gluon_enhance.geotiff.output import Output
+from gluon_enhance.geotiff.raster import bits_of, draft_of, is_min_is_white, named
+from gluon_enhance.geotiff.texts import Texts
 
 #: Creation options that a file tells under the same name.
 COMPRESSION_DETAILS = ("PREDICTOR", "JPEG_QUALITY", "WEBP_LEVEL", "MAX_Z_ERROR")
@@ -20,28 +23,96 @@ COG_METHODS = ("none", "lzw", "deflate", "lzma", "zstd", "jpeg", "webp", "lerc")
 #: Predictor of the GTiff driver -> of the COG driver.
 COG_PREDICTORS = {"2": "STANDARD", "3": "FLOATING_POINT"}
 #: Metadata that GDAL makes itself.
-OWN_NAMESPACES = ("IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "RPC")
+OWN_NAMESPACES = ("IMAGE_STRUCTURE", "SUBDATASETS", "DERIVED_SUBDATASETS", "RPC")
+PHOTOMETRICS = {5: "cmyk", 8: "cielab", 9: "icclab", 10: "itulab"}
+ASSOCIATED = 1
+"""What TIFF's ExtraSamples says of an alpha channel that is multiplied into the colors."""
 
 
 @contextmanager
-def created(out: Path, src, options, scale: int = 1) -> Iterator[rasterio.io.DatasetWriter]:
+def created(
+    out: Path, src, options, scale: int = 1, is_masked: bool = False, is_straight: bool = False
+) -> Iterator[Output]:
     """Create a temporary raster that becomes `out` on success, else vanishes.
 
-    It has the source's extent, dtype, bands and metadata, and `scale` times its size.
+    It has the source's extent, dtype, bands and metadata, and `scale` times its size. With
+    `is_masked` a mask says what is valid instead of nodata, with `is_straight` its alpha is not
+    premultiplied.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
+    profile = _profile(src, options, scale)
+    if is_masked:
+        profile["nodata"] = None
+    if has_premultiplied_alpha(src) and not is_straight:
+        profile.setdefault("alpha", "premultiplied")
     with (
-        draft_of(out) as draft,
+        draft_of(out, may_lack=lambda *block: output.may_lack(*block)) as draft,
         named("written", out),
-        rasterio.open(draft, "w", **_profile(src, options, scale)) as dst,
+        rasterio.open(draft, "w", **profile) as dst,
     ):
         _copy_metadata(src, dst, scale)
-        yield dst
+        output = Output(dst, is_masked, is_on(profile.get("sparse_ok")))
+        yield output
+
+
+def is_on(option) -> bool:
+    """Tell whether a creation option says yes."""
+    return str(option).lower() in ("yes", "true", "on", "1")
+
+
+def needs_mask(src, options, cog: bool = False) -> bool:
+    """Tell whether creation options have losses that would change nodata or alpha."""
+    own = cog_compression_of(src) if cog else compression_of(src)
+    return _tells_holes_by_values(src) and _has_losses({**own, **_lower(options)}, cog)
+
+
+def _has_losses(options, cog):
+    """Tell whether values change by options of the GTiff driver, or the COG driver's."""
+    method = str(options.get("compress") or "none").lower()
+    if "discard_lsb" in options or method == "jpeg":
+        return True
+    if method == "webp":
+        lossless = str(options.get("quality")) == "100" if cog else options.get("webp_lossless")
+        return not (lossless is True or is_on(lossless))
+    if method == "jxl":
+        return not is_on(options.get("jxl_lossless", "yes"))
+    return method.startswith("lerc") and bool(str(options.get("max_z_error", "")).strip("0."))
+
+
+def _tells_holes_by_values(src):
+    return src.nodata is not None or ColorInterp.alpha in src.colorinterp
+
+
+def has_premultiplied_alpha(src) -> bool:
+    """Tell whether a TIFF's colors are multiplied by its alpha, of which GDAL does not tell."""
+    return ColorInterp.alpha in src.colorinterp and ASSOCIATED in _said_of_colors(src)[1]
+
+
+def _photometric_of(src):
+    """Return the creation option of colors that GDAL reads as they are and does not write so."""
+    if is_min_is_white(src):
+        return "miniswhite"
+    is_known = src.colorinterp[0] not in (ColorInterp.cyan, ColorInterp.undefined)
+    return None if is_known else PHOTOMETRICS.get(_said_of_colors(src)[0])
+
+
+def _said_of_colors(src):
+    """Return TIFF's PhotometricInterpretation and ExtraSamples; nothing of what is no such file."""
+    if src.driver == "GTiff" and os.path.exists(src.name):
+        import tifffile
+
+        with suppress(tifffile.TiffFileError), tifffile.TiffFile(src.name) as tiff:
+            return tiff.pages[0].photometric, tiff.pages[0].extrasamples
+    return None, ()
+
+
+def _lower(options):
+    return {name.lower(): value for name, value in options.items()}
 
 
 def _profile(src, options, scale):
     """Return what to create the output with."""
-    options = {name.lower(): value for name, value in options.items()}
+    options = _lower(options)
     profile = {
         **{key: src.profile[key] for key in ("dtype", "nodata", "count", "crs")},
         "width": src.width * scale,
@@ -62,6 +133,8 @@ def _profile(src, options, scale):
         profile.update(compression_of(src))
     if bits_of(src):
         profile["nbits"] = bits_of(src)
+    if _photometric_of(src):
+        profile["photometric"] = _photometric_of(src)
     return {**profile, **options}
 
 
@@ -73,8 +146,7 @@ def compression_of(src):
     structure = src.tags(ns="IMAGE_STRUCTURE")
     method = src.profile.get("compress")
     lossy = method == "jpeg" or "WEBP_LEVEL" in structure or "MAX_Z_ERROR" in structure
-    exact = src.nodata is not None or ColorInterp.alpha in src.colorinterp
-    if src.driver != "GTiff" or (lossy and exact):
+    if src.driver != "GTiff" or (lossy and _tells_holes_by_values(src)):
         return {"compress": "deflate"}
     result = {key.lower(): structure[key] for key in COMPRESSION_DETAILS if key in structure}
     if method == "webp" and not lossy:
@@ -101,14 +173,16 @@ def cog_compression_of(src):
 
 
 def _copy_metadata(src, dst, scale):
+    texts = Texts(src)
     for band in (0, *src.indexes):  # 0 is the dataset
         for namespace in (None, *src.tag_namespaces(band)):
             if namespace not in OWN_NAMESPACES:
-                dst.update_tags(band, ns=namespace, **_tags(src, band, namespace))
+                tags = texts.tags(band, namespace)
+                dst.update_tags(band, ns=namespace, **_own_tags(tags, namespace))
     dst.colorinterp = src.colorinterp
-    dst.descriptions = src.descriptions
-    if any(src.units):
-        dst.units = [unit or "" for unit in src.units]
+    dst.descriptions = texts.descriptions
+    if any(texts.units):
+        dst.units = [unit or "" for unit in texts.units]
     if set(src.scales) != {1.0} or set(src.offsets) != {0.0}:
         dst.scales, dst.offsets = src.scales, src.offsets
     points, crs = src.gcps
@@ -132,8 +206,7 @@ def _scaled_rpcs(rpcs, scale):
     return rpcs
 
 
-def _tags(src, band, namespace):
-    tags = src.tags(band, ns=namespace)
+def _own_tags(tags, namespace):
     if (namespace or "").startswith("xml:"):  # one text, which GDAL wants as NAME=VALUE
         return dict(text.split("=", 1) for text in tags.values() if "=" in text)
     return {name: value for name, value in tags.items() if not name.startswith("STATISTICS_")}

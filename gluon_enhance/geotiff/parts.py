@@ -70,6 +70,8 @@ class Work:
         Whether the means of the result's blocks are made the source's pixels, but of alpha.
     in_bands : bool
         Whether the net has run over the whole raster before (`gluon_enhance.geotiff.banded`).
+    premultiplied, multiplies : bool
+        Whether the colors of the source are multiplied by its alpha, and whether the result's are.
     model : str
         What made the parts, with a hash of its answer to a probe: all must be of the same.
     """
@@ -90,6 +92,8 @@ class Work:
     has_mask: bool
     constrained: bool
     in_bands: bool
+    premultiplied: bool
+    multiplies: bool
     model: str
 
     @property
@@ -184,9 +188,9 @@ def read_part(path: Path) -> np.ndarray:
 
 def write_part(dst, made: np.ndarray, window: Window) -> None:
     """Write bands, and the mask after them if there is one, to where they belong."""
-    dst.write(made[: dst.count], window=window)
+    dst.write(made[: dst.count], window)
     if len(made) > dst.count:
-        dst.write_mask(made[-1] != 0, window=window)
+        dst.write_mask(made[-1] != 0, window)
 
 
 def _compute_tile(work, src, tile, enhancer):
@@ -265,6 +269,10 @@ def _numbers(work, src, band, plane, image, around, tile):
         if constrained:
             numbers = clip_keeping_means(numbers, means[_crop(tile.keep, around)], *limits)
             numbers = round_keeping_means(numbers, work.scale)
+    if work.multiplies and not _is_alpha(src, [band]):
+        alpha = _resized(work, src, _alpha_band(src), tile)
+        numbers = numbers * (alpha[..., None] / _white_of_alpha(src))
+    if dtype.kind != "f":
         numbers = np.clip(np.rint(numbers), *limits)
     return numbers.astype(dtype)
 
@@ -308,8 +316,11 @@ def _read(src, bands, window):
 def read_filled(work, src, bands, window):
     """Read bands (h, w, C) as the net sees numbers, with their holes filled; and what is valid."""
     block, valid = _read(src, bands, window)
+    if work.premultiplied and not _is_alpha(src, bands):
+        block = block / np.maximum(_opacity(src, window), np.finfo(np.float32).tiny)
     low, span = work.black_and_span(bands)
-    image = (block.astype(np.float64) - low) / span
+    with np.errstate(over="ignore"):  # nodata may lie at the limits of float64
+        image = (block.astype(np.float64) - low) / span
     return (image if valid is None else fill_holes(image, valid)), valid
 
 
@@ -330,6 +341,21 @@ def _restored(work, src, numbers, bands, tile):
 
 def _is_alpha(src, bands):
     return src.colorinterp[bands[0] - 1] == ColorInterp.alpha
+
+
+def _alpha_band(src):
+    return src.colorinterp.index(ColorInterp.alpha) + 1
+
+
+def _white_of_alpha(src):
+    """Return the number of alpha that hides nothing."""
+    return 1 if np.dtype(src.dtypes[0]).kind == "f" else limits_of(src)[1]
+
+
+def _opacity(src, window):
+    """Read alpha (h, w, 1) in [0, 1]."""
+    block, _ = _read(src, [_alpha_band(src)], window)
+    return block.astype(np.float64) / _white_of_alpha(src)
 
 
 def _enlarged(array, scale):

@@ -8,10 +8,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional
 
 import numpy as np
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, Interleaving, MaskFlags
 from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError
 
@@ -21,6 +22,10 @@ CACHE = 128
 """Megabytes of decoded blocks that GDAL may hold; by default it takes 5% of the memory."""
 SIDECARS = (".aux.xml", ".msk", ".ovr")
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+EXACT = 2**53
+"""Whole numbers beyond which float64 has not each."""
+NEAR = 2 * float(np.finfo(np.float32).eps)
+"""GDAL takes floats for equal whose difference is less than this times the size of their sum."""
 
 
 def check_out(out: Path, *inputs) -> None:
@@ -62,18 +67,56 @@ def samples_of(path) -> int:
 
 def check_uniform(dataset) -> None:
     """Refuse what one array, or one GeoTIFF, cannot hold."""
-    if ColorInterp.palette in dataset.colorinterp:
+    if ColorInterp.palette in dataset.colorinterp and not is_min_is_white(dataset):
         raise ImageError(f"{dataset.name} has a color table; convert it to RGB")
     if len(set(dataset.dtypes)) > 1 or len(set(map(repr, dataset.nodatavals))) > 1:
         raise ImageError(
             f"{dataset.name} has bands of different dtypes or nodata values; a GeoTIFF holds "
             "one for all: convert it"
         )
+    if dataset.dtypes[0] in ("int64", "uint64") and _has_unreadable_nodata(dataset):
+        raise ImageError(
+            f"{dataset.name} is of dtype {dataset.dtypes[0]} with a nodata value of more than 53 "
+            "bits, which rasterio cannot keep; convert it to 32 bits or to floats"
+        )
+
+
+def _has_unreadable_nodata(dataset):
+    """Tell whether rasterio, which takes nodata for a float, gives another number, or none."""
+    if dataset.nodata is None:
+        return any(MaskFlags.nodata in flags for flags in dataset.mask_flag_enums)
+    return abs(dataset.nodata) > EXACT
+
+
+def is_min_is_white(dataset):
+    """Tell whether the least number of a TIFF is white, which GDAL gives a color table for."""
+    return dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
+
+
+def check_same_white(own, ref):
+    """Refuse two rasters of which one has white at its least number."""
+    if is_min_is_white(own) != is_min_is_white(ref):
+        negative = own if is_min_is_white(own) else ref
+        raise ImageError(
+            f"{negative.name} has white at its least number, and the other black; invert it first"
+        )
 
 
 def color_bands(dataset):
     """Return the numbers of all bands but alpha."""
     return [i for i, color in enumerate(dataset.colorinterp, 1) if color != ColorInterp.alpha]
+
+
+def valid_in_all(bands, dataset):
+    """Tell which pixels of all bands (C, h, w) are valid in each, by nodata and alpha."""
+    color = bands[[band - 1 for band in color_bands(dataset)]]
+    valid = np.ones(bands.shape[1:], bool)
+    if dataset.nodata is not None:
+        nodata = dataset.nodata
+        valid &= (~np.isnan(color) if np.isnan(nodata) else color != nodata).all(axis=0)
+    if ColorInterp.alpha in dataset.colorinterp:
+        valid &= bands[dataset.colorinterp.index(ColorInterp.alpha)] > 0
+    return valid
 
 
 def rgb_bands(dataset):
@@ -94,8 +137,9 @@ def read_bands(dataset, bands, window):
             return np.moveaxis(block, 0, 2), None
         valid = dataset.read_masks(bands, window=window) > 0
         # Of a mask, alpha and nodata GDAL heeds one only, and no alpha but of 8 and 16 bits.
-        if dataset.nodata is not None:
-            valid &= block != dataset.nodata
+        for own, plane, band in zip(valid, block, bands):
+            nodata = dataset.nodatavals[band - 1]
+            own &= True if nodata is None else plane != nodata
         if has_alpha:
             alpha = dataset.colorinterp.index(ColorInterp.alpha) + 1
             valid &= dataset.read(alpha, window=window) > 0
@@ -111,10 +155,12 @@ def bits_of(dataset):
 
 
 def limits_of(dataset):
-    """Return the least and the largest number that a raster can hold."""
+    """Return the least and the largest number that a raster can hold, and that float64 has too."""
     dtype = np.dtype(dataset.dtypes[0])
     limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
     bits = bits_of(dataset)
+    if dtype.itemsize == 8 and dtype.kind != "f":
+        return limits.min, int(np.nextafter(float(limits.max), 0))
     return limits.min, 2**bits - 1 if bits else limits.max
 
 
@@ -124,25 +170,48 @@ def leave_nodata(block, valid, dataset):
     if nodata is None or not low <= nodata <= high:
         return
     nodata = block.dtype.type(nodata)
-    floating = block.dtype.kind == "f"
-    # GDAL takes floating values up to 4 steps away for nodata.
-    step = 8 * np.spacing(np.abs(nodata)) if floating else block.dtype.type(1)
-    near = np.abs(block - nodata) < step if floating else block == nodata
-    block[near & valid] = nodata + step if nodata < high else nodata - step
+    if block.dtype.kind == "f":
+        block[_is_near(block, nodata) & valid] = _next_to(nodata)
+    else:
+        block[(block == nodata) & valid] = nodata + 1 if nodata < high else nodata - 1
+
+
+def _is_near(block, nodata):
+    """Tell which floats GDAL takes for nodata: at the type's limits the sum is infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (block == nodata) | (np.abs(block - nodata) < NEAR * np.abs(block + nodata))
+
+
+def _next_to(nodata):
+    """Return the float next to nodata, on the side of 0, that GDAL tells from it."""
+    kind, limits, size = type(nodata), np.finfo(nodata), np.abs(nodata)
+    if size < limits.tiny:
+        return np.copysign(2 * limits.tiny, nodata)
+    finite_sum = (limits.max - size) + (limits.max - np.nextafter(limits.max, kind(0))) / 4
+    step = max(3 * NEAR, 4 * float(limits.eps))
+    return np.copysign(min(size * kind(1 - step), finite_sum), nodata)
 
 
 @contextmanager
 def named(verb, path):
     try:
         yield
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError) as error:  # copies raise GDAL's own
         reason = error.__cause__ or error
         raise ImageError(f"{path} cannot be {verb}: {reason}") from error
 
 
 def open_raster(path):
     with named("read", path):
-        return rasterio.open(path)
+        dataset = rasterio.open(path)
+    if dataset.subdatasets:
+        names = dataset.subdatasets
+        dataset.close()
+        raise ImageError(
+            f"{path} has {len(names)} pages or subdatasets, and one is taken: name it, as in "
+            f"{names[0]}"
+        )
+    return dataset
 
 
 @contextmanager
@@ -159,20 +228,25 @@ def environment():
 
 
 @contextmanager
-def draft_of(out: Path, folder: Optional[Path] = None) -> Iterator[Path]:
+def draft_of(
+    out: Path,
+    folder: Optional[Path] = None,
+    may_lack: Callable[[int, int, int], bool] = lambda *_: False,
+) -> Iterator[Path]:
     """Give a path to write, which becomes `out` on success, else vanishes.
 
     It has a folder of its own, in `folder` or beside `out`, as GDAL may write more files than one.
+    `may_lack` tells of a band, row and column whether that block may be missing.
     """
     with tempfile.TemporaryDirectory(prefix=".gluon-enhance-", dir=folder or out.parent) as own:
         draft = Path(own, out.name)
         yield draft
-        _publish(draft, out)
+        _publish(draft, out, may_lack)
 
 
-def _publish(draft, out):
+def _publish(draft, out, may_lack):
     """Give a finished file its name if it is whole, and replace what lay beside one before it."""
-    _check_complete(draft, out)
+    _check_complete(draft, out, may_lack)
     sidecars = check_sidecars(draft, out)
     os.replace(draft, out)
     for suffix in SIDECARS:
@@ -194,29 +268,33 @@ def check_sidecars(draft: Path, out: Path) -> list[Path]:
     return sidecars
 
 
-def _check_complete(part, out):
+def _check_complete(part, out, may_lack):
     """Look for blocks that are missing: on a full disk GDAL closes a file without an error."""
     with open(part, "rb") as file:
         os.fsync(file.fileno())
-        end = os.fstat(file.fileno()).st_size
+        size = os.fstat(file.fileno()).st_size
     with named("written", out):
         with rasterio.open(part) as dataset:
             overviews = range(len(dataset.overviews(1)))
         for level in ({}, *({"overview_level": k} for k in overviews)):
             with rasterio.open(part, **level) as dataset:
-                if not all(0 < block_end <= end for block_end in _block_ends(dataset)):
-                    raise ImageError(
-                        f"{out} cannot be written: it is incomplete; is the disk full, or do "
-                        "creation options not fit?"
-                    )
+                for block, end in block_ends(dataset):
+                    if end > size or not (end or may_lack(*block)):
+                        raise ImageError(
+                            f"{out} cannot be written: it is incomplete; is the disk full, or do "
+                            "creation options not fit?"
+                        )
 
 
-def _block_ends(dataset):
-    """Yield where each block ends in the file, 0 for a missing one."""
+def block_ends(dataset):
+    """Yield band, row and column of each block, and where it ends in the file: 0 if missing."""
     planes = dataset.indexes if dataset.interleaving == Interleaving.band else [1]
     for (row, column), _ in dataset.block_windows(1):
         for band in planes:
-            yield sum(
-                int(dataset.get_tag_item(f"BLOCK_{key}_{column}_{row}", "TIFF", band) or 0)
-                for key in ("OFFSET", "SIZE")
+            yield (
+                (band, row, column),
+                sum(
+                    int(dataset.get_tag_item(f"BLOCK_{key}_{column}_{row}", "TIFF", band) or 0)
+                    for key in ("OFFSET", "SIZE")
+                ),
             )

@@ -10,7 +10,13 @@ import numpy as np
 from rasterio.windows import Window
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.geotiff.raster import color_bands, environment, open_raster, read_bands
+from gluon_enhance.geotiff.raster import (
+    check_same_white,
+    color_bands,
+    environment,
+    open_raster,
+    read_bands,
+)
 
 SAMPLES = 1 << 22
 """Samples of a band read at a time."""
@@ -38,12 +44,13 @@ def score_rasters(
     -------
     list of dict
         For each band: ``band``, ``valid`` (the share of pixels that are valid in both), ``bias``
-        (mean of image - reference), ``rmse``, both in the rasters' numbers, and ``psnr`` in dB.
+        (mean of image - reference), ``rmse``, both in the rasters' numbers, and ``psnr`` in dB;
+        these three are NaN for a band in which nothing is valid in both.
 
     Raises
     ------
     ImageError
-        If a file cannot be read, the rasters do not fit, or nothing is valid in both.
+        If a file cannot be read, the rasters do not fit, or nothing is valid in both in any band.
     """
     with environment(), open_raster(image) as own, open_raster(reference) as ref:
         bands = color_bands(own)
@@ -53,22 +60,42 @@ def score_rasters(
                 f"{ref.width}x{ref.height} of {len(color_bands(ref))}; they must be alike"
             )
         _check_place(own, ref)
+        check_same_white(own, ref)
         pairs = zip(bands, color_bands(ref))
-        return [_score_band(own, ref, pair, crop_border, data_range) for pair in pairs]
+        rows = [_score_band(own, ref, pair, crop_border, data_range) for pair in pairs]
+    if not any(row["valid"] for row in rows):
+        raise ImageError(f"{own.name} has no pixel that is valid in both, in any band")
+    return rows
 
 
 def _check_place(own, ref):
     """Refuse rasters that are both placed on Earth, and more than a tenth of a pixel apart."""
     if any(dataset.crs is None or dataset.transform.is_identity for dataset in (own, ref)):
         return
-    slack = min(ref.res) / 10
-    if own.crs != ref.crs or not np.allclose(own.bounds, ref.bounds, rtol=0, atol=slack):
-        places = (
-            f"{dataset.name} covers {', '.join(f'{n:.9g}' for n in dataset.bounds)} in "
-            f"{dataset.crs.to_string()}"
-            for dataset in (own, ref)
-        )
-        raise ImageError(f"{'; '.join(places)}: they must be of one place")
+    corners = [_corners(dataset) for dataset in (own, ref)]
+    sides = np.linalg.norm(np.reshape(ref.transform, (3, 3))[:2, :2], axis=0)  # of a pixel
+    if own.crs == ref.crs and np.allclose(*corners, rtol=0, atol=sides.min() / 10):
+        return
+    bounds = [_listed([*places.min(axis=0), *places.max(axis=0)]) for places in corners]
+    message = "; ".join(
+        f"{dataset.name} covers {covered} in {dataset.crs.to_string()}"
+        for dataset, covered in zip((own, ref), bounds)
+    )
+    message += ": they must be of one place"
+    if bounds[0] == bounds[1]:
+        transforms = (_listed(dataset.transform[:6]) for dataset in (own, ref))
+        message += f", and their transforms, {' and '.join(transforms)}, are not alike"
+    raise ImageError(message)
+
+
+def _corners(dataset):
+    """Return where a raster's corners lie, (4, 2): turned ones may have the same bounds."""
+    corners = [(column, row, 1) for column in (0, dataset.width) for row in (0, dataset.height)]
+    return (corners @ np.reshape(dataset.transform, (3, 3)).T)[:, :2]
+
+
+def _listed(numbers):
+    return ", ".join(f"{n:.9g}" for n in numbers)
 
 
 def _score_band(own, ref, bands, crop_border, data_range):
@@ -90,7 +117,7 @@ def _score_band(own, ref, bands, crop_border, data_range):
         squares += np.square(errors).sum()
         low, high = min(low, truth.min()), max(high, truth.max())
     if not count:
-        raise ImageError(f"band {bands[0]} of {own.name} has no pixel that is valid in both")
+        return {"band": bands[0], "valid": 0.0, **dict.fromkeys(("bias", "rmse", "psnr"), math.nan)}
     peak = data_range or _peak(ref.dtypes[0], low, high)
     mse = squares / count
     return {

@@ -61,7 +61,7 @@ def test_rasters_that_do_not_fit_are_named(tmp_path):
         other = write(tmp_path / f"{name}.tif", np.ones(shape, np.uint8))
         with pytest.raises(ImageError, match="they must be alike"):
             score_rasters(small, other)
-    with pytest.raises(ImageError, match="no pixel that is valid in both"):
+    with pytest.raises(ImageError, match="a.tif has no pixel that is valid in both, in any band"):
         score_rasters(small, small)
     with pytest.raises(ImageError, match="no pixel left inside a border of 4"):
         score_rasters(small, small, crop_border=4)
@@ -90,6 +90,59 @@ def test_rasters_of_different_places_are_refused_with_both_bounds(tmp_path, plac
     with pytest.raises(ImageError, match="a.tif covers 0, -80, 90, 0 in EPSG:32633; .*b.tif") as e:
         score_rasters(*paths)
     assert f"b.tif covers {bounds}: they must be of one place" in str(e.value)
+
+
+@pytest.mark.parametrize(
+    "turned",
+    [
+        rasterio.Affine(0, 10, 0, 10, 0, -80),  # a mirror on the diagonal
+        rasterio.Affine(0, -10, 80, -10, 0, 0),
+        rasterio.Affine(-10, 0, 80, 0, 10, -80),  # by 180 degrees
+    ],
+)
+def test_rasters_of_one_place_that_are_turned_are_refused(tmp_path, turned):
+    bands = np.ones((1, 8, 8), np.uint8)
+    paths = write(tmp_path / "a.tif", bands), write(tmp_path / "b.tif", bands, transform=turned)
+    with pytest.raises(ImageError, match="transforms, 10, 0, 0, 0, -10, 0 and .* not alike"):
+        score_rasters(*paths)
+    assert score_rasters(paths[1], paths[1])[0]["valid"] == 1
+
+
+def test_rasters_from_south_to_north_are_scored(tmp_path):
+    bands, place = np.ones((1, 8, 8), np.uint8), rasterio.Affine(10, 0, 0, 0, 10, 0)
+    paths = [write(tmp_path / f"{k}.tif", bands + k, transform=place) for k in range(2)]
+    assert score_rasters(*paths)[0]["bias"] == -1
+
+
+def test_each_band_has_its_own_nodata(tmp_path):
+    # GeoTIFFs hold one nodata value; those of single bands lie beside them.
+    truth = np.array([[[0, 50, 60, 255]], [[0, 50, 60, 255]]], np.uint8)
+    image = np.array([[[9, 51, 61, 255]], [[45, 95, 105, 200]]], np.uint8)
+    paths = [write(tmp_path / name, bands) for name, bands in (("a.tif", image), ("b.tif", truth))]
+    bands = "".join(
+        f'<PAMRasterBand band="{band}"><NoDataValue>{nodata}</NoDataValue></PAMRasterBand>'
+        for band, nodata in ((1, 0), (2, 255))
+    )
+    (tmp_path / "b.tif.aux.xml").write_text(f"<PAMDataset>{bands}</PAMDataset>")
+    with rasterio.open(paths[1]) as dataset:
+        assert dataset.nodatavals == (0, 255)
+    first, second = score_rasters(*paths)
+    assert (first["valid"], first["bias"]) == (0.75, pytest.approx(2 / 3))
+    assert (second["valid"], second["bias"], second["rmse"]) == (0.75, 45, 45)
+
+
+def test_a_band_without_anything_valid_has_no_scores_and_the_others_have(tmp_path):
+    image = np.stack([np.full((8, 9), k, np.uint8) for k in (7, 0, 9)])
+    truth = np.stack([np.full((8, 9), k, np.uint8) for k in (5, 5, 5)])
+    paths = write(tmp_path / "a.tif", image, nodata=0), write(tmp_path / "b.tif", truth)
+    rows = score_rasters(*paths)
+    assert [row["bias"] for row in rows] == [2, pytest.approx(math.nan, nan_ok=True), 4]
+    assert [row["valid"] for row in rows] == [1, 0, 1]
+    report = json.loads(run(*paths, "--json").stdout)["rasters"]
+    assert report["mean"]["bias"] == 3 and report["mean"]["valid"] == pytest.approx(2 / 3)
+    assert report["images"][1]["psnr"] is None
+    result = run(*paths)
+    assert result.exit_code == 0 and result.output.splitlines()[3].split()[-3:] == ["nan"] * 3
 
 
 def test_rasters_whose_places_differ_by_rounding_are_of_one_place(tmp_path):
