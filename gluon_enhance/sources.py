@@ -14,10 +14,14 @@ from gluon_enhance.weights.manifest import card_file, difference, read_card, sha
 
 
 class Source(NamedTuple):
-    """How a model is had: as a HybridBlock, and as a file for engines, by its suffix."""
+    """How a model is had: as a HybridBlock, and as a file for engines, by its suffix.
+
+    Its files are trusted if this package ships or makes them.
+    """
 
     net: Callable
     find: Callable
+    trusted: bool
 
 
 def resolve(model) -> tuple[zoo.ModelSpec, Source]:
@@ -31,13 +35,16 @@ def resolve(model) -> tuple[zoo.ModelSpec, Source]:
         return _from_folder(exported_pair(text))
     name, _, file = text.partition("=")
     spec, weights = zoo.get_spec(name), store.given(file) if file else None
-    net = partial(zoo.get_model, name, pretrained=weights or True)
+    # Names of arrays do not depend then on which nets this process made before.
+    net = partial(zoo.get_model, name, pretrained=weights or True, prefix=f"{spec.name}_")
     if not file and spec.weights_kind == "shipped":
         shipped = store.model_zoo_folder() / spec.name / f"{spec.name}.params"
-        return zoo.trained_spec(spec, shipped), Source(net, partial(store.find_shipped, spec.name))
+        return zoo.trained_spec(spec, shipped), Source(
+            net, partial(store.find_shipped, spec.name), trusted=True
+        )
     if weights:
         spec = zoo.trained_spec(spec, weights)
-    return spec, Source(net, partial(_converted, spec, net, weights))
+    return spec, Source(net, partial(_converted, spec, net, weights), trusted=True)
 
 
 def _from_folder(folder):
@@ -70,7 +77,7 @@ def _from_folder(folder):
             )
         return load_pair(find("-symbol.json"), find("-0000.params"))
 
-    return spec, Source(net, find)
+    return spec, Source(net, find, trusted=False)
 
 
 def _converted(spec, make_net, weights, suffix) -> Path:
