@@ -37,6 +37,7 @@ def test_a_model_from_there_is_the_zoos(net):
     assert net.spec == zoo.get_spec(NAME)
 
 
+@pytest.mark.filterwarnings("ignore:Cannot decide type")
 def test_exported_blocks_take_bytes_or_what_the_net_takes(net, tmp_path, rng):
     """As the files say that plain MXNet loads."""
     photo = rng.integers(0, 256, (1, 12, 10, 3))
