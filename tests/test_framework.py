@@ -12,8 +12,9 @@ needs_mxnet = pytest.mark.skipif(not framework.is_mxnet_installed(), reason="no 
 
 def made_machine(folder, cpus=8, siblings=None, groups=None):
     """Write what a kernel says of `cpus` processors, and of control groups, as files."""
+    siblings = siblings or {k: k for k in range(cpus)}
     files = {
-        f"sys/devices/system/cpu/cpu{k}/topology/thread_siblings_list": f"{(siblings or {}).get(k, k)}"
+        f"sys/devices/system/cpu/cpu{k}/topology/thread_siblings_list": siblings[k]
         for k in range(cpus)
     }
     for name, text in {**files, **(groups or {})}.items():
