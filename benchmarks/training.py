@@ -25,9 +25,11 @@ import torch_twins as twins
 from training_cases import CASES
 
 from gluon_enhance.data.folders import find_images
-from gluon_enhance.framework import mx, physical_cores
+from gluon_enhance.framework import compute_in_caller, mx, physical_cores
 from gluon_enhance.losses import VGGFeatures
 from gluon_enhance.training.batches import batches
+
+compute_in_caller()  # as the scripts do, here and in the processes that are spawned
 
 LAST_LAYERS = {16: "relu4_3", 19: "relu5_4"}
 """Depth of VGG -> what the deepest loss needs."""

@@ -1,4 +1,4 @@
-"""The only door to MXNet: NumPy and Python shims, thread count, context choice.
+"""The only door to MXNet: its import, thread count, engine and context.
 
 ``from gluon_enhance.framework import mx`` imports MXNet with the shims in place; the rest of this
 module works without it.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import glob
 import importlib.util
+import math
 import os
 import re
 import sys
 import warnings
-
-import numpy as np
+from contextlib import contextmanager
+from pathlib import Path
 
 from gluon_enhance.errors import EngineError
 
@@ -30,21 +31,58 @@ def __getattr__(name):
     return module
 
 
-def physical_cores() -> int:
-    """Count the physical cores this process may run on, at least 1.
+def physical_cores(root: str = "/") -> int:
+    """Count the physical cores this process may use, at least 1.
 
-    Hyper-threads of one core count once where the kernel tells them apart.
+    Hyper-threads of one core count once where the kernel tells them apart. A control group's quota,
+    such as a container's ``--cpus``, counts as so many whole cores, rounded up.
+
+    Parameters
+    ----------
+    root : path
+        Where ``proc`` and ``sys`` lie.
     """
     if not hasattr(os, "sched_getaffinity"):
         return os.cpu_count() or 1
     cores = set()
     for cpu in os.sched_getaffinity(0):
-        try:
-            with open(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") as file:
-                cores.add(file.read())
-        except OSError:
-            cores.add(cpu)
-    return len(cores)
+        siblings = Path(root, f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        cores.add(_read(siblings) or cpu)
+    return max(1, math.ceil(min(len(cores), _quota(Path(root)))))
+
+
+def _quota(root):
+    """Return how many cores' time the control groups of this process allow it; inf without any.
+
+    Every group from a process's own up to the topmost may limit it. In a container the own one is
+    often mounted as the topmost, and the path to it is the host's.
+    """
+    cores = math.inf
+    for line in (_read(root / "proc/self/cgroup") or "").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        # Version 1 mounts controllers apart, and names them; "cpu" is a link where two are as one.
+        mounted = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
+        own = mounted / path.strip("/")
+        cores = min([cores, *(_group_quota(group) for group in (own, *own.parents))])
+    return cores
+
+
+def _group_quota(group):
+    """Return what one control group, of version 2 or 1, allows in cores."""
+    text = _read(group / "cpu.max") or " ".join(
+        _read(group / f"cpu.cfs_{name}_us") or "" for name in ("quota", "period")
+    )
+    numbers = re.fullmatch(r"(\d+) (\d+)", text)  # none is "max" in version 2, -1 in version 1
+    return int(numbers[1]) / int(numbers[2]) if numbers else math.inf
+
+
+def _read(path):
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None
 
 
 def is_mxnet_installed() -> bool:
@@ -55,6 +93,8 @@ def is_mxnet_installed() -> bool:
 def import_mxnet():
     """Import MXNet 1.9.1 with what it needs on current Pythons and NumPys.
 
+    Environment and engine stay as they are for others: see `compute_in_caller`.
+
     Raises
     ------
     EngineError
@@ -62,53 +102,86 @@ def import_mxnet():
     """
     if not is_mxnet_installed():
         raise EngineError(INSTALL_HINT)
-    # MXNet takes half of the processors it sees (it assumes hyper-threading) unless told.
-    os.environ.setdefault("OMP_NUM_THREADS", str(physical_cores()))
-    # numpy.bool left in NumPy 1.24; MXNet 1.9.1 reads it when imported and in its fallbacks.
-    if "bool" not in vars(np):
-        np.bool = np.bool_
+    import gluon_enhance_mxnet  # noqa: F401  numpy.bool
+
     # A server of distributed training would serve inside the import; training.machines does it.
-    role = os.environ.pop("DMLC_ROLE", None)
+    changes = {"DMLC_ROLE": None}
+    if not _threads_are_given():
+        # MXNet takes half of the processors it sees (it assumes hyper-threading) unless told.
+        changes["MXNET_OMP_MAX_THREADS"] = str(physical_cores())
     try:
-        if sys.version_info >= (3, 12):
-            # distutils left in Python 3.12; setuptools puts its own copy in place when imported.
-            import setuptools  # noqa: F401
-        import mxnet
+        with _environment(changes):
+            import mxnet
     except (ImportError, AttributeError, OSError) as error:
         raise EngineError(
             f"MXNet is installed but cannot be imported ({error}). It needs NumPy below 2 and, on "
             "Python 3.12, setuptools; mxnet-cu112 also needs the CUDA 11 libraries: "
             "pip install 'gluon-enhance[cpu]' or 'gluon-enhance[cu112]'"
         ) from error
-    finally:
-        if role:
-            os.environ["DMLC_ROLE"] = role
-    if not role and not glob.glob("/dev/nvidia[0-9]*"):
-        _compute_at_once(mxnet)
+    if _in_caller:
+        _start_in_caller(mxnet)
     return mxnet
 
 
-def _compute_at_once(mxnet):
-    """Have operators run in the thread that calls them.
+def _threads_are_given():
+    return "OMP_NUM_THREADS" in os.environ or "MXNET_OMP_MAX_THREADS" in os.environ
+
+
+@contextmanager
+def _environment(changes):
+    """Set variables, or take them away where they are None, for a while."""
+    former = {name: os.environ.get(name) for name in changes}
+    _set_variables(changes)
+    try:
+        yield
+    finally:
+        _set_variables(former)
+
+
+def _set_variables(values):
+    for name, value in values.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+
+
+_in_caller = False
+
+
+def compute_in_caller() -> None:
+    """Have operators run in the thread that calls them, from now on, in all of this process.
 
     MXNet's default hands them to threads of its own, which on a CPU only compete with the caller
-    for the cores: a training step of many small operators takes half as long again. GPUs and
-    servers of distributed training need these threads.
+    for the cores: a training step of many small operators takes half as long again. But without
+    these threads a process that forks, such as for a `DataLoader`, hangs. So this is for scripts
+    and commands, in processes of their own, before MXNet has computed anything.
+
+    Nothing changes with a GPU or in servers of distributed training, which need the threads, nor
+    where ``MXNET_ENGINE_TYPE`` is set.
     """
-    if "MXNET_ENGINE_TYPE" in os.environ:
+    global _in_caller
+    _in_caller = True
+    if "mxnet" in sys.modules:
+        _start_in_caller(sys.modules["mxnet"])
+
+
+def _start_in_caller(mxnet):
+    needs_threads = os.environ.get("DMLC_ROLE") or glob.glob("/dev/nvidia[0-9]*")
+    if needs_threads or "MXNET_ENGINE_TYPE" in os.environ:
         return
-    os.environ["MXNET_ENGINE_TYPE"] = "NaiveEngine"
     # The first call starts the engine, which says so on standard error.
     sys.stderr.flush()
     shown, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        mxnet.nd.waitall()
+        with _environment({"MXNET_ENGINE_TYPE": "NaiveEngine"}):
+            mxnet.nd.waitall()
     finally:
         os.dup2(shown, 2)
-        del os.environ["MXNET_ENGINE_TYPE"]  # which processes started from here would inherit
         os.close(shown)
         os.close(nowhere)
+    if not _threads_are_given():
+        mxnet.base.check_call(mxnet.base._LIB.MXSetNumOMPThreads(physical_cores()))
 
 
 def constant(params, name, value):

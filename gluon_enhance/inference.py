@@ -113,7 +113,12 @@ class Enhancer:
         self.tile = None if tile == "auto" else _whole_number(tile, "tile", 1)
         self.halo = self.spec.halo if halo == "auto" else _whole_number(halo, "halo", 0)
         engine = engines.choose(engine, device)
-        load = partial(engines.load, threads=threads, cache=store.cache_folder() / "compiled")
+        load = partial(
+            engines.load,
+            threads=threads,
+            cache=store.cache_folder() / "compiled",
+            trusted=self._source.trusted,
+        )
         model = self._model(engine, precision)
         self._engine = load(engine, model, precision=precision, device=device)
         used = self._engine.describe()
@@ -123,7 +128,7 @@ class Enhancer:
         self._deep_precision, self._deep = deep_precision, None
         self._on_gpu = used["device"] != "cpu"
         if self._on_gpu:
-            engine, device, used["precision"] = "openvino", "cpu", "fp32"
+            engine, device, used["precision"] = engines.choose("auto", "cpu"), "cpu", "fp32"
         self._load_part = partial(load, engine, precision=used["precision"], device=device)
         if self.tile is None:
             small, whole = (GPU_TILE, GPU_WHOLE) if self._on_gpu else (AUTO_TILE, AUTO_WHOLE)

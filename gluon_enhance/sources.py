@@ -14,10 +14,14 @@ from gluon_enhance.weights.manifest import card_file, difference, read_card, sha
 
 
 class Source(NamedTuple):
-    """How a model is had: as a HybridBlock, and as a file for engines, by its suffix."""
+    """How a model is had: as a HybridBlock, and as a file for engines, by its suffix.
+
+    Its files are trusted if this package ships or makes them.
+    """
 
     net: Callable
     find: Callable
+    trusted: bool
 
 
 DENOISING = "realesr_general_x4"
@@ -38,16 +42,18 @@ def resolve(model, denoise: Optional[float] = None) -> tuple[zoo.ModelSpec, Sour
         return _from_folder(exported_pair(text))
     name, _, file = text.partition("=")
     spec, weights = zoo.get_spec(name), store.given(file) if file else None
-    net = partial(zoo.get_model, name, pretrained=weights or True)
+    # Names of arrays do not depend then on which nets this process made before.
+    net = partial(zoo.get_model, name, pretrained=weights or True, prefix=f"{spec.name}_")
     if not file and spec.weights_kind == "shipped":
-        return zoo.shipped_spec(name), Source(net, partial(store.find_shipped, spec.name))
+        find = partial(store.find_shipped, spec.name)
+        return zoo.shipped_spec(name), Source(net, find, trusted=True)
     if weights:
         spec = zoo.trained_spec(spec, weights)
 
     def made_of():
         return sha256(weights or store.find(spec.weights))
 
-    return spec, Source(net, partial(_converted, spec, net, made_of))
+    return spec, Source(net, partial(_converted, spec, net, made_of), trusted=True)
 
 
 def _between(name, denoise):
@@ -62,13 +68,13 @@ def _between(name, denoise):
 
     def net():
         weights = zoo.interpolate(KEEPING_NOISE, DENOISING, denoise)
-        return zoo.get_model(DENOISING, pretrained=weights)
+        return zoo.get_model(DENOISING, pretrained=weights, prefix=f"{DENOISING}_")
 
     def made_of():
         ends = (zoo.get_spec(end).weights for end in (KEEPING_NOISE, DENOISING))
         return " ".join([*(sha256(store.find(files)) for files in ends), str(float(denoise))])
 
-    return spec, Source(net, partial(_converted, spec, net, made_of))
+    return spec, Source(net, partial(_converted, spec, net, made_of), trusted=True)
 
 
 def _from_folder(folder):
@@ -101,7 +107,7 @@ def _from_folder(folder):
             )
         return load_pair(find("-symbol.json"), find("-0000.params"))
 
-    return spec, Source(net, find)
+    return spec, Source(net, find, trusted=False)
 
 
 def _converted(spec, make_net, made_of, suffix) -> Path:

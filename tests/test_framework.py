@@ -10,8 +10,94 @@ from gluon_enhance.errors import EngineError
 needs_mxnet = pytest.mark.skipif(not framework.is_mxnet_installed(), reason="no MXNet here")
 
 
+def made_machine(folder, cpus=8, siblings=None, groups=None):
+    """Write what a kernel says of `cpus` processors, and of control groups, as files."""
+    siblings = siblings or {k: k for k in range(cpus)}
+    files = {
+        f"sys/devices/system/cpu/cpu{k}/topology/thread_siblings_list": siblings[k]
+        for k in range(cpus)
+    }
+    for name, text in {**files, **(groups or {})}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n")
+    return folder
+
+
+@pytest.fixture
+def eight_processors(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+
+
 def test_physical_cores_are_counted():
     assert 1 <= framework.physical_cores() <= os.cpu_count()
+
+
+def test_hyper_threads_of_a_core_count_once(eight_processors, tmp_path):
+    siblings = {k: f"{k % 4},{k % 4 + 4}" for k in range(8)}
+    assert framework.physical_cores(made_machine(tmp_path, siblings=siblings)) == 4
+    assert framework.physical_cores(tmp_path / "that says nothing") == 8
+
+
+V1 = "sys/fs/cgroup/cpu"
+
+
+@pytest.mark.parametrize(
+    "groups, cores",
+    [
+        ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "200000 100000"}, 2),
+        ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "150000 100000"}, 2),
+        ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "10000 100000"}, 1),
+        ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "max 100000"}, 8),
+        ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "1600000 100000"}, 8),
+        (
+            {
+                "proc/self/cgroup": "0::/user.slice/job",
+                "sys/fs/cgroup/user.slice/cpu.max": "300000 100000",
+                "sys/fs/cgroup/user.slice/job/cpu.max": "max 100000",
+            },
+            3,
+        ),
+        ({"proc/self/cgroup": "0::/docker/1f", "sys/fs/cgroup/cpu.max": "400000 100000"}, 4),
+        (
+            {
+                "proc/self/cgroup": "5:memory:/docker/1f\n4:cpu,cpuacct:/docker/1f\n0::/",
+                f"{V1}/cpu.cfs_quota_us": "250000",
+                f"{V1}/cpu.cfs_period_us": "50000",
+            },
+            5,
+        ),
+        (
+            {
+                "proc/self/cgroup": "4:cpu,cpuacct:/job",
+                f"{V1}/cpu.cfs_quota_us": "-1",
+                f"{V1}/cpu.cfs_period_us": "100000",
+                f"{V1}/job/cpu.cfs_quota_us": "100000",
+                f"{V1}/job/cpu.cfs_period_us": "100000",
+            },
+            1,
+        ),
+        ({"proc/self/cgroup": "4:cpu:/", f"{V1}/cpu.cfs_quota_us": "-1"}, 8),
+        ({"proc/self/cgroup": "0::/"}, 8),
+        ({}, 8),
+    ],
+    ids=[
+        "version 2, two cores",
+        "one and a half",
+        "a tenth",
+        "no limit",
+        "more than there is",
+        "of a group above",
+        "in a container that sees the host's path",
+        "version 1, two controllers as one",
+        "version 1, own group",
+        "version 1, no limit",
+        "no files",
+        "no groups",
+    ],
+)
+def test_quotas_of_control_groups_count(eight_processors, tmp_path, groups, cores):
+    assert framework.physical_cores(made_machine(tmp_path, groups=groups)) == cores
 
 
 def test_package_imports_without_loading_mxnet_or_engines():
@@ -27,27 +113,6 @@ def test_absent_mxnet_says_what_to_install(monkeypatch):
     monkeypatch.setattr(framework, "is_mxnet_installed", lambda: False)
     with pytest.raises(EngineError, match=r"pip install 'gluon-enhance\[cpu\]'"):
         framework.import_mxnet()
-
-
-@needs_mxnet
-def test_mxnet_takes_all_physical_cores_unless_the_user_says_otherwise():
-    code = "import os; from gluon_enhance.framework import mx; print(os.environ['OMP_NUM_THREADS'])"
-    for given, expected in ((None, str(framework.physical_cores())), ("1", "1")):
-        environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
-        if given:
-            environment["OMP_NUM_THREADS"] = given
-        result = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
-        )
-        assert result.stdout.strip() == expected
-
-
-@needs_mxnet
-def test_mxnet_starts_silently_and_leaves_no_choice_of_engine_to_child_processes():
-    code = "import os; from gluon_enhance.framework import mx; print(os.environ.keys())"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.stderr == ""
-    assert "MXNET_ENGINE_TYPE" not in result.stdout
 
 
 @needs_mxnet

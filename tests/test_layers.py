@@ -7,11 +7,11 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "gluon_enhance"
 LAYERS = [
-    {"imaging", "errors", "framework"},
+    {"imaging", "imports", "errors", "framework"},
     {"models", "losses", "files", "features"},
     {"data", "weights", "training", "engines", "bands"},
     {"zoo"},
-    {"exporting"},
+    {"exporting", "gluoncv"},
     {"sources"},
     {"inference"},
     {"geotiff"},
@@ -23,7 +23,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 #: Package -> the modules that may import it.
 DOORS = {
     "mxnet": {"framework"},
-    "gluoncv": {"training"},
+    "gluoncv": {"gluoncv"},
     "onnx": {"exporting"},
     "safetensors": {"exporting"},
     "openvino": {"engines"},

@@ -14,19 +14,23 @@ import json
 import time
 from pathlib import Path
 
-import nncf
 import numpy as np
-import openvino
-from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
 from gluon_enhance.data.benchmarks import find_pairs, read_pair
 from gluon_enhance.data.folders import find_images, read_photo
 from gluon_enhance.engines import load
+from gluon_enhance.engines.telemetry import PACKAGE
 from gluon_enhance.imaging.arrays import from_nchw, to_dtype, to_nchw
 from gluon_enhance.imaging.metrics import psnr
 from gluon_enhance.imaging.resize import resize
+from gluon_enhance.imports import hidden
 from gluon_enhance.weights.manifest import sha256
 from gluon_enhance.weights.store import model_zoo_folder
+
+with hidden(PACKAGE):
+    import nncf
+    import openvino
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
 MAX_LOSS = 0.2
 """dB of PSNR-Y on the benchmark."""

@@ -9,6 +9,7 @@ import click
 
 from gluon_enhance.cli.interrupts import exit_by_signal
 from gluon_enhance.errors import GluonEnhanceError
+from gluon_enhance.framework import compute_in_caller
 
 #: Sub-command -> what ``--help`` says of it; its function lives in the module of its name.
 COMMANDS = {
@@ -64,6 +65,8 @@ def cli():
 
 def main(argv=None):
     """Run the command; the errors that users can mend become one line and exit status 2."""
+    if argv is None:  # the process is this command's own
+        compute_in_caller()
     try:
         cli.main(argv, prog_name="gluon-enhance", standalone_mode=True)
     except (GluonEnhanceError, OSError, ValueError) as error:

@@ -86,7 +86,14 @@ def choose(name: str = "auto", device: str = "auto") -> str:
 
 
 def load(
-    name: str, model, *, precision: str = "auto", device: str = "auto", threads=None, cache=None
+    name: str,
+    model,
+    *,
+    precision: str = "auto",
+    device: str = "auto",
+    threads=None,
+    cache=None,
+    trusted=False,
 ):
     """Make an engine.
 
@@ -103,6 +110,9 @@ def load(
         Default: the physical cores.
     cache : Path, optional
         Folder for compiled models, which 'openvino' then need not compile again.
+    trusted : bool
+        Whether the file was verified or made by this package: 'onnxruntime' then need not check
+        that its maps are in proportion to images, for which it needs OpenVINO.
 
     Raises
     ------
@@ -122,4 +132,6 @@ def load(
     options = {"precision": precision, "device": device, "threads": threads}
     if name == "openvino":
         options["cache"] = cache
+    elif name == "onnxruntime":
+        options["trusted"] = trusted
     return engine_class(model, **options)

@@ -14,6 +14,7 @@ from gluon_enhance.engines import bfloat16, gpu_of
 from gluon_enhance.engines.compiled import CompiledModels
 from gluon_enhance.engines.contained import refuse_other_files
 from gluon_enhance.engines.proportion import refuse_huge
+from gluon_enhance.engines.telemetry import import_openvino
 from gluon_enhance.errors import EngineError
 from gluon_enhance.framework import physical_cores
 
@@ -34,8 +35,7 @@ class OpenVINOEngine:
     """Run an ONNX file with OpenVINO; see `gluon_enhance.engines` for the contract."""
 
     def __init__(self, model, precision, device, threads, cache=None):
-        import openvino
-
+        openvino = import_openvino()
         if gpu_of(device) is not None:
             raise EngineError("engine openvino has no CUDA; use --engine onnxruntime")
         refuse_other_files(model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 
+from gluon_enhance.engines.telemetry import import_openvino
 from gluon_enhance.errors import EngineError
 
 LARGEST_MAP = 256
@@ -59,7 +60,7 @@ class MapsInProportion:
 
     def __init__(self, path: str | os.PathLike):
         try:
-            import openvino
+            openvino = import_openvino()
         except ImportError as error:
             raise EngineError(
                 f"{path} cannot be checked before ONNX Runtime loads it: OpenVINO is not "

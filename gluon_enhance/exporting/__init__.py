@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import tempfile
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Callable
 
@@ -14,6 +14,7 @@ import numpy as np
 from gluon_enhance import engines, framework
 from gluon_enhance.errors import EngineError
 from gluon_enhance.exporting.mending import mend_pair, restore_order
+from gluon_enhance.models.forms import EXPORTING, in_form
 
 OPSET = 13
 """The newest that MXNet's translators are written for; every engine of today reads it."""
@@ -23,6 +24,8 @@ TOLERANCE = 1e-4
 
 LEAST = 7
 """Files are tried on images from as many times `multiple` pixels a side."""
+
+_load = partial(engines.load, precision="fp32", trusted=True)
 
 
 def export_onnx(net, path: str | Path, multiple: int = 1) -> Path:
@@ -55,12 +58,12 @@ def export_onnx(net, path: str | Path, multiple: int = 1) -> Path:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
         draft = Path(folder) / path.name
         batch = answers[0][0]
-        with _exporting(net):
+        with in_form(net, EXPORTING):
             run_net(net, batch)
             _export(net, draft, batch.shape)
         _simplify(draft)
         for engine in filter(engines.is_installed, ("openvino", "onnxruntime")):
-            compare(path.name, engines.load(engine, draft, precision="fp32").run, answers)
+            compare(path.name, _load(engine, draft).run, answers)
         os.replace(draft, path)
     return path
 
@@ -115,25 +118,6 @@ def compare(name: str, run: Callable[[np.ndarray], np.ndarray], answers: list) -
                 f"{name} differs from the net by {difference:.2g} on {batch.shape} "
                 f"(allowed {TOLERANCE:g}); it was not kept"
             )
-
-
-@contextmanager
-def _exporting(net):
-    """Have the blocks that have two forms, for MXNet and for other engines, trace the latter."""
-
-    def set_form(exporting):
-        def visit(block):
-            if hasattr(block, "exporting"):
-                block.exporting = exporting
-
-        net.apply(visit)
-        net.hybridize()  # forgets the graph of the other form
-
-    set_form(True)
-    try:
-        yield
-    finally:
-        set_form(False)
 
 
 def _export(net, draft, shape):

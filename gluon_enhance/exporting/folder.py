@@ -141,7 +141,9 @@ def _net_and_record(model):
     if pair:
         return measured_pair(*pair), {}
     name, _, file = str(model).partition("=")
-    net = zoo.get_model(name, pretrained=file or True)
+    # The same names of arrays in every file, whichever nets this process made before.
+    prefix = f"{zoo.get_spec(name).name}_"
+    net = zoo.get_model(name, pretrained=file or True, prefix=prefix)
     if file or net.spec.weights_kind != "shipped":
         return net, {}
     card = read_card(model_zoo_folder() / net.spec.name)

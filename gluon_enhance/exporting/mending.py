@@ -1,7 +1,8 @@
 """What MXNet's exporter to ONNX cannot do or does wrong, mended before and after it runs.
 
 Gluon's PixelShuffle2D is exported for factor 2 only; here it becomes one node, for any factor. The
-gammas that a BatchNorm with ``fix_gamma`` ignores would count.
+gammas that a BatchNorm with ``fix_gamma`` ignores would count. Instance norms written as moments,
+as our nets have them, become one node, which tiling can find.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import json
 from pathlib import Path
 
 from gluon_enhance import framework
+
+MOMENT = (("broadcast_div", None), ("sum", (2,)), ("broadcast_div", None), ("sum", (3,)))
+"""Operators, and their axes, that average planes in `gluon_enhance.models.norms.MomentNorm`."""
 
 MARK = "_channels_first"
 """End of the names of nodes that stand for a shuffle in PixelShuffle2D's order of channels."""
@@ -24,11 +28,18 @@ def mend_pair(symbol: Path, params: Path) -> None:
     """
     graph = json.loads(symbol.read_text(encoding="utf-8"))
     _fold_shuffles(graph["nodes"])
+    _fold_norms(graph["nodes"])
     symbol.write_text(json.dumps(graph), encoding="utf-8")
     arrays = framework.mx.nd.load(str(params))
     for name in _ignored_gammas(graph["nodes"]):
         arrays[f"arg:{name}"][:] = 1
     framework.mx.nd.save(str(params), arrays)
+
+
+def has_instance_norms(symbol: Path) -> bool:
+    """Tell whether a net needs statistics of the whole image, whatever a trial on a photo says."""
+    nodes = json.loads(symbol.read_text(encoding="utf-8"))["nodes"]
+    return any(node["op"] == "InstanceNorm" or _norm(nodes, node) for node in nodes)
 
 
 def restore_order(model) -> None:
@@ -79,3 +90,47 @@ def _factor(chain):
     factor = second[3] if len(second) == 7 else 0
     expected = ((0, -4, -1, factor**2, 0, 0), (0, 0, -4, factor, factor, 0, 0), (0, 0, -3, -3))
     return factor if (first, second, last) == expected and turn == (0, 1, 4, 2, 5, 3) else 0
+
+
+def _fold_norms(nodes):
+    for node in nodes:
+        norm = _norm(nodes, node)
+        if norm:
+            *inputs, epsilon = norm
+            node.update(op="InstanceNorm", attrs={"eps": epsilon}, inputs=inputs)
+
+
+def _norm(nodes, last):
+    """Return data, gamma, beta and epsilon of the instance norm that ends with a node, if any."""
+    scaled, beta = _inputs(nodes, last, "broadcast_add")
+    centered, gain = _inputs(nodes, scaled, "broadcast_mul")
+    gamma, inverse = _inputs(nodes, gain, "broadcast_mul")
+    deviation = _followed(nodes, inverse, (("reciprocal", None), ("sqrt", None)))
+    variance = _followed(nodes, deviation, (("_plus_scalar", None),))
+    square = _followed(nodes, variance, MOMENT)
+    data, mean = _inputs(nodes, centered, "broadcast_sub")
+    averaged = _followed(nodes, mean, MOMENT)
+    weights = [_followed(nodes, one, (("Reshape", None),)) for one in (gamma, beta)]
+    ends = [centered, data], [_followed(nodes, square, (("square", None),)), averaged]
+    if None in (data, *weights) or ends[0] != ends[1]:
+        return None
+    weights = [[nodes.index(one), 0, 0] for one in weights]
+    return centered["inputs"][0], *weights, deviation["attrs"]["scalar"]
+
+
+def _inputs(nodes, node, op):
+    """Return the two nodes that lead to one of this operator; two of None if it is another's."""
+    if node is None or node["op"] != op:
+        return None, None
+    return [nodes[place[0]] for place in node["inputs"]]
+
+
+def _followed(nodes, node, steps):
+    """Go back from a node through operators, along their first inputs; None if others are there."""
+    for op, axes in steps:
+        if node is None or node["op"] != op:
+            return None
+        if axes and ast.literal_eval(node["attrs"]["axis"]) != axes:
+            return None
+        node = nodes[node["inputs"][0][0]]
+    return node

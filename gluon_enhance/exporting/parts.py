@@ -27,7 +27,7 @@ TOLERANCE = 1 / 255
 SHOCK = 1e4
 """Added to features to see how far they matter; float16 ends at 65504."""
 
-_load = partial(engines.load, "auto", precision="fp32")
+_load = partial(engines.load, "auto", precision="fp32", trusted=True)
 
 
 def split_onnx(path: str | os.PathLike, unit: int = 1) -> Path:

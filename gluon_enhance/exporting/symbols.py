@@ -16,6 +16,7 @@ import numpy as np
 from gluon_enhance import framework
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.exporting import run_net
+from gluon_enhance.exporting.mending import has_instance_norms
 from gluon_enhance.files import read_image
 from gluon_enhance.imaging.arrays import to_float
 from gluon_enhance.weights.params import read_params
@@ -139,8 +140,9 @@ def measured_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 
         )
     scale = _scale(net, 64 + multiple)
     sizes = (multiple << k for k in range(7))
-    stride = _stride(symbol)
-    halo = _halo(net, scale, math.lcm(multiple, stride))
+    stride, halo = _stride(symbol), None
+    if not has_instance_norms(symbol):
+        halo = _halo(net, scale, math.lcm(multiple, stride))
     net.spec = ModelSpec(
         name=symbol.name[: -len(SUFFIX)],
         method="",

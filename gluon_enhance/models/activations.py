@@ -1,6 +1,7 @@
 """Activations that MXNet has, computed faster."""
 
 from gluon_enhance.framework import mx
+from gluon_enhance.models.forms import FAST, PLAIN
 
 nn = mx.gluon.nn
 
@@ -11,12 +12,14 @@ def relu(F, x):
 
 
 class PReLU(nn.PReLU):
-    """Gluon's PReLU, of operators that oneDNN computes: MXNet's takes longer than a convolution.
+    """Gluon's PReLU, for known channels; MXNet's operator takes longer than a convolution.
+
+    A fast one is of operators that oneDNN computes.
 
     Attributes
     ----------
-    exporting : bool
-        Set while a graph is exported: it is then MXNet's own operator.
+    form : str
+        As in `gluon_enhance.models.forms`: all but a fast one is MXNet's own operator.
 
     Parameters
     ----------
@@ -33,12 +36,12 @@ class PReLU(nn.PReLU):
 
     def __init__(self, channels, shared=False, **kwargs):
         super().__init__(in_channels=1 if shared else channels, **kwargs)
-        self.exporting = False
+        self.form = PLAIN
         self._channels = channels
         self._repeats = channels if shared else 1
 
     def hybrid_forward(self, F, x, alpha):
-        if self.exporting:
+        if self.form != FAST:
             return super().hybrid_forward(F, x, alpha)
         # alpha x + (1 - alpha) relu(x): oneDNN scales channels and adds, but does not subtract.
         return self._scale(F, x, alpha) + self._scale(F, relu(F, x), 1 - alpha)

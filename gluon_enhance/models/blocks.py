@@ -11,7 +11,8 @@ import numpy as np
 from gluon_enhance.framework import constant, mx
 from gluon_enhance.imaging.resize import resize
 from gluon_enhance.models.activations import relu
-from gluon_enhance.models.convolutions import NarrowConv2D, plain
+from gluon_enhance.models.convolutions import NarrowConv2D, unblocked
+from gluon_enhance.models.forms import FAST, PLAIN
 
 nn = mx.gluon.nn
 
@@ -23,7 +24,7 @@ def conv3x3(channels, in_channels):
 
 def _depth_to_space(F, x, channels, factor):
     """Do what `F.depth_to_space` does, by two plain transpositions: in a third of its time."""
-    x = plain(F, x)
+    x = unblocked(F, x)
     # Rows of all channels, (N, factor, factor, C * H, W): sizes that a symbol does not know.
     rows = F.reshape(F.reshape(x, (0, -3, 0)), (0, -4, factor**2, -1, 0))
     rows = F.reshape(rows, (0, -4, factor, factor, 0, 0))
@@ -32,7 +33,7 @@ def _depth_to_space(F, x, channels, factor):
     wide = F.reshape(F.reshape(columns, (0, 0, -3)), (-4, -1, factor, 0, 0))
     pixels = F.transpose(wide, (0, 2, 1, 3))  # (N, C * H, factor, W * factor)
     pixels = F.reshape(F.reshape(pixels, (0, -4, channels, -1, 0, 0)), (0, 0, -3, 0))
-    return plain(F, pixels)
+    return unblocked(F, pixels)
 
 
 class SubPixelConv(nn.Conv2D):
@@ -44,8 +45,8 @@ class SubPixelConv(nn.Conv2D):
 
     Attributes
     ----------
-    exporting : bool
-        Set while a graph is exported: it then has MXNet's ``depth_to_space``.
+    form : str
+        As in `gluon_enhance.models.forms`: all but a fast one has MXNet's ``depth_to_space``.
 
     Parameters
     ----------
@@ -64,13 +65,13 @@ class SubPixelConv(nn.Conv2D):
 
     def __init__(self, channels, factor, in_channels, **kwargs):
         super().__init__(channels * factor**2, 3, padding=1, in_channels=in_channels, **kwargs)
-        self.exporting = False
+        self.form = PLAIN
         self.factor = factor
         self._channels = channels
 
     def hybrid_forward(self, F, x, weight, bias):
         features = super().hybrid_forward(F, x, weight, bias)
-        if self.exporting:
+        if self.form != FAST:
             return F.depth_to_space(features, block_size=self.factor)
         return _depth_to_space(F, features, self._channels, self.factor)
 
@@ -111,8 +112,8 @@ class Enlarge(mx.gluon.HybridBlock):
 
     Attributes
     ----------
-    exporting : bool
-        Set while a graph is exported: it then has MXNet's ``depth_to_space``.
+    form : str
+        As in `gluon_enhance.models.forms`: all but a fast one has MXNet's ``depth_to_space``.
 
     Parameters
     ----------
@@ -128,7 +129,7 @@ class Enlarge(mx.gluon.HybridBlock):
 
     def __init__(self, scale, kernel, **kwargs):
         super().__init__(**kwargs)
-        self.exporting = False
+        self.form = PLAIN
         self._scale = scale
         self._radius = {"bilinear": 1, "bicubic": 2}[kernel]
         with self.name_scope():
@@ -149,6 +150,6 @@ class Enlarge(mx.gluon.HybridBlock):
         x = F.pad(x, mode="edge", pad_width=(0, 0, 0, 0, *(self._radius,) * 4))
         size, channels = 2 * self._radius + 1, 3 * self._scale**2
         x = F.Convolution(x, weight, no_bias=True, kernel=(size, size), num_filter=channels)
-        if self.exporting:
+        if self.form != FAST:
             return F.depth_to_space(x, block_size=self._scale)
         return _depth_to_space(F, x, 3, self._scale)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from gluon_enhance.framework import mx
+from gluon_enhance.models.forms import FAST, PLAIN
 
 nn = mx.gluon.nn
 
@@ -10,7 +11,7 @@ FULL_WIDTH = 16
 """Output channels that oneDNN's blocked kernels compute at once."""
 
 
-def plain(F, x):
+def unblocked(F, x):
     """Copy from oneDNN's layout to the plain one, and gradients back.
 
     What convolutions give, and their gradients, have layouts of blocks, in which MXNet's reshape
@@ -29,17 +30,17 @@ class NarrowConv2D(nn.Conv2D):
 
     Attributes
     ----------
-    exporting : bool
-        Set while a graph is exported: it is then a plain convolution.
+    form : str
+        As in `gluon_enhance.models.forms`: only a fast one is more than a plain convolution.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.exporting = False
+        self.form = PLAIN
 
     def hybrid_forward(self, F, x, weight, bias=None):
         options, channels = self._kwargs, self._kwargs["num_filter"]
-        if self.exporting or channels >= FULL_WIDTH or options["num_group"] > 1:
+        if self.form != FAST or channels >= FULL_WIDTH or options["num_group"] > 1:
             return super().hybrid_forward(F, x, weight, bias)
         height = options["kernel"][0]
         count = height * channels
@@ -63,8 +64,8 @@ class DoublingConv2D(nn.Conv2DTranspose):
 
     Attributes
     ----------
-    exporting : bool
-        Set while a graph is exported: it is then a plain transposed convolution.
+    form : str
+        As in `gluon_enhance.models.forms`: only a fast one can be repeatable.
     repeatable : bool
         Whether several calls may be recorded before one backward. MXNet's operator, which is
         quicker, then crashes the process: it cannot write a gradient of its weight that is yet to
@@ -85,11 +86,11 @@ class DoublingConv2D(nn.Conv2DTranspose):
         super().__init__(
             channels, 3, 2, padding=1, output_padding=1, in_channels=in_channels, **kwargs
         )
-        self.exporting = False
+        self.form = PLAIN
         self.repeatable = False
 
     def hybrid_forward(self, F, x, weight, bias):
-        if self.exporting or not self.repeatable:
+        if self.form != FAST or not self.repeatable:
             return super().hybrid_forward(F, x, weight, bias)
         in_channels, channels = self._in_channels, self._channels
         depthwise = {"num_filter": in_channels, "num_group": in_channels, "no_bias": True}

@@ -1,7 +1,7 @@
 """Normalizations that DPED, WESPE and the style nets choose from by name.
 
-They compute the same in two ways: soundly for photos of any size, and, where `fuse_norms` was
-called, in a fraction of the time for the patches of training.
+They compute the same in two ways: soundly for photos of any size, and, in nets that `fuse_norms`
+made fast, in a fraction of the time for the patches of training.
 
 References
 ----------
@@ -9,8 +9,11 @@ References
    https://arxiv.org/abs/1607.08022
 """
 
+from functools import partial
+
 from gluon_enhance.framework import mx
-from gluon_enhance.models.convolutions import DoublingConv2D, plain
+from gluon_enhance.models.convolutions import DoublingConv2D, unblocked
+from gluon_enhance.models.forms import EXPORTING, FAST, PLAIN, set_form
 
 nn = mx.gluon.nn
 
@@ -31,9 +34,10 @@ class MomentNorm(mx.gluon.HybridBlock):
 
     Attributes
     ----------
-    exporting : bool
-        Set while a graph is exported: the norm is then traced as MXNet's InstanceNorm, which
-        becomes the one ONNX node of that name; engines compute it well and tiling can find it.
+    form : str
+        As in `gluon_enhance.models.forms`. While exporting, the norm is traced as MXNet's
+        InstanceNorm, which becomes the one ONNX node of that name; engines compute it well and
+        tiling can find it.
 
     Parameters
     ----------
@@ -53,7 +57,7 @@ class MomentNorm(mx.gluon.HybridBlock):
 
     def __init__(self, norm, channels, epsilon, **kwargs):
         super().__init__(**kwargs)
-        self.exporting = False
+        self.form = PLAIN
         self.norm = norm
         self._epsilon = epsilon
         self.fused = False
@@ -72,19 +76,29 @@ class MomentNorm(mx.gluon.HybridBlock):
             unread.initialize(ctx=self.gamma.list_ctx())
 
     def hybrid_forward(self, F, x, gamma, beta):
-        if self.exporting:
+        if self.form == EXPORTING:
             return getattr(self, f"_export_{self.norm}")(F, x, gamma, beta)
-        if self.fused:
+        if self.form == FAST and self.fused:
             unread = [self.params.get(name) for name in SCRATCH]
             unread = [p.var() if F is mx.sym else p.data(x.ctx) for p in unread]
             return F.BatchNorm(x, gamma, beta, *unread, eps=self._epsilon, fix_gamma=False)
-        x = plain(F, x)  # else every operator here converts it: a third of the speed
-        averaging = self._averaging(F, x)
-        centered = F.broadcast_sub(x, self._mean(F, x, averaging))
-        variance = self._mean(F, F.square(centered), averaging)
+        mean_of = self._mean
+        if self.form == FAST:
+            x = unblocked(F, x)  # else every operator here converts it: a third of the speed
+            mean_of = partial(self._quick_mean, averaging=self._averaging(F, x))
+        centered = F.broadcast_sub(x, mean_of(F, x))
+        deviation = F.sqrt(mean_of(F, F.square(centered)) + self._epsilon)
         gamma, beta = F.reshape(gamma, (1, -1, 1, 1)), F.reshape(beta, (1, -1, 1, 1))
-        gain = F.broadcast_mul(gamma, F.rsqrt(variance + self._epsilon))
+        gain = F.broadcast_mul(gamma, F.reciprocal(deviation))
         return F.broadcast_add(F.broadcast_mul(centered, gain), beta)
+
+    def _mean(self, F, x):
+        """Average rows, then the means of rows; not by F.mean, which new onnx packages refuse."""
+        counted = F.slice_axis(x, axis=1, begin=0, end=1)  # all channels are as wide
+        for axes in ((3,), AXES[self.norm]):
+            count = F.sum(F.ones_like(counted), axis=axes, keepdims=True)
+            x = counted = F.broadcast_div(F.sum(x, axis=axes, keepdims=True), count)
+        return x
 
     def _averaging(self, F, x):
         """Make the vector whose product with a row is its mean: faster than F.mean."""
@@ -92,7 +106,7 @@ class MomentNorm(mx.gluon.HybridBlock):
         ones = F.ones_like(F.reshape(row, (-1,)))
         return F.broadcast_div(ones, F.sum(ones))
 
-    def _mean(self, F, x, averaging):
+    def _quick_mean(self, F, x, averaging):
         rows = F.dot(x, averaging)
         return F.expand_dims(F.mean(rows, axis=AXES[self.norm], keepdims=True), axis=3)
 
@@ -146,7 +160,8 @@ def fuse_norms(net):
     """Have a net's norms over images or batches computed by oneDNN's batch normalization.
 
     That takes a tenth of the time, forward and backward, but sums pixels in float32, which drifts
-    for photos: it is for training. A net of another class or with other norms stays as it is.
+    for photos: it is for training. The net is fast then, in the sense of
+    `gluon_enhance.models.forms`. One of another class or with other norms stays as it is.
 
     Parameters
     ----------
@@ -160,7 +175,7 @@ def fuse_norms(net):
             norm.fuse()
         net.fused_norm = kinds.pop()
         net.apply(_make_repeatable)
-        net._clear_cached_op()
+        set_form(net, FAST)
 
 
 def _make_repeatable(block):

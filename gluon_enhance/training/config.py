@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Optional
 
 from gluon_enhance.errors import GluonEnhanceError, TrainingInterruptedError
+from gluon_enhance.framework import compute_in_caller
 from gluon_enhance.training import machines
 
 
@@ -179,6 +180,7 @@ def run_script(main) -> None:
     instead: every process of a run on several machines is started with the same command.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    compute_in_caller()
     try:
         if machines.role() == "worker":
             main()

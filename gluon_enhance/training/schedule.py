@@ -1,36 +1,10 @@
-"""Learning-rate schedules, from GluonCV."""
+"""Learning-rate schedules."""
 
 from __future__ import annotations
 
-import sys
 from typing import Callable
 
-from PIL import ImageFile
-
-from gluon_enhance.framework import import_mxnet
-
-
-def _import_schedulers():
-    """Import GluonCV's schedulers; a PyTorch newer than 1.x beside it would make it raise.
-
-    It also has Pillow read files that are cut short, and fill in gray: that is undone.
-    """
-    import_mxnet()  # its shims must precede GluonCV's own import
-    truncated = ImageFile.LOAD_TRUNCATED_IMAGES
-    absent = object()
-    torch = sys.modules.get("torch", absent)
-    sys.modules["torch"] = None
-    try:
-        from gluoncv.utils import LRScheduler, LRSequential
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = truncated
-        del sys.modules["torch"]
-        if torch is not absent:
-            sys.modules["torch"] = torch
-    return LRScheduler, LRSequential
-
-
-LRScheduler, LRSequential = _import_schedulers()
+from gluon_enhance.framework import mx
 
 
 def warmup_cosine(
@@ -38,23 +12,22 @@ def warmup_cosine(
 ) -> Callable[[int], float]:
     """Rise linearly over `warmup` steps, then fall as a cosine to a share of the first rate.
 
+    The last step of the rise, the first of the fall and none other have the full rate; the last
+    step of all has the final one.
+
     Returns
     -------
     callable
         Step count -> learning rate.
     """
-    # GluonCV divides by a phase's length less one.
     warmup = max(2, min(warmup, iterations - 2))
-    return LRSequential(
-        [
-            LRScheduler(
-                "linear", base_lr=learning_rate / 100, target_lr=learning_rate, niters=warmup
-            ),
-            LRScheduler(
-                "cosine",
-                base_lr=learning_rate,
-                target_lr=learning_rate * final_share,
-                niters=max(2, iterations - warmup),
-            ),
-        ]
-    )
+    rise = mx.lr_scheduler.LRScheduler(learning_rate, warmup - 1, learning_rate / 100)
+    last = max(1, iterations - warmup - 1)
+    fall = mx.lr_scheduler.CosineScheduler(last, learning_rate, learning_rate * final_share)
+
+    def rate(count):
+        if count < warmup - 1:
+            return rise.get_warmup_lr(count)
+        return fall(min(max(0, count - warmup), last))
+
+    return rate

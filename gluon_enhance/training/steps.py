@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Callable
 
 from gluon_enhance.framework import mx
+from gluon_enhance.models.forms import FAST, set_form
 from gluon_enhance.models.norms import fuse_norms
 from gluon_enhance.training.average import MovingAverage
 from gluon_enhance.training.collapse import CollapseWatch
@@ -80,6 +81,7 @@ class Step:
 
     def __init__(self, nets, trainers, generator, devices, ema_decay):
         for net in nets.values():
+            set_form(net, FAST)
             fuse_norms(net)
         self.nets = nets
         self.trainers = trainers

@@ -133,7 +133,7 @@ def _built(net_class, spec, kwargs, path=None):
 
     options = {**spec.kwargs, **kwargs}
     try:
-        net = net_class(**{"prefix": f"{spec.name}_", **options})
+        net = net_class(**options)
     except (TypeError, ValueError) as error:
         if kwargs or spec == MODELS[spec.name]:
             raise

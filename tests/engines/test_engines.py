@@ -5,6 +5,7 @@ import pytest
 
 from gluon_enhance import engines
 from gluon_enhance.errors import EngineError
+from gluon_enhance.inference import Enhancer
 from gluon_enhance.weights import store
 
 
@@ -176,3 +177,13 @@ def test_net_with_norms_gives_the_same_of_a_large_photo_as_of_a_small_one(monkey
     monkeypatch.setattr(openvino_engine, "LARGE", 0)
     for batch, result in zip(batches, expected):
         np.testing.assert_allclose(free.run(batch), result, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", ["srcnn_x4", "dped_densenet"])
+def test_onnxruntime_runs_shipped_models_without_openvino(monkeypatch, picture, model):
+    """Whole and, of the second, in bands; files of others are refused: see test_proportion."""
+    pytest.importorskip("onnxruntime")
+    options = {"engine": "onnxruntime", "tile": 32}
+    expected = Enhancer(model, **options)(picture)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    assert np.array_equal(Enhancer(model, **options)(picture), expected)

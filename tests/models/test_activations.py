@@ -8,16 +8,19 @@ if not is_mxnet_installed():
 
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.models.activations import PReLU  # noqa: E402
+from gluon_enhance.models.forms import set_form  # noqa: E402
 
 
 @pytest.mark.parametrize("slopes", [[0.25], [0.25, -0.5, 1.5]])
 @pytest.mark.parametrize("hybrid", [False, True])
-def test_prelu_and_its_gradients_are_those_of_the_definition(rng, slopes, hybrid):
+@pytest.mark.parametrize("form", ["plain", "fast"])
+def test_prelu_and_its_gradients_are_those_of_the_definition(rng, slopes, hybrid, form):
     alpha = np.array(slopes, np.float32)
     x = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
     up = rng.normal(size=x.shape).astype(np.float32)
     block = PReLU(3, shared=len(slopes) == 1)
     block.initialize()
+    set_form(block, form)
     block.alpha.set_data(mx.nd.array(alpha))
     if hybrid:
         block.hybridize()

@@ -6,6 +6,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.imaging.resize import resize  # noqa: E402
 from gluon_enhance.models.blocks import Enlarge, SubPixelConv  # noqa: E402
+from gluon_enhance.models.forms import set_form  # noqa: E402
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4])
@@ -32,7 +33,8 @@ def test_pixels_between_convolutions_and_their_gradients_are_those_of_depth_to_s
     x = mx.nd.random.uniform(shape=(2, 3, 12, 10))
     x.attach_grad()
     results = []
-    for shuffle.exporting in (True, False):
+    for form in ("plain", "fast"):
+        set_form(net, form)
         net.hybridize(static_alloc=True)
         with mx.autograd.record():
             out = net(x)

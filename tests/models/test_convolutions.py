@@ -6,6 +6,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.models.convolutions import DoublingConv2D, NarrowConv2D  # noqa: E402
 from gluon_enhance.models.dped import DPEDResNet  # noqa: E402
+from gluon_enhance.models.forms import set_form  # noqa: E402
 from gluon_enhance.models.plsr import PLSR, JohnsonSR  # noqa: E402
 from gluon_enhance.models.srresnet import SRResNet  # noqa: E402
 from gluon_enhance.models.style import StyleNet  # noqa: E402
@@ -16,14 +17,14 @@ from gluon_enhance.models.wespe import WESPEGenerator  # noqa: E402
 @pytest.mark.parametrize(
     "options", [{}, {"use_bias": False}, {"activation": "relu"}, {"dilation": (1, 2)}]
 )
-@pytest.mark.parametrize("exporting", [False, True])
+@pytest.mark.parametrize("form", ["plain", "fast"])
 def test_narrow_convolution_equals_the_plain_one_in_values_and_gradients(
-    channels, options, exporting, rng
+    channels, options, form, rng
 ):
     mx.random.seed(0)  # else a bias's gradient is sometimes a sum of nearly nothing
     plain = mx.gluon.nn.Conv2D(channels, 5, 2, padding=2, in_channels=4, **options)
     narrow = NarrowConv2D(channels, 5, 2, padding=2, in_channels=4, **options)
-    narrow.exporting = exporting
+    set_form(narrow, form)
     narrow.hybridize()
     data = mx.nd.array(rng.normal(size=(2, 4, 9, 8)))
     results = []
@@ -64,6 +65,7 @@ def test_repeatable_doubling_equals_the_operator_over_several_calls(hybrid, rng)
     for repeatable in (False, True):
         block = DoublingConv2D(4, 5)
         block.initialize()
+        set_form(block, "fast")
         block.repeatable = repeatable
         block.weight.set_data(mx.nd.array(np.random.default_rng(0).normal(size=(5, 4, 3, 3))))
         block.bias.set_data(mx.nd.array([1, 2, 3, 4]))

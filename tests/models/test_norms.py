@@ -5,6 +5,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.models.dped import DPEDResNet  # noqa: E402
+from gluon_enhance.models.forms import set_form  # noqa: E402
 from gluon_enhance.models.norms import AXES, MomentNorm, fuse_norms, make_norm  # noqa: E402
 from gluon_enhance.models.style import PADDINGS, StyleNet  # noqa: E402
 
@@ -26,12 +27,12 @@ def normalized(x, axes):
     return centered / np.sqrt((centered**2).mean(axes, keepdims=True) + EPSILON)
 
 
-@pytest.mark.parametrize("exporting", [False, True])
+@pytest.mark.parametrize("form", ["plain", "fast", "exporting"])
 @pytest.mark.parametrize("kind", AXES)
 @pytest.mark.parametrize("shape", [(1, 5, 7, 9), (3, 5, 1, 4), (2, 5, 6, 1)])
-def test_norm_equals_its_definition_in_float64(kind, exporting, shape, rng):
+def test_norm_equals_its_definition_in_float64(kind, form, shape, rng):
     norm, gamma, beta = random_norm(kind, shape[1], rng)
-    norm.exporting = exporting
+    set_form(norm, form)
     x = rng.normal(2, 3, shape).astype(np.float32)
     expected = normalized(x.astype(np.float64), NUMPY_AXES[kind]) * gamma + beta
     for hybrid in (False, True):
@@ -39,17 +40,21 @@ def test_norm_equals_its_definition_in_float64(kind, exporting, shape, rng):
         assert np.abs(norm(mx.nd.array(x)).asnumpy() - expected).max() < 1e-5
 
 
-def test_a_large_even_plane_far_from_zero_is_normalized_soundly(rng):
+@pytest.mark.parametrize("form", ["plain", "fast"])
+def test_a_large_even_plane_far_from_zero_is_normalized_soundly(form, rng):
     """Where sums over all pixels in float32 are wrong by more than 1."""
     norm, gamma, beta = random_norm("instance", 1, rng)
+    set_form(norm, form)
     x = (100 + 0.1 * rng.random((1, 1, 1500, 2000))).astype(np.float32)
     expected = normalized(x.astype(np.float64), (2, 3)) * gamma + beta
     assert np.abs(norm(mx.nd.array(x)).asnumpy() - expected).max() < 1e-3
 
 
+@pytest.mark.parametrize("form", ["plain", "fast"])
 @pytest.mark.parametrize("kind", AXES)
-def test_gradient_equals_finite_differences(kind, rng):
+def test_gradient_equals_finite_differences(kind, form, rng):
     norm, gamma, beta = random_norm(kind, 3, rng)
+    set_form(norm, form)
     shape = (2, 3, 4, 5)
     x, cotangent = rng.normal(size=shape), rng.normal(size=shape)
     data = mx.nd.array(x)
@@ -123,7 +128,8 @@ def test_files_of_a_net_with_fused_norms_have_its_own_names_only(tmp_path):
     assert after == before
 
 
-def test_norm_works_on_what_transposed_convolutions_give():
+@pytest.mark.parametrize("form", ["plain", "fast"])
+def test_norm_works_on_what_transposed_convolutions_give(form):
     """Their layout in memory made MXNet's slice operator crash the process."""
     conv = mx.gluon.nn.Conv2DTranspose(
         32, 3, 2, padding=1, output_padding=1, in_channels=64, weight_initializer="ones"
@@ -131,6 +137,7 @@ def test_norm_works_on_what_transposed_convolutions_give():
     norm = MomentNorm("instance", 32, EPSILON)
     for block in (conv, norm):
         block.initialize()
+    set_form(norm, form)
     assert norm(conv(mx.nd.ones((1, 64, 24, 16)))).shape == (1, 32, 48, 32)
 
 
