@@ -13,6 +13,7 @@ from gluon_enhance import engines
 from gluon_enhance.bands import MEMORY, BandedNet
 from gluon_enhance.errors import EngineError, ImageError
 from gluon_enhance.imaging.arrays import from_rgb, to_dtype, to_float, to_rgb
+from gluon_enhance.imaging.holes import fill_hidden
 from gluon_enhance.imaging.resize import resize_rounding_once
 from gluon_enhance.imaging.self_ensemble import self_ensemble as ensemble
 from gluon_enhance.imaging.tiling import plan_tiles, run_tiled
@@ -146,7 +147,8 @@ class Enhancer:
         ----------
         image : ndarray of shape (H, W) or (H, W, 1|2|3|4), uint8, uint16 or float32 in [0, 1]
             Gray, gray and alpha, RGB, or RGB and alpha. Gray stays gray; alpha is enlarged with
-            the bicubic kernel.
+            the bicubic kernel. What lies under alpha 0 has no influence on what is seen: it gets
+            the color of the nearest pixel that is.
         progress : callable, optional
             Called with (tiles or bands done, and in all).
 
@@ -169,6 +171,7 @@ class Enhancer:
                 f"image has shape {image.shape}; need (H, W) or (H, W, 1 to 4), not empty"
             )
         has_alpha = channels in (2, 4)
+        image = fill_hidden(image)
         color_channels = channels - 1 if has_alpha else channels
         height, width = image.shape[:2]
         if min(height, width) < self.spec.min_size:

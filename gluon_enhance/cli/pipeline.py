@@ -173,8 +173,13 @@ def overlapped(function: Callable[[Item], Result], items: Iterable[Item]) -> Ite
 
 
 def _with_colors_of(pixels, result):
-    """Match the histograms of all channels but alpha."""
+    """Match the histograms of all channels but alpha, over what is seen."""
     if pixels.shape[2:] not in ((2,), (4,)):
         return match_histograms(result, pixels)
-    matched = match_histograms(result[..., :-1], pixels[..., :-1])
+    seen = [image[..., -1] > 0 for image in (result, pixels)]
+    if not all(mask.any() for mask in seen):
+        return result
+    matched = match_histograms(
+        result[..., :-1], pixels[..., :-1], source_mask=seen[0], reference_mask=seen[1]
+    )
     return np.concatenate([matched, result[..., -1:]], axis=2)

@@ -14,6 +14,7 @@ from gluon_enhance.errors import ImageError
 from gluon_enhance.files import read_image
 from gluon_enhance.files.reader import DECODING_ERRORS
 from gluon_enhance.imaging.arrays import to_dtype, to_float, to_rgb
+from gluon_enhance.imaging.holes import fill_hidden
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ def read_photo(path: str | Path) -> np.ndarray:
     ImageError
         If it cannot be read.
     """
-    rgb, _ = to_rgb(read_image(path).pixels)
+    rgb, _ = to_rgb(fill_hidden(read_image(path).pixels))
     return rgb if rgb.dtype == np.uint8 else to_dtype(to_float(rgb), np.uint8)
 
 
