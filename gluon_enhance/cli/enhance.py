@@ -12,6 +12,7 @@ import click
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from gluon_enhance import __version__
 from gluon_enhance.cli import Command
 from gluon_enhance.cli.batch import plan_jobs
 from gluon_enhance.cli.options import cluster_option, engine_options, model_option
@@ -49,6 +50,16 @@ from gluon_enhance.inference import DEFAULT_MODEL, Enhancer
 )
 @click.option("--recursive", is_flag=True, help="Enter the subfolders of folders.")
 @click.option("--skip-existing", is_flag=True, help="Leave out inputs whose output exists.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Refuse a JPEG that is cut short; else what is there comes out, with a warning.",
+)
+@click.option(
+    "--no-record",
+    is_flag=True,
+    help="Photos: do not record model and version (EXIF's software, XMP's history).",
+)
 @raster_options
 @engine_options
 @cluster_option
@@ -63,6 +74,8 @@ def enhance(
     match_colors,
     recursive,
     skip_existing,
+    strict,
+    no_record,
     cluster,
     as_json,
     **options,
@@ -70,7 +83,8 @@ def enhance(
     """Enhance photos and rasters: files, folders or quoted globs.
 
     8- and 16-bit, gray or color, with or without alpha; what comes in (channels, depth, ICC
-    profile, EXIF with its orientation applied) comes out. TIFF files with a georeference, or with
+    profile, EXIF with its orientation applied, XMP, IPTC, comments) comes out; what the output's
+    format has no place for is named in a warning. TIFF files with a georeference, or with
     an option of rasters, are of any size, dtype and number of bands, and keep their extent,
     metadata, nodata and masks. A bad file is reported and the others go on. Exit status: 0 all
     done, 1 some inputs failed, 2 wrong use or nothing could be done.
@@ -87,10 +101,11 @@ def enhance(
         "match_colors": match_colors,
         "skip_existing": skip_existing,
     }
+    software = None if no_record else f"gluon-enhance {__version__} ({enhancer.spec.name})"
     works = (
         RasterWork(job, rasters, **shared)
         if is_raster(job.source, rasters)
-        else PhotoWork(job, **shared)
+        else PhotoWork(job, strict, software, **shared)
         for job in jobs
     )
     reports = []

@@ -94,11 +94,26 @@ class Work:
 
 
 class PhotoWork(Work):
-    """A photo, enhanced as a whole."""
+    """A photo, enhanced as a whole.
+
+    Parameters
+    ----------
+    job : Job
+    strict : bool
+        Refuse what is cut short.
+    software : str, optional
+        Recorded in the result as what made it.
+    **shared
+        As of `Work`.
+    """
+
+    def __init__(self, job: Job, strict=False, software: Optional[str] = None, **shared):
+        super().__init__(job, **shared)
+        self.strict, self.software = strict, software
 
     def read(self):
         """Read it, and check that its result can be written."""
-        self.photo = read_image(self.job.source)
+        self.photo = read_image(self.job.source, strict=self.strict)
         pixels = self.photo.pixels
         height, width = (max(1, round(n * self.outscale)) for n in pixels.shape[:2])
         check_writable(self.job.target, (height, width, *pixels.shape[2:]), pixels.dtype)
@@ -119,7 +134,7 @@ class PhotoWork(Work):
     def write(self):
         """Write the result, whole or not at all."""
         self.job.target.parent.mkdir(parents=True, exist_ok=True)
-        write_image(self.job.target, self.photo)
+        write_image(self.job.target, self.photo, software=self.software)
         self.photo = None  # the report lives on
 
 

@@ -129,7 +129,7 @@ def read_photo(path: str | Path) -> np.ndarray:
     ImageError
         If it cannot be read.
     """
-    rgb, _ = to_rgb(fill_hidden(read_image(path).pixels))
+    rgb, _ = to_rgb(fill_hidden(read_image(path, strict=True).pixels))
     return rgb if rgb.dtype == np.uint8 else to_dtype(to_float(rgb), np.uint8)
 
 

@@ -22,7 +22,9 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.files import deep, exif
-from gluon_enhance.files.photo import Photo
+from gluon_enhance.files.jpeg import read_jpeg
+from gluon_enhance.files.photo import Contents, Photo
+from gluon_enhance.files.png import SIGNATURE, read_png
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ PIXELS_PER_BYTE = 10_000
 """So many pixels a file of any size may claim to have, and so many for each of its bytes. The most
 that plain pictures have is 8,000, of one color and 1 bit, in PNG."""
 
+JPEG = b"\xff\xd8\xff"
 PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 """By the color type."""
 MODES = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
@@ -44,7 +47,7 @@ DECODING_ERRORS = (
 """What decoders raise on damaged data."""
 
 
-def read_image(path: str | os.PathLike) -> Photo:
+def read_image(path: str | os.PathLike, *, strict: bool = False) -> Photo:
     """Read a PNG, JPEG, TIFF, WebP, BMP or GIF file.
 
     Palettes become RGB, 1-bit pictures gray, CMYK sRGB by way of its profile; one transparent
@@ -54,6 +57,9 @@ def read_image(path: str | os.PathLike) -> Photo:
     ----------
     path : path
         The content decides the format, not the suffix.
+    strict : bool
+        Refuse a JPEG that is cut short. Otherwise what is there of it is read, with a warning; the
+        rest is gray, or coarse.
 
     Returns
     -------
@@ -68,18 +74,27 @@ def read_image(path: str | os.PathLike) -> Photo:
     """
     path = Path(path)
     data = _read_bytes(path)
+    problems = []
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata we say it
-            return _decode_tiff(data, path) if _is_tiff(data) else _decode(data, path)
+            decode = _decode_tiff if _is_tiff(data) else _decode
+            photo = decode(data, problems, strict)
     except ImageError as error:
         raise ImageError(f"{path} {error}") from error
     except Image.DecompressionBombError as error:  # Pillow's own limit, for WebP and GIF only
         raise ImageError(f"{path} is too large ({error}); cut it into parts") from error
     except DECODING_ERRORS as error:
+        if str(error).startswith("Unsupported"):
+            raise ImageError(
+                f"{path} is of a kind not read here ({error}); save it as PNG"
+            ) from error
         raise ImageError(
             f"{path} is damaged or cut short ({error!s:.200}); get the file again"
         ) from error
+    if problems:
+        logger.warning("%s %s", path, "; it ".join(problems))
+    return photo
 
 
 def _read_bytes(path) -> bytes:
@@ -100,21 +115,40 @@ def _is_tiff(data) -> bool:
     return data[:4] in (b"II*\0", b"MM\0*")
 
 
-def _decode(data, path) -> Photo:
-    image = _open(data)
+def _decode(data, problems, strict) -> Photo:
+    contents = _contents(data)
+    problems += contents.problems
+    if contents.is_cut:
+        if strict:
+            raise ImageError("is cut short; get the file again")
+        problems.append("is cut short: what is missing of the picture is gray or coarse")
+    image = _open(contents.picture)
     _check_extent(*image.size, getattr(image, "n_frames", 1), len(data))
-    if image.format == "PNG":
-        _open(data).verify()  # the checksums, which loading does not look at
     image.load()
     if image.format == "PNG" and data[24] == 16:
         channels = PNG_CHANNELS[data[25]]
-        pixels = deep.decode_png(data, channels, image.info.get("transparency"))
+        pixels = deep.decode_png(contents.picture, channels, image.info.get("transparency"))
     else:
         pixels = _pixels(image)
-    orientation, exif_data = _read_exif(image.info.get("exif"), path)
-    return Photo(
-        _upright(pixels, orientation), _profile(image), exif_data, _dpi(image), image.format
-    )
+    says = {**_said(image), **contents.says}
+    orientation, says["exif"] = _read_exif(says.get("exif"), problems)
+    if image.mode == "CMYK":  # it became sRGB, which needs no profile
+        says["icc_profile"] = None
+    return Photo(_upright(pixels, orientation), format=image.format, dpi=_dpi(image), **says)
+
+
+def _contents(data) -> Contents:
+    if data.startswith(SIGNATURE):
+        return read_png(data)
+    return read_jpeg(data) if data.startswith(JPEG) else Contents(data, {}, [])
+
+
+def _said(image) -> dict:
+    """Return the fields of a `Photo` that Pillow has found."""
+    says = {name: image.info.get(name) or None for name in ("icc_profile", "exif", "xmp")}
+    comment = image.info.get("comment")
+    says["comment"] = comment.decode("latin-1") if isinstance(comment, bytes) else comment
+    return says
 
 
 def _open(data) -> Image.Image:
@@ -124,8 +158,8 @@ def _open(data) -> Image.Image:
     take a JPEG with an appended preview or gain map for an animation.
     """
     for signature, opener in (
-        (b"\x89PNG\r\n\x1a\n", PngImageFile),
-        (b"\xff\xd8\xff", JpegImageFile),
+        (SIGNATURE, PngImageFile),
+        (JPEG, JpegImageFile),
         (b"BM", BmpImageFile),
         (b"GIF8", GifImageFile),
     ):
@@ -133,25 +167,37 @@ def _open(data) -> Image.Image:
             return opener(io.BytesIO(data))
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return WebPImageFile(io.BytesIO(data))
+    if data[:4] in (b"II+\0", b"MM\0+"):
+        raise ImageError("is a BigTIFF file, not supported for photos; save it as plain TIFF")
     raise ImageError("is no PNG, JPEG, TIFF (up to 4 GB), WebP, BMP or GIF file; convert it to one")
 
 
-def _decode_tiff(data, path) -> Photo:
+def _decode_tiff(data, problems, strict) -> Photo:
     header = deep.read_tiff_header(data)
     _check_extent(header.width, header.height, header.frames, len(data))
     orientation, data = exif.take_orientation(data)
-    if header.is_deep:
-        pixels, profile = deep.decode_tiff(data), header.icc_profile
-    else:
-        image = TiffImageFile(io.BytesIO(data))
-        image.load()
-        pixels, profile = _pixels(image), _profile(image)
+    says = header.says
     try:
-        exif_data = exif.from_tiff(data)
+        pixels = deep.decode_tiff(data) if header.is_deep else _decode_8_bits(data, says)
+    except DECODING_ERRORS as error:
+        if header.rare:
+            raise ImageError(header.rare) from error
+        if isinstance(error, SyntaxError):  # tifffile, and not Pillow, knows what it is
+            raise ImageError(f"has {header.layout}, not supported; save it as RGB") from error
+        raise
+    try:
+        says["exif"] = exif.from_tiff(data)
     except ValueError as error:
-        exif_data = None
-        logger.warning("%s has damaged EXIF data, which is left out: %s", path, error)
-    return Photo(_upright(pixels, orientation), profile, exif_data, format="TIFF")
+        problems.append(f"has damaged EXIF data, which is left out: {error}")
+    return Photo(_upright(pixels, orientation), format="TIFF", **says)
+
+
+def _decode_8_bits(data, says) -> np.ndarray:
+    image = TiffImageFile(io.BytesIO(data))
+    image.load()
+    if image.mode == "CMYK":  # it becomes sRGB, which needs no profile
+        says.pop("icc_profile", None)
+    return _pixels(image)
 
 
 def _check_extent(width, height, frames, size):
@@ -196,12 +242,7 @@ def _cmyk_to_srgb(image) -> Image.Image:
         ) from error
 
 
-def _profile(image) -> Optional[bytes]:
-    # CMYK has been converted to sRGB, which needs none.
-    return None if image.mode == "CMYK" else image.info.get("icc_profile") or None
-
-
-def _read_exif(data, path) -> tuple[int, Optional[bytes]]:
+def _read_exif(data, problems) -> tuple[int, Optional[bytes]]:
     """Return the orientation, and the EXIF data with orientation 1; damaged data is left out."""
     if not data:
         return 1, None
@@ -209,7 +250,7 @@ def _read_exif(data, path) -> tuple[int, Optional[bytes]]:
         orientation, data = exif.take_orientation(data.removeprefix(exif.PREFIX))
         exif.resized(data, 1, 1)
     except ValueError as error:
-        logger.warning("%s has damaged EXIF data, which is left out: %s", path, error)
+        problems.append(f"has damaged EXIF data, which is left out: {error}")
         return 1, None
     return orientation, data
 
