@@ -45,12 +45,14 @@ def read_png(data: bytes) -> Contents:
     """
     picture, says, problems = [SIGNATURE], {}, []
     chunks, left_out = [], []
-    for name, body, whole, is_sound in _chunks(data):
-        label = name.decode("latin-1")
+    for name, whole, is_sound in _chunks(data):
+        label = name.decode()
+        if is_sound and name in DECODED:
+            picture.append(whole)
+            continue
+        body = bytes(whole[8:-4])
         if not is_sound:
             problems.append(f"has a wrong checksum in its chunk {label}, which is left out")
-        elif name in DECODED:
-            picture.append(whole)
         elif name in (b"iCCP", b"eXIf") or (name in TEXTS and _keyword(body) in (XMP, COMMENT)):
             try:
                 field, value = _field(name, body)
@@ -67,23 +69,23 @@ def read_png(data: bytes) -> Contents:
     return Contents(b"".join(picture), says, problems)
 
 
-def _chunks(data) -> Iterator[tuple[bytes, bytes, bytes, bool]]:
-    """Yield name, data, the whole chunk, and whether its checksum is right."""
-    position, name = len(SIGNATURE), b""
+def _chunks(data) -> Iterator[tuple[bytes, memoryview, bool]]:
+    """Yield name, the whole chunk, and whether its checksum is right."""
+    position, name, view = len(SIGNATURE), b"", memoryview(data)
     while name != b"IEND":
         if position + 12 > len(data):
             raise ValueError("its end is missing")
         size, name = struct.unpack_from(">I4s", data, position)
-        whole = data[position : position + 12 + size]
+        whole = view[position : position + 12 + size]
         if len(whole) < 12 + size:
             raise ValueError(f"its chunk {name!r} ends beyond the file")
-        is_sound = zlib.crc32(memoryview(whole)[4:-4]) == int.from_bytes(whole[-4:], "big")
+        is_sound = zlib.crc32(whole[4:-4]) == int.from_bytes(whole[-4:], "big")
         if not name.isalpha() or (name[:1].isupper() and not is_sound):
             raise ValueError(f"its chunk {name!r} has a wrong checksum")
         if name[:1].isupper() and name not in CRITICAL:
             what = "Apple's PNG for apps" if name == b"CgBI" else f"a PNG with a chunk {name!r}"
             raise ImageError(f"is {what}, which is not supported; save it as plain PNG")
-        yield name, whole[8:-4], whole, is_sound
+        yield name, whole, is_sound
         position += 12 + size
 
 

@@ -20,6 +20,7 @@ HISTORY, EVENT = (
     "http://ns.adobe.com/xap/1.0/mm/",
     "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#",
 )
+PANORAMA = "http://ns.google.com/photos/1.0/panorama/"
 OUTDATED = {
     "http://ns.adobe.com/hdr-gain-map/1.0/": None,
     "http://ns.apple.com/HDRGainMap/1.0/": None,
@@ -57,7 +58,7 @@ def updated(
         return None
     document = _parsed(EMPTY if packet is None else _text(packet))
     try:
-        _correct(document.documentElement, width, height)
+        _correct(document, width, height)
         if software:
             _record(document, software)
         return "".join(node.toxml() for node in document.childNodes).encode()
@@ -81,25 +82,60 @@ def _parsed(text):
 
 
 def _correct(root, width, height):
-    values = {
+    sizes = {
         (TIFF, "Orientation"): 1,
         (TIFF, "ImageWidth"): width,
         (TIFF, "ImageLength"): height,
         (EXIF, "PixelXDimension"): width,
         (EXIF, "PixelYDimension"): height,
     }
-    for element in [root, *root.getElementsByTagName("*")]:
-        for attribute in list((element.attributes or {}).values()):
-            key = attribute.namespaceURI, attribute.localName
-            if _is_outdated(*key):
-                element.removeAttributeNode(attribute)
-            elif key in values:
-                attribute.value = str(values[key])
-        key = element.namespaceURI, element.localName
-        if _is_outdated(*key) and element.parentNode is not None and element is not root:
-            element.parentNode.removeChild(element)
-        elif key in values and isinstance(element.firstChild, minidom.Text):
-            element.firstChild.data = str(values[key])
+    panorama = {}
+    for node in list(_properties(root)):
+        key = node.namespaceURI, node.localName
+        if _is_outdated(*key):
+            _remove(node)
+        elif key in sizes:
+            _set(node, sizes[key])
+        elif node.namespaceURI == PANORAMA and node.localName.endswith("Pixels"):
+            panorama[node.localName] = node
+    _enlarge(panorama, width)
+
+
+def _properties(root):
+    """Yield the attributes and elements of a tree: a property may be either."""
+    for element in root.getElementsByTagName("*"):
+        yield from element.attributes.values()
+        yield element
+
+
+def _enlarge(panorama, width):
+    """Scale the sizes and positions of a panorama as the picture in it was scaled."""
+    try:
+        values = {name: float(_get(node)) for name, node in panorama.items()}
+        factor = width / values["CroppedAreaImageWidthPixels"]
+        scaled = {name: round(factor * value) for name, value in values.items()}
+    except (KeyError, ValueError, ArithmeticError):  # it says nothing
+        return
+    for name, value in scaled.items():
+        _set(panorama[name], value)
+
+
+def _get(node) -> str:
+    return node.value if isinstance(node, minidom.Attr) else getattr(node.firstChild, "data", "")
+
+
+def _set(node, value):
+    if isinstance(node, minidom.Attr):
+        node.value = str(value)
+    elif isinstance(node.firstChild, minidom.Text):
+        node.firstChild.data = str(value)
+
+
+def _remove(node):
+    if isinstance(node, minidom.Attr):
+        node.ownerElement.removeAttributeNode(node)
+    else:
+        node.parentNode.removeChild(node)
 
 
 def _is_outdated(namespace, name) -> bool:
