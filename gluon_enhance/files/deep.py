@@ -119,8 +119,10 @@ def decode_tiff(data: bytes) -> np.ndarray:
             raise ImageError(f"is no photo: {error!s:.200}") from error
     pixels = _unassociated(pixels) if alpha == ASSOCIATED else pixels
     if page.photometric == MIN_IS_WHITE:
-        gray = pixels[..., :-1] if alpha else pixels
-        gray[...] = pixels.dtype.type(dtype_range(pixels.dtype)) - gray
+        inverted = pixels.dtype.type(dtype_range(pixels.dtype)) - pixels
+        if alpha:
+            inverted[..., -1] = pixels[..., -1]
+        return inverted
     return pixels
 
 

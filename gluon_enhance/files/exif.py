@@ -95,7 +95,8 @@ def with_software(data: Optional[bytes], text: str) -> bytes:
     data = data or b"II*\0" + struct.pack("<IHI", 8, 0, 0)
     order, offset = _header(data)
     entries = {tag: data[at - 8 : at + 4] for tag, _, _, at in _entries(data, order, offset)}
-    link = data[offset + 2 + 12 * len(entries) :][:4].ljust(4, b"\0")
+    (number,) = struct.unpack_from(order + "H", data, offset)
+    link = data[offset + 2 + 12 * number :][:4].ljust(4, b"\0")
     value = text.encode("ascii", "replace") + b"\0"
     out = bytearray(data + bytes(len(data) % 2))
     entries[SOFTWARE] = struct.pack(order + "HHII", SOFTWARE, ASCII, len(value), len(out))

@@ -44,7 +44,7 @@ def read_jpeg(data: bytes) -> Contents:
     ImageError
         If it is of a kind that is not decoded.
     """
-    says, comments, resources, left_out, scan = {}, [], b"", [], None
+    says, comments, resources, left_out, scan = {}, [], [], [], None
     for marker, body, position in _segments(data):
         if marker in FRAMES:
             _check_kind(marker, body)
@@ -59,10 +59,10 @@ def read_jpeg(data: bytes) -> Contents:
         elif marker == APP11 and b"c2pa" in body:
             left_out.append("Content Credentials (C2PA)")
         elif marker == APP13 and body.startswith(PHOTOSHOP):
-            resources += body[len(PHOTOSHOP) :]
+            resources.append(body[len(PHOTOSHOP) :])
         elif marker == START_OF_SCAN:
             scan = position
-    for number, value in _resources(resources):
+    for number, value in _resources(b"".join(resources)):
         if number == IPTC:
             says["iptc"] = value
         elif number in PATHS:

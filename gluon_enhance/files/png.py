@@ -13,6 +13,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Optional
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.files.photo import Contents
@@ -25,6 +26,8 @@ TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 OUTDATED = (b"sBIT", b"bKGD", b"hIST", b"sPLT", b"tIME", b"iDOT")
 """Of the pixels that were."""
 XMP, COMMENT = b"XML:com.adobe.xmp", b"Comment"
+MAX_CHUNKS = 1000
+"""That are kept or named."""
 UNPACKED, RATIO = 4 << 20, 8
 """Bytes that a chunk of any size may unpack to, and so many for each of its own."""
 
@@ -43,30 +46,32 @@ def read_png(data: bytes) -> Contents:
     ImageError
         If it needs a chunk that is not known.
     """
-    picture, says, problems = [SIGNATURE], {}, []
-    chunks, left_out = [], []
+    picture, says, problems = bytearray(SIGNATURE), {}, []
+    chunks, left_out, wrong, tried = [], {}, {}, set()
     for name, whole, is_sound in _chunks(data):
-        label = name.decode()
         if is_sound and name in DECODED:
-            picture.append(whole)
+            picture += whole
             continue
-        body = bytes(whole[8:-4])
-        if not is_sound:
-            problems.append(f"has a wrong checksum in its chunk {label}, which is left out")
-        elif name in (b"iCCP", b"eXIf") or (name in TEXTS and _keyword(body) in (XMP, COMMENT)):
+        body, label = bytes(whole[8:-4]), name.decode()
+        field = _field(name, body)
+        if len(chunks) + len(left_out) + len(wrong) >= MAX_CHUNKS:
+            left_out["further chunks"] = True
+        elif not is_sound:
+            wrong[label] = True
+        elif field and field not in tried:
+            tried.add(field)
             try:
-                field, value = _field(name, body)
+                says[field] = _value(name, body)
             except (ValueError, zlib.error) as error:
                 problems.append(f"has a chunk {label} that is left out: {error}")
-                continue
-            if says.setdefault(field, value) is not value:
-                chunks.append((name, body))  # a second comment
         elif name in COLORS or (name[3:].islower() and name not in (*OUTDATED, b"oFFs")):
             chunks.append((name, body))  # texts, and what by its name may be copied
         elif name not in OUTDATED:
-            left_out.append(f"chunk {label}")
+            left_out[f"chunk {label}"] = True
+    if wrong:
+        problems.append(f"has wrong checksums in chunks that are left out: {', '.join(wrong)}")
     says.update(chunks=tuple(chunks), left_out=tuple(left_out))
-    return Contents(b"".join(picture), says, problems)
+    return Contents(bytes(picture), says, problems)
 
 
 def _chunks(data) -> Iterator[tuple[bytes, memoryview, bool]]:
@@ -93,20 +98,27 @@ def _keyword(body) -> bytes:
     return body[:80].partition(b"\0")[0]
 
 
-def _field(name, body) -> tuple[str, object]:
-    """Return which field of a `Photo` a chunk is, and its value."""
+def _field(name, body) -> Optional[str]:
+    """Return which field of a `Photo` a chunk is, if any."""
+    if name in TEXTS:
+        return {XMP: "xmp", COMMENT: "comment"}.get(_keyword(body))
+    return {b"iCCP": "icc_profile", b"eXIf": "exif"}.get(name)
+
+
+def _value(name, body):
+    """Return a field's value: a text of a comment, else bytes."""
     if name == b"eXIf":
-        return "exif", body
-    rest = body[len(_keyword(body)) + 1 :]
-    if name == b"iCCP":
-        return "icc_profile", _unpacked(rest[1:])
-    encoding = "utf-8" if name == b"iTXt" else "latin-1"
-    if name == b"zTXt":
+        return body
+    keyword = _keyword(body)
+    rest = body[len(keyword) + 1 :]
+    if name in (b"iCCP", b"zTXt"):
         rest = _unpacked(rest[1:])
     elif name == b"iTXt":
         is_packed, (_, _, rest) = rest[:1] == b"\1", rest[2:].split(b"\0", 2)
         rest = _unpacked(rest) if is_packed else rest
-    return ("xmp", rest) if _keyword(body) == XMP else ("comment", rest.decode(encoding))
+    if name == b"iCCP" or keyword == XMP:
+        return rest
+    return rest.decode("utf-8" if name == b"iTXt" else "latin-1")
 
 
 def _unpacked(packed) -> bytes:

@@ -78,8 +78,10 @@ def read_image(path: str | os.PathLike, *, strict: bool = False) -> Photo:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata we say it
-            decode = _decode_tiff if _is_tiff(data) else _decode
-            photo = decode(data, problems, strict)
+            if _is_tiff(data):
+                photo = _decode_tiff(data, problems)
+            else:
+                photo = _decode(data, problems, strict)
     except ImageError as error:
         raise ImageError(f"{path} {error}") from error
     except Image.DecompressionBombError as error:  # Pillow's own limit, for WebP and GIF only
@@ -172,7 +174,7 @@ def _open(data) -> Image.Image:
     raise ImageError("is no PNG, JPEG, TIFF (up to 4 GB), WebP, BMP or GIF file; convert it to one")
 
 
-def _decode_tiff(data, problems, strict) -> Photo:
+def _decode_tiff(data, problems) -> Photo:
     header = deep.read_tiff_header(data)
     _check_extent(header.width, header.height, header.frames, len(data))
     orientation, data = exif.take_orientation(data)

@@ -21,6 +21,8 @@ from gluon_enhance.files.photo import Photo
 logger = logging.getLogger(__name__)
 
 QUALITY = 95
+MAX_NAMES = 20
+"""Of what is left out, in a warning."""
 
 
 class _Format(NamedTuple):
@@ -164,7 +166,9 @@ def write_image(
             f"{path} cannot be written ({reason}); check its folder, rights and free space"
         ) from error
     if lost:
-        names = ", ".join(dict.fromkeys(lost))
+        names = list(dict.fromkeys(lost))
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        names = ", ".join(names[:MAX_NAMES]) + more
         logger.warning("%s lacks some of its source's data, which is left out: %s", path, names)
 
 

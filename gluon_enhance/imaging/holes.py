@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+STRIP = 64
+"""Rows that are gathered at once: lists of a whole image's pixels would take more than itself."""
+
 
 def fill_holes(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Give each pixel that is not valid the value of the valid one nearest to it.
@@ -55,10 +58,14 @@ def fill_hidden(image: np.ndarray) -> np.ndarray:
     seen = image[..., -1] > 0
     if seen.all() or not seen.any():
         return image
-    labels, result = _nearest(seen), image.copy()
+    labels = _nearest(seen)
     colors = np.empty((labels.max() + 1, image.shape[2] - 1), image.dtype)
-    colors[labels[seen]] = image[seen][:, :-1]
-    result[~seen, :-1] = colors[labels[~seen]]
+    strips = [np.s_[top : top + STRIP] for top in range(0, len(image), STRIP)]
+    for rows in strips:
+        colors[labels[rows][seen[rows]]] = image[rows][seen[rows], :-1]
+    result = image.copy()
+    for rows in strips:
+        result[rows][~seen[rows], :-1] = colors[labels[rows][~seen[rows]]]
     return result
 
 

@@ -124,7 +124,7 @@ def test_wrong_checksum_of_what_is_not_needed_leaves_that_out(tmp_path, caplog, 
     np.testing.assert_array_equal(photo.pixels, picture)
     assert photo.chunks == () and photo.icc_profile is None and photo.exif is None
     name = chunk.decode()
-    assert f"has a wrong checksum in its chunk {name}, which is left out" in caplog.text
+    assert f"has wrong checksums in chunks that are left out: {name}" in caplog.text
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -158,6 +158,14 @@ def test_texts_that_unpack_to_a_thousand_times_their_size_take_no_memory(tmp_pat
     np.testing.assert_array_equal(photo.pixels, PICTURE)
     assert peak < 16e6 and photo.comment is photo.xmp is photo.icc_profile is None
     assert caplog.text.count("unpack to over") == 3 and len(caplog.records) == 1
+
+
+def test_chunks_without_end_are_not_all_kept(tmp_path):
+    texts = [(b"tEXt", b"a\0")] * 2000 + [(b"zzZz", b"")] * 2
+    (tmp_path / "a.png").write_bytes(png(PICTURE, 2, 8, *texts))
+    photo = read_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(photo.pixels, PICTURE)
+    assert len(photo.chunks) == 1000 and photo.left_out == ("further chunks",)
 
 
 def sound_but_unsupported():

@@ -29,13 +29,13 @@ def test_nothing_is_copied_where_all_is_valid_and_nothing_valid_gives_zeros(rng)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("channels", [2, 4])
 def test_what_is_hidden_gets_the_color_of_the_nearest_seen_pixel(rng, channels, dtype):
-    image = rng.integers(1, 200, (12, 15, channels)).astype(dtype)
-    image[..., -1] = rng.integers(1, 200, (12, 15)) * (rng.random((12, 15)) < 0.3)
+    image = rng.integers(1, 200, (70, 15, channels)).astype(dtype)
+    image[..., -1] = rng.integers(1, 200, (70, 15)) * (rng.random((70, 15)) < 0.3)
     before, seen = image.copy(), image[..., -1] > 0
     result = fill_hidden(image)
     assert (image == before).all() and result.dtype == dtype
     assert (result[seen] == image[seen]).all() and (result[..., -1] == image[..., -1]).all()
-    rows, columns = np.mgrid[:12, :15]
+    rows, columns = np.mgrid[:70, :15]
     for row, column in np.argwhere(~seen):
         distances = np.hypot(rows[seen] - row, columns[seen] - column)
         near = image[seen][distances <= 1.05 * distances.min() + 1e-9, :-1]
