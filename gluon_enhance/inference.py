@@ -57,12 +57,15 @@ class Enhancer:
     halo : 'auto' or int
         Input pixels read around it. 'auto' is the model's measured one, at which tiled and whole
         results differ by at most 1/255.
-    device : {'auto', 'cpu', 'cuda'}
+    device : {'auto', 'cpu', 'cuda', 'cuda:N'}
     threads : int, optional
         Default: the physical cores.
     self_ensemble : bool
         Give the mean of what the model makes of the image in eight turns and flips: a little
         more accurate, and eight times slower.
+    denoise : float, optional
+        Of ``realesr_general_x4`` and ``realesr_general_wdn_x4``: take the net that is so far on
+        the way from the latter, which keeps noise (0), to the former, which removes it (1).
 
     Raises
     ------
@@ -88,8 +91,9 @@ class Enhancer:
         device="auto",
         threads=None,
         self_ensemble=False,
+        denoise=None,
     ):
-        self.spec, self._source = resolve(model)
+        self.spec, self._source = resolve(model, denoise)
         self._needs_whole = self.spec.tiling == "global_statistics"
         self.tile = None if tile == "auto" else _whole_number(tile, "tile", 1)
         self.halo = self.spec.halo if halo == "auto" else _whole_number(halo, "halo", 0)
@@ -98,14 +102,14 @@ class Enhancer:
         model = self._model(engine, precision)
         self._engine = load(engine, model, precision=precision, device=device)
         used = self._engine.describe()
-        self._on_gpu = used["device"] == "cuda"
+        self._on_gpu = used["device"] != "cpu"
         if self._on_gpu:
             engine, device, used["precision"] = "openvino", "cpu", "fp32"
         self._load_part = partial(load, engine, precision=used["precision"], device=device)
         if self.tile is None:
             small, whole = (GPU_TILE, GPU_WHOLE) if self._on_gpu else (AUTO_TILE, AUTO_WHOLE)
             self.tile = whole if self._needs_whole else small
-        self._self_ensemble = self_ensemble
+        self._self_ensemble, self._denoise = self_ensemble, denoise
 
     @property
     def scale(self) -> int:
@@ -116,6 +120,7 @@ class Enhancer:
         """Name the model, engine, precision, device, tile and halo in use."""
         return {
             "model": self.spec.name,
+            **({} if self._denoise is None else {"denoise": self._denoise}),
             "scale": self.scale,
             **self._engine.describe(),
             "tile": self.tile,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import partial
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, Optional
 
 from gluon_enhance import __version__, zoo
 from gluon_enhance.errors import EngineError, WeightsError
@@ -20,10 +20,17 @@ class Source(NamedTuple):
     find: Callable
 
 
-def resolve(model) -> tuple[zoo.ModelSpec, Source]:
+DENOISING = "realesr_general_x4"
+KEEPING_NOISE = "realesr_general_wdn_x4"
+"""Real-ESRGAN's general models, of one architecture; nets between them denoise more or less."""
+
+
+def resolve(model, denoise: Optional[float] = None) -> tuple[zoo.ModelSpec, Source]:
     """Return what is known of a model, and where it comes from; see `gluon_enhance.Enhancer`."""
     text = str(model)
-    if Path(text).is_dir():
+    if denoise is not None:
+        return _between(text, denoise)
+    if text and Path(text).is_dir():  # an empty text would be the current folder
         return _from_folder(Path(text))
     if text.endswith("-symbol.json") or "-symbol.json=" in text:
         from gluon_enhance.exporting.folder import exported_pair
@@ -37,7 +44,32 @@ def resolve(model) -> tuple[zoo.ModelSpec, Source]:
         return zoo.trained_spec(spec, shipped), Source(net, partial(store.find_shipped, spec.name))
     if weights:
         spec = zoo.trained_spec(spec, weights)
-    return spec, Source(net, partial(_converted, spec, net, weights))
+
+    def made_of():
+        return sha256(weights or store.find(spec.weights))
+
+    return spec, Source(net, partial(_converted, spec, net, made_of))
+
+
+def _between(name, denoise):
+    """Return the net that is `denoise` of the way from the one general model to the other."""
+    if name not in (DENOISING, KEEPING_NOISE):
+        raise EngineError(f"denoise is for {DENOISING} and {KEEPING_NOISE}, not for {name}")
+    if not 0 <= denoise <= 1:
+        raise ValueError(f"denoise is {denoise}; give a number from 0 to 1")
+    if denoise in (0, 1):
+        return resolve(DENOISING if denoise else KEEPING_NOISE)
+    spec = zoo.get_spec(DENOISING)
+
+    def net():
+        weights = zoo.interpolate(KEEPING_NOISE, DENOISING, denoise)
+        return zoo.get_model(DENOISING, pretrained=weights)
+
+    def made_of():
+        ends = (zoo.get_spec(end).weights for end in (KEEPING_NOISE, DENOISING))
+        return " ".join([*(sha256(store.find(files)) for files in ends), str(float(denoise))])
+
+    return spec, Source(net, partial(_converted, spec, net, made_of))
 
 
 def _from_folder(folder):
@@ -73,14 +105,13 @@ def _from_folder(folder):
     return spec, Source(net, find)
 
 
-def _converted(spec, make_net, weights, suffix) -> Path:
+def _converted(spec, make_net, made_of, suffix) -> Path:
     """Return a file of a net that ships none, made once and kept in the cache."""
     import filelock
 
-    weights = weights or store.find(spec.weights)
     # The same weights are another net under other options, such as the range of its tanh, and
     # another version may write other files.
-    text = f"{__version__} {sha256(weights)} {sorted(spec.kwargs.items())}"
+    text = f"{__version__} {made_of()} {sorted(spec.kwargs.items())}"
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     onnx = store.cache_folder() / f"{spec.name}-{digest}.onnx"
     path = onnx.with_suffix(suffix)

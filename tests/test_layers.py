@@ -29,6 +29,7 @@ DOORS = {
     "openvino": {"engines"},
     "onnxruntime": {"engines"},
     "click": {"cli"},
+    "pillow_heif": {"files"},
     "rasterio": {"geotiff"},
     "distributed": {"cluster"},
 }

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from gluon_enhance import exporting
+from gluon_enhance.errors import EngineError, UnknownModelError
 from gluon_enhance.sources import resolve
 from gluon_enhance.weights import store
+from gluon_enhance.weights.params import write_params
 
 RUN = """
 import sys
@@ -64,3 +66,59 @@ def test_two_commands_that_convert_one_model_at_once_agree(tmp_path):
     left = {path.suffix or path.name for path in cache.iterdir()}
     assert {".onnx"} <= left <= {".onnx", ".lock", "compiled"}
     assert {path.suffix for path in (cache / "compiled").rglob("*")} <= {".compiled"}
+
+
+@pytest.fixture
+def general_models(tmp_path, monkeypatch, rng):
+    """Weights of the two general models, by name, in the places of the official ones."""
+    pytest.importorskip("mxnet", reason="MXNet is not installed")
+    from gluon_enhance import get_model
+
+    states, files = {}, {}
+    for name in ("realesr_general_x4", "realesr_general_wdn_x4"):
+        net = get_model(name)
+        shapes = {key: p.shape for key, p in net._collect_params_with_prefix().items()}
+        states[name] = {key: rng.normal(size=s).astype(np.float32) for key, s in shapes.items()}
+        files[net.spec.weights[0]] = write_params(tmp_path / f"{name}.params", states[name])
+    monkeypatch.setattr(store, "find", lambda names, *_: files[names[0]])
+    return states
+
+
+@pytest.mark.parametrize("name", ["realesr_general_x4", "realesr_general_wdn_x4"])
+@pytest.mark.parametrize("strength", [0, 0.25, 1])
+def test_denoise_is_a_net_between_the_general_models(general_models, name, strength):
+    net = resolve(name, strength)[1].net()
+    denoising, keeping = (
+        general_models[name] for name in ("realesr_general_x4", "realesr_general_wdn_x4")
+    )
+    for key, parameter in net._collect_params_with_prefix().items():
+        expected = strength * denoising[key].astype(np.float64) + (1 - strength) * keeping[key]
+        np.testing.assert_allclose(parameter.data().asnumpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_each_strength_has_a_file_of_its_own(general_models, monkeypatch):
+    monkeypatch.setattr(exporting, "export_onnx", lambda net, path, _: path.write_bytes(b"onnx"))
+    paths = [resolve("realesr_general_x4", s)[1].find(".onnx") for s in (0, 0.25, 0.5, 1, 0.25)]
+    assert len(set(paths)) == 4 and paths[1] == paths[4]
+
+
+@pytest.mark.parametrize(
+    "name, strength, message",
+    [
+        (
+            "esrgan_lite_x4",
+            0.5,
+            "denoise is for realesr_general_x4 and realesr_general_wdn_x4",
+        ),
+        ("realesr_general_x4", 1.5, "denoise is 1.5; give a number from 0 to 1"),
+        ("realesr_general_x4", float("nan"), "denoise is nan"),
+    ],
+)
+def test_denoise_that_cannot_be_served_is_refused(name, strength, message):
+    with pytest.raises((EngineError, ValueError), match=message):
+        resolve(name, strength)
+
+
+def test_empty_text_is_no_model():
+    with pytest.raises(UnknownModelError):
+        resolve("")

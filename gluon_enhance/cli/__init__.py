@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from gluon_enhance.cli.interrupts import exit_by_signal
 from gluon_enhance.errors import GluonEnhanceError
 
 #: Sub-command -> what ``--help`` says of it; its function lives in the module of its name.
@@ -34,6 +35,10 @@ class _Commands(click.Group):
             return None
         return getattr(importlib.import_module(f"gluon_enhance.cli.{name}"), name)
 
+    def invoke(self, context):
+        with exit_by_signal(context):
+            return super().invoke(context)
+
     def format_commands(self, context, formatter):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -44,7 +49,8 @@ class Command(click.Command):
 
     def invoke(self, context):
         try:
-            return super().invoke(context)
+            with exit_by_signal(context):
+                return super().invoke(context)
         except (GluonEnhanceError, OSError, ValueError) as error:
             click.echo(f"error: {one_line(error)}", err=True)
             context.exit(2)

@@ -3,31 +3,87 @@
 from __future__ import annotations
 
 import glob
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
 
-from gluon_enhance.data.folders import IMAGE_SUFFIXES
-from gluon_enhance.files import FORMATS
+from gluon_enhance.cli.results import Results
+from gluon_enhance.files import FORMATS, IMAGE_SUFFIXES, scan
+from gluon_enhance.files.formats import SUFFIXES
 
 
 @dataclass(frozen=True)
 class Job:
-    """One input and where its result goes; `problem` says why it cannot be done."""
+    """One input and where its result goes.
+
+    `problem` says why it cannot be done, and `is_done` that it was in an earlier run.
+    """
 
     source: Path
     target: Path
     problem: Optional[str] = None
+    is_done: bool = False
 
     def absolute(self) -> Job:
         """Name the files in a way that holds in other folders."""
         return replace(self, source=self.source.absolute(), target=self.target.absolute())
 
 
+@dataclass(frozen=True)
+class Plan:
+    """The jobs, and what is none.
+
+    Attributes
+    ----------
+    jobs : list of Job
+    results : list of Path
+        Results of earlier runs among the inputs.
+    others : list of Path
+        Files in folders that are no pictures by their suffix.
+    subfolders : list of Path
+        Not entered without ``--recursive``; the output folder is none.
+    unreadable : dict of Path to str
+        Folder -> why it cannot be read.
+    """
+
+    jobs: list[Job] = field(default_factory=list)
+    results: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+    subfolders: list[Path] = field(default_factory=list)
+    unreadable: dict[Path, str] = field(default_factory=dict)
+
+    def left_out(self) -> str:
+        """Count what is left out, and say why; an empty text if it is nothing."""
+        kinds = Counter(path.suffix.lower() or "without suffix" for path in self.others)
+        kinds = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        counts = (
+            (self.results, "result", " of earlier runs"),
+            (self.others, "file", f" of other kinds ({kinds})"),
+            (self.subfolders, "subfolder", ", which --recursive would enter"),
+        )
+        texts = [f"{plural(len(paths), noun)}{why}" for paths, noun, why in counts if paths]
+        return "; ".join(texts)
+
+
+def plural(count: int, noun: str) -> str:
+    """Put a number before a noun."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def plan_jobs(
-    inputs, output: Optional[Path], suffix: str, ext: Optional[str], recursive: bool
-) -> list[Job]:
+    inputs,
+    output: Optional[Path],
+    suffix: str,
+    ext: Optional[str],
+    recursive: bool,
+    outscale: float,
+) -> Plan:
     """Turn files, folders and globs into jobs.
+
+    Results of earlier runs are no inputs: what lies in `output`, if this is below a folder that is
+    an input, and what `Results` tells. An original whose result lies in its own folder, or below,
+    and was not named singly, is done.
 
     Parameters
     ----------
@@ -39,6 +95,9 @@ def plan_jobs(
         Added to the stem, unless `output` is a file.
     ext : str, optional
         Replaces the input's suffix.
+    recursive : bool
+    outscale : float
+        Ratio of an output's size to its input's.
 
     Raises
     ------
@@ -46,42 +105,54 @@ def plan_jobs(
         If nothing was found or an option cannot be served.
     """
     if ext is not None and f".{ext.lower().lstrip('.')}" not in FORMATS:
-        raise ValueError(f"--ext is {ext!r}; choose png, jpg, tif or webp")
-    found = [(path, base) for text in inputs for path, base in _find(text, recursive)]
-    if not found:
-        raise ValueError(
-            f"no image in {', '.join(inputs)}"
-            + ("" if recursive else "; for subfolders, add --recursive")
-        )
+        raise ValueError(f"--ext is {ext!r}; choose png, jpg, tif, webp or avif")
+    plan, results = Plan(), Results(suffix, ext, outscale)
+    found = list(dict.fromkeys(one for text in inputs for one in _find(text, recursive, plan)))
+    if output:
+        plan.subfolders[:] = [
+            path for path in plan.subfolders if path.resolve() != output.resolve()
+        ]
+    below = {path for path, base in found if output and _is_below(path, output, base)}
+    by_name = results.among([one for one in found if one[0] not in below])
+    plan.results.extend([*below, *by_name])
+    found = [one for one in found if one[0] not in below and one[0] not in by_name]
+    if not found and not plan.unreadable:
+        raise ValueError(_nothing(inputs, plan, recursive))
     is_file = (
         output is not None
         and not output.is_dir()
         and len(found) == 1
-        and output.suffix.lower() in FORMATS
+        and output.suffix.lower() in (*FORMATS, *IMAGE_SUFFIXES)  # some are refused later
         and not Path(inputs[0]).is_dir()
     )
-    jobs, taken = [], {path.resolve() for path, _ in found if path.exists()}
-    for path, base in dict.fromkeys(found):
+    taken = {path.resolve() for path, _ in found if path.exists()}
+    known, named = {path.resolve() for path in by_name}, {Path(text) for text in inputs}
+    for path, base in found:
         target = output if is_file else _target(path, base, output, suffix, ext)
-        problem = None
-        if target.resolve() in taken:
+        place, problem = target.resolve(), None
+        if place in taken:
             problem = (
                 f"its output {target} is an input, or the output of another; "
                 "give another --suffix, --ext or -o"
             )
-        taken.add(target.resolve())
-        jobs.append(Job(path, target, problem))
-    return jobs
+        is_own = path not in named and base.resolve() in place.parents
+        is_done = place in known or (is_own and results.is_result(target, path))
+        taken.add(place)
+        plan.jobs.append(Job(path, target, problem, is_done and not problem))
+    return plan
 
 
-def _find(text, recursive):
-    """Yield (path, folder that outputs are kept relative to)."""
+def _find(text, recursive, plan):
+    """Yield (path, folder that outputs are kept relative to), and tell the plan what is none."""
+    if not text:
+        raise ValueError("an input is an empty text; name a file, a folder or a quoted glob")
     path = Path(text)
     if path.is_dir():
-        entries = sorted(path.rglob("*") if recursive else path.iterdir())
-        for entry in entries:
-            if entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith("."):
-                yield entry, path
+        contents = scan(path, recursive)
+        plan.others.extend(contents.others)
+        plan.subfolders.extend(contents.subfolders)
+        plan.unreadable.update(contents.unreadable)
+        yield from ((picture, path) for picture in contents.pictures)
     elif not path.exists() and glob.has_magic(text):
         for entry in sorted(glob.glob(text, recursive=True)):
             if not Path(entry).is_dir():
@@ -90,7 +161,27 @@ def _find(text, recursive):
         yield path, path.parent
 
 
+def _is_below(path, output, base):
+    """Tell whether a path lies in an output folder that lies in the folder that was listed."""
+    output = output.resolve()
+    return base.resolve() in output.parents and output in path.resolve().parents
+
+
+def _nothing(inputs, plan, recursive):
+    hint = "" if recursive else "; for subfolders, add --recursive"
+    others = f"; left out: {plan.left_out()}" if plan.left_out() else ""
+    return f"no image in {', '.join(inputs)}{hint}{others}"
+
+
 def _target(path, base, output, suffix, ext):
-    own = path.suffix if path.suffix.lower() in FORMATS else ".png"  # a format that is read only
-    name = path.stem + suffix + (f".{ext.lstrip('.')}" if ext else own)
+    name = path.stem + suffix + (f".{ext.lstrip('.')}" if ext else _own_suffix(path))
     return (output / path.parent.relative_to(base) if output else path.parent) / name
+
+
+def _own_suffix(path):
+    """Return the suffix of a result: that of the input, or of a format that can be written."""
+    kind = path.suffix.lower()
+    if kind in FORMATS:
+        return path.suffix
+    usual = next((suffixes[0] for suffixes in SUFFIXES.values() if kind in suffixes), None)
+    return usual if usual in FORMATS else ".png"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from gluon_enhance import zoo
+from gluon_enhance.cli.options import FilePath
 
 
 @click.command()
 @click.argument("name")
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=FilePath())
+@click.argument("out", type=FilePath())
 def convert(name, checkpoint, out):
     """Convert CHECKPOINT, weights of the model NAME, to the .params file OUT.
 

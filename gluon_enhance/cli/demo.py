@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 import numpy as np
 
-from gluon_enhance.cli.options import model_option
+from gluon_enhance.cli.options import FilePath, model_option
 from gluon_enhance.cli.scores import print_table, protocol, score_pair
 from gluon_enhance.data.degradations import PhoneLook
 from gluon_enhance.files import Photo, read_image, write_image
@@ -24,7 +22,7 @@ from gluon_enhance.weights.store import model_zoo_folder
     "--output",
     default="demo",
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="Folder for the pictures.",
 )
 @model_option(default=DEFAULT_MODEL)

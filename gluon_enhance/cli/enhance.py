@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import sys
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from functools import partial
 
 import click
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
+from tqdm.utils import disp_len
 
 from gluon_enhance import __version__
-from gluon_enhance.cli import Command
 from gluon_enhance.cli.batch import plan_jobs
-from gluon_enhance.cli.options import cluster_option, engine_options, model_option
+from gluon_enhance.cli.hints import EnhanceCommand
+from gluon_enhance.cli.options import (
+    FilePath,
+    Finite,
+    cluster_option,
+    engine_options,
+    model_option,
+)
+from gluon_enhance.cli.photos import photo_options, take_photo_options
 from gluon_enhance.cli.pipeline import PhotoWork, run_all, run_on
+from gluon_enhance.cli.pipes import Pipes
 from gluon_enhance.cli.rasters import (
     RASTER_OPTIONS,
     RasterWork,
@@ -24,23 +34,24 @@ from gluon_enhance.cli.rasters import (
     raster_options,
     take_options,
 )
+from gluon_enhance.cli.reports import closing_line, left_out, unfinished, unreadable
 from gluon_enhance.inference import DEFAULT_MODEL, Enhancer
 
 
-@click.command(cls=Command)
+@click.command(cls=EnhanceCommand)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @model_option(default=DEFAULT_MODEL)
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
-    help="File for one input, else a folder. Default: beside each input.",
+    type=FilePath(),
+    help="File for one input, else a folder; - is standard output. Default: beside each input.",
 )
 @click.option("--suffix", help="Added to each file's name. Default: _x and the scale.")
-@click.option("--ext", metavar="EXT", help="png, jpg, tif or webp. Default: as the input.")
+@click.option("--ext", metavar="EXT", help="png, jpg, tif, webp or avif. Default: as the input.")
 @click.option(
     "--outscale",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     help="Resize the result to this multiple of the input (bicubic).",
 )
 @click.option(
@@ -60,6 +71,7 @@ from gluon_enhance.inference import DEFAULT_MODEL, Enhancer
     is_flag=True,
     help="Photos: do not record model and version (EXIF's software, XMP's history).",
 )
+@photo_options
 @raster_options
 @engine_options
 @cluster_option
@@ -80,62 +92,105 @@ def enhance(
     as_json,
     **options,
 ):
-    """Enhance photos and rasters: files, folders or quoted globs.
+    """Enhance photos and rasters: files, folders, quoted globs, or - for standard input.
 
     8- and 16-bit, gray or color, with or without alpha; what comes in (channels, depth, ICC
     profile, EXIF with its orientation applied, XMP, IPTC, comments) comes out; what the output's
     format has no place for is named in a warning. TIFF files with a georeference, or with
     an option of rasters, are of any size, dtype and number of bands, and keep their extent,
-    metadata, nodata and masks. A bad file is reported and the others go on. Exit status: 0 all
-    done, 1 some inputs failed, 2 wrong use or nothing could be done.
+    metadata, nodata and masks. Results of earlier runs are no inputs. A bad file is reported and
+    the others go on. Exit status: 0 all done, 1 some inputs failed, 2 wrong use or nothing could
+    be done, 130 or 143 interrupted by Ctrl-C or SIGTERM.
     """
-    rasters = take_options(options, RASTER_OPTIONS)
-    enhancer = Enhancer(model, **options)
-    outscale = outscale or enhancer.scale
-    suffix = f"_x{outscale:g}" if suffix is None else suffix
-    jobs = plan_jobs(inputs, output, suffix, ext, recursive)
-    shared = {
-        "enhancer": None if cluster else enhancer,  # workers have their own
-        "watched": _watched,
-        "outscale": outscale,
-        "match_colors": match_colors,
-        "skip_existing": skip_existing,
-    }
-    software = None if no_record else f"gluon-enhance {__version__} ({enhancer.spec.name})"
-    works = (
-        RasterWork(job, rasters, **shared)
-        if is_raster(job.source, rasters)
-        else PhotoWork(job, strict, software, **shared)
-        for job in jobs
-    )
-    reports = []
-    with ExitStack() as stack:
-        stack.enter_context(logging_redirect_tqdm([logging.getLogger("gluon_enhance")]))
-        files = stack.enter_context(_bar(total=len(jobs), unit="file", disable=len(jobs) == 1))
-        if cluster:
-            from gluon_enhance.cluster import ModelCluster
-
-            used = enhancer.describe()  # workers of other processors must not choose otherwise
-            options.update(engine=used["engine"], precision=used["precision"])
-            workers = stack.enter_context(ModelCluster(cluster, model, options))
-            done = run_on(workers, works, enhancer)
-        else:
-            done = run_all(works)
-        for report in done:
-            if report["status"] == "failed":
-                tqdm.write(f"error: {report['error']}", file=sys.stderr)
-            reports.append(report)
-            files.update()
-    if as_json:
-        click.echo(json.dumps({**enhancer.describe(), "files": reports}, indent=1))
+    rasters, photos = take_options(options, RASTER_OPTIONS), take_photo_options(options)
+    pipes = Pipes(inputs, output)
+    if pipes.to_stdout and as_json:
+        raise click.UsageError("--json and the result both take standard output; give -o FILE")
+    with pipes:
+        enhancer = Enhancer(model, **options)
+        outscale = outscale or enhancer.scale
+        suffix = f"_x{outscale:g}" if suffix is None else suffix
+        plan = plan_jobs(pipes.inputs, pipes.output, suffix, ext, recursive, outscale)
+        if pipes.to_stdout and len(plan.jobs) != 1:
+            raise click.UsageError("-o - takes one file; give -o FOLDER for several")
+        if plan.left_out():
+            click.echo(f"left out: {plan.left_out()}", err=True)
+        shared = {
+            "enhancer": None if cluster else enhancer,  # workers have their own
+            "watched": _watched,
+            "outscale": outscale,
+            "match_colors": match_colors,
+            "skip_existing": skip_existing,
+            "photo_options": photos,
+        }
+        software = None if no_record else f"gluon-enhance {__version__} ({enhancer.spec.name})"
+        photo_work = partial(PhotoWork, strict=strict, software=software)
+        begun, reports = [], unreadable(plan)
+        for report in reports:
+            click.echo(f"error: {report['error']}", err=True)
+        try:
+            works = _begin(plan.jobs, rasters, photo_work, shared, pipes, begun)
+            with _shown(len(plan.jobs)) as show:
+                if cluster:
+                    _run_on_cluster(cluster, model, options, enhancer, works, show)
+                else:
+                    for report in run_all(works):
+                        show(report)
+            if all(work.report["status"] == "done" for work in begun):
+                pipes.deliver(plan.jobs[0].target)
+        finally:  # an interrupted run, too, says what it has done
+            reports += (work.report for work in begun)
+            reports += (pipes.named(unfinished(job)) for job in plan.jobs[len(begun) :])
+            if as_json:
+                report = {**enhancer.describe(), "files": reports, "left_out": left_out(plan)}
+                click.echo(json.dumps(report, indent=1))
+            if closing_line(reports, output):
+                click.echo(closing_line(reports, output), err=True)
     failed = sum(report["status"] == "failed" for report in reports)
     sys.exit(0 if not failed else 2 if failed == len(reports) else 1)
+
+
+def _begin(jobs, rasters, photo_work, shared, pipes, begun):
+    """Yield the work on each job, and note it."""
+    for job in jobs:
+        if is_raster(job.source, rasters):
+            work = RasterWork(job, rasters, **shared)
+        else:
+            work = photo_work(job, **shared)
+        pipes.named(work.report)
+        begun.append(work)
+        yield work
+
+
+def _run_on_cluster(address, model, options, enhancer, works, show):
+    from gluon_enhance.cluster import ModelCluster
+
+    used = enhancer.describe()  # workers of other processors must not choose otherwise
+    options.update(engine=used["engine"], precision=used["precision"])
+    with ModelCluster(address, model, options) as workers:
+        for report in run_on(workers, works, enhancer):
+            show(report)
+
+
+@contextmanager
+def _shown(count):
+    """Show a bar of files, if there are several, and give what tells of each that is over."""
+    with ExitStack() as stack:
+        stack.enter_context(logging_redirect_tqdm([logging.getLogger("gluon_enhance")]))
+        bar = stack.enter_context(_bar(total=count, unit="file", hidden=count == 1))
+
+        def show(report):
+            if report["status"] == "failed":
+                tqdm.write(f"error: {report['error']}", file=sys.stderr)
+            bar.update()
+
+        yield show
 
 
 @contextmanager
 def _watched(name, unit="tile"):
     """Show a bar, and give what moves it."""
-    with _bar(unit=unit, desc=name, leave=False) as bar:
+    with _bar(unit=unit, desc=_shortened(name), leave=False) as bar:
 
         def progress(done, total):
             bar.total = total
@@ -144,5 +199,17 @@ def _watched(name, unit="tile"):
         yield progress
 
 
-def _bar(**options):
-    return tqdm(file=sys.stderr, **options)
+def _bar(hidden=False, **options):
+    # None: only on a terminal.
+    return tqdm(file=sys.stderr, disable=True if hidden else None, **options)
+
+
+def _shortened(name):
+    """Leave out the middle of a name that would leave the bar no room."""
+    width = max(12, shutil.get_terminal_size().columns // 3)
+    if disp_len(name) <= width:
+        return name
+    start, end = name[: width // 2], name[-(width // 2) :]
+    while disp_len(start + end) >= width:  # some letters take two columns
+        start, end = start[:-1], end[1:]
+    return f"{start}…{end}"

@@ -64,6 +64,13 @@ def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
         scale = enhancer.scale
     pairs = find_pairs(hr, lr)
     rows, rasters, done = [], [], 0
+
+    @click.get_current_context().call_on_close  # what was done, also when interrupted
+    def show():
+        if done:
+            summaries = summary(protocol(border), rows), summary(raster_protocol(border), rasters)
+            print_scores(model, *summaries, as_json)
+
     for pair in tqdm(pairs, unit="image", disable=None):
         try:
             if is_raster(pair.lr or pair.hr, bands):
@@ -78,9 +85,6 @@ def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
             done += 1
         except (GluonEnhanceError, ValueError, OSError) as error:
             click.echo(f"error: {pair.name}: {one_line(error)}", err=True)
-    if done:
-        summaries = summary(protocol(border), rows), summary(raster_protocol(border), rasters)
-        print_scores(model, *summaries, as_json)
     sys.exit(0 if done == len(pairs) else 1 if done else 2)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
+from gluon_enhance.cli.options import FilePath
 from gluon_enhance.exporting import folder
 
 
 @click.command()
 @click.argument("model")
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="DIR", type=FilePath())
 @click.option(
     "--formats",
     default="symbol,onnx,safetensors",

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from gluon_enhance import zoo
+from gluon_enhance.cli.options import FilePath, Finite
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.weights.manifest import fingerprint, write_card
 from gluon_enhance.weights.params import write_params
@@ -17,11 +18,11 @@ from gluon_enhance.zoo.cards import card_of
 @click.command()
 @click.argument("weights_a", metavar="A")
 @click.argument("weights_b", metavar="B")
-@click.option("--alpha", type=float, required=True, help="Share of B, from 0 to 1.")
+@click.option("--alpha", type=Finite(0, 1), required=True, help="Share of B, from 0 to 1.")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     required=True,
     help="A .params file to write; -m NAME=FILE uses it.",
 )

@@ -6,12 +6,11 @@ import importlib.util
 import logging
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 import click
 
 from gluon_enhance.cli import Command
-from gluon_enhance.cli.options import cluster_option
+from gluon_enhance.cli.options import FilePath, Finite, cluster_option
 from gluon_enhance.cli.rasters import parse_creation_options
 
 COLOR_SPACES = ("RGB", "LCH", "Lab", "LUV", "XYZ")
@@ -29,7 +28,7 @@ def _parse_bands(context, option, text):
 @click.command(cls=Command)
 @click.argument("source")
 @click.argument("reference")
-@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("out", type=FilePath(dir_okay=False))
 @click.option(
     "-c",
     "--color-space",
@@ -48,7 +47,7 @@ def _parse_bands(context, option, text):
 @click.option(
     "-m",
     "--match-proportion",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     default=1.0,
     show_default=True,
     help="Part of the way from the source to the match.",
@@ -98,7 +97,7 @@ def _match(source, reference, out, **options):
 
     from gluon_enhance.geotiff.matching import match_rasters
 
-    with tqdm(unit="window", delay=0.5, file=sys.stderr) as bar:
+    with tqdm(unit="window", delay=0.5, file=sys.stderr, disable=None) as bar:
 
         def progress(done, total):
             bar.total = total

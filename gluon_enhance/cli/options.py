@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 import click
+
+
+class Finite(click.FloatRange):
+    """A number within bounds; infinity and NaN, which are within some, are none."""
+
+    def convert(self, value, param, ctx):
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
+
+
+class FilePath(click.Path):
+    """A path; an empty text, which would be the current folder, is none."""
+
+    def __init__(self, **options):
+        super().__init__(path_type=Path, **options)
+
+    def convert(self, value, param, ctx):
+        if not str(value):
+            self.fail("it is an empty text; name a file or folder", param, ctx)
+        return super().convert(value, param, ctx)
+
 
 cluster_option = click.option(
     "--cluster",
@@ -34,7 +60,7 @@ def engine_options(command):
                 default="auto",
                 show_default=True,
                 metavar="NAME",
-                help="auto, cpu or cuda.",
+                help="auto, cpu, cuda, or cuda:N for one of several GPUs.",
             ),
             click.option("--threads", type=int, help="Default: the physical cores."),
             click.option(
@@ -55,6 +81,11 @@ def engine_options(command):
                 "--self-ensemble",
                 is_flag=True,
                 help="The mean over eight turns and flips: a little better, 8 times slower.",
+            ),
+            click.option(
+                "--denoise",
+                type=Finite(0, 1),
+                help="Strength for realesr_general_x4: 0 keeps noise, 1 (default) removes it.",
             ),
         )
     ):

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from typing import Callable, Optional, TypeVar
+from typing import Callable, NamedTuple, Optional, TypeVar
 
 import numpy as np
 
@@ -18,11 +18,35 @@ from gluon_enhance.cli import one_line
 from gluon_enhance.cli.batch import Job
 from gluon_enhance.errors import GluonEnhanceError, ImageError
 from gluon_enhance.files import Photo, check_writable, read_image, write_image
+from gluon_enhance.files.conversion import flattened, with_depth
 from gluon_enhance.imaging.histogram import match_histograms
 from gluon_enhance.imaging.resize import resize_rounding_once
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+STAGES = ("read", "compute", "write")
+
+
+class PhotoOptions(NamedTuple):
+    """What is asked of the files of photos; see `gluon_enhance.files`.
+
+    Attributes
+    ----------
+    flatten : tuple of int, optional
+        RGB color to put alpha on.
+    depth : {8, 16}, optional
+        Bits of the result.
+    quality : int, optional
+        Of lossy formats.
+    lossless : bool
+    """
+
+    flatten: Optional[tuple[int, int, int]] = None
+    depth: Optional[int] = None
+    quality: Optional[int] = None
+    lossless: bool = False
 
 
 class Work:
@@ -40,22 +64,34 @@ class Work:
     match_colors : bool
         Give the result its input's histograms.
     skip_existing : bool
+    photo_options : PhotoOptions, optional
 
     Attributes
     ----------
     report : dict
-        ``input``, ``output`` and ``status``: 'done', 'skipped' or 'failed', with its ``error``.
+        ``input``, ``output`` and ``status``: 'unfinished' until it is 'done', 'skipped' or
+        'failed', with its ``error``.
     photo : Photo, optional
         What a stage leaves to the next.
     """
 
     photo: Optional[Photo] = None
 
-    def __init__(self, job: Job, enhancer, watched, outscale, match_colors, skip_existing):
+    def __init__(
+        self,
+        job: Job,
+        enhancer,
+        watched,
+        outscale,
+        match_colors,
+        skip_existing,
+        photo_options=None,
+    ):
         self.job, self.enhancer, self.watched = job, enhancer, watched
         self.outscale, self.match_colors = outscale, match_colors
-        self.report = {"input": str(job.source), "output": str(job.target), "status": "done"}
-        if skip_existing and job.target.exists() and not job.problem:
+        self.photo_options = photo_options or PhotoOptions()
+        self.report = {"input": str(job.source), "output": str(job.target), "status": "unfinished"}
+        if job.is_done or (skip_existing and job.target.exists() and not job.problem):
             self.report["status"] = "skipped"
 
     def goes_whole(self, count: int) -> bool:
@@ -73,13 +109,15 @@ class Work:
 
     def attempt(self, stage: str) -> Work:
         """Run a stage, unless the job is over; what users can mend becomes its error."""
-        if self.report["status"] != "done":
+        if self.report["status"] != "unfinished":
             return self
         began = time.perf_counter()
         try:
             if self.job.problem:
                 raise ImageError(self.job.problem)
             getattr(self, stage)()
+            if stage == STAGES[-1]:
+                self.report["status"] = "done"
         except (GluonEnhanceError, ValueError, OSError, MemoryError) as error:
             message = one_line(error)
             for name, path in (("input", self.job.source), ("output", self.job.target)):
@@ -113,10 +151,16 @@ class PhotoWork(Work):
 
     def read(self):
         """Read it, and check that its result can be written."""
-        self.photo = read_image(self.job.source, strict=self.strict)
-        pixels = self.photo.pixels
-        height, width = (max(1, round(n * self.outscale)) for n in pixels.shape[:2])
-        check_writable(self.job.target, (height, width, *pixels.shape[2:]), pixels.dtype)
+        photo, options = read_image(self.job.source, strict=self.strict), self.photo_options
+        if options.flatten:
+            photo = flattened(photo, options.flatten)
+        dtype = f"uint{options.depth}" if options.depth else photo.pixels.dtype
+        if np.dtype(dtype).itemsize > photo.pixels.itemsize:
+            photo = photo.with_pixels(with_depth(photo.pixels, options.depth))
+        self.photo, shape = photo, photo.pixels.shape
+        height, width = (max(1, round(n * self.outscale)) for n in shape[:2])
+        target = self.job.target
+        check_writable(target, (height, width, *shape[2:]), dtype, options.lossless)
         self.report.update(width=width, height=height)
 
     def compute(self):
@@ -129,12 +173,21 @@ class PhotoWork(Work):
             result = resize_rounding_once(result, size)
         if self.match_colors:
             result = _with_colors_of(pixels, result)
+        if self.photo_options.depth:
+            result = with_depth(result, self.photo_options.depth)
         self.photo = self.photo.with_pixels(result)
 
     def write(self):
         """Write the result, whole or not at all."""
         self.job.target.parent.mkdir(parents=True, exist_ok=True)
-        write_image(self.job.target, self.photo, software=self.software)
+        options = self.photo_options
+        write_image(
+            self.job.target,
+            self.photo,
+            quality=options.quality,
+            lossless=options.lossless,
+            software=self.software,
+        )
         self.photo = None  # the report lives on
 
 
@@ -159,16 +212,21 @@ def run_on(cluster, works: Iterable[Work], enhancer) -> Iterator[dict]:
         (whole if work.goes_whole(rasters) else divided).append(work)
     for work in whole:
         work.job = work.job.absolute()
-    for _, report in cluster.run(_do_on_worker, whole):
+    for index, report in cluster.run(_do_on_worker, whole):
+        whole[index].report = report
         yield report
     for work in divided:
         work.enhancer, work.compute_parts = enhancer, cluster.compute_parts
-        yield work.attempt("compute").report
+        yield _attempt_all(work)
 
 
 def _do_on_worker(work, enhancer):
     work.enhancer, work.watched = enhancer, lambda *_, **__: nullcontext()
-    for stage in ("read", "compute", "write"):
+    return _attempt_all(work)
+
+
+def _attempt_all(work):
+    for stage in STAGES:
         work.attempt(stage)
     return work.report
 

@@ -9,7 +9,7 @@ from typing import Callable, Optional
 import click
 
 from gluon_enhance.cli.batch import Job
-from gluon_enhance.cli.pipeline import Work
+from gluon_enhance.cli.pipeline import PhotoOptions, Work
 from gluon_enhance.errors import ImageError
 
 
@@ -149,6 +149,11 @@ class RasterWork(Work):
             raise ImageError(
                 "--outscale and --match-colors are for photos, and this is a raster; use GDAL, or "
                 "gluon-enhance match, on the result"
+            )
+        if self.photo_options != PhotoOptions():
+            raise ImageError(
+                "--flatten, --depth, --quality and --lossless are for photos, and this is a "
+                "raster; --co sets its compression"
             )
         with self.watched(self.job.source.name, unit="part") as progress:
             enhance_raster(

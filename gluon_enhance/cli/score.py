@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from gluon_enhance.cli import one_line
+from gluon_enhance.cli.options import Finite
 from gluon_enhance.cli.rasters import is_raster
 from gluon_enhance.cli.scores import (
     print_scores,
@@ -40,7 +41,7 @@ from gluon_enhance.files import read_image
 )
 @click.option(
     "--data-range",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     help="Rasters: peak for PSNR. Default: the integer dtype's span, or of the reference's values.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
@@ -57,6 +58,15 @@ def score(image, reference, crop_border, y_channel, per_band, data_range, as_jso
     else:
         pairs = [(image, reference)]
     rows, rasters, failed = [], [], False
+
+    @click.get_current_context().call_on_close  # what was done, also when interrupted
+    def show():
+        summaries = (
+            summary(protocol(crop_border), rows),
+            summary(raster_protocol(crop_border), rasters),
+        )
+        print_scores(None, *summaries, as_json)
+
     for path, truth in pairs:
         try:
             if truth is None:
@@ -72,9 +82,4 @@ def score(image, reference, crop_border, y_channel, per_band, data_range, as_jso
         except (GluonEnhanceError, ValueError, OSError) as error:
             failed = True
             click.echo(f"error: {path}: {one_line(error)}", err=True)
-    summaries = (
-        summary(protocol(crop_border), rows),
-        summary(raster_protocol(crop_border), rasters),
-    )
-    print_scores(None, *summaries, as_json)
     sys.exit(0 if not failed else 1 if rows or rasters else 2)

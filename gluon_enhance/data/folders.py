@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.files import read_image
-from gluon_enhance.files.reader import DECODING_ERRORS
+from gluon_enhance.files import IMAGE_SUFFIXES, read_image, read_size, scan
 from gluon_enhance.imaging.arrays import to_dtype, to_float, to_rgb
 from gluon_enhance.imaging.holes import fill_hidden
 
 logger = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 HOLD_OUT_EVERY = 18
 
 
@@ -28,15 +24,17 @@ def find_images(folder: str | Path) -> list[Path]:
     Raises
     ------
     ValueError
-        If the folder does not exist or holds no image.
+        If the folder does not exist, holds no image, or has a subfolder that cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; give a folder of photos")
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
+    found = scan(folder)
+    for path, reason in found.unreadable.items():
+        raise ValueError(f"{path} cannot be read ({reason}); check its rights")
+    if not found.pictures:
         raise ValueError(f"{folder} holds no image ({', '.join(IMAGE_SUFFIXES)})")
-    return paths
+    return found.pictures
 
 
 def split_photos(
@@ -163,10 +161,5 @@ def read_sizes(paths: Iterable[Path]) -> tuple[dict[Path, tuple[int, int]], int]
 
 
 def _stored_size(path):
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"PIL\.")  # `read_photo` has its own limit
-            with Image.open(path) as image:
-                return image.height, image.width
-    except (*DECODING_ERRORS, Image.DecompressionBombError):
-        return read_photo(path).shape[:2]  # our reader knows more formats, such as 16-bit TIFF
+    size = read_size(path)
+    return size[::-1] if size else read_photo(path).shape[:2]

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
+from typing import Optional
 
 from gluon_enhance.errors import EngineError
 
@@ -34,12 +36,31 @@ PRECISIONS = {
     "bf16": ("openvino",),
     "int8": ("openvino",),
 }
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = "auto, cpu, cuda or, of several GPUs, cuda:N"
 
 
 def is_installed(name: str) -> bool:
     """Tell whether an engine's framework is there, without importing it."""
     return importlib.util.find_spec(ENGINES[name][0]) is not None
+
+
+def gpu_of(device: str) -> Optional[int]:
+    """Return the number of the GPU that a device is; None of 'auto' and 'cpu'.
+
+    Raises
+    ------
+    EngineError
+        If the device is unknown.
+    """
+    match = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", device)
+    if not match:
+        raise EngineError(f"device is {device!r}; choose one of {DEVICES}")
+    return int(match[1] or 0) if device.startswith("cuda") else None
+
+
+def cuda_name(gpu: int) -> str:
+    """Name a GPU as `describe` does: the first is plain 'cuda'."""
+    return f"cuda:{gpu}" if gpu else "cuda"
 
 
 def choose(name: str = "auto", device: str = "auto") -> str:
@@ -50,17 +71,16 @@ def choose(name: str = "auto", device: str = "auto") -> str:
     EngineError
         If the engine is unknown or not installed, or the device is unknown.
     """
-    if device not in DEVICES:
-        raise EngineError(f"device is {device!r}; choose one of {', '.join(DEVICES)}")
+    on_gpu = gpu_of(device) is not None
     if name == "auto":
         # OpenVINO has no CUDA; ONNX Runtime serves GPUs that MXNet cannot use too.
-        candidates = [e for e in ENGINES if not (e == "openvino" and device == "cuda")]
+        candidates = [e for e in ENGINES if not (e == "openvino" and on_gpu)]
         name = next((e for e in candidates if is_installed(e)), candidates[0])
     if name not in ENGINES:
         raise EngineError(f"engine is {name!r}; choose one of auto, {', '.join(ENGINES)}")
     if not is_installed(name):
-        on_gpu = (name, device) == ("onnxruntime", "cuda")
-        package = "'gluon-enhance[gpu]'" if on_gpu else ENGINES[name][2]
+        needs_cuda = name == "onnxruntime" and on_gpu
+        package = "'gluon-enhance[gpu]'" if needs_cuda else ENGINES[name][2]
         raise EngineError(f"engine {name} is not installed; pip install {package}")
     return name
 
@@ -78,7 +98,7 @@ def load(
         'auto' takes bf16 where the processor has it and the answer stays close to fp32, and on GPUs
         tf32: fp32 whose factors have 10 bits, from Ampere on. 'int8' is for files that were
         quantized so, and takes bf16 for the rest of them.
-    device : {'auto', 'cpu', 'cuda'}
+    device : {'auto', 'cpu', 'cuda', 'cuda:N'}
     threads : int, optional
         Default: the physical cores.
     cache : Path, optional

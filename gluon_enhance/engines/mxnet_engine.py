@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gluon_enhance.engines import cuda_name, gpu_of
 from gluon_enhance.framework import context, mx, physical_cores
 from gluon_enhance.models.norms import moment_norms
 
@@ -13,7 +14,8 @@ class MXNetEngine:
 
     def __init__(self, model, precision, device, threads):
         self._threads = threads or physical_cores()
-        self._ctx = context("gpu" if device == "cuda" else "cpu")
+        gpu = gpu_of(device)
+        self._ctx = context("cpu" if gpu is None else f"gpu({gpu})")
         self._net = model
         self._net.collect_params().reset_ctx(self._ctx)
         # In training mode MXNet takes kernels of oneDNN whose layout norms can quickly convert.
@@ -26,7 +28,7 @@ class MXNetEngine:
             "engine": "mxnet",
             "version": mx.__version__,
             "precision": "fp32",
-            "device": self._ctx.device_type.replace("gpu", "cuda"),
+            "device": "cpu" if self._ctx.device_type == "cpu" else cuda_name(self._ctx.device_id),
             "threads": self._threads,
         }
 

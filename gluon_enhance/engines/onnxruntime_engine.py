@@ -7,6 +7,7 @@ from io import StringIO
 
 import numpy as np
 
+from gluon_enhance.engines import cuda_name, gpu_of
 from gluon_enhance.engines.contained import refuse_other_files
 from gluon_enhance.engines.proportion import MapsInProportion
 from gluon_enhance.errors import EngineError
@@ -22,9 +23,10 @@ class ONNXRuntimeEngine:
         import onnxruntime
 
         has_cuda = CUDA in onnxruntime.get_available_providers()
-        if device == "cuda" and not has_cuda:
+        gpu = gpu_of(device)
+        if gpu is not None and not has_cuda:
             raise EngineError(
-                "device is 'cuda', but this ONNX Runtime has no CUDA; "
+                f"device is {device!r}, but this ONNX Runtime has no CUDA; "
                 "pip install 'gluon-enhance[gpu]', or use --device cpu"
             )
         refuse_other_files(model)
@@ -39,6 +41,7 @@ class ONNXRuntimeEngine:
         if has_cuda and device != "cpu":
             _load_cuda(onnxruntime)
             settings = {
+                "device_id": gpu or 0,
                 "use_tf32": int(precision != "fp32"),
                 # Else each new size is tried with every algorithm, for most of a second.
                 "cudnn_conv_algo_search": "HEURISTIC",
@@ -52,16 +55,18 @@ class ONNXRuntimeEngine:
             reason = str(error).strip().splitlines()[-1][:200]
             raise EngineError(f"ONNX Runtime cannot load {model}: {reason}") from error
         # Where a GPU, its driver or a library is missing, ONNX Runtime takes the processor instead.
-        self._device = "cuda" if CUDA in self._session.get_providers() else "cpu"
-        if device == "cuda" and self._device == "cpu":
+        is_on_gpu = CUDA in self._session.get_providers()
+        self._device = cuda_name(gpu or 0) if is_on_gpu else "cpu"
+        if gpu is not None and not is_on_gpu:
+            which = f"GPU {gpu}" if gpu else "a GPU"
             raise EngineError(
-                "device is 'cuda', but ONNX Runtime cannot use a GPU here: it needs an NVIDIA GPU, "
-                "its driver, and the CUDA and cuDNN that it was built for (pip install "
+                f"device is {device!r}, but ONNX Runtime cannot use {which} here: it needs an "
+                "NVIDIA GPU, its driver, and the CUDA and cuDNN that it was built for (pip install "
                 "'onnxruntime-gpu[cuda,cudnn]'); or use --device cpu"
             )
-        if precision == "tf32" and self._device == "cpu":
+        if precision == "tf32" and not is_on_gpu:
             raise EngineError("precision is 'tf32', which processors lack; use fp32, or a GPU")
-        self._precision = "tf32" if self._device == "cuda" and precision != "fp32" else "fp32"
+        self._precision = "tf32" if is_on_gpu and precision != "fp32" else "fp32"
         self._inputs = [one.name for one in self._session.get_inputs()]
 
     def describe(self) -> dict:

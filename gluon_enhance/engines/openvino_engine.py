@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gluon_enhance.engines import gpu_of
 from gluon_enhance.engines.compiled import CompiledModels
 from gluon_enhance.engines.contained import refuse_other_files
 from gluon_enhance.engines.proportion import refuse_huge
@@ -30,7 +31,7 @@ class OpenVINOEngine:
     def __init__(self, model, precision, device, threads, cache=None):
         import openvino
 
-        if device == "cuda":
+        if gpu_of(device) is not None:
             raise EngineError("engine openvino has no CUDA; use --engine onnxruntime")
         refuse_other_files(model)
         self._openvino = openvino

@@ -1,11 +1,23 @@
-"""Photos as files: PNG, JPEG, TIFF and WebP with their color profile and EXIF data.
+"""Photos as files: PNG, JPEG, TIFF, WebP and AVIF with their color profile and EXIF data.
 
 What comes in goes out: depth, channels, profile, EXIF data, resolution, XMP, IPTC, comments and
 PNG's texts, as far as the format holds them. Not kept: the quality of a JPEG, gain maps.
 """
 
+from gluon_enhance.files.formats import IMAGE_SUFFIXES
 from gluon_enhance.files.photo import Photo
-from gluon_enhance.files.reader import MAX_PIXELS, read_image
+from gluon_enhance.files.reader import MAX_PIXELS, read_image, read_size
+from gluon_enhance.files.scanning import scan
 from gluon_enhance.files.writer import FORMATS, check_writable, write_image
 
-__all__ = ["FORMATS", "MAX_PIXELS", "Photo", "check_writable", "read_image", "write_image"]
+__all__ = [
+    "FORMATS",
+    "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
+    "Photo",
+    "check_writable",
+    "read_image",
+    "read_size",
+    "scan",
+    "write_image",
+]

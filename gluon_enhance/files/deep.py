@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import NamedTuple, Optional
+from typing import BinaryIO, NamedTuple, Optional
 
 import numpy as np
 
@@ -41,19 +41,19 @@ class TiffHeader(NamedTuple):
 
 
 @contextmanager
-def _open_tiff(data) -> Iterator:
+def _open_tiff(file) -> Iterator:
     import tifffile
 
     try:
-        with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        with tifffile.TiffFile(file) as tiff:
             yield tiff.pages
     except tifffile.TiffFileError as error:  # in older versions no ValueError
         raise ValueError(str(error)) from error
 
 
-def read_tiff_header(data: bytes) -> TiffHeader:
+def read_tiff_header(file: BinaryIO) -> TiffHeader:
     """Read the header; previews and masks do not count as frames."""
-    with _open_tiff(data) as pages:
+    with _open_tiff(file) as pages:
         page = pages[0]
         return TiffHeader(
             width=page.imagewidth,
@@ -105,7 +105,7 @@ def decode_tiff(data: bytes) -> np.ndarray:
     ImageError
         If the pixels are of another kind, or cut short.
     """
-    with _open_tiff(data) as pages:
+    with _open_tiff(io.BytesIO(data)) as pages:
         page = pages[0]
         alpha = _check_kind(page)
         ends = [start + size for start, size in zip(page.dataoffsets, page.databytecounts)]
@@ -117,7 +117,7 @@ def decode_tiff(data: bytes) -> np.ndarray:
             to_float(pixels)
         except ValueError as error:
             raise ImageError(f"is no photo: {error!s:.200}") from error
-    pixels = _unassociated(pixels) if alpha == ASSOCIATED else pixels
+    pixels = unassociated(pixels) if alpha == ASSOCIATED else pixels
     if page.photometric == MIN_IS_WHITE:
         inverted = pixels.dtype.type(dtype_range(pixels.dtype)) - pixels
         if alpha:
@@ -171,7 +171,7 @@ def _name(value) -> str:
     return getattr(value, "name", str(value))
 
 
-def _unassociated(pixels) -> np.ndarray:
+def unassociated(pixels) -> np.ndarray:
     """Divide the colors by the alpha that was multiplied into them."""
     values = to_float(pixels)
     color, alpha = values[..., :-1], values[..., -1:]

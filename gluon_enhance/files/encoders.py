@@ -1,4 +1,4 @@
-"""Pixels to PNG, JPEG, TIFF and WebP, in strips: beside the picture, little memory is needed.
+"""Pixels to PNG, JPEG, TIFF, WebP and AVIF, in strips: beside the picture, little memory is needed.
 
 Pillow takes 4 bytes per pixel of RGB for a copy of the picture, and 16-bit colors it does not
 write at all; OpenCV writes no metadata. So PNG and TIFF are written here, and a JPEG is put
@@ -25,6 +25,7 @@ from isal import isal_zlib
 from PIL import Image
 
 from gluon_enhance.files import exif, jpeg, png
+from gluon_enhance.files.conversion import as_rgb
 from gluon_enhance.files.deep import IPTC, XMP
 from gluon_enhance.files.photo import Photo
 
@@ -224,9 +225,19 @@ def _split_jpeg(data, height, interval) -> tuple[bytes, bytes]:
 
 
 def write_webp(out: BinaryIO, photo: Photo, quality: int) -> None:
-    """Write uint8 RGB or RGBA pixels; quality 100 is lossless."""
+    """Write uint8 pixels of 1 to 4 channels, gray as RGB; quality 100 is lossless."""
+    photo = as_rgb(photo)
     Image.fromarray(photo.pixels).save(
         out, "WEBP", quality=quality, lossless=quality == 100, exact=True,
+        icc_profile=photo.icc_profile or b"", exif=photo.exif or b"", xmp=photo.xmp or b"",
+    )  # fmt: skip
+
+
+def write_avif(out: BinaryIO, photo: Photo, quality: int) -> None:
+    """Write uint8 pixels of 1 to 4 channels, gray as RGB, chroma at full resolution."""
+    photo = as_rgb(photo)
+    Image.fromarray(photo.pixels).save(
+        out, "AVIF", quality=quality, subsampling="4:4:4",
         icc_profile=photo.icc_profile or b"", exif=photo.exif or b"", xmp=photo.xmp or b"",
     )  # fmt: skip
 

@@ -34,7 +34,9 @@ class Photo:
     left_out : tuple of str
         What the file holds beside, such as a gain map.
     format : str, optional
-        The format read: 'PNG', 'JPEG', 'TIFF', 'WEBP', 'BMP' or 'GIF'.
+        The format read: 'PNG', 'JPEG', 'TIFF', 'WEBP', 'AVIF', 'HEIC', 'BMP' or 'GIF'.
+    lossless : bool
+        Whether it was read from a WebP file that had lost nothing.
     """
 
     pixels: np.ndarray
@@ -47,6 +49,7 @@ class Photo:
     comment: Optional[str] = None
     chunks: tuple[tuple[bytes, bytes], ...] = ()
     left_out: tuple[str, ...] = ()
+    lossless: bool = False
 
     def with_pixels(self, pixels: np.ndarray) -> Photo:
         """Return the photo with other pixels and all the rest kept."""

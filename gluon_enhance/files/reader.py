@@ -1,4 +1,11 @@
-"""Read photos upright, in gray or RGB with or without alpha, at the depth they were stored in."""
+"""Read photos upright, in gray or RGB with or without alpha, at the depth they were stored in.
+
+References
+----------
+.. [1] RFC 9649 (WebP), section 2.
+.. [2] AOMedia, AV1 Codec ISO Media File Format Binding, section 2.3.
+.. [3] ISO/IEC 14496-12, section 12.1.5; the numbers are ITU-T H.273's.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +19,7 @@ from pathlib import Path
 from typing import Optional
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -22,9 +29,11 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.files import deep, exif
+from gluon_enhance.files.formats import HEAD_BYTES, NAMES, format_of
+from gluon_enhance.files.heif import HeicFile
 from gluon_enhance.files.jpeg import read_jpeg
 from gluon_enhance.files.photo import Contents, Photo
-from gluon_enhance.files.png import SIGNATURE, read_png
+from gluon_enhance.files.png import read_png
 
 logger = logging.getLogger(__name__)
 
@@ -35,20 +44,33 @@ PIXELS_PER_BYTE = 10_000
 """So many pixels a file of any size may claim to have, and so many for each of its bytes. The most
 that plain pictures have is 8,000, of one color and 1 bit, in PNG."""
 
-JPEG = b"\xff\xd8\xff"
+BIG_TIFF = (b"II+\0", b"MM\0+")
+TAKE_APART = {"PNG": read_png, "JPEG": read_jpeg}
+"""Formats whose files are read by their parts; decoders get others whole."""
 PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 """By the color type."""
 MODES = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
 """Pillow's modes that are read, and what becomes of them."""
+SRGB_PRIMARIES = (1, 2, 5, 6)
+"""BT.709, unspecified, and those of television, which are near."""
+HDR_TRANSFERS = (16, 18)
+"""PQ and HLG."""
+OPENERS = {
+    "PNG": PngImageFile,
+    "JPEG": JpegImageFile,
+    "WebP": WebPImageFile,
+    "BMP": BmpImageFile,
+    "GIF": GifImageFile,
+}
 DECODING_ERRORS = (
     OSError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, SyntaxError,
-    struct.error, zlib.error,
+    RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
 """What decoders raise on damaged data."""
 
 
 def read_image(path: str | os.PathLike, *, strict: bool = False) -> Photo:
-    """Read a PNG, JPEG, TIFF, WebP, BMP or GIF file.
+    """Read a PNG, JPEG, TIFF, WebP, AVIF, HEIC, BMP or GIF file.
 
     Palettes become RGB, 1-bit pictures gray, CMYK sRGB by way of its profile; one transparent
     color becomes alpha. The orientation of the EXIF data is applied and set to 1.
@@ -78,10 +100,11 @@ def read_image(path: str | os.PathLike, *, strict: bool = False) -> Photo:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata we say it
-            if _is_tiff(data):
-                photo = _decode_tiff(data, problems)
+            name = format_of(data).name
+            if name in ("TIFF", "HEIC"):
+                photo = {"TIFF": _decode_tiff, "HEIC": _decode_heic}[name](data, problems)
             else:
-                photo = _decode(data, problems, strict)
+                photo = _decode(data, name, problems, strict)
     except ImageError as error:
         raise ImageError(f"{path} {error}") from error
     except Image.DecompressionBombError as error:  # Pillow's own limit, for WebP and GIF only
@@ -91,40 +114,66 @@ def read_image(path: str | os.PathLike, *, strict: bool = False) -> Photo:
             raise ImageError(
                 f"{path} is of a kind not read here ({error}); save it as PNG"
             ) from error
+        reason = " ".join(str(error).split())[:200]
         raise ImageError(
-            f"{path} is damaged or cut short ({error!s:.200}); get the file again"
+            f"{path} is damaged or cut short ({reason}); get the file again"
         ) from error
     if problems:
         logger.warning("%s %s", path, "; it ".join(problems))
     return photo
 
 
+def read_size(path: str | os.PathLike) -> Optional[tuple[int, int]]:
+    """Read a picture's width and height, as stored, from its header; None if there is no such."""
+    try:
+        with open(path, "rb") as file, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            head = file.read(HEAD_BYTES)
+            form = format_of(head)
+            file.seek(0)
+            if form is None:
+                return None
+            if form.name == "PNG":  # of which Pillow would unpack the profile
+                return struct.unpack_from(">II", head, 16)
+            if form.name == "TIFF":
+                header = deep.read_tiff_header(file)
+                return header.width, header.height
+            image = HeicFile(file.read()) if form.name == "HEIC" else _open(file, form.name)
+            return image.size
+    except (ImageError, Image.DecompressionBombError, *DECODING_ERRORS):
+        return None
+
+
 def _read_bytes(path) -> bytes:
     try:
         if path.exists() and not path.is_file():
             raise ImageError(f"{path} is {'a folder' if path.is_dir() else 'no file'}; name a file")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(HEAD_BYTES)
+            if format_of(data) and data[:4] not in BIG_TIFF:  # what is not read may be large
+                file.seek(0)
+                data = file.read()
     except OSError as error:
         raise ImageError(
             f"{path} cannot be read ({error.strerror}); check its name and rights"
         ) from error
     if not data:
         raise ImageError(f"{path} is empty (0 bytes); get the file again")
+    if format_of(data) is None:
+        raise ImageError(f"{path} is no {NAMES} file; convert it to one")
+    if data[:4] in BIG_TIFF:
+        raise ImageError(f"{path} is a BigTIFF without a georeference; save it as plain TIFF")
     return data
 
 
-def _is_tiff(data) -> bool:
-    return data[:4] in (b"II*\0", b"MM\0*")
-
-
-def _decode(data, problems, strict) -> Photo:
-    contents = _contents(data)
+def _decode(data, name, problems, strict) -> Photo:
+    contents = TAKE_APART.get(name, _whole)(data)
     problems += contents.problems
     if contents.is_cut:
         if strict:
             raise ImageError("is cut short; get the file again")
         problems.append("is cut short: what is missing of the picture is gray or coarse")
-    image = _open(contents.picture)
+    image = _open(io.BytesIO(contents.picture), name)
     _check_extent(*image.size, getattr(image, "n_frames", 1), len(data))
     image.load()
     if image.format == "PNG" and data[24] == 16:
@@ -136,13 +185,18 @@ def _decode(data, problems, strict) -> Photo:
     orientation, says["exif"] = _read_exif(says.get("exif"), problems)
     if image.mode == "CMYK":  # it became sRGB, which needs no profile
         says["icc_profile"] = None
-    return Photo(_upright(pixels, orientation), format=image.format, dpi=_dpi(image), **says)
+    if name == "AVIF":
+        if _is_deep_avif(data):
+            problems.append("has more than 8 bits, of which 8 are read")
+        problems += _unlike_srgb(data, image.info)
+    return Photo(
+        _upright(pixels, orientation), format=image.format, dpi=_dpi(image),
+        lossless=name == "WebP" and _is_lossless_webp(data), **says,
+    )  # fmt: skip
 
 
-def _contents(data) -> Contents:
-    if data.startswith(SIGNATURE):
-        return read_png(data)
-    return read_jpeg(data) if data.startswith(JPEG) else Contents(data, {}, [])
+def _whole(data) -> Contents:
+    return Contents(data, {}, [])
 
 
 def _said(image) -> dict:
@@ -153,29 +207,70 @@ def _said(image) -> dict:
     return says
 
 
-def _open(data) -> Image.Image:
-    """Read the header.
+def _is_lossless_webp(data) -> bool:
+    """Look for the chunk of a lossless picture [1]_."""
+    position = 12
+    while position + 8 <= len(data):
+        kind, size = struct.unpack_from("<4sI", data, position)
+        if kind in (b"VP8L", b"VP8 "):
+            return kind == b"VP8L"
+        position += 8 + size + size % 2
+    return False
+
+
+def _is_deep_avif(data) -> bool:
+    """Read the flag high_bitdepth of the codec's configuration [2]_."""
+    start = data.find(b"av1C")
+    return start >= 0 and bool(data[start + 6 : start + 7] and data[start + 6] & 0x40)
+
+
+def _unlike_srgb(data, info) -> list[str]:
+    """Say of AVIF and HEIC that numbers in place of a profile [3]_ tell colors unlike sRGB."""
+    start = data.find(b"colrnclx")
+    if info.get("icc_profile") or not 0 <= start <= len(data) - 12:
+        return []
+    primaries, transfer = struct.unpack_from(">HH", data, start + 8)
+    if primaries in SRGB_PRIMARIES and transfer not in HDR_TRANSFERS:
+        return []
+    return [
+        f"has colors of another space than sRGB (primaries {primaries}, transfer {transfer}), "
+        "which is not kept; convert it first"
+    ]
+
+
+def _decode_heic(data, problems) -> Photo:
+    file = HeicFile(data)
+    _check_extent(*file.size, 1, len(data))
+    left_out = []
+    if file.count > 1:
+        left_out.append(f"{file.count - 1} further pictures")
+    if any("gainmap" in kind for kind in file.info.get("aux", ())):
+        left_out.append("gain map")
+    problems += _unlike_srgb(data, file.info)
+    _, exif_data = _read_exif(file.info.get("exif"), problems)
+    return Photo(
+        file.decode(), file.info.get("icc_profile") or None, exif_data, format="HEIC",
+        xmp=file.info.get("xmp") or None, left_out=tuple(left_out),
+    )  # fmt: skip
+
+
+def _open(file, name) -> Image.Image:
+    """Read the header of a file of the format of this name.
 
     `PIL.Image.open` is passed by: its limit on pixels is a global of the process, and it would
     take a JPEG with an appended preview or gain map for an animation.
     """
-    for signature, opener in (
-        (SIGNATURE, PngImageFile),
-        (JPEG, JpegImageFile),
-        (b"BM", BmpImageFile),
-        (b"GIF8", GifImageFile),
-    ):
-        if data.startswith(signature):
-            return opener(io.BytesIO(data))
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return WebPImageFile(io.BytesIO(data))
-    if data[:4] in (b"II+\0", b"MM\0+"):
-        raise ImageError("is a BigTIFF file, not supported for photos; save it as plain TIFF")
-    raise ImageError("is no PNG, JPEG, TIFF (up to 4 GB), WebP, BMP or GIF file; convert it to one")
+    if name != "AVIF":
+        return OPENERS[name](file)
+    if not features.check("avif"):
+        raise ImageError("is AVIF, which needs pip install 'Pillow>=11.3'")
+    from PIL.AvifImagePlugin import AvifImageFile
+
+    return AvifImageFile(file)
 
 
 def _decode_tiff(data, problems) -> Photo:
-    header = deep.read_tiff_header(data)
+    header = deep.read_tiff_header(io.BytesIO(data))
     _check_extent(header.width, header.height, header.frames, len(data))
     orientation, data = exif.take_orientation(data)
     says = header.says

@@ -13,9 +13,11 @@ from typing import BinaryIO, Callable, NamedTuple, Optional
 
 import numpy as np
 from numpy.typing import DTypeLike
+from PIL import features
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.files import encoders, exif, png, xmp
+from gluon_enhance.files.formats import SUFFIXES
 from gluon_enhance.files.photo import Photo
 
 logger = logging.getLogger(__name__)
@@ -45,7 +47,8 @@ _PNG = _Format(
 _JPEG = _Format(
     "JPEG", encoders.write_jpeg, ("uint8",), (1, 3), 65500, holds=("iptc", "comment")
 )  # fmt: skip
-_WEBP = _Format("WebP", encoders.write_webp, ("uint8",), (3, 4), 16383)
+_WEBP = _Format("WebP", encoders.write_webp, ("uint8",), (1, 2, 3, 4), 16383)
+_AVIF = _Format("AVIF", encoders.write_avif, ("uint8",), (1, 2, 3, 4), 65536)
 # Positions in a TIFF file have 32 bits; deflate adds less than 1% to what it cannot compress.
 _TIFF = _Format(
     "TIFF",
@@ -57,12 +60,10 @@ _TIFF = _Format(
     ("iptc",),
 )
 FORMATS = {
-    ".png": _PNG,
-    ".jpg": _JPEG,
-    ".jpeg": _JPEG,
-    ".tif": _TIFF,
-    ".tiff": _TIFF,
-    ".webp": _WEBP,
+    suffix: form
+    for form in (_PNG, _JPEG, _TIFF, _WEBP, _AVIF)
+    for suffix in SUFFIXES[form.name]
+    if suffix != ".mpo"  # of several pictures
 }
 LABELS = {
     "icc_profile": "color profile",
@@ -70,10 +71,14 @@ LABELS = {
     "xmp": "XMP data",
     "iptc": "IPTC data",
 }
+LOSSY = ("JPEG", "AVIF")
+"""WebP is at quality 100 not."""
 CHANNELS = {1: "gray", 2: "gray and alpha", 3: "RGB", 4: "RGB and alpha"}
 
 
-def check_writable(path: str | os.PathLike, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+def check_writable(
+    path: str | os.PathLike, shape: tuple[int, ...], dtype: DTypeLike, lossless: bool = False
+) -> None:
     """Check that an image can be written to a path, before the work of computing it.
 
     Parameters
@@ -83,6 +88,8 @@ def check_writable(path: str | os.PathLike, shape: tuple[int, ...], dtype: DType
     shape : tuple of int
         (H, W) or (H, W, 1|2|3|4).
     dtype : uint8, uint16 or float32
+    lossless : bool
+        It must lose nothing.
 
     Raises
     ------
@@ -93,9 +100,13 @@ def check_writable(path: str | os.PathLike, shape: tuple[int, ...], dtype: DType
     form = FORMATS.get(path.suffix.lower())
     if form is None:
         raise ImageError(f"{path} has the suffix {path.suffix!r}; choose {', '.join(FORMATS)}")
-    problem, other = _misfit(form, shape, np.dtype(dtype))
+    problem, remedy = _misfit(form, shape, np.dtype(dtype))
+    if lossless and form.name in LOSSY:
+        problem, remedy = "always loses something", "--ext png, tif or webp"
+    if form is _AVIF and not features.check("avif"):
+        problem, remedy = "needs Pillow 11.3 or newer", "--ext png"
     if problem:
-        raise ImageError(f"{path} cannot be written: {form.name} {problem}; use --ext {other}")
+        raise ImageError(f"{path} cannot be written: {form.name} {problem}; use {remedy}")
     if path.is_dir():
         raise ImageError(f"{path} cannot be written: it is a folder; name a file in it")
     folder = next(parent for parent in path.parents if os.path.exists(parent))
@@ -106,18 +117,19 @@ def check_writable(path: str | os.PathLike, shape: tuple[int, ...], dtype: DType
 
 
 def _misfit(form, shape, dtype) -> tuple[str, str]:
-    """Return what hinders and the suffix of a format that fits, or two empty texts."""
+    """Return what hinders and the options that help, or two empty texts."""
     height, width, channels = (*shape, 1)[:3]
     if dtype == np.float32 and form is not _TIFF:
-        return "holds no floating values", "tif"
+        return "holds no floating values", "--ext tif, or --depth 8"
     if dtype.name not in form.dtypes:
-        return f"holds {' and '.join(form.dtypes)}, not {dtype}", "png"
+        return f"holds {' and '.join(form.dtypes)}, not {dtype}", "--ext png, or --depth 8"
     if channels not in form.channels:
-        return f"holds no {CHANNELS.get(channels, f'{channels} channels')}", "png"
+        remedy = "--ext png, or --flatten white" if channels in (2, 4) else "--ext png"
+        return f"holds no {CHANNELS.get(channels, f'{channels} channels')}", remedy
     if max(height, width) > form.max_side or min(height, width) < 1:
-        return f"holds 1 to {form.max_side} pixels a side, not {width}x{height}", "png"
+        return f"holds 1 to {form.max_side} pixels a side, not {width}x{height}", "--ext png"
     if height * width * channels * dtype.itemsize > form.max_bytes:
-        return f"holds 4 GB, too little for {width}x{height} {dtype}", "png"
+        return f"holds 4 GB, too little for {width}x{height} {dtype}", "--ext png"
     return "", ""
 
 
@@ -125,23 +137,27 @@ def write_image(
     path: str | os.PathLike,
     photo: Photo,
     *,
-    quality: int = QUALITY,
+    quality: Optional[int] = None,
+    lossless: bool = False,
     software: Optional[str] = None,
 ) -> None:
     """Write a photo with its color profile, EXIF data, resolution and all that the format holds.
 
-    What it has no place for is named in one warning. PNG and TIFF are lossless, JPEG and WebP are
-    not (WebP at quality 100 is). The file gets its name when it is complete; a file that bore the
-    name before stays until then, or if writing fails. A process that is killed leaves at most a
-    hidden ``.gluon-enhance-*.part``.
+    What it has no place for is named in one warning. PNG and TIFF are lossless, JPEG and AVIF are
+    not, and WebP is at quality 100, or if the photo was read from a lossless WebP file and no
+    quality is given. The file gets its name when it is complete; a file that bore the name before
+    stays until then, or if writing fails. A process that is killed leaves at most a hidden
+    ``.gluon-enhance-*.part``.
 
     Parameters
     ----------
     path : path
-        Its suffix chooses the format: .png, .jpg, .jpeg, .tif, .tiff or .webp.
+        Its suffix, of those in `FORMATS`, chooses the format.
     photo : Photo
-    quality : int from 1 to 100
-        Of JPEG and WebP.
+    quality : int from 1 to 100, optional
+        Of JPEG, WebP and AVIF. Default: 95.
+    lossless : bool
+        Refuse formats that lose something, and have WebP lose nothing.
     software : str, optional
         What made the picture of another: recorded as EXIF's software and in XMP's history.
 
@@ -152,14 +168,16 @@ def write_image(
     """
     path = Path(path)
     pixels = photo.pixels
-    check_writable(path, pixels.shape, pixels.dtype)
+    check_writable(path, pixels.shape, pixels.dtype, lossless)
+    form = FORMATS[path.suffix.lower()]
+    if lossless or (form is _WEBP and photo.lossless and quality is None):
+        quality = 100
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         photo = photo.with_pixels(pixels[:, :, 0])
     try:
-        form = FORMATS[path.suffix.lower()]
         photo, lost = _fitted(form, photo, software)
         with _replacing(path) as out:
-            form.encode(out, photo, quality)
+            form.encode(out, photo, quality or QUALITY)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ImageError(

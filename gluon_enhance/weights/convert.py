@@ -11,6 +11,7 @@ import numpy as np
 
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.weights.layouts import LAYOUTS
+from gluon_enhance.weights.ncnn_reader import read_ncnn
 from gluon_enhance.weights.params import read_params
 from gluon_enhance.weights.tensorflow_reader import read_tensorflow
 from gluon_enhance.weights.torch7_reader import read_torch7
@@ -37,8 +38,8 @@ def load_weights(net, path: str | os.PathLike, ctx=None):
     net : HybridBlock
         Initialized or not; its shapes are known.
     path : path
-        A Gluon ``.params`` file of this net, or a PyTorch ``.pth``, Torch7 ``.t7`` or TensorFlow
-        ``.index`` file in one of the net's layouts.
+        A Gluon ``.params`` file of this net, or a PyTorch ``.pth``, Torch7 ``.t7``, TensorFlow
+        ``.index`` or ncnn ``.bin`` file in one of the net's layouts.
     ctx : mxnet.Context or list, optional
         Where to put an uninitialized net; default the CPU.
 
@@ -116,6 +117,7 @@ READERS = {
     "torch": read_torch,
     "torch7": read_torch7,
     "tensorflow": read_tensorflow,
+    "ncnn": read_ncnn,
 }
 SUFFIXES = {
     ".params": "gluon",
@@ -123,6 +125,7 @@ SUFFIXES = {
     ".pt": "torch",
     ".t7": "torch7",
     ".index": "tensorflow",
+    ".bin": "ncnn",
 }
 
 

@@ -88,6 +88,33 @@ def _srvgg_layout(num_convs):
     )
 
 
+def _ncnn_layout(convs, slopes=(), *, graph):
+    """Name the layers of ncnn's files, which number them in the graph's order.
+
+    The graph is the whole net's, activations and sums too: weights of another do not pass for it.
+    """
+    kinds = {"convolution": convs, "prelu": slopes}
+    names = [(rf"{kind}\.{k}", name) for kind in kinds for k, name in enumerate(kinds[kind])]
+    return Layout(
+        marker=f"convolution.{len(convs) - 1}.weight", names=tuple(names), fixed={"graph": graph}
+    )
+
+
+def _rrdb_convs(num_blocks):
+    """List the convolutions of an RRDBNet in the order they are computed in."""
+    dense = [
+        (block, k, conv) for block in range(num_blocks) for k in (1, 2, 3) for conv in range(1, 6)
+    ]
+    body = [f"body.{block}.rdb{k}.conv{conv}" for block, k, conv in dense]
+    return ["head", *body, f"body.{num_blocks}", "upsample.0", "upsample.1", "tail.0", "tail.2"]
+
+
+def _srvgg_convs(num_convs):
+    """List the convolutions and the activations of an SRVGGNetCompact in their order."""
+    convs = ["head.0", *(f"body.{2 * k}" for k in range(num_convs)), "tail"]
+    return convs, ["head.1", *(f"body.{2 * k + 1}" for k in range(num_convs))]
+
+
 def _style_layers(norm, padding):
     """Yield place, class with geometry, and name of every layer of fast-neural-style's nets."""
     conv, wide = "SpatialConvolution 3 3", "SpatialConvolution 9 9 1 1 4 4"
@@ -234,9 +261,15 @@ LAYOUTS = {
             ),
             published=True,
         ),
+        _ncnn_layout(_rrdb_convs(23), graph="7554567cbabef562"),  # REALESRGAN_X4PLUS_UP4X
+        _ncnn_layout(_rrdb_convs(6), graph="b5aa8c247c845afe"),  # REALESRGAN_X4PLUSANIME_UP4X
     ),
     "SRResNet": (Layout(marker="block1.0.weight", names=tuple(_srgan_names()), published=True),),
-    "SRVGGNetCompact": (_srvgg_layout(32), _srvgg_layout(16)),
+    "SRVGGNetCompact": (
+        _srvgg_layout(32),
+        _srvgg_layout(16),
+        _ncnn_layout(*_srvgg_convs(16), graph="83106c404b02bf7d"),  # REALESRGAN_ANIMAVIDEOV3_UP4X
+    ),
     "StyleNet": (  # jcjohnson/fast-neural-style: eccv16, instance_norm
         _style_layout(BATCH_NORM, "reflect_start", marker="2.running_mean"),
         _style_layout(BATCH_NORM, "zero", marker="1.running_mean"),

@@ -39,6 +39,8 @@ class WeightFile:
         What is published in place of a SHA-256.
     convention : str, optional
         What a loss network's input must be, one of `gluon_enhance.weights.vgg.CONVENTIONS`.
+    extra : str, optional
+        The extra of this package that installs the same weights, in another file.
     """
 
     name: str
@@ -52,6 +54,7 @@ class WeightFile:
     sha1: str = ""
     md5: str = ""
     convention: Optional[str] = None
+    extra: Optional[str] = None
 
 
 @cache

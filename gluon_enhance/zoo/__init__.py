@@ -86,9 +86,9 @@ def get_model(
     ----------
     name : str
     pretrained : bool, path or mapping
-        True for the zoo's weights; or a ``.params``, ``.pth``, ``.t7`` or ``.index`` file; or
-        arrays by name, such as `interpolate` gives. Without weights the net comes uninitialized,
-        as Gluon's do: call ``net.initialize()``.
+        True for the zoo's weights; or a ``.params``, ``.pth``, ``.t7``, ``.index`` or ncnn's
+        ``.bin`` file; or arrays by name, such as `interpolate` gives. Without weights the net
+        comes uninitialized, as Gluon's do: call ``net.initialize()``.
     ctx : mxnet.Context or list, optional
         Where to put the weights; default the CPU.
     root : path, optional
@@ -168,7 +168,7 @@ def convert(name: str, checkpoint: str | os.PathLike, out: str | os.PathLike) ->
     name : str
         The model whose weights they are.
     checkpoint : path
-        A ``.pth``, ``.t7``, TensorFlow ``.index`` or ``.params`` file.
+        A ``.pth``, ``.t7``, TensorFlow ``.index``, ncnn ``.bin`` or ``.params`` file.
     out : path
         A ``.params`` file to write, replaced only when the new one is whole.
 

@@ -93,7 +93,7 @@ MODELS = {
             halo=48,
             paper=REAL_ESRGAN_PAPER,
             licence="BSD-3-Clause",
-            weights=("RealESRGAN_x4plus.pth",),
+            weights=("RealESRGAN_x4plus.pth", "REALESRGAN_X4PLUS_UP4X.bin"),
         ),
         ModelSpec(
             name="realesrgan_x2",
@@ -118,7 +118,7 @@ MODELS = {
             halo=48,
             paper=REAL_ESRGAN_PAPER,
             licence="BSD-3-Clause",
-            weights=("RealESRGAN_x4plus_anime_6B.pth",),
+            weights=("RealESRGAN_x4plus_anime_6B.pth", "REALESRGAN_X4PLUSANIME_UP4X.bin"),
         ),
         ModelSpec(
             name="srcnn_x4",
@@ -294,7 +294,7 @@ MODELS = {
             halo=20,
             paper=REAL_ESRGAN_PAPER,
             licence="BSD-3-Clause",
-            weights=("realesr-animevideov3.pth",),
+            weights=("realesr-animevideov3.pth", "REALESRGAN_ANIMAVIDEOV3_UP4X.bin"),
         ),
         ModelSpec(
             name="realesr_general_x4",

@@ -1,10 +1,15 @@
 """``gluon-enhance enhance``, checked by pixels, metadata and exit status."""
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 import numpy as np
@@ -114,6 +119,7 @@ def test_skip_existing_leaves_files_alone(photo):
         (["--tile", "0"], 2, "tile is '0'"),
         (["--ext", "gif"], 2, "'gif'"),
         (["--suffix", ""], 2, "is an input"),
+        (["--denoise", "0.5"], 2, "denoise is for realesr_general_x4"),
         (["-m", "esrgan_x4"], 2, "GLUON_ENHANCE_WEIGHTS"),
     ],
 )
@@ -159,9 +165,34 @@ def test_killed_batch_leaves_no_half_file_and_skip_existing_finishes_it(tmp_path
     assert all(read_image(path).pixels.shape == (600, 600, 3) for path in target.glob("*.png"))
 
 
-def test_progress_goes_to_standard_error(photo):
+def on_terminal(*arguments):
+    """Run with standard error on a terminal of 60 columns; return what is shown there."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    process = subprocess.Popen([*COMMAND, *map(str, arguments)], stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux: the other end is closed
+        while data := os.read(ours, 4096):
+            shown += data
+    os.close(ours)
+    assert process.wait() == 0
+    return shown.decode()
+
+
+@pytest.mark.parametrize(
+    "name", ["short", "a name that is longer than the terminal " * 4, "日本" * 30]
+)
+def test_bar_is_seen_on_terminals_however_long_the_name_is(photo, name):
+    path = photo.rename(photo.with_name(f"{name}.png"))
+    shown = on_terminal("enhance", path)
+    assert "tile/s" in shown and name[:4] in shown
+
+
+def test_elsewhere_there_is_no_bar_but_a_line_of_what_was_written(photo):
     result = run("enhance", photo)
-    assert "tile" in result.stderr and result.stdout == ""
+    target = photo.with_name("photo_x4.png")
+    assert result.stdout == "" and result.stderr == f"wrote {target}, 64 x 80 pixels\n"
 
 
 def test_cut_jpeg_comes_out_with_a_warning_and_strict_refuses_it(tmp_path, picture):

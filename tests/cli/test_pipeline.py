@@ -1,5 +1,6 @@
 """Batches: photos are read ahead and written behind, with order, memory and errors as if not."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -91,25 +92,35 @@ def test_errors_of_reading_computing_and_writing_are_told_in_order(tmp_path, pic
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
-def test_interrupted_batch_leaves_whole_files_only(tmp_path, rng):
+@pytest.mark.parametrize(
+    "number, status, word",
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_interrupted_batch_leaves_whole_files_and_says_which(tmp_path, rng, number, status, word):
     source, target = tmp_path / "in", tmp_path / "out"
     source.mkdir()
     for index in range(6):
         pixels = rng.integers(0, 256, (200, 200, 3), dtype=np.uint8)
         write_image(source / f"{index}.png", Photo(pixels))
-    command = [*COMMAND, "enhance", str(source), "-o", str(target)]
+    command = [*COMMAND, "enhance", str(source), "-o", str(target), "--json"]
     process = subprocess.Popen(
         command,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's & ignores it
     )
     while not list(target.glob("*.png")) and process.poll() is None:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "Aborted!" in errors and "Traceback" not in errors
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert word in errors and "Traceback" not in errors
     written = sorted(target.iterdir())
     assert 1 <= len(written) < 6 and all(path.suffix == ".png" for path in written)
     assert all(read_image(path).pixels.shape == (800, 800, 3) for path in written)
+    reports = json.loads(output)["files"]
+    assert len(reports) == 6
+    assert [r["output"] for r in reports if r["status"] == "done"] == list(map(str, written))
+    assert {r["status"] for r in reports} == {"done", "unfinished"}
+    assert f"{6 - len(written)} unfinished" in errors

@@ -124,7 +124,7 @@ def test_nets_of_the_table_need_no_card(checkpoint, tmp_path, capsys):
         (["interpolate", "official.pth", "official.pth", "-o", "out.params"], "'--alpha'"),
         (
             ["interpolate", "official.pth", "official.pth", "--alpha", "2", "-o", "out.params"],
-            "alpha is 2.0; give a number from 0",
+            "2.0 is not in the range 0<=x<=1",
         ),
         (
             ["interpolate", "official.pth", "rrdb_lite_x4", "--alpha", "1", "-o", "out.params"],

@@ -83,6 +83,59 @@ def test_cuda_without_onnxruntime_says_what_to_install(monkeypatch):
         engines.choose("auto", device="cuda")
 
 
+@pytest.mark.parametrize(
+    "device, gpu, name",
+    [("auto", None, None), ("cpu", None, None), ("cuda", 0, "cuda"), ("cuda:0", 0, "cuda"),
+     ("cuda:1", 1, "cuda:1"), ("cuda:12", 12, "cuda:12")],
+)  # fmt: skip
+def test_device_tells_the_gpu(device, gpu, name):
+    assert engines.gpu_of(device) == gpu
+    assert gpu is None or engines.cuda_name(gpu) == name
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "cuda1", "cuda:-1", ""])
+def test_unknown_device_is_refused_with_those_there_are(device):
+    with pytest.raises(EngineError, match="choose one of auto, cpu, cuda or, of several GPUs"):
+        engines.choose("auto", device)
+
+
+@pytest.mark.parametrize("device, expected", [("cuda:1", 1), ("cuda", 0), ("auto", 0)])
+def test_the_gpu_that_is_named_is_the_one_asked_for(monkeypatch, device, expected):
+    onnxruntime = pytest.importorskip("onnxruntime")
+
+    class Session:
+        def __init__(self, path, options, providers):
+            self.providers = providers
+
+        def get_providers(self):
+            return [name for name, _ in self.providers]
+
+        def get_inputs(self):
+            asked.extend(self.providers)
+            return []
+
+    asked = []
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    engine = engines.load("onnxruntime", store.find_shipped("srcnn_x4", ".onnx"), device=device)
+    ((_, settings),) = asked
+    assert settings["device_id"] == expected
+    assert engine.describe()["device"] == ("cuda:1" if expected else "cuda")
+
+
+def test_the_gpu_that_is_named_is_mxnets_context(monkeypatch):
+    pytest.importorskip("mxnet", reason="MXNet is not installed")
+    from gluon_enhance.engines import mxnet_engine
+
+    asked = []
+    monkeypatch.setattr(mxnet_engine, "context", lambda name: asked.append(name) or 1 / 0)
+    for device in ("cpu", "cuda", "cuda:3"):
+        with pytest.raises(ZeroDivisionError):
+            engines.load("mxnet", None, device=device)
+    assert asked == ["cpu", "gpu(0)", "gpu(3)"]
+
+
 @pytest.fixture
 def broken_cuda(monkeypatch):
     """ONNX Runtime's package for GPUs on a machine without one."""

@@ -112,6 +112,30 @@ def test_webp_of_quality_100_is_lossless(tmp_path, channels):
     np.testing.assert_array_equal(read_image(tmp_path / "a.webp").pixels, pixels)
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_lossless_webp_stays_so_unless_a_quality_is_asked_for(tmp_path, channels):
+    pixels = noise((9, 14, channels), "uint8")
+    Image.fromarray(pixels).save(tmp_path / "a.webp", lossless=True, exact=True)
+    Image.fromarray(pixels).save(tmp_path / "lossy.webp", quality=95)
+    photo = read_image(tmp_path / "a.webp")
+    assert photo.lossless and not read_image(tmp_path / "lossy.webp").lossless
+    write_image(tmp_path / "b.webp", photo)
+    write_image(tmp_path / "c.webp", Photo(pixels), lossless=True)
+    write_image(tmp_path / "d.webp", photo, quality=95)
+    for name, is_equal in (("b", True), ("c", True), ("d", False)):
+        with Image.open(tmp_path / f"{name}.webp") as image:
+            assert np.array_equal(np.asarray(image), pixels) == is_equal
+
+
+def test_quality_sets_the_tables_of_a_jpeg(tmp_path):
+    for quality in (30, 95):
+        write_image(tmp_path / "a.jpg", Photo(noise((16, 16, 3), "uint8")), quality=quality)
+        whole = io.BytesIO()
+        Image.new("RGB", (16, 16)).save(whole, "JPEG", quality=quality)
+        with Image.open(tmp_path / "a.jpg") as image, Image.open(whole) as expected:
+            assert image.quantization == expected.quantization
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (64, 9), (200, 75), (1, 75, 3), (129, 75, 3)])
 def test_jpeg_from_strips_decodes_as_one_from_the_whole(tmp_path, shape):
     pixels = cv2.blur(noise(shape, "uint8"), (7, 7)).reshape(shape)
@@ -176,7 +200,13 @@ def test_exif_too_long_for_jpeg_is_left_out_with_a_warning(tmp_path, caplog):
         ("a.JPEG", (4, 4, 3), "uint16", "JPEG holds uint8, not uint16; use --ext png"),
         ("a.jpg", (4, 65501, 3), "uint8", "JPEG holds 1 to 65500 pixels a side, not 65501x4"),
         ("a.webp", (16384, 4, 3), "uint8", "WebP holds 1 to 16383 pixels a side, not 4x16384"),
-        ("a.webp", (4, 4), "uint8", "WebP holds no gray; use --ext png"),
+        ("a.jpg", (4, 4, 4), "uint8", "--ext png, or --flatten white"),
+        (
+            "a.avif",
+            (4, 4, 3),
+            "uint16",
+            "AVIF holds uint8, not uint16; use --ext png, or --depth 8",
+        ),
         ("a.webp", (4, 4, 3), "uint16", "WebP holds uint8, not uint16"),
         ("a.png", (4, 4, 3), "float32", "PNG holds no floating values; use --ext tif"),
         ("a.tif", (40000, 40000, 3), "uint8", "TIFF holds 4 GB, too little for 40000x40000 uint8"),
@@ -190,6 +220,14 @@ def test_what_a_format_cannot_hold_is_refused_beforehand(tmp_path, name, shape, 
     with pytest.raises(ImageError, match=message) as error:
         check_writable(tmp_path / name, shape, dtype)
     assert str(tmp_path / name) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jfif", ".avif"])
+def test_what_loses_something_is_refused_where_nothing_may_be_lost(tmp_path, suffix):
+    with pytest.raises(ImageError, match="always loses something; use --ext png, tif or webp"):
+        check_writable(tmp_path / f"a{suffix}", (4, 4, 3), "uint8", lossless=True)
+    for name in ("a.png", "a.tif", "a.webp"):
+        check_writable(tmp_path / name, (4, 4, 3), "uint8", lossless=True)
 
 
 def test_places_that_cannot_be_written_are_refused_beforehand(tmp_path, monkeypatch):
