@@ -162,7 +162,9 @@ def _read_bytes(path) -> bytes:
     if format_of(data) is None:
         raise ImageError(f"{path} is no {NAMES} file; convert it to one")
     if data[:4] in BIG_TIFF:
-        raise ImageError(f"{path} is a BigTIFF without a georeference; save it as plain TIFF")
+        raise ImageError(
+            f"{path} is a BigTIFF file, not supported for photos; save it as plain TIFF"
+        )
     return data
 
 

@@ -16,7 +16,7 @@ from gluon_enhance.errors import ImageError
 
 
 def test_images_of_subfolders_are_found_in_order(save, photos, tmp_path):
-    for name in ("b.png", "a/c.JPG", "a/b.webp", "notes.txt"):
+    for name in ("b.png", "a/c.JPG", "a/b.webp", "notes.ppm"):
         save(name, photos[0])
     assert [p.name for p in find_images(tmp_path)] == ["b.webp", "c.JPG", "b.png"]
 
