@@ -188,7 +188,7 @@ def sound_but_unsupported():
     yield pytest.param(bytes(data), "Unsupported BMP compression (4)", id="BMP")
     for options, name in (
         ({"photometric": "cfa"}, "channels of the kind CFA, not supported"),
-        ({"bigtiff": True}, "is a BigTIFF without"),
+        ({"bigtiff": True}, "is a BigTIFF file, not supported"),
     ):
         tiff = io.BytesIO()
         tifffile.imwrite(tiff, PICTURE[..., 0].copy(), metadata=None, **options)
