@@ -65,7 +65,7 @@ setup(
         "isal>=1.1",
         "numpy>=1.22",
         "opencv-python-headless>=4.5",
-        "openvino>=2023.1",
+        "openvino>=2025.2",  # earlier ones round the last layer's sums to bf16 whatever follows it
         "Pillow>=9.4",
         "rasterio>=1.3",
         "tifffile>=2022.2",

@@ -3,7 +3,8 @@
 Examples
 --------
 >>> import gluon_enhance as ge
->>> sr = ge.enhance(photo)                      # doctest: +SKIP
+>>> large = ge.enhance(photo)           # an array, or a picture of Pillow  # doctest: +SKIP
+>>> ge.enhance("photo.jpg")             # makes photo_x4.jpg                # doctest: +SKIP
 >>> net = ge.get_model("esrgan_lite_x4", pretrained=True)    # doctest: +SKIP
 """
 
@@ -21,6 +22,9 @@ _PUBLIC = {
     "interpolate": "gluon_enhance.zoo",
     "list_models": "gluon_enhance.zoo",
     "match_histograms": "gluon_enhance.imaging.histogram",
+    "Photo": "gluon_enhance.files",
+    "read_image": "gluon_enhance.files",
+    "write_image": "gluon_enhance.files",
     "resize": "gluon_enhance.imaging.resize",
     "metrics": "gluon_enhance.imaging",
     "errors": "gluon_enhance",

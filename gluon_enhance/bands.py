@@ -8,7 +8,9 @@ files, while the mean and the variance of each band are taken. When all bands ar
 the next norm's gain and shift. The result is the whole image's, as far as 16 bits hold.
 
 A band is treated as an image of its own: a map at 1/4 of the image's size has 2 rows for 8 of the
-image, wherever the band lies. Only what is near its cut edges is wrong, which the halo drops.
+image, wherever the band lies. Only what is near its cut edges is wrong, which the halo drops. If
+the image's sides are no multiples of what the net divides them by, the bands' leave the same rest:
+layers then round the sides of the bands' maps as they round the image's.
 """
 
 from __future__ import annotations
@@ -128,7 +130,7 @@ class BandedNet:
         Parameters
         ----------
         batch : ndarray of shape (1, 3, H, W), float32
-            H and W are multiples of the net's.
+            Of sides that the net takes.
         on_band : callable, optional
             Called when a band is done.
 
@@ -151,7 +153,7 @@ class BandedNet:
         Parameters
         ----------
         image : object with the `size` and the `read` of `ImageRows`
-            Its sides are multiples of the net's.
+            Of sides that the net takes.
         make_room : callable
             Takes height and width of the result, and a band of it, (1, 3, h, w); gives an object
             with the `write` of `ImageRows`.
@@ -176,15 +178,19 @@ class BandedNet:
 
         Of how many channels they are, a small image tells.
         """
-        side, most = -(-PROBE // self._multiple) * self._multiple, 0
-        probe = ImageRows(np.zeros((1, 3, side, side), np.float32))
+        size, most = (height, width), 0
+        # Of the remainder that the image leaves, too: layers round what they halve.
+        sides = [self._rounded_up(PROBE) + length % self._multiple for length in size]
+        probe = ImageRows(np.zeros((1, 3, *sides), np.float32))
         for maps in self._run_parts(probe, _image_room, lambda: None):
             total = 0
             for name, features in features_of(maps).values():
-                rows, _, channels = features.shape
-                more = rows - self._first(name, side)
-                own = [self._first(name, length) + more for length in (height, width)]
-                lead = self._lead(name, own[0], (height, width))
+                *of_probe, channels = features.shape
+                own = [
+                    count + self._first(name, length - side)
+                    for count, length, side in zip(of_probe, size, sides)
+                ]
+                lead = self._lead(name, own[0], size)
                 total += (own[0] + lead) * own[1] * channels * 2
             most = max(most, total)
         return most
@@ -243,14 +249,15 @@ class BandedNet:
         columns = min(width, max(self._columns, least))
         rows = max(self._pixels // columns, least)
         return [
-            plan_axis(length, most, part["halo"], self._multiple)[1]
+            plan_axis(length, most, part["halo"], stride=self._multiple)[1]
             for length, most in ((height, rows), (width, columns))
         ]
 
     def _read(self, part, maps, read, size):
         def side(name, own, length, one):
-            more = own - self._first(name, length)
-            return slice(self._first(name, one.start), self._first(name, one.stop) + more)
+            beyond = self._first(name, length - one.stop + one.start)
+            first = self._first(name, one.start)
+            return slice(first, first + own - beyond)
 
         return [
             maps[name].read(*(side(name, *axis) for axis in zip(maps[name].size, size, read)))
@@ -276,14 +283,21 @@ class BandedNet:
         return place, output[tuple(window)]
 
     def _first(self, name, pixel):
-        """Return the row or column of a map that a row or column of the image begins with."""
+        """Return the row or column of a map that a row or column of the image begins with.
+
+        Also by how many a map is longer than one of an image that is so many pixels shorter.
+        """
         return pixel // self._multiple * self._rates[name]
+
+    def _rounded_up(self, pixels):
+        return -(-pixels // self._multiple) * self._multiple
 
     def _lead(self, name, map_height, size):
         """Count the rows by which a map must be ahead of one in whose place it is written."""
         bands = (rows for part in self._parts for rows, _ in self._sides(part, *size)[0])
         longest = max(rows.stop - rows.start for rows in bands)
-        return self._first(name, longest) + max(0, map_height - self._first(name, size[0]))
+        more = max(0, map_height - self._first(name, size[0]))
+        return self._first(name, self._rounded_up(longest)) + more
 
 
 def _image_room(size, band):

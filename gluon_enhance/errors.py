@@ -7,6 +7,7 @@
     |-- WeightsError        weights missing, truncated, changed or not fitting the net
     |-- EngineError         an inference engine or framework that cannot do what was asked
     |-- TrainingError       a training run that cannot start or go on
+    |   `-- TrainingInterruptedError    one that a signal has ended early
     `-- ImageError          an image that cannot be read, written or enhanced
 """
 
@@ -33,3 +34,17 @@ class ImageError(GluonEnhanceError):
 
 class TrainingError(GluonEnhanceError):
     """A training run that cannot start or go on."""
+
+
+class TrainingInterruptedError(TrainingError):
+    """A training run that a signal has ended early, with a checkpoint to go on from.
+
+    Attributes
+    ----------
+    signal : int
+        Its number; a script then ends with status 128 + this, as shells have it.
+    """
+
+    def __init__(self, message: str, signal: int):
+        super().__init__(message)
+        self.signal = signal

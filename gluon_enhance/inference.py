@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
 from functools import partial
 from itertools import count
-from typing import Callable, Optional
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Optional, Union
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gluon_enhance import engines
 from gluon_enhance.bands import MEMORY, BandedNet
 from gluon_enhance.errors import EngineError, ImageError
+from gluon_enhance.files import FORMATS, Photo, check_writable, read_image, write_image
+from gluon_enhance.files.pillow import is_pillow, transformed
+from gluon_enhance.files.places import has_place
 from gluon_enhance.imaging.arrays import from_rgb, to_dtype, to_float, to_rgb
 from gluon_enhance.imaging.holes import fill_hidden
 from gluon_enhance.imaging.resize import resize_rounding_once
@@ -20,9 +26,14 @@ from gluon_enhance.imaging.tiling import plan_tiles, run_tiled
 from gluon_enhance.sources import resolve
 from gluon_enhance.weights import store
 
+if TYPE_CHECKING:
+    import PIL.Image
+
 logger = logging.getLogger(__name__)
 
-DEFAULT_MODEL = "esrgan_lite_x4"
+DEFAULT_MODEL = "rrdb_lite_x4"
+"""Of the functions, the commands and the demo."""
+Picture = Union[np.ndarray, Photo, "PIL.Image.Image", str, os.PathLike]
 AUTO_TILE = 192
 """Input pixels that a tile yields a side: large enough that halos cost little, small enough that
 the feature maps of a 64-channel x4 net stay under 1 GB."""
@@ -50,6 +61,9 @@ class Enhancer:
     precision : {'auto', 'fp32', 'tf32', 'bf16', 'int8'}
         'auto' takes bf16 where the processor has it and the answer stays within 50 dB of fp32, and
         tf32 on GPUs. 'int8' is for models that ship 8-bit files, on engine openvino.
+    deep_precision : {'auto', 'fp32', 'tf32', 'bf16', 'int8'}
+        The same of pictures of more than 8 bits. 'auto' takes fp32 where `precision` was left to
+        choose and took bf16, which holds 8 bits, and else what `precision` is.
     tile : 'auto' or int
         Side of the part of the input that one tile yields, in input pixels. Nets that need the
         statistics of the whole image run on up to tile x tile pixels at once, and on more in
@@ -76,7 +90,7 @@ class Enhancer:
 
     Examples
     --------
-    >>> enhancer = Enhancer("esrgan_lite_x4")                         # doctest: +SKIP
+    >>> enhancer = Enhancer("rrdb_lite_x4")                           # doctest: +SKIP
     >>> enhancer(np.zeros((24, 16, 3), np.uint8)).shape               # doctest: +SKIP
     (96, 64, 3)
     """
@@ -91,8 +105,10 @@ class Enhancer:
         device="auto",
         threads=None,
         self_ensemble=False,
+        deep_precision="auto",
         denoise=None,
     ):
+        self._options = {name: value for name, value in locals().items() if name != "self"}
         self.spec, self._source = resolve(model, denoise)
         self._needs_whole = self.spec.tiling == "global_statistics"
         self.tile = None if tile == "auto" else _whole_number(tile, "tile", 1)
@@ -102,6 +118,10 @@ class Enhancer:
         model = self._model(engine, precision)
         self._engine = load(engine, model, precision=precision, device=device)
         used = self._engine.describe()
+        if deep_precision == "auto":
+            chosen = precision == "auto" and used["precision"] == "bf16"
+            deep_precision = "fp32" if chosen else used["precision"]
+        self._deep_precision, self._deep = deep_precision, None
         self._on_gpu = used["device"] != "cpu"
         if self._on_gpu:
             engine, device, used["precision"] = "openvino", "cpu", "fp32"
@@ -110,6 +130,12 @@ class Enhancer:
             small, whole = (GPU_TILE, GPU_WHOLE) if self._on_gpu else (AUTO_TILE, AUTO_WHOLE)
             self.tile = whole if self._needs_whole else small
         self._self_ensemble, self._denoise = self_ensemble, denoise
+
+    def __getstate__(self):
+        return self._options  # engines stay where they are; another process loads its own
+
+    def __setstate__(self, options):
+        self.__init__(**options)
 
     @property
     def scale(self) -> int:
@@ -123,10 +149,21 @@ class Enhancer:
             **({} if self._denoise is None else {"denoise": self._denoise}),
             "scale": self.scale,
             **self._engine.describe(),
+            "deep_precision": self._deep_precision,
             "tile": self.tile,
             "halo": self.halo,
             "self_ensemble": self._self_ensemble,
         }
+
+    def for_dtype(self, dtype: DTypeLike) -> Enhancer:
+        """Return what enhances pictures of a dtype: this one, or one of `deep_precision`."""
+        precision = self._deep_precision
+        if np.dtype(dtype).itemsize == 1 or precision == self._engine.describe()["precision"]:
+            return self
+        if self._deep is None:
+            options = {"precision": precision, "deep_precision": precision}
+            self._deep = Enhancer(**{**self._options, **options})
+        return self._deep
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Run the net on tiles.
@@ -144,22 +181,28 @@ class Enhancer:
         return ensemble(self._compute)(batch) if self._self_ensemble else self._compute(batch)
 
     def __call__(
-        self, image: np.ndarray, progress: Optional[Callable[[int, int], None]] = None
-    ) -> np.ndarray:
-        """Enhance one image.
+        self, image: Picture, progress: Optional[Callable[[int, int], None]] = None
+    ) -> Picture:
+        """Enhance one image, and give the same kind of thing.
 
         Parameters
         ----------
-        image : ndarray of shape (H, W) or (H, W, 1|2|3|4), uint8, uint16 or float32 in [0, 1]
-            Gray, gray and alpha, RGB, or RGB and alpha. Gray stays gray; alpha is enlarged with
-            the bicubic kernel. What lies under alpha 0 has no influence on what is seen: it gets
-            the color of the nearest pixel that is.
+        image : ndarray, PIL.Image.Image, Photo, str or path
+            An array has shape (H, W) or (H, W, 1|2|3|4) and dtype uint8, uint16, or float32 in
+            [0, 1]: gray, gray and alpha, RGB, or RGB and alpha. Gray stays gray, and so does RGB
+            that is neutral all over, in nets that enlarge; alpha is enlarged with the bicubic
+            kernel. What lies under alpha 0 has no influence on what is seen: it gets the color of
+            the nearest pixel that is. Of a path the file is enhanced, as by `enhance_file`.
         progress : callable, optional
             Called with (tiles or bands done, and in all).
 
         Returns
         -------
-        ndarray of shape (H * scale, W * scale[, C]), same dtype and channels
+        ndarray, PIL.Image.Image, Photo or Path
+            An array has shape (H * scale, W * scale[, C]), and the dtype and channels of the
+            input. A picture of Pillow has the input's mode, RGB or RGBA for one with a palette and
+            L for 1 bit, its color profile and its EXIF data, whose orientation is applied. The
+            path is that of the new file.
 
         Raises
         ------
@@ -170,6 +213,15 @@ class Enhancer:
             If a tile comes back with values that are not finite, or the model needs the whole
             image in one tile and it does not fit.
         """
+        if isinstance(image, (str, os.PathLike)):
+            return self.enhance_file(image, progress=progress)
+        if isinstance(image, Photo):
+            return image.with_pixels(self(image.pixels, progress))
+        if is_pillow(image):
+            return transformed(image, partial(self, progress=progress))
+        exact = self.for_dtype(image.dtype)
+        if exact is not self:
+            return exact(image, progress)
         channels = image.shape[2] if image.ndim == 3 else None
         if image.ndim not in (2, 3) or channels not in (None, 1, 2, 3, 4) or image.size == 0:
             raise ValueError(
@@ -186,6 +238,8 @@ class Enhancer:
         tiles, run, steps = self._plan(height, width)
         output = np.empty((height * self.scale, width * self.scale, *image.shape[2:]), image.dtype)
         color = output[..., :-1] if has_alpha else output
+        if self.scale > 1 and color_channels == 3 and _is_neutral(image):
+            color_channels = 1  # for all three: what a net has of a tint is no detail
 
         def read(rows, columns):
             return to_float(to_rgb(image[rows, columns])[0]).transpose(2, 0, 1)
@@ -197,6 +251,56 @@ class Enhancer:
         if has_alpha:
             output[..., -1] = resize_rounding_once(image[..., -1], self.scale)
         return output
+
+    def enhance_file(
+        self,
+        source: str | os.PathLike,
+        target: Optional[str | os.PathLike] = None,
+        progress: Optional[Callable[[int, int], None]] = None,
+    ) -> Path:
+        """Enhance a photo's file into another one, with its color profile and EXIF data.
+
+        Parameters
+        ----------
+        source : path
+            What `gluon_enhance.read_image` reads, and no GeoTIFF, which would lose its place.
+        target : path, optional
+            Its suffix is the format; the file that bears the name is replaced. Default:
+            ``NAME_x4.jpg`` beside ``NAME.jpg``, by the scale, and ``.png`` for a format that is
+            read only.
+        progress : callable, optional
+            As above.
+
+        Returns
+        -------
+        Path
+            The target.
+
+        Raises
+        ------
+        ImageError
+            If a file cannot be read or written, the source is a GeoTIFF or the target, or the
+            target's format cannot hold the result; this is known before the work.
+        """
+        source = Path(source)
+        target = self._target(source) if target is None else Path(target)
+        if target.resolve() == source.resolve():
+            raise ImageError(f"{target} is both source and target; give another target")
+        if has_place(source):
+            raise ImageError(
+                f"{source} has a place on Earth, which a photo would lose; use enhance_raster or "
+                "the command gluon-enhance enhance, which keep it"
+            )
+        photo = read_image(source)
+        height, width, *channels = photo.pixels.shape
+        size = (height * self.scale, width * self.scale)
+        check_writable(target, (*size, *channels), photo.pixels.dtype)
+        write_image(target, self(photo, progress))
+        return target
+
+    def _target(self, source):
+        suffix = source.suffix if source.suffix.lower() in FORMATS else ".png"
+        return source.with_name(f"{source.stem}_x{self.scale}{suffix}")
 
     def _compute(self, batch):
         try:
@@ -217,11 +321,11 @@ class Enhancer:
 
     def _plan(self, height, width):
         """Return the tiles, what runs one of them, and of how many steps all of them are."""
-        tile, multiple = self.tile, self.spec.multiple
+        tile, sides = self.tile, (self.spec.multiple, self.spec.stride)
         if not self._needs_whole:
-            tiles = plan_tiles(height, width, tile, self.halo, multiple)
+            tiles = plan_tiles(height, width, tile, self.halo, *sides)
             return tiles, self._run_tile, len(tiles)
-        whole = plan_tiles(height, width, max(height, width), 0, multiple)
+        whole = plan_tiles(height, width, max(height, width), 0, *sides)
         if height * width <= tile**2:
             return whole, self._run_tile, 1
         net = self.banded_net(height, width)
@@ -261,19 +365,31 @@ class Enhancer:
         return ensemble(run)(batch) if self._self_ensemble else run(batch)
 
 
-def enhance(image: np.ndarray, model=DEFAULT_MODEL, **options) -> np.ndarray:
+def enhance(image: Picture, model=DEFAULT_MODEL, **options) -> Picture:
     """Enhance one image; `options` are those of `Enhancer`, which serves many images faster.
 
     Parameters
     ----------
-    image : ndarray of shape (H, W) or (H, W, 1|2|3|4), uint8, uint16 or float32 in [0, 1]
+    image : ndarray, PIL.Image.Image, Photo, str or path
+        See `Enhancer.__call__`.
     model : str or path
 
     Returns
     -------
-    ndarray of shape (H * scale, W * scale[, C]), same dtype and channels
+    ndarray, PIL.Image.Image, Photo or Path
+        As `image`; of ``photo.jpg`` the path ``photo_x4.jpg``, which has been written.
+
+    Examples
+    --------
+    >>> enhance("photo.jpg")                                          # doctest: +SKIP
+    PosixPath('photo_x4.jpg')
     """
     return Enhancer(model, **options)(image)
+
+
+def _is_neutral(image):
+    red, green, blue = np.moveaxis(image[..., :3], -1, 0)
+    return np.array_equal(red, green) and np.array_equal(green, blue)
 
 
 def _counter(progress, steps):

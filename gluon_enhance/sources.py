@@ -40,8 +40,7 @@ def resolve(model, denoise: Optional[float] = None) -> tuple[zoo.ModelSpec, Sour
     spec, weights = zoo.get_spec(name), store.given(file) if file else None
     net = partial(zoo.get_model, name, pretrained=weights or True)
     if not file and spec.weights_kind == "shipped":
-        shipped = store.model_zoo_folder() / spec.name / f"{spec.name}.params"
-        return zoo.trained_spec(spec, shipped), Source(net, partial(store.find_shipped, spec.name))
+        return zoo.shipped_spec(name), Source(net, partial(store.find_shipped, spec.name))
     if weights:
         spec = zoo.trained_spec(spec, weights)
 
@@ -120,16 +119,16 @@ def _converted(spec, make_net, made_of, suffix) -> Path:
     if not path.is_file():
         onnx.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(f"{onnx}.lock"):  # another process may be at it
-            _convert(make_net, onnx, path, spec.multiple)
+            _convert(make_net, onnx, path, spec)
     return path
 
 
-def _convert(make_net, onnx, path, multiple):
+def _convert(make_net, onnx, path, spec):
     if not onnx.is_file():
-        from gluon_enhance.exporting import export_onnx
+        from gluon_enhance.exporting import export_onnx, trial_unit
 
-        export_onnx(make_net(), onnx, multiple)
+        export_onnx(make_net(), onnx, trial_unit(spec))
     if not path.is_file():
         from gluon_enhance.exporting.parts import split_onnx
 
-        split_onnx(onnx, multiple)
+        split_onnx(onnx, spec.unit)

@@ -87,6 +87,19 @@ def test_a_card_with_anything_else_is_refused(change, message, tmp_path):
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
 
 
+def test_a_shipped_models_name_stands_for_the_net_that_its_card_tells(tmp_path, monkeypatch):
+    monkeypatch.setattr("gluon_enhance.weights.store.model_zoo_folder", lambda: tmp_path)
+    (tmp_path / "wespe").mkdir()
+    put(tmp_path / "wespe", TRAINED)
+    assert zoo.known_spec("WESPE").kwargs == TRAINED["kwargs"] != SPEC.kwargs
+    assert zoo.known_spec("dped_resnet") is zoo.MODELS["dped_resnet"]
+    assert zoo.known_spec(tmp_path / "none.params") is None
+    other = put(tmp_path, {**TRAINED, "kwargs": dict(SPEC.kwargs)})
+    other.write_bytes(b"weights")
+    with pytest.raises(WeightsError, match="wespe and .* are of different architectures"):
+        zoo.interpolate("wespe", other, 0.5)
+
+
 @pytest.fixture(params=VARIANTS, ids=str)
 def trained(request, tmp_path):
     """A net of other options than the table's, and the weights that a training leaves of it."""

@@ -1,5 +1,7 @@
 """Every model in model_zoo/: its files, its numbers, its halo."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from gluon_enhance.files import read_image
 from gluon_enhance.imaging.arrays import to_float
 from gluon_enhance.imaging.metrics import psnr
 from gluon_enhance.imaging.resize import resize
+from gluon_enhance.inference import DEFAULT_MODEL
 from gluon_enhance.weights import store
 
 SHIPPED = [name for name, spec in zoo.MODELS.items() if spec.weights_kind == "shipped"]
@@ -21,8 +24,10 @@ def sample():
     return read_image(store.model_zoo_folder() / "sample.png").pixels
 
 
-def test_default_model_is_shipped():
-    assert ge.Enhancer().spec.name in SHIPPED
+def test_default_model_is_shipped_and_the_one_that_the_readme_says():
+    assert ge.Enhancer().spec.name == DEFAULT_MODEL in SHIPPED
+    readme = (Path(ge.__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert readme.count("(default)") == 1 and f"| `{DEFAULT_MODEL}` (default) |" in readme
 
 
 @pytest.mark.parametrize("name", SHIPPED)

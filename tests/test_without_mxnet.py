@@ -13,9 +13,10 @@ import pytest
 import gluon_enhance as ge
 from gluon_enhance.files import Photo, read_image, write_image
 from gluon_enhance.framework import is_mxnet_installed
+from gluon_enhance.inference import DEFAULT_MODEL
 from gluon_enhance.weights.store import model_zoo_folder
 
-SHIPPED = "esrgan_lite_x4"
+SHIPPED = DEFAULT_MODEL
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@
 
 The scores of benchmarks are measured here, on the default engine, with the files as they ship.
 Those of the validation are the run's last: of the net in float32, before its weights are rounded.
+The net is built with the options of the run, which the card beside its weights tells.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from gluon_enhance import zoo
 from gluon_enhance.cli.demo import comparison
 from gluon_enhance.cli.scores import protocol, score_pair
 from gluon_enhance.data.benchmarks import find_pairs, read_pair
-from gluon_enhance.exporting import export_onnx
+from gluon_enhance.exporting import export_onnx, trial_unit
 from gluon_enhance.exporting.half import halve_onnx, rounded
 from gluon_enhance.exporting.parts import split_onnx
 from gluon_enhance.files import Photo, write_image
@@ -50,13 +51,17 @@ def main(argv=None):
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(options.run / "curves.png", folder / "curves.png")
     weights = folder / f"{options.name}.params"
-    write_params(weights, rounded(read_params(options.run / weights.name)))
-    net = zoo.get_model(options.name, pretrained=str(weights))
-    onnx = export_onnx(net, folder / f"{options.name}.onnx", net.spec.multiple)
+    arrays = rounded(read_params(options.run / weights.name))
+    trained = zoo.trained_spec(zoo.get_spec(options.name), options.run / weights.name)
+    net = zoo.get_model(options.name, pretrained=arrays, **trained.kwargs)
+    write_params(weights, arrays)
+    for outdated in folder.glob(f"{options.name}.int8.*"):  # of the weights before these
+        outdated.unlink()
+    onnx = export_onnx(net, folder / f"{options.name}.onnx", trial_unit(net.spec))
     halve_onnx(onnx)
     files = [weights, onnx]
     if net.spec.tiling == "global_statistics":
-        files.append(split_onnx(onnx, net.spec.multiple))
+        files.append(split_onnx(onnx, net.spec.unit))
 
     card = {
         **asdict(net.spec),

@@ -4,11 +4,11 @@
     python train_scripts/train_dped.py --data PHONE --target CAMERA --out runs/dped_resnet
     python train_scripts/train_dped.py --data dped --phone iphone --out runs/dped_iphone
 
-With --target, photos of the same names are pairs; with neither this nor --phone the inputs are
-PHOTOS with the look of a phone. Four losses are minimised: content (features of VGG-19), color
-(under a blur), texture (a discriminator of gray patches) and total variation. --generator, --norm
-and --dense choose among the paper's net and a reproduction's variants; the norm is that of the
-discriminator too. Interrupt it at will and go on with --resume.
+With --target, photos at the same paths in both folders are pairs; with neither this nor --phone the
+inputs are PHOTOS with the look of a phone. Four losses are minimised: content (features of VGG-19),
+color (under a blur), texture (a discriminator of gray patches) and total variation. --generator,
+--norm and --dense choose among the paper's net and a reproduction's variants; the norm is that of
+the discriminator too. Interrupt it at will and go on with --resume.
 
 Unlike the authors' code: the generator starts as the identity, not from small random weights; the
 discriminator sees both images of a pair, and those that the generator has just seen, not one or the
@@ -57,6 +57,7 @@ WEIGHTS = {"code": (10.0, 0.5, 50 * 1.0, 2000.0), "paper": (1.0, 0.1, 50 * 0.4, 
 class Config(TrainingConfig):
     phone: Optional[str] = option(None, "of the DPED data set, which --data then is", PHONES)
     target: Optional[str] = option(None, "folder of the camera's photos, of the names of --data's")
+    val_target: Optional[str] = option(None, "the same of --val's, if --val is not within --data")
     generator: str = option("resnet", "the paper's, or with dense blocks", ("resnet", "densenet"))
     norm: str = option(
         "instance", "instance: the code's; batch: the paper's", ("instance", "batch", "batch_stats")
@@ -80,7 +81,12 @@ def main(argv=None):
 
     # Data
     patches, pairs = phone_photos(
-        config.data, config.patch_size, config.phone, config.target, config.val
+        config.data,
+        config.patch_size,
+        config.phone,
+        config.target,
+        config.val,
+        held_out_target=config.val_target,
     )
     logging.info("%s; %d held out", patches, len(pairs))
     net = make_generator(config)

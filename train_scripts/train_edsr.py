@@ -5,8 +5,9 @@
     python train_scripts/train_edsr.py --data PHOTOS --out runs/edsr_baseline_x4 \
         --model edsr_baseline_x4 --init edsr_baseline_x2=runs/edsr_baseline_x2.params
 
-The loss is L1. The nets for x3 and x4 start from a trained one for x2, as the paper's do (--init);
-without, a net starts as an interpolator. With --degrade realistic the inputs get the noise and
+The loss is L1. The nets for x3 and x4 start from a trained one for x2, as the paper's do (--init):
+what does not fit starts as an interpolator, and so does all without. A net of the same scale goes
+on from all of it. With --degrade realistic the inputs get the noise and
 the blur of the photos in --data. Interrupt it at will and go on with --resume.
 
 References
@@ -42,7 +43,7 @@ VALIDATION_CROP = 192
 @dataclass
 class Config(TrainingConfig):
     model: str = option("edsr_baseline_x2", "an EDSR of the zoo")
-    init: Optional[str] = option(None, "net for x2 to start from: NAME=FILE, or a name of the zoo")
+    init: Optional[str] = option(None, "trained net to start from: NAME=FILE, or a name of the zoo")
     # The paper's: Adam at 1e-4, halved every 200k steps, 300k in all, batch 16, 48x48 patches.
     iterations: int = option(300_000, "training steps in all")
     patch_size: int = option(48, "side of a low-resolution patch, in pixels")

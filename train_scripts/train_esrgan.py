@@ -5,11 +5,11 @@
     python train_scripts/train_esrgan.py --phase gan --data PHOTOS --out runs/esrgan_lite_x4 \
         --model esrgan_lite_x4 --init runs/rrdb_lite_x4/rrdb_lite_x4.params
 
-The PSNR phase minimises L1 between the output and the truth, from a start that interpolates. The
-GAN phase goes on from its result, or from the shipped one: L1, features of VGG-19 before the
-activation, and a relativistic discriminator. --interpolate then mixes the weights of both. The
-inputs are MATLAB-bicubic reductions, unless --degrade says otherwise. Interrupt it at will and go
-on with --resume. The model's card has the time it took on two cores, and its scores.
+The PSNR phase minimises L1 between the output and the truth, from --init or a start that
+interpolates. The GAN phase goes on from its result, or from the shipped one: L1, features of VGG-19
+before the activation, and a relativistic discriminator. --interpolate then mixes the weights of
+both. The inputs are MATLAB-bicubic reductions, unless --degrade says otherwise. Interrupt it at
+will and go on with --resume. The model's card has the time it took on two cores, and its scores.
 
 References
 ----------
@@ -39,7 +39,7 @@ from gluon_enhance.training.schedule import warmup_cosine
 from gluon_enhance.training.steps import AdversarialStep, Critic, SupervisedStep
 from gluon_enhance.training.validation import Validation
 from gluon_enhance.weights.convert import load_weights
-from gluon_enhance.weights.store import find_shipped
+from gluon_enhance.weights.store import find_shipped, given
 from gluon_enhance.weights.vgg import load_vgg
 
 VALIDATION_CROP = 192
@@ -53,7 +53,9 @@ SHIPPED = dict.fromkeys(("esrgan_lite_x4", "rrdb_lite_x4"), "rrdb_lite_x4")
 class Config(TrainingConfig):
     phase: str = option("psnr", "psnr: L1; gan: all losses, from --init", ("psnr", "gan"))
     model: str = option("rrdb_x4", "an RRDB net of the zoo with scale 4")
-    init: Optional[str] = option(None, "for gan: weights of psnr; default: the shipped ones")
+    init: Optional[str] = option(
+        None, "weights to start from; default: psnr: none, gan: the shipped ones of psnr"
+    )
     iterations: int = option(400_000, "training steps in all; the paper's number for the GAN")
     patch_size: int = option(32, "side of a low-resolution patch, in pixels", least=8)
     learning_rate: float = option(0.0, "Adam's step size at the start; 0: the paper's")
@@ -106,7 +108,12 @@ def main(argv=None):
 
 
 def psnr_step(net, config, devices):
-    net.initialize_as_interpolator(np.random.default_rng(config.seed), devices.contexts)
+    if config.interpolate < 1:
+        raise ValueError("--interpolate is for --phase gan; leave it out")
+    if config.init:
+        load_weights(net, given(config.init), devices.contexts)
+    else:
+        net.initialize_as_interpolator(np.random.default_rng(config.seed), devices.contexts)
     net.hybridize(static_alloc=True)
     # Adam's beta2 of 0.99 is BasicSR's.
     trainer = devices.trainer([net], config.learning_rate, beta2=0.99)
@@ -141,7 +148,9 @@ def find_init(config):
     """Return the file of the net to start from, or raise ValueError."""
     if not config.init and config.model not in SHIPPED:
         raise ValueError(f"--init is needed for {config.model}: weights that --phase psnr made")
-    return config.init or find_shipped(SHIPPED[config.model], ".params")
+    if config.init:
+        return given(config.init)
+    return find_shipped(SHIPPED[config.model], ".params")
 
 
 STEPS = {"psnr": psnr_step, "gan": gan_step}

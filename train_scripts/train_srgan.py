@@ -34,7 +34,7 @@ from gluon_enhance.training.schedule import warmup_cosine
 from gluon_enhance.training.steps import AdversarialStep, Critic
 from gluon_enhance.training.validation import Validation
 from gluon_enhance.weights.convert import load_weights
-from gluon_enhance.weights.store import find_shipped
+from gluon_enhance.weights.store import find_shipped, given
 from gluon_enhance.weights.vgg import load_vgg
 
 VALIDATION_CROP = 192
@@ -105,7 +105,7 @@ def make_step(net, config, devices):
         raise ValueError(
             f"--init is needed for {config.model}: weights that train_srresnet.py made"
         )
-    init = config.init or find_shipped("srresnet_x4", ".params")
+    init = given(config.init) if config.init else find_shipped("srresnet_x4", ".params")
     load_weights(net, init, devices.contexts)
     net.hybridize(static_alloc=True)
     layer, _, pixel_weight = RECIPES[config.recipe]

@@ -166,7 +166,7 @@ def _run_on_cluster(address, model, options, enhancer, works, show):
     from gluon_enhance.cluster import ModelCluster
 
     used = enhancer.describe()  # workers of other processors must not choose otherwise
-    options.update(engine=used["engine"], precision=used["precision"])
+    options.update({key: used[key] for key in ("engine", "precision", "deep_precision")})
     with ModelCluster(address, model, options) as workers:
         for report in run_on(workers, works, enhancer):
             show(report)

@@ -37,7 +37,8 @@ from gluon_enhance.inference import Enhancer
 @click.option(
     "--lr",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of inputs with the same names; default: MATLAB-bicubic reductions.",
+    help="Folder of inputs with the same paths in it; names may end in x4, _x4, _LR or _bicLRx4. "
+    "Default: MATLAB-bicubic reductions.",
 )
 @click.option("--scale", type=click.IntRange(1), help="Default: the model's, or from --lr.")
 @click.option(

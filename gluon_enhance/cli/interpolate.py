@@ -48,8 +48,6 @@ def interpolate(weights_a, weights_b, alpha, output):
 
 
 def _variant(weights):
-    """Return the spec of a file that was trained with other options than the zoo's, else None."""
-    card = card_of(weights) if Path(weights).is_file() else None
-    spec = zoo.MODELS.get(card["name"]) if card else None
-    trained = spec and zoo.trained_spec(spec, weights)
-    return trained if trained != spec else None
+    """Return the spec of a net that was trained with other options than the zoo's, else None."""
+    spec = zoo.known_spec(weights)
+    return spec if spec and spec != zoo.get_spec(spec.name) else None

@@ -28,6 +28,17 @@ def _numbers(kind, count):
     return parse
 
 
+def _parse_ranges(context, option, texts):
+    if not texts:
+        return None
+    from gluon_enhance.geotiff.ranges import parse_range
+
+    try:
+        return dict(map(parse_range, texts))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 def parse_creation_options(context, option, texts):
     """Turn NAME=VALUE texts into a dictionary."""
     for text in texts:
@@ -42,9 +53,17 @@ def band_options(command):
         (
             click.option(
                 "--input-range",
-                callback=_numbers(float, 2),
-                metavar="LOW,HIGH",
-                help="Rasters: numbers of black and white. Default: 0 and the dtype's largest.",
+                multiple=True,
+                callback=_parse_ranges,
+                metavar="[BAND=]LOW,HIGH",
+                help="Rasters: black and white for the net, in numbers, in percentiles (2%,98%), "
+                "in values after scale and offset (scaled:0,0.3), or 'statistics' for the tags'. "
+                "Repeat it for bands. Default: 0,255 for uint8, else 2%,98%.",
+            ),
+            click.option(
+                "--unconstrained",
+                is_flag=True,
+                help="Rasters: do not make the means of the result's blocks the input's pixels.",
             ),
             click.option(
                 "--rgb",
@@ -87,7 +106,7 @@ def raster_options(command):
     return band_options(command)
 
 
-BAND_OPTIONS = ("input_range", "rgb", "others")
+BAND_OPTIONS = ("input_range", "unconstrained", "rgb", "others")
 RASTER_OPTIONS = (*BAND_OPTIONS, "creation_options", "overviews", "cog", "resume")
 
 

@@ -19,6 +19,7 @@ from gluon_enhance.cli.scores import (
     summary,
 )
 from gluon_enhance.data.folders import find_images
+from gluon_enhance.data.pairing import find_truths
 from gluon_enhance.errors import GluonEnhanceError
 from gluon_enhance.files import read_image
 
@@ -46,15 +47,18 @@ from gluon_enhance.files import read_image
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def score(image, reference, crop_border, y_channel, per_band, data_range, as_json):
-    """Score IMAGE against REFERENCE: two files, or two folders with the same file names.
+    """Score IMAGE against REFERENCE: two files, or two folders with the same paths in them.
+
+    IMAGE's names may end in x4, _x4, _LR or _bicLRx4 after the reference's.
 
     Georeferenced TIFF files, of any size, are scored band by band where both are valid.
     """
     if image.is_dir() != reference.is_dir():
         raise click.UsageError(f"{image} and {reference} must be two files or two folders")
     if image.is_dir():
-        by_name = {path.stem: path for path in find_images(reference)}
-        pairs = [(path, by_name.get(path.stem)) for path in find_images(image)]
+        images = find_images(image)
+        truths = find_truths(images, [image], reference)
+        pairs = [(path, truths.get(path)) for path in images]
     else:
         pairs = [(image, reference)]
     rows, rasters, failed = [], [], False
@@ -70,7 +74,7 @@ def score(image, reference, crop_border, y_channel, per_band, data_range, as_jso
     for path, truth in pairs:
         try:
             if truth is None:
-                raise GluonEnhanceError(f"no image of that name in {reference}")
+                raise GluonEnhanceError(f"no image of that path in {reference}")
             if is_raster(truth):
                 if y_channel:
                     raise ValueError("--y-channel is for photos, and this is a raster")

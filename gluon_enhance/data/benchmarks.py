@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -10,6 +9,7 @@ from typing import Optional
 import numpy as np
 
 from gluon_enhance.data.folders import find_images
+from gluon_enhance.data.pairing import find_truths
 from gluon_enhance.errors import ImageError
 from gluon_enhance.files import read_image
 from gluon_enhance.imaging.resize import resize
@@ -25,21 +25,24 @@ class Pair:
 
 
 def find_pairs(hr_folder: str | Path, lr_folder: str | Path | None = None) -> list[Pair]:
-    """Match two folders by file name; reductions may end in x2, x3 and so on.
+    """Match two folders as `gluon_enhance.data.pairing.find_truths` does; names are paths in them.
 
     Raises
     ------
     ValueError
-        If a folder is missing or empty, or a true image has no reduction.
+        If a folder is missing or empty, a true image has no reduction, or it is not plain which.
     """
     hr = find_images(hr_folder)
     if lr_folder is None:
-        return [Pair(path.name, path, None) for path in hr]
-    lr = {re.sub(r"x\d$", "", path.stem): path for path in find_images(lr_folder)}
-    missing = [path.name for path in hr if path.stem not in lr]
+        lr = dict.fromkeys(hr)
+    else:
+        truths = find_truths(find_images(lr_folder), [lr_folder], hr_folder)
+        lr = {truth: path for path, truth in truths.items()}
+    names = {path: path.relative_to(hr_folder).as_posix() for path in hr}
+    missing = [names[path] for path in hr if path not in lr]
     if missing:
         raise ValueError(f"{lr_folder} has no image for {', '.join(missing)} of {hr_folder}")
-    return [Pair(path.name, path, lr[path.stem]) for path in hr]
+    return [Pair(names[path], path, lr[path]) for path in hr]
 
 
 def read_pair(pair: Pair, scale: Optional[int] = None) -> tuple[np.ndarray, np.ndarray, int]:

@@ -203,9 +203,58 @@ def _finished(image, size, rng):
     )
 
 
+@dataclass(frozen=True)
+class EverydayDegradation:
+    """What a photo goes through on its way to a small picture: made smaller, and kept as JPEG.
+
+    A little blur or noise may be added. It is milder than `RealESRGANDegradation`: most details
+    that the size allows are still there.
+    """
+
+    scale: int
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return the worsened reduction, (H / scale, W / scale, 3)."""
+        if rng.random() < BLUR:
+            image = blur(image, self.scale * rng.uniform(*EVERYDAY_SIGMA))
+        size = tuple(n // self.scale for n in image.shape[1::-1])
+        image = _resampled(image, size, rng)
+        if rng.random() < NOISE:
+            image = add_gaussian_noise(image, rng.uniform(*EVERYDAY_NOISE) / 255, rng)
+        if rng.random() < COMPRESSED:
+            return jpeg(image, int(rng.integers(*EVERYDAY_QUALITY)))
+        return round_to_8_bits(image)
+
+
+BLUR, NOISE, COMPRESSED = 0.3, 0.3, 0.85
+EVERYDAY_SIGMA = (0.2, 0.6)
+"""In pixels of the reduction."""
+EVERYDAY_NOISE = (0.5, 4.0)
+EVERYDAY_QUALITY = (50, 98)
+
+
+@dataclass(frozen=True)
+class MixedDegradation:
+    """A clean bicubic reduction, an everyday one, or Real-ESRGAN's, at random.
+
+    A net that has only seen badly degraded inputs smooths the faint textures of the others away.
+    """
+
+    scale: int
+    shares: tuple[float, float, float] = (0.2, 0.4, 0.4)
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return the reduction, (H / scale, W / scale, 3)."""
+        kind = rng.choice(3, p=self.shares)
+        if kind == 0:
+            return round_to_8_bits(resize(image, 1 / self.scale))
+        return (EverydayDegradation, RealESRGANDegradation)[kind - 1](self.scale)(image, rng)
+
+
 DEGRADATIONS: dict[str, Callable] = {
     "bicubic": lambda paths, scale, size: None,
     "johnson": lambda paths, scale, size: JohnsonReduction(scale),
+    "mixed": lambda paths, scale, size: MixedDegradation(scale),
     "realesrgan": lambda paths, scale, size: RealESRGANDegradation(scale),
     "realistic": lambda paths, scale, size: SourceDegradation(paths, scale, max(size, NOISE_SIZE)),
 }

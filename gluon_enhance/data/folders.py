@@ -61,30 +61,6 @@ def split_photos(
     return training, validation
 
 
-def match_names(inputs: Iterable[Path], target_folder: str | Path) -> dict[Path, Path]:
-    """Find the photo of the same name, but for the suffix, in another folder.
-
-    Returns
-    -------
-    dict of path to path
-        Input to target.
-
-    Raises
-    ------
-    ValueError
-        If the folder is missing or empty, or has no such photo for an input.
-    """
-    targets = {path.stem: path for path in find_images(target_folder)}
-    inputs = list(inputs)
-    missing = [path for path in inputs if path.stem not in targets]
-    if missing:
-        raise ValueError(
-            f"{target_folder} has no image for {len(missing)} of {missing[0].parent}, "
-            f"{missing[0].name} first; give folders with the same file names"
-        )
-    return {path: targets[path.stem] for path in inputs}
-
-
 def dped_folders(root: str | Path, phone: str, part: str = "training_data") -> tuple[Path, Path]:
     """Locate a phone's photos and the camera's in the DPED data set [1]_, as it unpacks.
 

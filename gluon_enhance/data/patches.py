@@ -149,7 +149,7 @@ class PairedPatches(PhotoSource):
     Parameters
     ----------
     pairs : mapping of path to path
-        Input to target, as `gluon_enhance.data.folders.match_names` gives.
+        Input to target, as `gluon_enhance.data.pairing.find_truths` gives.
     patch_size : int
         Side of a patch, in pixels.
 

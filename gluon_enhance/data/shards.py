@@ -44,11 +44,14 @@ class Shards:
         Samples in each.
     """
 
+    NAMES: tuple[str, ...] = ("trainx_{}.params", "trainy_{}.params")
+    """Of the files of a shard, one for each array of a sample; the shard's number is put in."""
+
     def __init__(self, folder: str | Path, count: int, samples: int):
         self._folder = Path(folder)
         self._count = count
         self._samples = samples
-        self._pairs: list = []
+        self._parts: list = []
 
     def complete(self, draw: Callable, features_of: Callable, seed: int, made_of: dict) -> None:
         """Make the shards that are missing, and open all.
@@ -77,17 +80,20 @@ class Shards:
         with filelock.FileLock(self._folder / ".lock"):
             self._check({**made_of, "seed": seed, "samples": self._samples})
             for shard in range(self._count):
-                paths = [self._folder / f"train{side}_{shard}.params" for side in "xy"]
+                paths = [self._folder / name.format(shard) for name in self.NAMES]
                 if not all(path.exists() for path in paths):
                     logger.info("making shard %d of %d", shard + 1, self._count)
                     for path, array in zip(paths, self._make(shard, draw, features_of, seed)):
-                        _save(path, array)
-                self._pairs.append([_mapped(path) for path in paths])
+                        self._save(path, array)
+                self._parts.append([self._mapped(path) for path in paths])
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw an input, (3, h, w), and the features of its truth, (C, h', w')."""
+        return self._choose(rng)
+
+    def _choose(self, rng):
         shard, sample = divmod(int(rng.integers(self._count * self._samples)), self._samples)
-        return tuple(array[sample] for array in self._pairs[shard])
+        return tuple(array[sample] for array in self._parts[shard])
 
     def _check(self, made_of):
         path = self._folder / "shards.json"
@@ -116,26 +122,28 @@ class Shards:
             inputs[first:last], features[first:last] = small, maps
         return inputs, features
 
+    @staticmethod
+    def _save(path, array):
+        part = path.with_name(f".{path.name}.part")
+        try:
+            mx.nd.save(str(part), [array])
+            Shards._mapped(part)  # MXNet does not notice that the end of a file found no room
+        except (mx.base.MXNetError, TrainingError) as error:
+            part.unlink(missing_ok=True)
+            reason = str(error).strip().splitlines()[-1]
+            raise TrainingError(
+                f"{path} cannot be written ({reason}): is the disk full?"
+            ) from error
+        part.replace(path)
 
-def _save(path, array):
-    part = path.with_name(f".{path.name}.part")
-    try:
-        mx.nd.save(str(part), [array])
-        _mapped(part)  # MXNet does not notice that the end of a file found no room
-    except (mx.base.MXNetError, TrainingError) as error:
-        part.unlink(missing_ok=True)
-        reason = str(error).strip().splitlines()[-1]
-        raise TrainingError(f"{path} cannot be written ({reason}): is the disk full?") from error
-    part.replace(path)
-
-
-def _mapped(path):
-    """Map a shard's array into memory: all of them may not fit."""
-    with open(path, "rb") as file:
-        head = file.read(HEADER.size)
-    shape = HEADER.unpack(head)[6:10] if len(head) == HEADER.size else ()
-    size = HEADER.size + 4 * math.prod(shape) + NAMES_BYTES
-    usual = (0x112, 0, 1, 0xF993FAC9, 0, 4, *shape, 1, 0, 0)
-    if not shape or head != HEADER.pack(*usual) or path.stat().st_size != size:
-        raise TrainingError(f"{path} is cut short or no shard; delete it, and it is made again")
-    return np.memmap(path, np.float32, "r", HEADER.size, shape)
+    @staticmethod
+    def _mapped(path):
+        """Map a shard's array into memory: all of them may not fit."""
+        with open(path, "rb") as file:
+            head = file.read(HEADER.size)
+        shape = HEADER.unpack(head)[6:10] if len(head) == HEADER.size else ()
+        size = HEADER.size + 4 * math.prod(shape) + NAMES_BYTES
+        usual = (0x112, 0, 1, 0xF993FAC9, 0, 4, *shape, 1, 0, 0)
+        if not shape or head != HEADER.pack(*usual) or path.stat().st_size != size:
+            raise TrainingError(f"{path} is cut short or no shard; delete it, and it is made again")
+        return np.memmap(path, np.float32, "r", HEADER.size, shape)

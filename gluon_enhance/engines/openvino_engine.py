@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import math
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from gluon_enhance.engines import gpu_of
+from gluon_enhance.engines import bfloat16, gpu_of
 from gluon_enhance.engines.compiled import CompiledModels
 from gluon_enhance.engines.contained import refuse_other_files
 from gluon_enhance.engines.proportion import refuse_huge
@@ -23,6 +24,10 @@ LARGE = 1 << 20
 """Pixels of an image from which a net with norms, which runs on it whole, is compiled for any size:
 OpenVINO's plan for a fixed one holds 4 maps of DPED at once, where 3 do. Nets with many skips hold
 more without a plan."""
+
+
+FORM = 2
+"""Of what is kept compiled: the number of the way in which nets are changed before."""
 
 
 class OpenVINOEngine:
@@ -112,7 +117,8 @@ class OpenVINOEngine:
     def _compiled(self, signature, as_features):
         """Compile, or take what an earlier run has compiled."""
         options = self._options(self._precision)
-        kept = self._kept.get(signature, as_features, options)
+        details = (signature, as_features, options, FORM)
+        kept = self._kept.get(*details)
         if kept:
             with suppress(RuntimeError):  # OpenVINO refuses it, and is asked to compile
                 return self._core.import_model(kept, "CPU", options)
@@ -120,17 +126,22 @@ class OpenVINOEngine:
         if self._kept:
             stream = io.BytesIO()
             compiled.export_model(stream)
-            self._kept.put(stream.getvalue(), signature, as_features, options)
+            self._kept.put(stream.getvalue(), *details)
         return compiled
 
     def _compile(self, signature, precision, as_features=False):
-        model = self._model.clone()
+        whole = self._model if precision == "fp32" else self._in_bf16
+        model = whole.clone()
         model.reshape({k: list(shape) for k, (shape, _) in enumerate(signature)})
         refuse_huge(model, self._path)
         if self._runs_whole and math.prod(signature[0][0][2:]) >= LARGE:
-            model = self._model.clone()
+            model = whole.clone()
         model = self._with_types(model, [dtype for _, dtype in signature], as_features)
         return self._core.compile_model(model, "CPU", self._options(precision))
+
+    @cached_property
+    def _in_bf16(self):
+        return bfloat16.prepare(self._openvino, self._model)
 
     def _with_types(self, model, dtypes, as_features):
         """Have a model take and give features in 16 bits."""
@@ -157,18 +168,22 @@ class OpenVINOEngine:
         }
 
     def _choose_precision(self, precision):
-        has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        has_bf16 = self._has_bf16()
         if precision == "bf16" and not has_bf16:
             raise EngineError("precision is 'bf16', which this processor lacks; use fp32 or auto")
         if precision != "auto":
             return precision
         if not has_bf16:
             return "fp32"
-        kept = self._kept.get("precision", MIN_AGREEMENT)
+        details = ("precision", MIN_AGREEMENT, FORM)
+        kept = self._kept.get(*details)
         if not kept:
             kept = b"bf16" if self._agreement() >= MIN_AGREEMENT else b"fp32"
-            self._kept.put(kept, "precision", MIN_AGREEMENT)
+            self._kept.put(kept, *details)
         return kept.decode()
+
+    def _has_bf16(self):
+        return "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
     def _agreement(self):
         """PSNR between bf16 and fp32 on a small picture with edges, slopes and texture."""

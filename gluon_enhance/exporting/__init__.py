@@ -35,7 +35,7 @@ def export_onnx(net, path: str | Path, multiple: int = 1) -> Path:
     path : path
         File to write; an existing one stays if anything fails.
     multiple : int
-        Height and width must be multiples of it.
+        Heights and widths that the file is tried on are multiples of it; see `trial_unit`.
 
     Returns
     -------
@@ -63,6 +63,11 @@ def export_onnx(net, path: str | Path, multiple: int = 1) -> Path:
             compare(path.name, engines.load(engine, draft, precision="fp32").run, answers)
         os.replace(draft, path)
     return path
+
+
+def trial_unit(spec) -> int:
+    """Return the pixels of whose multiples a model's files are tried: enough for its net."""
+    return spec.multiple * -(-spec.min_size // (LEAST * spec.multiple))
 
 
 def require(module: str):

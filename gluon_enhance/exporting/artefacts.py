@@ -31,7 +31,7 @@ def write_onnx(net, folder: Path, unit: int, answers: list) -> None:
     onnx = export_onnx(net, folder / f"{net.spec.name}.onnx", unit)
     if net.spec.tiling == "global_statistics":
         try:
-            split_onnx(onnx, net.spec.multiple)
+            split_onnx(onnx, net.spec.unit)
         except EngineError:
             # Another's net may need more of the image than moments: it runs on what is one tile.
             if net.spec.net:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gluon_enhance import __version__, zoo
 from gluon_enhance.errors import EngineError, WeightsError
-from gluon_enhance.exporting import LEAST, OPSET, answers_of
+from gluon_enhance.exporting import OPSET, answers_of, trial_unit
 from gluon_enhance.exporting.artefacts import WRITERS
 from gluon_enhance.exporting.symbols import measured_pair, split_pair
 from gluon_enhance.exporting.widening import widened
@@ -80,7 +80,7 @@ def export(
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         draft = Path(temporary, "draft")
         draft.mkdir()
-        unit = net.spec.multiple * -(-net.spec.min_size // (LEAST * net.spec.multiple))
+        unit = trial_unit(net.spec)
         answers = _answers(net, unit)
         for name in formats:
             WRITERS[name](widened(net) if name == "safetensors" else net, draft, unit, answers)

@@ -30,15 +30,15 @@ SHOCK = 1e4
 _load = partial(engines.load, "auto", precision="fp32")
 
 
-def split_onnx(path: str | os.PathLike, multiple: int = 1) -> Path:
+def split_onnx(path: str | os.PathLike, unit: int = 1) -> Path:
     """Cut a net with norms over whole images into parts, and check them before they are final.
 
     Parameters
     ----------
     path : path
         ``NAME.onnx``, as `export_onnx` writes it.
-    multiple : int
-        As in `export_onnx`.
+    unit : int
+        Pixels of which the places where bands begin are multiples: the net's multiple and stride.
 
     Returns
     -------
@@ -54,10 +54,10 @@ def split_onnx(path: str | os.PathLike, multiple: int = 1) -> Path:
     import onnx
 
     path = Path(path)
-    columns = -(-PROBE // multiple) * multiple
+    columns = -(-PROBE // unit) * unit
     image = np.random.default_rng(0).random((1, 3, 2 * columns, columns), np.float32)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".parts-") as folder:
-        table = {"multiple": multiple, "parts": []}
+        table = {"multiple": unit, "parts": []}
         for k, (part, model) in enumerate(_cut(onnx.load(str(path)), path.name)):
             table["parts"].append({"file": f"{k}.onnx", **part})
             onnx.save(model, str(Path(folder, f"{k}.onnx")))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import glob
+import json
 import math
 import os
 import re
@@ -24,6 +26,9 @@ SUFFIX = "-symbol.json"
 
 MULTIPLES = (1, 2, 4, 8, 16, 32)
 """Tried in turn for what height and width must be multiples of."""
+
+REDUCING = ("Convolution", "Pooling")
+"""MXNet's operators whose strides make maps smaller."""
 
 HALOS = (4, 8, 12, 16, 24, 32, 48, 64)
 """Tried in turn, in input pixels; a net that needs more is taken to need the whole image."""
@@ -134,7 +139,8 @@ def measured_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 
         )
     scale = _scale(net, 64 + multiple)
     sizes = (multiple << k for k in range(7))
-    halo = _halo(net, scale, multiple)
+    stride = _stride(symbol)
+    halo = _halo(net, scale, math.lcm(multiple, stride))
     net.spec = ModelSpec(
         name=symbol.name[: -len(SUFFIX)],
         method="",
@@ -146,6 +152,7 @@ def measured_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 
         paper="",
         licence="not stated",
         multiple=multiple,
+        stride=stride,
         min_size=next(size for size in sizes if _scale(net, size)),
         tiling="exact" if halo else "global_statistics",
     )
@@ -161,12 +168,22 @@ def _scale(net, size):
     return height // size if channels == 3 and height == width and height % size == 0 else 0
 
 
-def _halo(net, scale, multiple):
+def _stride(symbol):
+    """Multiply the strides on the way to each map, and return the largest product."""
+    ratios = []
+    for node in json.loads(framework.mx.sym.load(str(symbol)).tojson())["nodes"]:
+        text = node.get("attrs", {}).get("stride") if node["op"] in REDUCING else None
+        own = max(ast.literal_eval(text), default=1) if text else 1
+        ratios.append(own * max((ratios[one] for one, *_ in node["inputs"]), default=1))
+    return max(ratios)
+
+
+def _halo(net, scale, unit):
     """Find the least halo at which a tile agrees with the whole photo; None if none does."""
     photo = to_float(read_image(model_zoo_folder() / "sample.png").pixels).transpose(2, 0, 1)[None]
     whole = run_net(net, photo[..., :SIDE, :SIDE])
     whole = whole[..., START * scale : END * scale, START * scale : END * scale]
-    for halo in (-(-halo // multiple) * multiple for halo in HALOS):
+    for halo in (-(-halo // unit) * unit for halo in HALOS):
         read = slice(START - halo, END + halo)
         kept = slice(halo * scale, (halo + END - START) * scale)
         tile = run_net(net, photo[..., read, read])[..., kept, kept]

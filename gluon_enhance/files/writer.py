@@ -135,7 +135,7 @@ def _misfit(form, shape, dtype) -> tuple[str, str]:
 
 def write_image(
     path: str | os.PathLike,
-    photo: Photo,
+    photo: Photo | np.ndarray,
     *,
     quality: Optional[int] = None,
     lossless: bool = False,
@@ -153,7 +153,7 @@ def write_image(
     ----------
     path : path
         Its suffix, of those in `FORMATS`, chooses the format.
-    photo : Photo
+    photo : Photo, or ndarray of its pixels
     quality : int from 1 to 100, optional
         Of JPEG, WebP and AVIF. Default: 95.
     lossless : bool
@@ -167,6 +167,7 @@ def write_image(
         If the format cannot hold the photo, or the file cannot be written.
     """
     path = Path(path)
+    photo = photo if isinstance(photo, Photo) else Photo(photo)
     pixels = photo.pixels
     check_writable(path, pixels.shape, pixels.dtype, lossless)
     form = FORMATS[path.suffix.lower()]

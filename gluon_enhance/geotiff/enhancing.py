@@ -33,6 +33,7 @@ from gluon_enhance.geotiff.assembling import (
 )
 from gluon_enhance.geotiff.banded import check_disk, run_in_bands, size_for_net
 from gluon_enhance.geotiff.parts import Work, compute_part, round_up
+from gluon_enhance.geotiff.ranges import InputRange, ranges_of
 from gluon_enhance.geotiff.raster import (
     RGB,
     absolute_name,
@@ -40,11 +41,10 @@ from gluon_enhance.geotiff.raster import (
     check_uniform,
     color_bands,
     environment,
-    limits_of,
     open_raster,
-    read_bands,
     rgb_bands,
 )
+from gluon_enhance.imaging.block_means import MARGIN
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,8 @@ def enhance_raster(
     out: str | os.PathLike,
     enhancer,
     *,
-    input_range: Optional[tuple[float, float]] = None,
+    input_range: Optional[InputRange] = None,
+    unconstrained: bool = False,
     rgb: Optional[Sequence[int]] = None,
     others: str = "resize",
     creation_options: Optional[Mapping[str, str]] = None,
@@ -86,10 +87,20 @@ def enhance_raster(
         GeoTIFF. It gets its name when it is complete; until then parts lie in ``.NAME.parts``
         beside it.
     enhancer : Enhancer
-    input_range : (float, float), optional
-        Numbers that the net sees as 0 and 1. What values have beyond is enlarged with the bicubic
-        kernel and added. Default: 0 and the largest number of 8 and 16 bits, or of as many as the
-        file declares (NBITS); 0 and 1 for floats, which must then lie within.
+    input_range : (float, float), str or mapping, optional
+        What the net sees as 0 and 1: two numbers; ``'2%,98%'``, percentiles of what is valid;
+        ``'scaled:0,0.3'``, values, which the file's scale and offset make of its numbers;
+        ``'statistics'``, least and greatest of the bands' STATISTICS tags. Bands that go through
+        the net together share it. A mapping gives bands ranges of their own, ``None`` the others'.
+        What values have beyond is enlarged with the bicubic kernel and added. Default: 0 and the
+        largest number of uint8, else percentiles 2 and 98, which are logged. Of a raster of more
+        than 2**28 samples, evenly spread blocks of its file are counted.
+    unconstrained : bool
+        Leave the net's answer as it is. By default, of nets that enlarge, the mean of each block
+        of scale x scale pixels is the source's pixel in all bands but alpha: exactly in integers,
+        unless a pixel gives way to a nodata value within the dtype's limits, and to the dtype's
+        precision in floats. The difference is enlarged without steps between blocks
+        (`gluon_enhance.imaging.block_means`), and no hole has a part in it.
     rgb : sequence of 3 int, optional
         Bands that are red, green and blue. Default: those interpreted so, or all there are if these
         are one or three.
@@ -121,9 +132,10 @@ def enhance_raster(
     out, options = Path(out), creation_options or {}
     check_out(out, source)
     with environment(), open_raster(source) as src:
+        enhancer = enhancer.for_dtype(src.dtypes[0])
         try_options(src, out, options, cog)
         blocks = block_sides(whole_options(options, cog))
-        work = _plan(src, out, enhancer, input_range, rgb, others, blocks)
+        work = _plan(src, out, enhancer, input_range, unconstrained, rgb, others, blocks)
         net = _banded_net(work, src, enhancer) if work.in_bands else None
         if net and compute:
             why = "takes its statistics from the whole image: it runs here, and workers do the rest"
@@ -167,7 +179,7 @@ def _compute_here(enhancer, work, indices, done):
         done()
 
 
-def _plan(src, out, enhancer, input_range, rgb, others, blocks):
+def _plan(src, out, enhancer, input_range, unconstrained, rgb, others, blocks):
     check_uniform(src)
     dtype = np.dtype(src.dtypes[0])
     if dtype.kind not in "iuf":
@@ -179,21 +191,17 @@ def _plan(src, out, enhancer, input_range, rgb, others, blocks):
             f"{src.width} x {src.height}"
         )
     sides = [side // math.gcd(side, scale) for side in blocks]
-    unit = math.lcm(*sides, spec.multiple)
-    tile = round_up(enhancer.tile, math.lcm(BLOCK // math.gcd(BLOCK, scale), spec.multiple))
+    unit = math.lcm(*sides, spec.unit)
+    tile = round_up(enhancer.tile, math.lcm(BLOCK // math.gcd(BLOCK, scale), spec.unit))
     needs_whole = spec.tiling == "global_statistics"
     in_bands = needs_whole and src.height * src.width > enhancer.tile**2
     if needs_whole:
         tile = round_up(WINDOW if in_bands else max(src.height, src.width), unit)
     side = round_up(tile, unit)
-    tile = round_up(-(-side // -(-side // tile)), spec.multiple)
+    tile = round_up(-(-side // -(-side // tile)), spec.unit)
     across = max(1, PART_SAMPLES // (src.count * (side * scale) ** 2))
     through_net, resized = _divide_bands(src, rgb, others)
-    low, high = input_range or _default_range(src, dtype)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ValueError(f"input_range is {low:g},{high:g}; give LOW,HIGH, the lower one first")
-    if dtype.kind == "f" and not input_range:
-        _check_unit_range(src, sum(through_net, ()))
+    constrained = scale > 1 and not unconstrained
     status = os.stat(src.name) if os.path.exists(src.name) else None
     return Work(
         source=absolute_name(src),
@@ -202,14 +210,16 @@ def _plan(src, out, enhancer, input_range, rgb, others, blocks):
         size=(src.height, src.width),
         scale=scale,
         tile=tile,
-        halo=round_up(enhancer.halo, spec.multiple),
+        # Tiles may end where a cell of `unit` pixels does not.
+        halo=round_up(enhancer.halo + MARGIN * constrained + spec.unit - spec.multiple, spec.unit),
         multiple=spec.multiple,
+        unit=spec.unit,
         part=(side, side * across),
-        low=float(low),
-        high=float(high),
+        ranges=ranges_of(src, through_net, input_range),
         through_net=through_net,
         resized=resized,
         has_mask=[MaskFlags.per_dataset] in src.mask_flag_enums,
+        constrained=constrained,
         in_bands=in_bands,
         model=_identify(enhancer),
     )
@@ -240,29 +250,6 @@ def _divide_bands(src, rgb, others):
     rest = tuple(band for band in color if band not in together)
     groups = ((together,) if together else ()) + tuple((b,) for b in rest if others == "each")
     return groups, alpha if others == "each" else rest + alpha
-
-
-def _default_range(src, dtype):
-    if dtype.kind == "f":
-        return 0, 1
-    _, high = limits_of(src)
-    if high > 65535:
-        raise ImageError(
-            f"{src.name} is of dtype {dtype}, whose range says little; say which numbers are black "
-            "and white (--input-range LOW,HIGH)"
-        )
-    return 0, high
-
-
-def _check_unit_range(src, bands):
-    for _, window in src.block_windows(1):
-        block, valid = read_bands(src, bands, window)
-        values = block[np.isfinite(block) & (True if valid is None else valid)]
-        if values.size and (values.min() < 0 or values.max() > 1):
-            raise ValueError(
-                f"{src.name} has values such as {values.min():g} and {values.max():g}, outside "
-                "[0, 1]; say which numbers are black and white (--input-range LOW,HIGH)"
-            )
 
 
 def _identify(enhancer):

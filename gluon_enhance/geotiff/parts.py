@@ -28,11 +28,17 @@ from gluon_enhance.geotiff.raster import (
     read_bands,
 )
 from gluon_enhance.imaging.arrays import from_rgb
+from gluon_enhance.imaging.block_means import (
+    MARGIN,
+    clip_keeping_means,
+    constrain,
+    round_keeping_means,
+)
 from gluon_enhance.imaging.holes import fill_holes
 from gluon_enhance.imaging.resize import resize
 from gluon_enhance.imaging.tiling import Tile, run_tiled
 
-KERNEL_MARGIN = 4
+KERNEL_MARGIN = 2
 """Pixels around a window that the bicubic kernel sees, when it enlarges."""
 
 
@@ -48,10 +54,10 @@ class Work:
         Bytes of the source, and when it was changed, in nanoseconds; None for one that is no file.
     size : (int, int)
         Height and width of the source.
-    scale, tile, halo, multiple : int
+    scale, tile, halo, multiple, unit : int
         Of the model and the plan, in input pixels.
-    low, high : float
-        Numbers that the net sees as 0 and 1.
+    ranges : tuple of (float, float)
+        Of each band of the source, the numbers that the net sees as 0 and 1; 0 and 1 for others.
     part : (int, int)
         Rows and columns of the source that a part is of, but for those at the end.
     through_net : tuple of tuples of int
@@ -60,6 +66,8 @@ class Work:
         Bands that are enlarged with the bicubic kernel.
     has_mask : bool
         Whether the dataset has a mask, which parts then hold as one more band.
+    constrained : bool
+        Whether the means of the result's blocks are made the source's pixels, but of alpha.
     in_bands : bool
         Whether the net has run over the whole raster before (`gluon_enhance.geotiff.banded`).
     model : str
@@ -74,12 +82,13 @@ class Work:
     tile: int
     halo: int
     multiple: int
+    unit: int
     part: tuple
-    low: float
-    high: float
+    ranges: tuple
     through_net: tuple
     resized: tuple
     has_mask: bool
+    constrained: bool
     in_bands: bool
     model: str
 
@@ -88,6 +97,11 @@ class Work:
         """Number of parts."""
         rows, columns = self._grid
         return rows * columns
+
+    def black_and_span(self, bands) -> np.ndarray:
+        """Return what the net sees as 0, and how much more as 1: two rows, of each of bands."""
+        low, high = np.transpose([self.ranges[band - 1] for band in bands])
+        return np.stack([low, high - low])
 
     @property
     def _grid(self):
@@ -127,7 +141,8 @@ class Work:
         return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
 
     def _side(self, length):
-        return min(round_up(length, self.multiple), self.tile + 2 * self.halo)
+        whole = round_up(length, self.multiple)
+        return min(whole, self.tile + 2 * self.halo - -whole % self.unit)
 
     def _windows(self, own, length):
         """Return what tiles read and keep; a window at an edge of the image ends there."""
@@ -143,7 +158,7 @@ class Work:
 def compute_part(work: Work, index: int, enhancer) -> None:
     """Compute one part and keep it, whole or not at all."""
     with environment(), open_raster(work.source) as src:
-        tiles = work.tiles(index)
+        tiles, enhancer = work.tiles(index), enhancer.for_dtype(src.dtypes[0])
         made = np.block([[_compute_tile(work, src, tile, enhancer) for tile in r] for r in tiles])
     keep_part(work.path(index), made)
 
@@ -192,16 +207,22 @@ def _compute_tile(work, src, tile, enhancer):
 
 def _through_net(work, src, bands, tile, enhancer):
     block, valid = read_filled(work, src, bands, window_of(tile.read))
-    inner = tuple(slice(k.start - r.start, k.stop - r.start) for k, r in zip(tile.keep, tile.read))
-    if valid is not None and not valid[inner].any():
+    if valid is not None and not valid[_crop(tile.keep, tile.read)].any():
         return _restored(work, src, None, bands, tile)
     run = partial(_answered, work, bands, tile) if work.in_bands else enhancer.run
-    ((_, sr),) = run_tiled([tile], lambda *_: fit_to_net(block), run, work.scale)
-    beyond = block - np.clip(block, 0, 1)
-    result = from_rgb(sr.transpose(1, 2, 0), channels=len(bands))
-    if beyond.any():
-        result = result + resize(beyond, work.scale)[tile.crop(work.scale)]
-    return _restored(work, src, result, bands, tile)
+    around = _grown(tile.keep, MARGIN, tile.read)
+    wider = Tile(tile.read, around, tile.shape)
+    ((_, sr),) = run_tiled([wider], lambda *_: fit_to_net(block), run, work.scale)
+    answer, crop = from_rgb(sr.transpose(1, 2, 0), channels=len(bands)), wider.crop(work.scale)
+    planes = []
+    for k, band in enumerate(bands):  # one at a time, for memory
+        image, plane = block[..., k : k + 1], answer[..., k : k + 1].astype(np.float64)
+        beyond = image - np.clip(image, 0, 1)
+        if beyond.any():
+            plane += resize(beyond, work.scale)[crop]
+        image = image[_crop(around, tile.read)]
+        planes.append(_numbers(work, src, band, plane, image, around, tile))
+    return _restored(work, src, np.concatenate(planes, axis=2), bands, tile)
 
 
 def fit_to_net(image: np.ndarray) -> np.ndarray:
@@ -220,17 +241,58 @@ def _answered(work, bands, tile, _):
 
 
 def _resized(work, src, band, tile):
-    height, width = work.size
-    rows, columns = tile.keep
-    read = (
-        slice(max(rows.start - KERNEL_MARGIN, 0), min(rows.stop + KERNEL_MARGIN, height)),
-        slice(max(columns.start - KERNEL_MARGIN, 0), min(columns.stop + KERNEL_MARGIN, width)),
-    )
+    read = _grown(tile.keep, KERNEL_MARGIN + MARGIN, [slice(0, side) for side in work.size])
+    around = _grown(tile.keep, MARGIN, read)
     block, _ = read_filled(work, src, [band], window_of(read))
-    top, left = ((k.start - r.start) * work.scale for k, r in zip(tile.keep, read))
-    bottom, right = (n * work.scale for n in (rows.stop - rows.start, columns.stop - columns.start))
-    result = resize(block, work.scale)[top : top + bottom, left : left + right]
-    return _restored(work, src, result, [band], tile)[0]
+    plane = resize(block, work.scale)[_crop(around, read, work.scale)]
+    numbers = _numbers(work, src, band, plane, block[_crop(around, read)], around, tile)
+    return _restored(work, src, numbers, [band], tile)[0]
+
+
+def _numbers(work, src, band, plane, image, around, tile):
+    """Return what a tile keeps of a band, in numbers of the raster's dtype (h, w, 1).
+
+    The plane is what became of the image around.
+    """
+    (low, span), dtype = work.black_and_span([band]), np.dtype(src.dtypes[0])
+    numbers, means = plane * span + low, image * span + low
+    constrained = work.constrained and not _is_alpha(src, [band])
+    if constrained:
+        numbers = constrain(numbers, means)
+    numbers = numbers[_crop(tile.keep, around, work.scale)]
+    if dtype.kind != "f":
+        limits = _limits(src, band)
+        if constrained:
+            numbers = clip_keeping_means(numbers, means[_crop(tile.keep, around)], *limits)
+            numbers = round_keeping_means(numbers, work.scale)
+        numbers = np.clip(np.rint(numbers), *limits)
+    return numbers.astype(dtype)
+
+
+def _limits(src, band):
+    """Return the least and the largest number of a valid pixel."""
+    low, high = limits_of(src)
+    if _is_alpha(src, [band]):
+        return low, high
+    return low + (src.nodata == low), high - (src.nodata == high)
+
+
+def _grown(area, margin, within):
+    """Return rows and columns with a margin, as far as there is one."""
+    rows, columns = (
+        slice(max(own.start - margin, outer.start), min(own.stop + margin, outer.stop))
+        for own, outer in zip(area, within)
+    )
+    return rows, columns
+
+
+def _crop(inner, outer, scale=1):
+    """Return where rows and columns lie in an array of others, enlarged or not."""
+    rows, columns = (
+        slice((own.start - other.start) * scale, (own.stop - other.start) * scale)
+        for own, other in zip(inner, outer)
+    )
+    return rows, columns
 
 
 def _read(src, bands, window):
@@ -246,19 +308,16 @@ def _read(src, bands, window):
 def read_filled(work, src, bands, window):
     """Read bands (h, w, C) as the net sees numbers, with their holes filled; and what is valid."""
     block, valid = _read(src, bands, window)
-    image = (block.astype(np.float64) - work.low) / (work.high - work.low)
+    low, span = work.black_and_span(bands)
+    image = (block.astype(np.float64) - low) / span
     return (image if valid is None else fill_holes(image, valid)), valid
 
 
-def _restored(work, src, result, bands, tile):
-    """Return numbers of the raster's dtype (C, h, w), with its holes as they were."""
+def _restored(work, src, numbers, bands, tile):
+    """Return numbers (C, h, w) with the raster's holes as they were; without numbers all is one."""
     block, valid = _read(src, bands, window_of(tile.keep))
-    if result is None:
+    if numbers is None:
         return np.moveaxis(_enlarged(block, work.scale), 2, 0)
-    numbers = result.astype(np.float64) * (work.high - work.low) + work.low
-    if block.dtype.kind != "f":
-        numbers = np.clip(np.rint(numbers), *limits_of(src))
-    numbers = numbers.astype(block.dtype)
     if _is_alpha(src, bands):
         least = np.finfo(block.dtype).tiny if block.dtype.kind == "f" else 1
         numbers = np.where(_enlarged(block > 0, work.scale), np.maximum(numbers, least), 0)

@@ -7,6 +7,7 @@ image ends, so that a net that pads with zeros sees in a tile what it sees in th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Callable
@@ -30,8 +31,9 @@ class Tile:
         Rows and columns of the image that its result yields. The keep windows of a plan cover
         the image once.
     shape : (int, int)
-        Height and width of the tile, the same in the whole plan. Where `read` is smaller, it is
-        reflected out to this at the bottom and right.
+        Height and width of the tile, the same in the whole plan. Where `read` is smaller, as the
+        image is no multiple of what the net takes, it is reflected out to this at the bottom and
+        right.
     """
 
     read: Window
@@ -52,12 +54,14 @@ class Tile:
         return rows, columns
 
 
-def plan_tiles(height: int, width: int, tile: int, halo: int, multiple: int = 1) -> list[Tile]:
+def plan_tiles(
+    height: int, width: int, tile: int, halo: int, multiple: int = 1, stride: int = 1
+) -> list[Tile]:
     """Plan the fewest equal tiles that cover an image.
 
-    No side of a tile is longer than ``tile + 2 * halo``, each rounded up to the multiple. Sides
-    are shortened as far as the number of tiles allows: 500 pixels with ``tile=256, halo=0`` are
-    two tiles of 250.
+    No side of a tile is longer than ``tile + 2 * halo``, each rounded up to the multiple and to the
+    stride. Sides are shortened as far as the number of tiles allows: 500 pixels with ``tile=256,
+    halo=0`` are two tiles of 250.
 
     Parameters
     ----------
@@ -70,6 +74,9 @@ def plan_tiles(height: int, width: int, tile: int, halo: int, multiple: int = 1)
         Pixels read around what a tile yields, at least, up to the edge of the image.
     multiple : int
         Sides of tiles, and where they start, are multiples of it.
+    stride : int
+        Where tiles start is a multiple of it too. Their sides are not: the last tile ends where the
+        image does.
 
     Returns
     -------
@@ -80,7 +87,7 @@ def plan_tiles(height: int, width: int, tile: int, halo: int, multiple: int = 1)
     Raises
     ------
     ValueError
-        If `height`, `width`, `tile` or `multiple` is below 1, or `halo` below 0.
+        If `height`, `width`, `tile`, `multiple` or `stride` is below 1, or `halo` below 0.
 
     Examples
     --------
@@ -95,12 +102,13 @@ def plan_tiles(height: int, width: int, tile: int, halo: int, multiple: int = 1)
         "tile": (tile, 1),
         "halo": (halo, 0),
         "multiple": (multiple, 1),
+        "stride": (stride, 1),
     }
     for name, (value, minimum) in least.items():
         if value < minimum:
             raise ValueError(f"{name} is {value}; it must be at least {minimum}")
-    tile_height, rows = plan_axis(height, tile, halo, multiple)
-    tile_width, columns = plan_axis(width, tile, halo, multiple)
+    tile_height, rows = plan_axis(height, tile, halo, multiple, stride)
+    tile_width, columns = plan_axis(width, tile, halo, multiple, stride)
     return [
         Tile((read_rows, read_columns), (keep_rows, keep_columns), (tile_height, tile_width))
         for read_rows, keep_rows in rows
@@ -109,7 +117,7 @@ def plan_tiles(height: int, width: int, tile: int, halo: int, multiple: int = 1)
 
 
 def plan_axis(
-    length: int, tile: int, halo: int, multiple: int = 1
+    length: int, tile: int, halo: int, multiple: int = 1, stride: int = 1
 ) -> tuple[int, list[tuple[slice, slice]]]:
     """Plan one axis as `plan_tiles` does; bands of whole rows need no other.
 
@@ -120,8 +128,11 @@ def plan_axis(
     windows : list of (slice, slice)
         What each tile reads, and what it keeps.
     """
-    # In cells of `multiple` pixels: a net that folds pixels into channels knows no finer shift.
-    cells, tile, halo = (_ceil_divide(n, multiple) for n in (length, tile, halo))
+    # In cells: a net that folds pixels into channels, or leaves some out, knows no finer shift.
+    cell = math.lcm(multiple, stride)
+    side = _ceil_divide(length, multiple) * multiple
+    short = -side % cell  # pixels of a cell that the last one lacks, and so each tile's last one
+    cells, tile, halo = (_ceil_divide(n, cell) for n in (side, tile, halo + short))
     if cells <= tile + 2 * halo:
         count, size = 1, cells
     else:
@@ -131,14 +142,14 @@ def plan_axis(
     # Neighbours share at least two halos; each keeps up to the middle of them.
     cuts = [0, *((a + size + b) // 2 for a, b in zip(starts, starts[1:])), cells]
 
-    def pixels(start: int, stop: int) -> slice:
-        return slice(start * multiple, min(stop * multiple, length))
+    def pixels(start: int, stop: int, less: int = 0) -> slice:
+        return slice(start * cell, min(stop * cell - less, length))
 
     windows = [
-        (pixels(start, start + size), pixels(first, last))
+        (pixels(start, start + size, short), pixels(first, last))
         for start, first, last in zip(starts, cuts, cuts[1:])
     ]
-    return size * multiple, windows
+    return size * cell - short, windows
 
 
 def _ceil_divide(a: int, b: int) -> int:

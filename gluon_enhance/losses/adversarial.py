@@ -15,6 +15,7 @@ References
    GAN", ICLR 2019. https://arxiv.org/abs/1807.00734
 .. [4] Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks",
    ECCV Workshops 2018. https://arxiv.org/abs/1809.00219
+.. [5] Lim and Ye, "Geometric GAN", 2017. https://arxiv.org/abs/1705.02894
 """
 
 from __future__ import annotations
@@ -61,6 +62,21 @@ class LeastSquaresAdversarial:
     def discriminator(self, real_logits, fake_logits):
         """Return the discriminator's loss, (N,): half the sum for real and fake."""
         return 0.5 * (_sample_mean((real_logits - 1) ** 2) + _sample_mean(fake_logits**2))
+
+
+class HingeAdversarial:
+    """Distance of the logits from beyond 1 (real) and -1 (fake) [5]_."""
+
+    relativistic = False
+
+    def generator(self, real_logits, fake_logits):
+        """Return the generator's loss, (N,), without a bound; the real logits are not used."""
+        return _sample_mean(-fake_logits)
+
+    def discriminator(self, real_logits, fake_logits):
+        """Return the discriminator's loss, (N,): the sum for real and fake."""
+        real = _sample_mean(mx.nd.relu(1 - real_logits))
+        return real + _sample_mean(mx.nd.relu(1 + fake_logits))
 
 
 class RelativisticAverageAdversarial:

@@ -81,9 +81,10 @@ class EDSR(mx.gluon.HybridBlock):
         carry(self.tail, mix=True)
 
     def initialize_from(self, net):
-        """Copy head and body from a trained net of another scale, as the paper's x2 to x3 and x4.
+        """Copy a trained net of any scale, as far as it fits: the paper's x3 and x4 start from x2.
 
-        Upsampling and tail stay as they are: call ``initialize`` first.
+        Head and body must; of upsampling and tail, what has other shapes stays as it is: call
+        ``initialize`` first. Of the same scale the net becomes the one given.
 
         Parameters
         ----------
@@ -101,9 +102,11 @@ class EDSR(mx.gluon.HybridBlock):
             raise ValueError(
                 f"head and body are {self._size()}, but {net._size()} in the net given"
             )
-        for name, parameter in own.items():
-            for array in parameter.list_data():
-                other[name].list_data()[0].copyto(array)
+        own, other = self._collect_params_with_prefix(), net._collect_params_with_prefix()
+        for name in own.keys() & other.keys():
+            if own[name].shape == other[name].shape:
+                for array in own[name].list_data():
+                    other[name].list_data()[0].copyto(array)
 
     def _trunk(self):
         parameters = self._collect_params_with_prefix()

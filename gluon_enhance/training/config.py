@@ -7,12 +7,13 @@ import dataclasses
 import json
 import logging
 import math
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from gluon_enhance.errors import GluonEnhanceError
+from gluon_enhance.errors import GluonEnhanceError, TrainingInterruptedError
 from gluon_enhance.training import machines
 
 
@@ -66,6 +67,7 @@ class TrainingConfig:
         "data",
         "out",
         "val",
+        "val_target",
         "iterations",
         "learning_rate",
         "ctx",
@@ -170,6 +172,9 @@ def _read_config(path, config_class):
 def run_script(main) -> None:
     """Run a training script; what a user can mend becomes one line and exit status 1.
 
+    A run that a signal has ended before its last step has the status that shells give those that
+    it kills: 130 for Ctrl-C and 143 for SIGTERM.
+
     Where the environment says ``DMLC_ROLE=server`` or ``scheduler``, be that for the workers
     instead: every process of a run on several machines is started with the same command.
     """
@@ -179,5 +184,10 @@ def run_script(main) -> None:
             main()
         else:
             machines.serve()
+    except TrainingInterruptedError as stop:
+        logging.warning("%s", stop)
+        sys.exit(128 + stop.signal)
+    except KeyboardInterrupt:  # before the first step or after the last one
+        sys.exit(128 + signal.SIGINT)
     except (GluonEnhanceError, ValueError, OSError) as error:
         sys.exit(f"error: {error}")

@@ -101,13 +101,13 @@ class Devices:
             self._sum(f"mean/{key}", [total])
         return {name: total[k : k + 1] for k, name in enumerate(values[0])}
 
-    def any(self, flag: bool) -> bool:
-        """Tell whether the flag is set on any machine."""
+    def any(self, flags: Sequence[bool]) -> list[bool]:
+        """Tell of each flag whether it is set on any machine; all have as many."""
         if not self._machines:
-            return flag
-        flags = mx.nd.array([flag])
-        self._sum("any", [flags])
-        return flags.asscalar() > 0
+            return list(flags)
+        counts = mx.nd.array(flags)
+        self._sum(f"any/{len(flags)}", [counts])
+        return [count > 0 for count in counts.asnumpy()]
 
     def agree(self, text: str) -> bool:
         """Tell whether all machines have the same text."""
@@ -116,7 +116,7 @@ class Devices:
         own = zlib.crc32(text.encode()) % 2**24  # what float32 holds exactly
         first = mx.nd.array([own])
         self._take_first("text", [first])
-        return not self.any(first.asscalar() != own)
+        return not any(self.any([first.asscalar() != own]))
 
     def take_weights(self, trainers: dict) -> None:
         """Replace the weights that trainers learn by the first machine's."""

@@ -11,12 +11,13 @@ import time
 from collections import Counter
 from contextlib import closing
 from dataclasses import asdict
+from itertools import compress
 from pathlib import Path
 from typing import Callable
 
 from tqdm import tqdm
 
-from gluon_enhance.errors import TrainingError
+from gluon_enhance.errors import TrainingError, TrainingInterruptedError
 from gluon_enhance.files import Photo, write_image
 from gluon_enhance.imaging.pictures import picture_table
 from gluon_enhance.training.batches import batches
@@ -28,6 +29,8 @@ from gluon_enhance.training.whole_files import whole_file
 logger = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""What asks a run to end: Ctrl-C, and what ``kill`` and job schedulers send."""
 
 
 def fit(
@@ -60,10 +63,13 @@ def fit(
     Returns
     -------
     list of dict
-        The rows of the log. The run may have been interrupted before the last iteration.
+        The rows of the log.
 
     Raises
     ------
+    TrainingInterruptedError
+        If Ctrl-C or SIGTERM, here or on another machine, has ended the run before the last
+        iteration. The step under way has been done, and a checkpoint saved.
     TrainingError
         If a logged value is not finite or the generator's output is flat (the last checkpoint
         stays), a file cannot be written, or the folder holds another run's checkpoints.
@@ -71,7 +77,7 @@ def fit(
     out, devices = Path(config.out), step.devices
     count, history = _start(step, out / CHECKPOINTS, config, photos)
     log = _Log(out, config, history, photos) if devices.is_first else None
-    stopping = False
+    stopping = None
     source = batches(
         draw,
         config.batch_size,
@@ -99,14 +105,17 @@ def fit(
             count += 1
             _check_finite(values, count)
             step.collapse.check(values, count)
-            stopping = devices.any(stop.requested)
+            requested = devices.any([stop.requested == one for one in SIGNALS])
+            stopping = next(compress(SIGNALS, requested), None)
             if log:
                 log.add(values, waited, time.perf_counter() - began)
                 _write(log, step, count, validate, config, bar, stopping)
             bar.update()
     devices.leave()
     if count < config.iterations:
-        logger.warning("stopped at step %d of %d; go on with --resume", count, config.iterations)
+        raise TrainingInterruptedError(
+            f"stopped at step {count} of {config.iterations}; go on with --resume", stopping
+        )
     return history
 
 
@@ -210,18 +219,23 @@ def _check_finite(values, count):
 
 
 class _StopSignals:
-    """Turn Ctrl-C and SIGTERM into a request to stop after the step under way."""
+    """Turn signals into a request to stop after the step under way.
+
+    Attributes
+    ----------
+    requested : int, optional
+        The signal that came, the last one of several.
+    """
 
     def __init__(self):
-        self.requested = False
+        self.requested = None
 
     def __enter__(self):
-        signals = (signal.SIGINT, signal.SIGTERM)
-        self._former = {s: signal.signal(s, self._request) for s in signals}
+        self._former = {s: signal.signal(s, self._request) for s in SIGNALS}
         return self
 
-    def _request(self, *_):
-        self.requested = True
+    def _request(self, number, _):
+        self.requested = number
 
     def __exit__(self, *_):
         for number, handler in self._former.items():

@@ -124,13 +124,13 @@ class Step:
 
 
 class SupervisedStep(Step):
-    """Descend losses between a net's output and the truth.
+    """Descend losses between a net's output and the labels of a sample: mostly one, the truth.
 
     Parameters
     ----------
     net : HybridBlock
     losses : dict of str to gluon.loss.Loss
-        ``loss(pred, label)`` -> one value per sample.
+        ``loss(pred, *labels)`` -> one value per sample.
     trainer : gluon.Trainer
     devices : Devices
     ema_decay : float
@@ -146,9 +146,9 @@ class SupervisedStep(Step):
         self.average.update()
         return log
 
-    def _terms(self, lr, hr):
+    def _terms(self, lr, *labels):
         sr = self.net(lr)
-        return {name: loss(sr, hr) for name, loss in self.losses.items()}, None
+        return {name: loss(sr, *labels) for name, loss in self.losses.items()}, None
 
 
 class AdversarialStep(Step):
@@ -159,7 +159,7 @@ class AdversarialStep(Step):
     generator : HybridBlock
     critics : dict of str to Critic
     losses : dict of str to gluon.loss.Loss
-        Between the generator's output and the truth.
+        ``loss(pred, *labels)`` -> one value per sample; the critics take the last label for real.
     trainers : dict
         ``generator`` and ``critics``.
     devices : Devices
@@ -177,16 +177,16 @@ class AdversarialStep(Step):
         parts = self.devices.split(batch)
         log, outputs = self._descend("generator", parts, self._terms)
         self.average.update()
-        pairs = [(hr, sr) for (_, hr), sr in zip(parts, outputs)]
+        pairs = [(part[-1], sr) for part, sr in zip(parts, outputs)]
         judged = [dict.fromkeys(self.critics, pair) for pair in pairs]
         spread = [{"spread": _relative_spread(sr, hr)} for hr, sr in pairs]
         log.update(self._train_critics(self.critics, judged), **self.devices.mean("spread", spread))
         return log
 
-    def _terms(self, lr, hr):
+    def _terms(self, lr, *labels):
         sr = self.generator(lr)
-        terms = {name: loss(sr, hr) for name, loss in self.losses.items()}
-        terms.update({name: c.generator_loss(hr, sr) for name, c in self.critics.items()})
+        terms = {name: loss(sr, *labels) for name, loss in self.losses.items()}
+        terms.update({name: c.generator_loss(labels[-1], sr) for name, c in self.critics.items()})
         return terms, sr.detach()
 
 

@@ -31,7 +31,9 @@ __all__ = [
     "get_model",
     "get_spec",
     "interpolate",
+    "known_spec",
     "list_models",
+    "shipped_spec",
     "spec_from_card",
     "trained_spec",
 ]
@@ -121,7 +123,8 @@ def get_model(
     if not pretrained:
         return _built(net_class, spec, kwargs)
     path = _weights_path(spec, pretrained, root)
-    return load_weights(_built(net_class, trained_spec(spec, path), kwargs, path), path, ctx)
+    spec = shipped_spec(name) if pretrained is True else trained_spec(spec, path)
+    return load_weights(_built(net_class, spec, kwargs, path), path, ctx)
 
 
 def _built(net_class, spec, kwargs, path=None):
@@ -236,7 +239,7 @@ def interpolate(weights_a: str | os.PathLike, weights_b: str | os.PathLike, alph
 
 def _check_architectures(*weights):
     """Refuse nets whose layers differ though their weights may fit, where both are known."""
-    a, b = map(_known_spec, weights)
+    a, b = map(known_spec, weights)
     if a and b and (a.net, a.kwargs) != (b.net, b.kwargs):
         raise WeightsError(
             f"{weights[0]} and {weights[1]} are of different architectures, {a.net} {a.kwargs} and "
@@ -244,10 +247,40 @@ def _check_architectures(*weights):
         )
 
 
-def _known_spec(weights):
-    """Return the spec of a model's name, or of a file that lies beside its card."""
+def shipped_spec(name: str) -> ModelSpec:
+    """Return the row of a model, if it is shipped with the options of its card in ``model_zoo``.
+
+    Raises
+    ------
+    UnknownModelError
+        If there is none.
+    WeightsError
+        As `trained_spec`.
+    """
+    spec = get_spec(name)
+    return trained_spec(spec, store.model_zoo_folder() / spec.name / f"{spec.name}.params")
+
+
+def known_spec(weights: str | os.PathLike) -> Optional[ModelSpec]:
+    """Return the spec of a net as it was trained.
+
+    Parameters
+    ----------
+    weights : str or path
+        The name of a model, or a file of weights, whose card lies beside it.
+
+    Returns
+    -------
+    ModelSpec or None
+        None if it is a file that no card of a model of the zoo speaks of.
+
+    Raises
+    ------
+    WeightsError
+        As `trained_spec`.
+    """
     if _is_name(weights):
-        return get_spec(str(weights))
+        return shipped_spec(str(weights))
     card = card_of(weights)
     spec = MODELS.get(card["name"]) if card else None
     return spec and trained_spec(spec, weights)

@@ -14,7 +14,13 @@ from gluon_enhance.weights.manifest import read_card
 from gluon_enhance.zoo.spec import ModelSpec
 
 TILINGS = ("exact", "global_statistics")
-CARD_NUMBERS = {"scale": (1, 64), "halo": (0, 4096), "multiple": (1, 4096), "min_size": (1, 4096)}
+CARD_NUMBERS = {
+    "scale": (1, 64),
+    "halo": (0, 4096),
+    "multiple": (1, 4096),
+    "stride": (1, 4096),
+    "min_size": (1, 4096),
+}
 """What may be in the card of an exported model, from and to."""
 
 LARGEST_OPTION = 4096

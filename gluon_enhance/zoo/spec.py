@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -38,6 +39,9 @@ class ModelSpec:
         Empty for models trained by this project.
     multiple : int
         The input's height and width must be multiples of it.
+    stride : int
+        Ratio of the input's size to that of the net's smallest maps. Only tiles that begin at its
+        multiples are divided as the whole image is; where an image ends does not matter.
     min_size : int
         Pixels that each side of an image must have.
     tiling : {'exact', 'global_statistics'}
@@ -55,8 +59,14 @@ class ModelSpec:
     licence: str
     weights: tuple[str, ...] = ()
     multiple: int = 1
+    stride: int = 1
     min_size: int = 1
     tiling: str = "exact"
+
+    @property
+    def unit(self) -> int:
+        """Pixels of which the places where tiles begin are multiples."""
+        return math.lcm(self.multiple, self.stride)
 
     @property
     def weights_kind(self) -> str:

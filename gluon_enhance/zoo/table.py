@@ -15,14 +15,13 @@ SRCNN_PAPER = "https://arxiv.org/abs/1501.00092"
 SRGAN_PAPER = "https://arxiv.org/abs/1609.04802"
 EDSR_PAPER = "https://arxiv.org/abs/1707.02921"
 
-# The nets halve sizes twice. A multiple of 8 keeps what they are exported and tiled with above the
-# 40 pixels that they reflect.
+# The nets halve sizes twice, rounding up, and reflect 40 pixels.
 STYLE = {
     "method": "Style",
     "net": "style.StyleNet",
     "scale": 1,
     "halo": 56,
-    "multiple": 8,
+    "stride": 4,
     "min_size": 41,
     "paper": JOHNSON_PAPER,
 }
@@ -46,6 +45,17 @@ MODELS = {
             parameters=758_755,
             halo=12,
             paper=ESRGAN_PAPER,
+            licence="Apache-2.0",
+        ),
+        ModelSpec(
+            name="realesrgan_lite_x4",
+            method="Real-ESRGAN, distilled",
+            net="rrdbnet.RRDBNet",
+            kwargs={"scale": 4, "num_blocks": 4, "channels": 32, "growth_channels": 16},
+            scale=4,
+            parameters=758_755,
+            halo=12,
+            paper=REAL_ESRGAN_PAPER,
             licence="Apache-2.0",
         ),
         ModelSpec(

@@ -27,7 +27,7 @@ class FakeEnhancer:
     scale, tile, halo = 2, 64, 1
 
     def __init__(self, *_, **__):
-        self.spec = SimpleNamespace(name="fake", multiple=1, min_size=1, tiling="exact")
+        self.spec = SimpleNamespace(name="fake", multiple=1, unit=1, min_size=1, tiling="exact")
 
     def describe(self):
         return {"engine": "openvino", "precision": "fp32"}

@@ -59,6 +59,29 @@ def test_score_of_folders_pairs_by_name_and_reports_the_missing(tmp_path, pair):
     assert len(json.loads(result.stdout)["images"]) == 1
 
 
+def test_equal_pictures_of_one_name_in_two_subfolders_are_equal(tmp_path, picture):
+    for folder in ("hr", "lr", "sr"):
+        for day, image in (("day1", picture[:60, :44]), ("day2", 255 - picture[:60, :44])):
+            path = tmp_path / folder / day / ("ax4.png" if folder == "lr" else "a.png")
+            path.parent.mkdir(parents=True)
+            Image.fromarray(resize(image, 1 / 4) if folder == "lr" else image).save(path)
+    report = json.loads(run("score", tmp_path / "sr", tmp_path / "hr", "--json").stdout)
+    assert [row["psnr"] for row in report["images"]] == [None, None]  # infinite
+    folders = ("--hr", tmp_path / "hr", "--lr", tmp_path / "lr")
+    report = json.loads(run("evaluate", "-m", "bicubic", *folders, "--json").stdout)
+    assert [row["image"] for row in report["images"]] == ["day1/a.png", "day2/a.png"]
+    assert min(row["psnr"] for row in report["images"]) > 20
+
+
+def test_a_folder_with_two_images_of_one_reference_is_refused_by_naming_both(tmp_path, pair):
+    (tmp_path / "x").mkdir(), (tmp_path / "y").mkdir()
+    for name in ("x/a.png", "x/a_x4.png", "y/a.png"):
+        (tmp_path / name).write_bytes(pair[0].read_bytes())
+    result = run("score", tmp_path / "x", tmp_path / "y")
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert "x/a.png and" in result.stderr and "x/a_x4.png both belong to" in result.stderr
+
+
 def test_a_border_below_zero_is_refused(pair):
     result = run("score", *pair, "--crop-border", -3)
     assert result.returncode == 2 and "-3 is not in the range x>=0" in result.stderr

@@ -110,6 +110,30 @@ def test_any_net_is_measured_and_gives_its_numbers_in_every_engine(name, tmp_pat
             assert np.abs(enhancer.run(batch) - result).max() < 1e-4
 
 
+class Halved(mx.gluon.HybridBlock):
+    """A net that halves sizes twice and gives back the image's, whatever it is."""
+
+    def __init__(self):
+        super().__init__()
+        with self.name_scope():
+            self.down = nn.HybridSequential()
+            self.down.add(conv(8, 3, strides=2), conv(8, 8, strides=2))
+
+    def hybrid_forward(self, F, x):
+        features = F.UpSampling(self.down(x), scale=4, sample_type="nearest")
+        return F.slice_like(F.slice_axis(features, axis=1, begin=0, end=3), x, axes=(2, 3))
+
+
+def test_tiles_of_a_net_that_takes_any_size_begin_where_its_strides_do(tmp_path, rng):
+    net = save([Halved()], tmp_path / "net")
+    image = rng.random((79, 102, 3), np.float32)
+    enhancer = ge.Enhancer(tmp_path / "net-symbol.json", precision="fp32", tile=15)
+    spec = enhancer.spec
+    assert (spec.multiple, spec.stride, spec.tiling) == (1, 4, "exact")
+    expected = net(mx.nd.array(image.transpose(2, 0, 1)[None]))[0].asnumpy().transpose(1, 2, 0)
+    assert np.abs(enhancer(image) - np.clip(expected, 0, 1)).max() < 1e-4
+
+
 def test_a_net_that_nothing_can_cut_says_that_it_takes_whole_images(tmp_path):
     save([conv(3, 3), Layer(attend)], tmp_path / "net")
     image = np.zeros((24, 16, 3), np.uint8)

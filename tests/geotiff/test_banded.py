@@ -25,12 +25,15 @@ class Centred:
     def __init__(self, tile, self_ensemble=False):
         self.tile, self._self_ensemble = tile, self_ensemble
         self.spec = SimpleNamespace(
-            name="centred", multiple=8, min_size=1, tiling="global_statistics"
+            name="centred", multiple=8, unit=8, min_size=1, tiling="global_statistics"
         )
         self.images = 0
 
     def describe(self):
         return {"model": "centred", "self_ensemble": self._self_ensemble}
+
+    def for_dtype(self, dtype):
+        return self
 
     def run(self, batch):
         mean = batch.mean(axis=(2, 3), keepdims=True, dtype=np.float64)
@@ -118,7 +121,8 @@ def test_rows_without_anything_valid_count_as_the_mean_of_the_others(tmp_path):
     bands = np.full((3, *SIZE), np.nan, np.float32)
     bands[:, :40] = np.array([0.2, 0.3, 0.9])[:, None, None]
     path = write(tmp_path / "in.tif", bands)
-    enhance_raster(path, tmp_path / "out.tif", Centred(tile=50))
+    options = {"input_range": (0, 1), "unconstrained": True}
+    enhance_raster(path, tmp_path / "out.tif", Centred(tile=50), **options)
     with rasterio.open(tmp_path / "out.tif") as dataset:
         result = dataset.read()
     assert np.allclose(result[:, :80], 0.5, atol=1e-6) and np.isnan(result[:, 80:]).all()
@@ -174,7 +178,7 @@ def test_windows_are_those_of_the_raster_reflected_out(tmp_path, rng):
             return super().run_rows(image, *options)
 
     enhancer = Reader(tile=50)
-    enhance_raster(path, tmp_path / "out.tif", enhancer)
+    enhance_raster(path, tmp_path / "out.tif", enhancer, input_range=(0, 1))
     assert enhancer.images == 1
 
 

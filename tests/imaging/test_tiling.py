@@ -63,11 +63,30 @@ def test_plans_cover_every_pixel_once_with_equal_tiles(height, width, tile, halo
             )
 
 
-@pytest.mark.parametrize("multiple", [1, 3])
+@pytest.mark.parametrize("multiple, stride", [(1, 2), (1, 8), (2, 3)])
 @pytest.mark.parametrize("tile, halo", TILES)
 @pytest.mark.parametrize("height, width", SIZES)
-def test_the_halo_reaches_as_far_as_asked_or_to_the_edge(height, width, tile, halo, multiple):
-    for t in plan_tiles(height, width, tile, halo, multiple):
+def test_tiles_begin_at_multiples_of_the_stride_and_end_where_the_image_does(
+    height, width, tile, halo, multiple, stride
+):
+    tiles = plan_tiles(height, width, tile, halo, multiple, stride)
+    kept = np.zeros((height, width), int)
+    for t in tiles:
+        kept[t.keep] += 1
+        for read, size, length in zip(t.read, t.shape, (height, width)):
+            assert read.start % stride == read.start % multiple == size % multiple == 0
+            whole = -(-length // multiple) * multiple
+            assert read.start + size <= whole and read.stop == min(read.start + size, length)
+    assert (kept == 1).all() and len({t.shape for t in tiles}) == 1
+
+
+@pytest.mark.parametrize("multiple, stride", [(1, 1), (3, 1), (1, 4)])
+@pytest.mark.parametrize("tile, halo", TILES)
+@pytest.mark.parametrize("height, width", SIZES)
+def test_the_halo_reaches_as_far_as_asked_or_to_the_edge(
+    height, width, tile, halo, multiple, stride
+):
+    for t in plan_tiles(height, width, tile, halo, multiple, stride):
         for read, keep, length in zip(t.read, t.keep, (height, width)):
             assert read.start == 0 or keep.start - read.start >= halo
             assert read.stop == length or read.stop - keep.stop >= halo
@@ -197,6 +216,7 @@ def test_errors_of_the_net_come_through():
         ("tile", 0),
         ("halo", -1),
         ("multiple", 0),
+        ("stride", 0),
     ],
 )
 def test_lengths_that_make_no_plan_are_named(name, value):

@@ -7,6 +7,7 @@ from gradients import assert_gradient_is_right, by_autograd, by_differences  # n
 
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.losses.adversarial import (  # noqa: E402
+    HingeAdversarial,
     LeastSquaresAdversarial,
     RelativisticAverageAdversarial,
     StandardAdversarial,
@@ -16,6 +17,7 @@ LOSSES = (
     StandardAdversarial(),
     StandardAdversarial(saturating=True),
     LeastSquaresAdversarial(),
+    HingeAdversarial(),
     RelativisticAverageAdversarial(),
 )
 SHAPES = ((4,), (4, 1), (4, 1, 3, 2))
@@ -55,8 +57,12 @@ def relativistic(real, fake):
     return generator / 2, discriminator / 2
 
 
-CLOSED_FORMS = dict(zip(LOSSES, (standard, saturating, least_squares, relativistic)))
-IDS = ("standard", "saturating", "least squares", "relativistic")
+def hinge(real, fake):
+    return -fake, np.maximum(0, 1 - real) + np.maximum(0, 1 + fake)
+
+
+CLOSED_FORMS = dict(zip(LOSSES, (standard, saturating, least_squares, hinge, relativistic)))
+IDS = ("standard", "saturating", "least squares", "hinge", "relativistic")
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -76,7 +82,7 @@ def test_gradient_for_the_generator_equals_finite_differences(loss, rng):
     assert_gradient_is_right(lambda x: loss.generator(nd(real), x), fake)
 
 
-@pytest.mark.parametrize("loss", LOSSES[:3], ids=IDS[:3])
+@pytest.mark.parametrize("loss", LOSSES[:4], ids=IDS[:4])
 def test_gradients_for_the_discriminator_equal_finite_differences(loss, rng):
     real, fake = rng.normal(0, 2, (2, 4, 1))
     assert_gradient_is_right(lambda x: loss.discriminator(x, nd(fake)), real)

@@ -11,11 +11,12 @@ from PIL import Image
 from test_checkpoint import room_for
 from tiny_training import Config, make_step, train
 
-from gluon_enhance.errors import TrainingError, WeightsError
+from gluon_enhance.errors import TrainingError, TrainingInterruptedError, WeightsError
 from gluon_enhance.framework import mx
 from gluon_enhance.imaging.pictures import HEADING_HEIGHT
 from gluon_enhance.training import collapse, plots
 from gluon_enhance.training.checkpoint import list_checkpoints
+from gluon_enhance.training.config import run_script
 from gluon_enhance.training.devices import Devices
 
 
@@ -82,13 +83,33 @@ def test_finished_run_can_be_resumed_and_does_nothing(run, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_during_validation_saves_before_the_run_ends(tmp_path, number):
+def test_signal_during_validation_saves_before_the_run_ends_as_one_that_it_kills(tmp_path, number):
     options = ("--iterations", "1000", "--save-every", "1000", "--signal", str(int(number)))
     command = [sys.executable, tiny_training.__file__, "--data", "none", "--out", str(tmp_path)]
     result = subprocess.run([*command, *options], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number], result.stderr
     assert counts(tmp_path) == [3]  # the step after the validation is done too
     assert result.stderr.splitlines()[-1] == "stopped at step 3 of 1000; go on with --resume"
+
+
+def test_a_run_that_a_signal_ends_returns_nothing_to_write_a_result_of(run, tmp_path):
+    with pytest.raises(TrainingInterruptedError, match="stopped at step 3 of 9") as caught:
+        run(lambda: (signal.raise_signal(signal.SIGTERM), ({"psnr": 20.0}, []))[1], iterations=9)
+    assert caught.value.signal == signal.SIGTERM
+    assert run(iterations=9, resume=True)[-1]["step"] == 9
+
+
+def test_a_signal_in_the_last_step_ends_no_run(run):
+    assert run(lambda: (signal.raise_signal(signal.SIGINT), ({"psnr": 20.0}, []))[1], iterations=2)
+
+
+def test_ctrl_c_before_the_first_step_has_no_traceback():
+    def main():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as caught:
+        run_script(main)
+    assert caught.value.code == 130
 
 
 def test_handlers_of_signals_are_put_back_and_a_finished_run_does_not_say_it_was_stopped(

@@ -2,14 +2,16 @@
 
 import json
 import sys
+from dataclasses import asdict
 from types import ModuleType
 
 import numpy as np
 import pytest
 
-from gluon_enhance import zoo
+from gluon_enhance import Enhancer, zoo
 from gluon_enhance.cli import demo
 from gluon_enhance.files import Photo, read_image, write_image
+from gluon_enhance.framework import mx
 from gluon_enhance.imaging.pictures import HEADING_HEIGHT
 from gluon_enhance.imaging.resize import resize
 from gluon_enhance.weights.manifest import sha256
@@ -72,6 +74,34 @@ def test_shipped_folder_is_usable_and_its_card_tells_how_it_was_made(
     assert (model_zoo / "srcnn_x4" / "curves.png").read_bytes() == b"curves"
     sample = read_image(model_zoo / "srcnn_x4" / "sample.png").pixels
     assert sample.shape == (HEADING_HEIGHT + 60, 3 * 44, 3)
+
+
+def test_a_net_is_shipped_with_the_options_that_it_was_trained_with(
+    script, run_folder, model_zoo, monkeypatch, rng
+):
+    """Under the table's options the same weights are another net."""
+    ship = script("ship_model")
+    for module in (ship, demo):
+        monkeypatch.setattr(module, "model_zoo_folder", lambda: model_zoo)
+    kwargs = {"norm": "layer", "tanh_scale": 0.5, "num_blocks": 1, "channels": 6}
+    net = zoo.get_model("wespe", **kwargs)
+    net.initialize(mx.init.Xavier())
+    net.save_parameters(str(run_folder / "wespe.params"))
+    card = {**json.loads((run_folder / "card.json").read_text()), **asdict(net.spec)}
+    (run_folder / "card.json").write_text(json.dumps(card))
+    outdated = model_zoo / "wespe" / "wespe.int8.xml"
+    outdated.parent.mkdir()
+    outdated.write_text("of other weights")
+    ship.main(["wespe", "--run", str(run_folder), "--command", "train", "--data", "photos"])
+
+    shipped = json.loads((model_zoo / "wespe" / "card.json").read_text())
+    assert shipped["kwargs"] == kwargs and shipped["parameters"] == net.spec.parameters
+    batch = rng.random((1, 3, 20, 24), np.float32)
+    expected = net(mx.nd.array(batch)).asnumpy()
+    for weights in (model_zoo / "wespe", f"wespe={model_zoo / 'wespe' / 'wespe.params'}"):
+        result = Enhancer(weights, precision="fp32").run(batch)
+        assert np.abs(result - expected).max() < 2e-3  # weights are rounded to float16
+    assert not outdated.exists()
 
 
 @pytest.fixture

@@ -154,7 +154,7 @@ def two_folders(photos, tmp_path):
     return folders
 
 
-def test_two_folders_are_paired_by_name(two_folders, scripts, train, tmp_path):
+def test_two_folders_are_paired_by_path(two_folders, scripts, train, tmp_path):
     phone, camera = two_folders
     options = scripts["dped"][0]
     train("dped", tmp_path / "run", *options, *FEW, "--target", camera, data=phone)
@@ -191,7 +191,7 @@ def test_patches_of_two_folders_are_of_both(two_folders, rng):
 def test_photo_without_a_partner_is_an_error(two_folders):
     phone, camera = two_folders
     (camera / "2.png").unlink()
-    with pytest.raises(ValueError, match="no image for 1 of .*, 2.png first"):
+    with pytest.raises(ValueError, match="no image for 1 of 2 photos, .*2.png first"):
         phone_photos([phone], 16, target=camera)
 
 

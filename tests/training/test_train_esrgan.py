@@ -44,6 +44,20 @@ def test_run_says_where_its_result_is_last(train, tmp_path, capsys):
     assert json.loads((tmp_path / "card.json").read_text())["training"]["iterations"] == 2
 
 
+def test_psnr_phase_goes_on_from_the_weights_given(train, tmp_path):
+    start = find_shipped("rrdb_lite_x4", ".params")
+    options = (*PSNR, "--init", start, "--iterations", 1, "--learning-rate", 1e-9)
+    train("esrgan", tmp_path, *options)
+    start = mx.nd.load(str(start))
+    for name, array in mx.nd.load(str(tmp_path / "rrdb_lite_x4.params")).items():
+        np.testing.assert_allclose(array.asnumpy(), start[name].asnumpy(), atol=1e-6, err_msg=name)
+
+
+def test_psnr_phase_refuses_to_mix_with_its_start(train, tmp_path):
+    with pytest.raises(ValueError, match="--interpolate is for --phase gan"):
+        train("esrgan", tmp_path, *PSNR, "--interpolate", 0.5)
+
+
 def test_gan_phase_logs_all_losses_and_mixes_with_the_start(train, gan, tmp_path):
     train("esrgan", tmp_path / "gan", *gan, "--iterations", 1, "--interpolate", 0)
     (row,) = csv.DictReader((tmp_path / "gan" / "metrics.csv").read_text().splitlines())
@@ -95,7 +109,8 @@ def test_interrupted_run_saves_first_and_a_killed_one_leaves_whole_checkpoints(
         while list_checkpoints(tmp_path / "checkpoints")[:1] == before and process.poll() is None:
             time.sleep(0.02)
         process.send_signal(stop)
-        assert process.wait(60) == (0 if stop == signal.SIGTERM else -signal.SIGKILL)
+        assert process.wait(60) == (143 if stop == signal.SIGTERM else -signal.SIGKILL)
+        assert not list(tmp_path.glob("*.params")) and not (tmp_path / "card.json").exists()
         newest = list_checkpoints(tmp_path / "checkpoints")[0]
         assert newest.name == f"step-{json.loads((newest / 'state.json').read_text())['count']:07d}"
         assert {path.name for path in newest.iterdir()} == {

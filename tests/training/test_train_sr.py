@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from gluon_enhance import zoo
+from gluon_enhance.errors import WeightsError
 from gluon_enhance.framework import mx
 from gluon_enhance.losses import VGGFeatures
 from gluon_enhance.training.checkpoint import list_checkpoints
+from gluon_enhance.weights.store import find_shipped
 from gluon_enhance.weights.vgg import load_vgg
 
 
@@ -69,6 +71,28 @@ def test_srgan_starts_from_the_shipped_srresnet(scripts, train, tmp_path):
     start = zoo.get_model("srresnet_x4", pretrained=True).head[0].weight.data().asnumpy()
     result = zoo.get_model("srgan_x4", pretrained=tmp_path / "run" / "srgan_x4.params")
     np.testing.assert_allclose(result.head[0].weight.data().asnumpy(), start, atol=1e-6)
+
+
+def test_edsr_of_the_same_scale_goes_on_from_all_of_the_net_given(train, tmp_path):
+    options = ("--model", "edsr_lite_x2", "--init", "edsr_lite_x2", "--learning-rate", 1e-9)
+    train("edsr", tmp_path / "run", *options, "--iterations", 1)
+    start = mx.nd.load(str(find_shipped("edsr_lite_x2", ".params")))
+    for name, array in mx.nd.load(str(tmp_path / "run" / "edsr_lite_x2.params")).items():
+        np.testing.assert_allclose(array.asnumpy(), start[name].asnumpy(), atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("edsr", ("--model", "edsr_lite_x2", "--init", "edsr_lite_x2=none.params")),
+        ("esrgan", ("--model", "rrdb_lite_x4", "--init", "none.params")),
+        ("esrgan", ("--model", "rrdb_lite_x4", "--phase", "gan", "--init", "none.params")),
+        ("srgan", ("--init", "none.params")),
+    ],
+)
+def test_a_start_that_is_not_there_is_refused(name, options, train, tmp_path):
+    with pytest.raises(WeightsError, match="none.params is no file"):
+        train(name, tmp_path / "run", *options, "--iterations", 1)
 
 
 def test_srgan_of_a_net_that_is_not_shipped_needs_a_start(scripts, train, tmp_path):

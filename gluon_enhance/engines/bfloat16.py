@@ -1,0 +1,91 @@
+"""Nets for OpenVINO in bf16: what costs no time and keeps the most of the answer.
+
+A number in bf16 has 8 significant bits. Products are summed in fp32, but OpenVINO keeps the last
+layer's sums in bf16 too, and so gives a picture of at most 128 levels between 0.5 and 1. Besides,
+weights are rounded one by one; where a picture is smooth, the errors of a kernel add up to a tint.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def prepare(openvino, model):
+    """Return a net that gives fp32 and whose kernels sum to what they did, when run in bf16.
+
+    Parameters
+    ----------
+    openvino : module
+    model : openvino.Model
+        It is left as it is.
+
+    Returns
+    -------
+    openvino.Model
+    """
+    from openvino._offline_transformations import apply_moc_transformations
+
+    model = model.clone()
+    # Scales are folded into weights now, not when these are rounded already.
+    apply_moc_transformations(model, cf=False)
+    for op in model.get_ops():
+        if op.get_type_name() == "Convolution":
+            weights = _constant(op.input_value(1).get_node())
+            if weights is not None:
+                rounded = openvino.op.Constant(rounded_kernels(weights))
+                op.input(1).replace_source_output(rounded.output(0))
+    for result in model.get_results():
+        _give_fp32(openvino, result)
+    model.validate_nodes_and_infer_types()
+    return model
+
+
+def _constant(node):
+    """Return an array, be it stored in fp32 or in 16 bits; None of what is computed."""
+    if node.get_type_name() == "Convert":
+        node = node.input_value(0).get_node()
+    return node.data.astype(np.float32) if node.get_type_name() == "Constant" else None
+
+
+def _give_fp32(openvino, result):
+    """Put a layer that changes nothing behind the last one.
+
+    OpenVINO computes it with that layer, and what is behind the last convolution in fp32: the sums
+    are never rounded.
+    """
+    last = result.input_value(0)
+    slope = openvino.opset8.constant(np.ones(1, np.float32))
+    result.input(0).replace_source_output(openvino.opset8.prelu(last, slope).output(0))
+
+
+def rounded_kernels(weights: np.ndarray) -> np.ndarray:
+    """Round weights to bf16 so that each kernel's sum stays, as nearly as its smallest can tell.
+
+    What rounding a weight takes away is added to the next smaller one of its kernel.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (O, I, kH, kW), float32
+
+    Returns
+    -------
+    ndarray of the same shape, float32
+        Of numbers that bf16 holds.
+    """
+    kernels = weights.reshape(-1, weights.shape[2] * weights.shape[3])
+    order = np.argsort(-np.abs(kernels), axis=1)
+    falling = np.take_along_axis(kernels, order, axis=1)
+    error = np.zeros(len(kernels), np.float32)
+    for k in range(kernels.shape[1]):
+        wanted = falling[:, k] + error
+        falling[:, k] = to_bf16(wanted)
+        error = wanted - falling[:, k]
+    rounded = np.empty_like(kernels)
+    np.put_along_axis(rounded, order, falling, axis=1)
+    return rounded.reshape(weights.shape)
+
+
+def to_bf16(values: np.ndarray) -> np.ndarray:
+    """Round finite float32 to the nearest that bf16 holds, half to even; the result is float32."""
+    bits = values.view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).view(np.float32)

@@ -1,0 +1,52 @@
+"""Learning from a teacher and from the truth at once.
+
+References
+----------
+.. [1] Hinton et al., "Distilling the Knowledge in a Neural Network", 2015.
+   https://arxiv.org/abs/1503.02531
+"""
+
+from gluon_enhance.framework import mx
+
+
+class DistillationLoss(mx.gluon.loss.Loss):
+    """Distance of an output from a teacher's output and from the truth, mixed [1]_.
+
+    Parameters
+    ----------
+    distance : gluon.loss.Loss
+        Of two images, or of two maps of theirs.
+    truth_share : float
+        In [0, 1]: what the truth counts; the rest is the teacher's.
+    features : HybridBlock, optional
+        Gives a list of maps of an image, such as `gluon_enhance.losses.VGGFeatures`; default: the
+        images themselves are compared.
+    layer_weights : sequence of float, optional
+        One for each map; default 1.
+
+    Inputs:
+        - **pred**, **taught**, **truth**: (N, 3, H, W) RGB in [0, 1].
+
+    Outputs:
+        - **loss**: (N,).
+    """
+
+    def __init__(
+        self, distance, truth_share, features=None, layer_weights=None, weight=1.0, **kwargs
+    ):
+        super().__init__(weight, batch_axis=0, **kwargs)
+        self.distance = distance
+        self.features = features
+        self._truth_share = truth_share
+        self._layer_weights = layer_weights
+
+    def hybrid_forward(self, F, pred, taught, truth):
+        maps = [
+            self.features(image) if self.features else [image] for image in (pred, taught, truth)
+        ]
+        weights = self._layer_weights or [1.0] * len(maps[0])
+        return self._weight * sum(w * self._mixed(*layer) for w, *layer in zip(weights, *maps))
+
+    def _mixed(self, pred, taught, truth):
+        share = self._truth_share
+        return (1 - share) * self.distance(pred, taught) + share * self.distance(pred, truth)

@@ -1,0 +1,85 @@
+"""The distilling script, run as a user runs it, on generated pictures and with shipped teachers."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from gluon_enhance.errors import TrainingError
+from gluon_enhance.framework import mx
+from gluon_enhance.weights.store import find_shipped
+
+TAUGHT = ("--teacher", "srcnn_x4", "--samples", 32, "--sample-size", 16, "--reductions", "1.0")
+
+
+@pytest.fixture
+def critic(vgg_file):
+    """Options of a run with all losses, and a small VGG and critic."""
+    weights = ("--feature-weight", 1, "--adversarial-weight", 0.1, "--critic-channels", 2)
+    return (*TAUGHT, *weights, "--vgg", vgg_file(19))
+
+
+def test_resumed_run_equals_uninterrupted_bit_for_bit(check_resume, critic):
+    check_resume("distill", *critic)
+
+
+def test_all_losses_and_scores_are_logged_and_the_card_says_who_taught(train, critic, tmp_path):
+    train("distill", tmp_path, *critic, "--iterations", 1)
+    (row,) = csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines())
+    assert {"pixel", "features", "critic", "critic_loss", "critic_accuracy"} <= row.keys()
+    assert {"psnr_y", "psnr_y_of_start", "feature_distance", "bicubic_distance"} <= row.keys()
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card["name"] == "realesrgan_lite_x4" and card["training"]["teacher"] == "srcnn_x4"
+
+
+def test_features_count_alike_whatever_their_size_is(train, script, critic, tmp_path):
+    """Maps a hundred times as large give the same loss."""
+    train("distill", tmp_path / "one", *critic, "--iterations", 1, "--adversarial-weight", 0)
+    path = critic[-1]
+    arrays = dict(np.load(path))
+    first = arrays["block1_conv1.kernel"]
+    np.savez(path, **{**arrays, "block1_conv1.kernel": 100 * first})
+    train("distill", tmp_path / "two", *critic, "--iterations", 1, "--adversarial-weight", 0)
+    one, two = (
+        next(csv.DictReader((tmp_path / run / "metrics.csv").read_text().splitlines()))
+        for run in ("one", "two")
+    )
+    assert float(one["features"]) == pytest.approx(float(two["features"]), rel=1e-3)
+
+
+def test_the_student_starts_from_the_shipped_net_of_its_architecture(train, tmp_path):
+    train("distill", tmp_path, *TAUGHT, "--iterations", 1, "--learning-rate", 1e-12)
+    start = mx.nd.load(str(find_shipped("rrdb_lite_x4", ".params")))
+    trained = mx.nd.load(str(tmp_path / "realesrgan_lite_x4.params"))
+    for key, array in start.items():
+        np.testing.assert_allclose(
+            trained[key].asnumpy(), array.asnumpy().astype(np.float32), atol=1e-6
+        )
+
+
+def test_a_student_of_another_method_starts_as_an_interpolator(train, tmp_path):
+    train("distill", tmp_path, *TAUGHT, "--model", "srcnn_x4", "--iterations", 1)
+    assert (tmp_path / "srcnn_x4.params").is_file()
+
+
+def test_a_run_goes_on_with_more_samples(train, tmp_path):
+    train("distill", tmp_path, *TAUGHT, "--iterations", 1)
+    train("distill", tmp_path, *TAUGHT, "--iterations", 2, "--samples", 64, "--resume")
+    assert len(list((tmp_path / "taught").glob("lr_*.npy"))) == 2
+
+
+def test_outputs_of_one_teacher_are_not_taken_for_anothers(train, tmp_path):
+    train("distill", tmp_path / "one", *TAUGHT, "--iterations", 1)
+    with pytest.raises(TrainingError, match="other options .teacher."):
+        options = (*TAUGHT, "--teacher", "srresnet_x4", "--cache", tmp_path / "one" / "taught")
+        train("distill", tmp_path / "two", *options, "--iterations", 1)
+
+
+def test_a_missing_start_and_patches_larger_than_samples_are_refused(train, tmp_path):
+    from gluon_enhance.errors import WeightsError
+
+    with pytest.raises(WeightsError, match="nowhere.params"):
+        train("distill", tmp_path, *TAUGHT, "--iterations", 1, "--init", "nowhere.params")
+    with pytest.raises(ValueError, match="--sample-size is 16; give at least 8 more"):
+        train("distill", tmp_path, *TAUGHT, "--iterations", 1, "--patch-size", 9)
