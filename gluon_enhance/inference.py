@@ -19,6 +19,7 @@ from gluon_enhance.files import FORMATS, Photo, check_writable, read_image, writ
 from gluon_enhance.files.pillow import is_pillow, transformed
 from gluon_enhance.files.places import has_place
 from gluon_enhance.imaging.arrays import from_rgb, to_dtype, to_float, to_rgb
+from gluon_enhance.imaging.holes import fill_hidden
 from gluon_enhance.imaging.resize import resize_rounding_once
 from gluon_enhance.imaging.self_ensemble import self_ensemble as ensemble
 from gluon_enhance.imaging.tiling import plan_tiles, run_tiled
@@ -195,7 +196,8 @@ class Enhancer:
             An array has shape (H, W) or (H, W, 1|2|3|4) and dtype uint8, uint16, or float32 in
             [0, 1]: gray, gray and alpha, RGB, or RGB and alpha. Gray stays gray, and so does RGB
             that is neutral all over, in nets that enlarge; alpha is enlarged with the bicubic
-            kernel. Of a path the file is enhanced, as by `enhance_file`.
+            kernel. What lies under alpha 0 has no influence on what is seen: it gets the color of
+            the nearest pixel that is. Of a path the file is enhanced, as by `enhance_file`.
         progress : callable, optional
             Called with (tiles or bands done, and in all).
 
@@ -231,6 +233,7 @@ class Enhancer:
                 f"image has shape {image.shape}; need (H, W) or (H, W, 1 to 4), not empty"
             )
         has_alpha = channels in (2, 4)
+        image = fill_hidden(image)
         color_channels = channels - 1 if has_alpha else channels
         height, width = image.shape[:2]
         if min(height, width) < self.spec.min_size:

@@ -10,7 +10,7 @@ import gluon_enhance as ge  # noqa: E402
 from gluon_enhance.errors import EngineError, ImageError, UnknownModelError  # noqa: E402
 from gluon_enhance.exporting import export_onnx  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.imaging.resize import resize  # noqa: E402
+from gluon_enhance.imaging.resize import resize, resize_rounding_once  # noqa: E402
 from gluon_enhance.models.rrdbnet import RRDBNet  # noqa: E402
 
 RADIUS = 27
@@ -228,3 +228,24 @@ def test_weights_of_a_file_run_on_every_engine(tmp_path, picture):
     ]
     for result in results[1:]:
         assert np.abs(result.astype(int) - results[0]).max() <= 1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("tile", ["auto", 16])
+def test_black_under_a_white_disc_s_transparency_does_not_darken_it(folder, tile, channels, dtype):
+    rows, columns = np.mgrid[:48, :48]
+    disc = np.hypot(rows - 24, columns - 24) < 15
+    white = 1 if dtype == np.float32 else np.iinfo(dtype).max
+    cut_out = np.repeat(disc[..., None], channels, axis=2).astype(dtype) * dtype(white)
+    options = {"precision": "fp32", "tile": tile}
+    result = ge.Enhancer(folder, **options)(cut_out)
+    plain = ge.Enhancer(folder, **options)(np.full_like(cut_out, white))
+    assert (result[..., :-1] == plain[..., :-1]).all()  # as where there is no disc, but white
+    assert (result[..., -1] == resize_rounding_once(cut_out[..., -1], 4)).all()
+
+
+def test_nan_under_transparency_is_no_fault(enhancer):
+    image = np.full((8, 8, 4), 0.5, np.float32)
+    image[:4, :, :3], image[:4, :, 3] = np.nan, 0
+    assert np.isfinite(enhancer(image)).all()

@@ -6,11 +6,13 @@ import json
 import shutil
 import sys
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import click
 from tqdm import tqdm
 from tqdm.utils import disp_len
 
+from gluon_enhance import __version__
 from gluon_enhance.cli.batch import plan_jobs
 from gluon_enhance.cli.hints import EnhanceCommand
 from gluon_enhance.cli.messages import gdal_heard
@@ -58,6 +60,16 @@ from gluon_enhance.inference import DEFAULT_MODEL, Enhancer
 )
 @click.option("--recursive", is_flag=True, help="Enter the subfolders of folders.")
 @click.option("--skip-existing", is_flag=True, help="Leave out inputs whose output exists.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Refuse a JPEG that is cut short; else what is there comes out, with a warning.",
+)
+@click.option(
+    "--no-record",
+    is_flag=True,
+    help="Photos: do not record model and version (EXIF's software, XMP's history).",
+)
 @photo_options
 @raster_options
 @engine_options
@@ -73,6 +85,8 @@ def enhance(
     match_colors,
     recursive,
     skip_existing,
+    strict,
+    no_record,
     cluster,
     as_json,
     **options,
@@ -80,7 +94,8 @@ def enhance(
     """Enhance photos and rasters: files, folders, quoted globs, or - for standard input.
 
     8- and 16-bit, gray or color, with or without alpha; what comes in (channels, depth, ICC
-    profile, EXIF with its orientation applied) comes out. TIFF files with a georeference, or with
+    profile, EXIF with its orientation applied, XMP, IPTC, comments) comes out; what the output's
+    format has no place for is named in a warning. TIFF files with a georeference, or with
     an option of rasters, are of any size, dtype and number of bands, and keep their extent,
     metadata, nodata and masks. Results of earlier runs are no inputs. A bad file is reported and
     the others go on. Exit status: 0 all done, 1 some inputs failed, 2 wrong use or nothing could
@@ -107,11 +122,13 @@ def enhance(
             "skip_existing": skip_existing,
             "photo_options": photos,
         }
+        software = None if no_record else f"gluon-enhance {__version__} ({enhancer.spec.name})"
+        photo_work = partial(PhotoWork, strict=strict, software=software)
         begun, reports = [], unreadable(plan)
         for report in reports:
             click.echo(f"error: {report['error']}", err=True)
         try:
-            works = _begin(plan.jobs, rasters, shared, pipes, begun)
+            works = _begin(plan.jobs, rasters, photo_work, shared, pipes, begun)
             with _shown(len(plan.jobs)) as show:
                 if cluster:
                     _run_on_cluster(cluster, model, options, enhancer, works, show)
@@ -132,13 +149,13 @@ def enhance(
     sys.exit(0 if not failed else 2 if failed == len(reports) else 1)
 
 
-def _begin(jobs, rasters, shared, pipes, begun):
+def _begin(jobs, rasters, photo_work, shared, pipes, begun):
     """Yield the work on each job, and note it."""
     for job in jobs:
         if is_raster(job.source, rasters):
             work = RasterWork(job, rasters, **shared)
         else:
-            work = PhotoWork(job, **shared)
+            work = photo_work(job, **shared)
         pipes.named(work.report)
         begun.append(work)
         yield work

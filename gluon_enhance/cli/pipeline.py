@@ -132,11 +132,26 @@ class Work:
 
 
 class PhotoWork(Work):
-    """A photo, enhanced as a whole."""
+    """A photo, enhanced as a whole.
+
+    Parameters
+    ----------
+    job : Job
+    strict : bool
+        Refuse what is cut short.
+    software : str, optional
+        Recorded in the result as what made it.
+    **shared
+        As of `Work`.
+    """
+
+    def __init__(self, job: Job, strict=False, software: Optional[str] = None, **shared):
+        super().__init__(job, **shared)
+        self.strict, self.software = strict, software
 
     def read(self):
         """Read it, and check that its result can be written."""
-        photo, options = read_image(self.job.source), self.photo_options
+        photo, options = read_image(self.job.source, strict=self.strict), self.photo_options
         if options.flatten:
             photo = flattened(photo, options.flatten)
         dtype = f"uint{options.depth}" if options.depth else photo.pixels.dtype
@@ -166,7 +181,13 @@ class PhotoWork(Work):
         """Write the result, whole or not at all."""
         self.job.target.parent.mkdir(parents=True, exist_ok=True)
         options = self.photo_options
-        write_image(self.job.target, self.photo, quality=options.quality, lossless=options.lossless)
+        write_image(
+            self.job.target,
+            self.photo,
+            quality=options.quality,
+            lossless=options.lossless,
+            software=self.software,
+        )
         self.photo = None  # the report lives on
 
 
@@ -225,8 +246,13 @@ def overlapped(function: Callable[[Item], Result], items: Iterable[Item]) -> Ite
 
 
 def _with_colors_of(pixels, result):
-    """Match the histograms of all channels but alpha."""
+    """Match the histograms of all channels but alpha, over what is seen."""
     if pixels.shape[2:] not in ((2,), (4,)):
         return match_histograms(result, pixels)
-    matched = match_histograms(result[..., :-1], pixels[..., :-1])
+    seen = [image[..., -1] > 0 for image in (result, pixels)]
+    if not all(mask.any() for mask in seen):
+        return result
+    matched = match_histograms(
+        result[..., :-1], pixels[..., :-1], source_mask=seen[0], reference_mask=seen[1]
+    )
     return np.concatenate([matched, result[..., -1:]], axis=2)

@@ -82,7 +82,7 @@ def score(image, reference, crop_border, y_channel, per_band, data_range, as_jso
                     raise ValueError("--y-channel is for photos, and this is a raster")
                 rasters += score_raster(str(path), path, truth, crop_border, data_range)
                 continue
-            pixels = (read_image(name).pixels for name in (path, truth))
+            pixels = (read_image(name, strict=True).pixels for name in (path, truth))
             scores = score_pair(*pixels, crop_border, y_only=y_channel, per_band=per_band)
             rows.append({"image": str(path), **scores})
         except (GluonEnhanceError, ValueError, OSError) as error:

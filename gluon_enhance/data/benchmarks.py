@@ -63,7 +63,7 @@ def read_pair(pair: Pair, scale: Optional[int] = None) -> tuple[np.ndarray, np.n
     ImageError
         If a file cannot be read, or the sizes do not fit the scale.
     """
-    hr = read_image(pair.hr).pixels
+    hr = read_image(pair.hr, strict=True).pixels
     if pair.lr is None:
         if scale is None:
             raise ValueError("scale is not given; it is needed where there is no --lr folder")
@@ -71,7 +71,7 @@ def read_pair(pair: Pair, scale: Optional[int] = None) -> tuple[np.ndarray, np.n
         if hr.size == 0:
             raise ImageError(f"{pair.hr} is smaller than the scale ({scale})")
         return resize(hr, 1 / scale), hr, scale
-    lr = read_image(pair.lr).pixels
+    lr = read_image(pair.lr, strict=True).pixels
     scale = scale or max(1, round(hr.shape[0] / lr.shape[0]))
     height, width = (n * scale for n in lr.shape[:2])
     excess = (hr.shape[0] - height, hr.shape[1] - width)

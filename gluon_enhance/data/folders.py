@@ -11,6 +11,7 @@ import numpy as np
 from gluon_enhance.errors import ImageError
 from gluon_enhance.files import IMAGE_SUFFIXES, read_image, read_size, scan
 from gluon_enhance.imaging.arrays import to_dtype, to_float, to_rgb
+from gluon_enhance.imaging.holes import fill_hidden
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def read_photo(path: str | Path) -> np.ndarray:
     ImageError
         If it cannot be read.
     """
-    rgb, _ = to_rgb(read_image(path).pixels)
+    rgb, _ = to_rgb(fill_hidden(read_image(path, strict=True).pixels))
     return rgb if rgb.dtype == np.uint8 else to_dtype(to_float(rgb), np.uint8)
 
 

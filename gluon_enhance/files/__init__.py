@@ -1,7 +1,7 @@
 """Photos as files: PNG, JPEG, TIFF, WebP and AVIF with their color profile and EXIF data.
 
-What comes in goes out: depth, channels, profile, EXIF data, resolution. Not kept: XMP, text chunks,
-the quality of a JPEG.
+What comes in goes out: depth, channels, profile, EXIF data, resolution, XMP, IPTC, comments and
+PNG's texts, as far as the format holds them. Not kept: the quality of a JPEG, gain maps.
 """
 
 from gluon_enhance.files.formats import IMAGE_SUFFIXES

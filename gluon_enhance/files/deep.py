@@ -18,6 +18,10 @@ MAX_PAGES = 64
 MIN_IS_WHITE, GRAYS_AND_RGB = 0, (0, 1, 2)
 ASSOCIATED, UNASSOCIATED = 1, 2
 """What TIFF's ExtraSamples says of an alpha channel: multiplied into the colors, or not."""
+XMP, IPTC, ICC_PROFILE, LAYERS = 700, 33723, 34675, 37724
+"""Tags; the last one is Photoshop's."""
+COMMON_CODECS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946)
+"""What every build of libtiff decodes: fax, LZW and JPEG too."""
 TIFFFILE_CODECS = (1, 8, 32946, 32773)
 """None, deflate (two numbers) and PackBits; the others need OpenCV."""
 
@@ -29,7 +33,11 @@ class TiffHeader(NamedTuple):
     height: int
     frames: int
     is_deep: bool
-    icc_profile: Optional[bytes]
+    says: dict
+    """Fields of a `Photo`."""
+    layout: str
+    rare: str
+    """Why a decoder may fail although the file is sound; empty where all decoders can."""
 
 
 @contextmanager
@@ -51,9 +59,33 @@ def read_tiff_header(file: BinaryIO) -> TiffHeader:
             width=page.imagewidth,
             height=page.imagelength,
             frames=sum(not (p.is_reduced or p.is_mask) for p in islice(pages, MAX_PAGES)),
-            is_deep=str(page.dtype) not in ("bool", "uint8"),
-            icc_profile=page.tags.valueof(34675),
+            is_deep=str(page.dtype) not in ("bool", "uint8") or _needs_tifffile(page),
+            says=_fields(page),
+            layout=f"{page.samplesperpixel} channels of the kind {_name(page.photometric)}",
+            rare="" if page.compression in COMMON_CODECS else _refusal(page),
         )
+
+
+def _needs_tifffile(page) -> bool:
+    """Tell whether alpha goes with a gray that Pillow has no mode for."""
+    is_plain = page.photometric != MIN_IS_WHITE and ASSOCIATED not in page.extrasamples
+    return page.samplesperpixel == 2 and str(page.dtype) == "uint8" and not is_plain
+
+
+def _fields(page) -> dict:
+    found = {tag: page.tags.valueof(tag) for tag in (XMP, IPTC, ICC_PROFILE)}
+    if isinstance(found[IPTC], tuple):  # some writers say that it is 32-bit numbers
+        order = page.parent.byteorder
+        found[IPTC] = np.array(found[IPTC], f"{order}u4").tobytes()
+    says = {
+        "xmp": found[XMP],
+        "iptc": found[IPTC],
+        "icc_profile": found[ICC_PROFILE],
+    }
+    says = {name: value for name, value in says.items() if isinstance(value, bytes)}
+    if LAYERS in page.tags:
+        says["left_out"] = ("Photoshop layers",)
+    return says
 
 
 def decode_tiff(data: bytes) -> np.ndarray:
@@ -66,7 +98,7 @@ def decode_tiff(data: bytes) -> np.ndarray:
 
     Returns
     -------
-    ndarray of shape (H, W) or (H, W, 2|3|4), uint16 or float32 in [0, 1]
+    ndarray of shape (H, W) or (H, W, 2|3|4), uint8, uint16 or float32 in [0, 1]
 
     Raises
     ------
@@ -80,20 +112,25 @@ def decode_tiff(data: bytes) -> np.ndarray:
         if max(ends) > len(data):
             raise ImageError("is cut short; get the file again")
         pixels = _decode_page(page, data)
-    if page.photometric == MIN_IS_WHITE:
-        pixels = pixels.dtype.type(dtype_range(pixels.dtype)) - pixels
     if pixels.dtype.kind == "f":
         try:
             to_float(pixels)
         except ValueError as error:
             raise ImageError(f"is no photo: {error!s:.200}") from error
-    return unassociated(pixels) if alpha == ASSOCIATED else pixels
+    pixels = unassociated(pixels) if alpha == ASSOCIATED else pixels
+    if page.photometric == MIN_IS_WHITE:
+        inverted = pixels.dtype.type(dtype_range(pixels.dtype)) - pixels
+        if alpha:
+            inverted[..., -1] = pixels[..., -1]
+        return inverted
+    return pixels
 
 
 def _check_kind(page) -> Optional[int]:
     """Check that the pixels are of a kind that is read; return the kind of alpha."""
     bits = np.ravel(page.bitspersample)
-    if str(page.dtype) not in ("uint16", "float32") or any(bits != 8 * page.dtype.itemsize):
+    is_read = str(page.dtype) in ("uint8", "uint16", "float32")
+    if not is_read or any(bits != 8 * page.dtype.itemsize):
         raise ImageError(
             f"has {bits[0]}-bit values of type {page.dtype}; save it with 8 or 16 "
             "bits, or as 32-bit float"
@@ -119,10 +156,14 @@ def _decode_page(page, data) -> np.ndarray:
     elif page.planarconfig == 1 and page.samplesperpixel != 2 and page.photometric != MIN_IS_WHITE:
         pixels = _decode_with_opencv(data)
     else:
-        raise ImageError(f"is compressed with {_name(page.compression)}; save it with deflate")
+        raise ImageError(_refusal(page))
     shape = (page.imagelength, page.imagewidth, page.samplesperpixel)
     pixels = pixels.astype(page.dtype.newbyteorder("="), copy=False)
     return pixels.reshape(shape if shape[2] > 1 else shape[:2])
+
+
+def _refusal(page) -> str:
+    return f"is compressed with {_name(page.compression)}, not supported here; save it with deflate"
 
 
 def _name(value) -> str:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import logging
 import struct
 import zlib
 from collections.abc import Iterator
@@ -25,11 +24,10 @@ import numpy as np
 from isal import isal_zlib
 from PIL import Image
 
-from gluon_enhance.files import exif
+from gluon_enhance.files import exif, jpeg, png
 from gluon_enhance.files.conversion import as_rgb
+from gluon_enhance.files.deep import IPTC, XMP
 from gluon_enhance.files.photo import Photo
-
-logger = logging.getLogger(__name__)
 
 STRIP_BYTES = 1 << 20
 DEFLATE_LEVEL = 1
@@ -39,7 +37,13 @@ PNG_FILTER_AVERAGE = 3
 INCHES_PER_METER = 1 / 0.0254
 JPEG_STRIP = 64
 """Rows: whole 8x8 blocks, and at the widest 65500 pixels 65504 of them; an interval holds 65535."""
-JPEG_EXIF_BYTES = 65533 - len(exif.PREFIX)
+JPEG_BYTES = {
+    "exif": jpeg.MAX_SEGMENT - len(exif.PREFIX),
+    "xmp": jpeg.MAX_SEGMENT - len(jpeg.XMP),
+    "iptc": jpeg.MAX_SEGMENT - len(jpeg.resource_segment(b"")) - 1,
+    "icc_profile": 255 * (jpeg.MAX_SEGMENT - 14),
+}
+"""What a JPEG has room for: a segment, and for a profile 255 of them, each with a header of 14."""
 
 
 def write_png(out: BinaryIO, photo: Photo, quality: int) -> None:
@@ -56,6 +60,12 @@ def write_png(out: BinaryIO, photo: Photo, quality: int) -> None:
         _chunk(out, b"pHYs", struct.pack(">IIB", *per_meter, 1))
     if photo.exif:
         _chunk(out, b"eXIf", photo.exif)
+    for chunk in photo.chunks:
+        _chunk(out, *chunk)
+    if photo.comment:
+        _chunk(out, *png.text_chunk(png.COMMENT, photo.comment.encode()))
+    if photo.xmp:
+        _chunk(out, *png.text_chunk(png.XMP, photo.xmp))
     deflate = isal_zlib.compressobj(DEFLATE_LEVEL)
     above = np.zeros((1, pixels[0].nbytes), np.uint8)
     for strip in _strips(pixels, _rows_per_strip(pixels)):
@@ -133,6 +143,10 @@ def _tiff_tags(photo, rows_per_strip, offsets, counts) -> dict:
         tags[338] = "H", [2]  # alpha, not multiplied into the colors
     if photo.icc_profile:
         tags[34675] = "B", photo.icc_profile
+    if photo.xmp:
+        tags[XMP] = "B", photo.xmp
+    if photo.iptc:
+        tags[IPTC] = "B", photo.iptc
     if photo.dpi:
         tags[282], tags[283] = (("II", [round(1000 * dpi), 1000]) for dpi in photo.dpi)
         tags[296] = "H", [2]  # inch
@@ -168,9 +182,8 @@ def write_jpeg(out: BinaryIO, photo: Photo, quality: int) -> None:
     options = {"quality": quality, "subsampling": 0, "icc_profile": photo.icc_profile}
     if photo.dpi:
         options["dpi"] = photo.dpi
-    if photo.exif and len(photo.exif) > JPEG_EXIF_BYTES:
-        logger.warning("EXIF data of %d bytes is left out: JPEG holds 64 KB", len(photo.exif))
-    elif photo.exif:
+    options["extra"] = b"".join(_jpeg_segments(photo))
+    if photo.exif:
         options["exif"] = exif.PREFIX + photo.exif
     height, width = photo.pixels.shape[:2]
     interval = -(-width // 8) * (JPEG_STRIP // 8)
@@ -183,6 +196,16 @@ def write_jpeg(out: BinaryIO, photo: Photo, quality: int) -> None:
         out.write(scan)
         options = {"quality": quality, "subsampling": 0}
     out.write(b"\xff\xd9")
+
+
+def _jpeg_segments(photo) -> Iterator[bytes]:
+    if photo.xmp:
+        yield jpeg.segment(jpeg.APP1, jpeg.XMP + photo.xmp)
+    if photo.iptc:
+        yield jpeg.segment(jpeg.APP13, jpeg.resource_segment(photo.iptc))
+    comment = (photo.comment or "").encode()
+    for start in range(0, len(comment), jpeg.MAX_SEGMENT):
+        yield jpeg.segment(jpeg.COMMENT, comment[start : start + jpeg.MAX_SEGMENT])
 
 
 def _split_jpeg(data, height, interval) -> tuple[bytes, bytes]:
@@ -206,7 +229,7 @@ def write_webp(out: BinaryIO, photo: Photo, quality: int) -> None:
     photo = as_rgb(photo)
     Image.fromarray(photo.pixels).save(
         out, "WEBP", quality=quality, lossless=quality == 100, exact=True,
-        icc_profile=photo.icc_profile or b"", exif=photo.exif or b"",
+        icc_profile=photo.icc_profile or b"", exif=photo.exif or b"", xmp=photo.xmp or b"",
     )  # fmt: skip
 
 
@@ -215,7 +238,7 @@ def write_avif(out: BinaryIO, photo: Photo, quality: int) -> None:
     photo = as_rgb(photo)
     Image.fromarray(photo.pixels).save(
         out, "AVIF", quality=quality, subsampling="4:4:4",
-        icc_profile=photo.icc_profile or b"", exif=photo.exif or b"",
+        icc_profile=photo.icc_profile or b"", exif=photo.exif or b"", xmp=photo.xmp or b"",
     )  # fmt: skip
 
 

@@ -16,11 +16,12 @@ from typing import Optional
 
 PREFIX = b"Exif\0\0"
 """What JPEG puts before EXIF data."""
-SHORT, LONG = 3, 4
+ASCII, SHORT, LONG = 2, 3, 4
 SIZES = {1: 1, 2: 1, SHORT: 2, LONG: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 """Bytes of one value, by the type's number."""
 
 ORIENTATION, EXIF, GPS, INTEROPERABILITY = 0x0112, 0x8769, 0x8825, 0xA005
+SOFTWARE = 0x0131
 WIDTHS, HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
 THUMBNAIL, THUMBNAIL_BYTES = 0x0201, 0x0202
 DESCRIPTIVE = (
@@ -79,6 +80,45 @@ def resized(data: bytes, width: int, height: int) -> bytes:
                 struct.pack_into(order + "HHII", result, position - 8, tag, LONG, 1, size)
     _drop_thumbnail(result, order, offset)
     return bytes(result)
+
+
+def with_software(data: Optional[bytes], text: str) -> bytes:
+    """Write into EXIF data which software made the picture; None gives data of that alone.
+
+    The first directory moves to the end, with one entry more; all else stays where it is.
+
+    Raises
+    ------
+    ValueError
+        If the first directory is damaged.
+    """
+    data = data or b"II*\0" + struct.pack("<IHI", 8, 0, 0)
+    order, offset = _header(data)
+    entries = {tag: data[at - 8 : at + 4] for tag, _, _, at in _entries(data, order, offset)}
+    (number,) = struct.unpack_from(order + "H", data, offset)
+    link = data[offset + 2 + 12 * number :][:4].ljust(4, b"\0")
+    value = text.encode("ascii", "replace") + b"\0"
+    out = bytearray(data + bytes(len(data) % 2))
+    entries[SOFTWARE] = struct.pack(order + "HHII", SOFTWARE, ASCII, len(value), len(out))
+    out += value + bytes(len(value) % 2)
+    struct.pack_into(order + "I", out, 4, len(out))
+    out += struct.pack(order + "H", len(entries))
+    return bytes(out + b"".join(entries[tag] for tag in sorted(entries)) + link)
+
+
+def value_of(data: bytes, tag: int) -> Optional[bytes]:
+    """Return the bytes of a value of the first directory; None if there is no such, or it is cut.
+
+    Raises
+    ------
+    ValueError
+        If the directory is damaged.
+    """
+    order, offset = _header(data)
+    for found, kind, count, position in _entries(data, order, offset):
+        if found == tag:
+            return _value(data, order, kind, count, position)
+    return None
 
 
 def directory(data: bytes) -> tuple[str, dict[int, bytes]]:

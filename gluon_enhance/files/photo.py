@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import numpy as np
 
@@ -23,6 +23,16 @@ class Photo:
         EXIF data, beginning with its byte order (``II*`` or ``MM``).
     dpi : tuple of float, optional
         Pixels per inch, horizontal and vertical.
+    xmp : bytes, optional
+        The XMP packet.
+    iptc : bytes, optional
+        IPTC data (IIM), as Photoshop stores it.
+    comment : str, optional
+    chunks : tuple of (bytes, bytes)
+        Name and data of PNG chunks that only PNG has: texts, and colors by other means than a
+        profile.
+    left_out : tuple of str
+        What the file holds beside, such as a gain map.
     format : str, optional
         The format read: 'PNG', 'JPEG', 'TIFF', 'WEBP', 'AVIF', 'HEIC', 'BMP' or 'GIF'.
     lossless : bool
@@ -34,8 +44,34 @@ class Photo:
     exif: Optional[bytes] = None
     dpi: Optional[tuple[float, float]] = None
     format: Optional[str] = None
+    xmp: Optional[bytes] = None
+    iptc: Optional[bytes] = None
+    comment: Optional[str] = None
+    chunks: tuple[tuple[bytes, bytes], ...] = ()
+    left_out: tuple[str, ...] = ()
     lossless: bool = False
 
     def with_pixels(self, pixels: np.ndarray) -> Photo:
         """Return the photo with other pixels and all the rest kept."""
         return replace(self, pixels=pixels)
+
+
+class Contents(NamedTuple):
+    """A file taken apart.
+
+    Attributes
+    ----------
+    picture : bytes
+        The file as a decoder takes it.
+    says : dict
+        Fields of a `Photo` that have been found.
+    problems : list of str
+        What is wrong with the file and does not concern the pixels.
+    is_cut : bool
+        A part of the pixels may be missing.
+    """
+
+    picture: bytes
+    says: dict
+    problems: list[str]
+    is_cut: bool = False

@@ -31,7 +31,9 @@ from gluon_enhance.errors import ImageError
 from gluon_enhance.files import deep, exif
 from gluon_enhance.files.formats import HEAD_BYTES, NAMES, format_of
 from gluon_enhance.files.heif import HeicFile
-from gluon_enhance.files.photo import Photo
+from gluon_enhance.files.jpeg import read_jpeg
+from gluon_enhance.files.photo import Contents, Photo
+from gluon_enhance.files.png import read_png
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ PIXELS_PER_BYTE = 10_000
 that plain pictures have is 8,000, of one color and 1 bit, in PNG."""
 
 BIG_TIFF = (b"II+\0", b"MM\0+")
+TAKE_APART = {"PNG": read_png, "JPEG": read_jpeg}
+"""Formats whose files are read by their parts; decoders get others whole."""
 PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 """By the color type."""
 MODES = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
@@ -65,7 +69,7 @@ DECODING_ERRORS = (
 """What decoders raise on damaged data."""
 
 
-def read_image(path: str | os.PathLike) -> Photo:
+def read_image(path: str | os.PathLike, *, strict: bool = False) -> Photo:
     """Read a PNG, JPEG, TIFF, WebP, AVIF, HEIC, BMP or GIF file.
 
     Palettes become RGB, 1-bit pictures gray, CMYK sRGB by way of its profile; one transparent
@@ -75,6 +79,9 @@ def read_image(path: str | os.PathLike) -> Photo:
     ----------
     path : path
         The content decides the format, not the suffix.
+    strict : bool
+        Refuse a JPEG that is cut short. Otherwise what is there of it is read, with a warning; the
+        rest is gray, or coarse.
 
     Returns
     -------
@@ -89,20 +96,31 @@ def read_image(path: str | os.PathLike) -> Photo:
     """
     path = Path(path)
     data = _read_bytes(path)
+    problems = []
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata we say it
-            decode = {"TIFF": _decode_tiff, "HEIC": _decode_heic}
-            return decode.get(format_of(data).name, _decode)(data, path)
+            name = format_of(data).name
+            if name in ("TIFF", "HEIC"):
+                photo = {"TIFF": _decode_tiff, "HEIC": _decode_heic}[name](data, problems)
+            else:
+                photo = _decode(data, name, problems, strict)
     except ImageError as error:
         raise ImageError(f"{path} {error}") from error
     except Image.DecompressionBombError as error:  # Pillow's own limit, for WebP and GIF only
         raise ImageError(f"{path} is too large ({error}); cut it into parts") from error
     except DECODING_ERRORS as error:
+        if str(error).startswith("Unsupported"):
+            raise ImageError(
+                f"{path} is of a kind not read here ({error}); save it as PNG"
+            ) from error
         reason = " ".join(str(error).split())[:200]
         raise ImageError(
             f"{path} is damaged or cut short ({reason}); get the file again"
         ) from error
+    if problems:
+        logger.warning("%s %s", path, "; it ".join(problems))
+    return photo
 
 
 def read_size(path: str | os.PathLike) -> Optional[tuple[int, int]]:
@@ -110,10 +128,13 @@ def read_size(path: str | os.PathLike) -> Optional[tuple[int, int]]:
     try:
         with open(path, "rb") as file, warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")
-            form = format_of(file.read(HEAD_BYTES))
+            head = file.read(HEAD_BYTES)
+            form = format_of(head)
             file.seek(0)
             if form is None:
                 return None
+            if form.name == "PNG":  # of which Pillow would unpack the profile
+                return struct.unpack_from(">II", head, 16)
             if form.name == "TIFF":
                 header = deep.read_tiff_header(file)
                 return header.width, header.height
@@ -147,27 +168,45 @@ def _read_bytes(path) -> bytes:
     return data
 
 
-def _decode(data, path) -> Photo:
-    name = format_of(data).name
-    image = _open(io.BytesIO(data), name)
+def _decode(data, name, problems, strict) -> Photo:
+    contents = TAKE_APART.get(name, _whole)(data)
+    problems += contents.problems
+    if contents.is_cut:
+        if strict:
+            raise ImageError("is cut short; get the file again")
+        problems.append("is cut short: what is missing of the picture is gray or coarse")
+    image = _open(io.BytesIO(contents.picture), name)
     _check_extent(*image.size, getattr(image, "n_frames", 1), len(data))
-    if image.format == "PNG":
-        _open(io.BytesIO(data), name).verify()  # the checksums, which loading does not look at
     image.load()
     if image.format == "PNG" and data[24] == 16:
         channels = PNG_CHANNELS[data[25]]
-        pixels = deep.decode_png(data, channels, image.info.get("transparency"))
+        pixels = deep.decode_png(contents.picture, channels, image.info.get("transparency"))
     else:
         pixels = _pixels(image)
-    orientation, exif_data = _read_exif(image.info.get("exif"), path)
+    says = {**_said(image), **contents.says}
+    orientation, says["exif"] = _read_exif(says.get("exif"), problems)
+    if image.mode == "CMYK":  # it became sRGB, which needs no profile
+        says["icc_profile"] = None
     if name == "AVIF":
         if _is_deep_avif(data):
-            logger.warning("%s has more than 8 bits, of which 8 are read", path)
-        _warn_of_colors(data, path, image.info)
+            problems.append("has more than 8 bits, of which 8 are read")
+        problems += _unlike_srgb(data, image.info)
     return Photo(
-        _upright(pixels, orientation), _profile(image), exif_data, _dpi(image), image.format,
-        lossless=name == "WebP" and _is_lossless_webp(data),
+        _upright(pixels, orientation), format=image.format, dpi=_dpi(image),
+        lossless=name == "WebP" and _is_lossless_webp(data), **says,
     )  # fmt: skip
+
+
+def _whole(data) -> Contents:
+    return Contents(data, {}, [])
+
+
+def _said(image) -> dict:
+    """Return the fields of a `Photo` that Pillow has found."""
+    says = {name: image.info.get(name) or None for name in ("icc_profile", "exif", "xmp")}
+    comment = image.info.get("comment")
+    says["comment"] = comment.decode("latin-1") if isinstance(comment, bytes) else comment
+    return says
 
 
 def _is_lossless_webp(data) -> bool:
@@ -187,29 +226,34 @@ def _is_deep_avif(data) -> bool:
     return start >= 0 and bool(data[start + 6 : start + 7] and data[start + 6] & 0x40)
 
 
-def _warn_of_colors(data, path, info):
+def _unlike_srgb(data, info) -> list[str]:
     """Say of AVIF and HEIC that numbers in place of a profile [3]_ tell colors unlike sRGB."""
     start = data.find(b"colrnclx")
     if info.get("icc_profile") or not 0 <= start <= len(data) - 12:
-        return
+        return []
     primaries, transfer = struct.unpack_from(">HH", data, start + 8)
-    if primaries not in SRGB_PRIMARIES or transfer in HDR_TRANSFERS:
-        logger.warning(
-            "%s has colors of another space than sRGB (primaries %d, transfer %d), which is not "
-            "kept; convert it first", path, primaries, transfer,
-        )  # fmt: skip
+    if primaries in SRGB_PRIMARIES and transfer not in HDR_TRANSFERS:
+        return []
+    return [
+        f"has colors of another space than sRGB (primaries {primaries}, transfer {transfer}), "
+        "which is not kept; convert it first"
+    ]
 
 
-def _decode_heic(data, path) -> Photo:
+def _decode_heic(data, problems) -> Photo:
     file = HeicFile(data)
     _check_extent(*file.size, 1, len(data))
+    left_out = []
     if file.count > 1:
-        logger.warning("%s holds %d pictures, of which the primary one is read", path, file.count)
+        left_out.append(f"{file.count - 1} further pictures")
     if any("gainmap" in kind for kind in file.info.get("aux", ())):
-        logger.warning("%s has a gain map for bright screens, which is left out", path)
-    _warn_of_colors(data, path, file.info)
-    _, exif_data = _read_exif(file.info.get("exif"), path)
-    return Photo(file.decode(), file.info.get("icc_profile") or None, exif_data, format="HEIC")
+        left_out.append("gain map")
+    problems += _unlike_srgb(data, file.info)
+    _, exif_data = _read_exif(file.info.get("exif"), problems)
+    return Photo(
+        file.decode(), file.info.get("icc_profile") or None, exif_data, format="HEIC",
+        xmp=file.info.get("xmp") or None, left_out=tuple(left_out),
+    )  # fmt: skip
 
 
 def _open(file, name) -> Image.Image:
@@ -227,22 +271,32 @@ def _open(file, name) -> Image.Image:
     return AvifImageFile(file)
 
 
-def _decode_tiff(data, path) -> Photo:
+def _decode_tiff(data, problems) -> Photo:
     header = deep.read_tiff_header(io.BytesIO(data))
     _check_extent(header.width, header.height, header.frames, len(data))
     orientation, data = exif.take_orientation(data)
-    if header.is_deep:
-        pixels, profile = deep.decode_tiff(data), header.icc_profile
-    else:
-        image = TiffImageFile(io.BytesIO(data))
-        image.load()
-        pixels, profile = _pixels(image), _profile(image)
+    says = header.says
     try:
-        exif_data = exif.from_tiff(data)
+        pixels = deep.decode_tiff(data) if header.is_deep else _decode_8_bits(data, says)
+    except DECODING_ERRORS as error:
+        if header.rare:
+            raise ImageError(header.rare) from error
+        if isinstance(error, SyntaxError):  # tifffile, and not Pillow, knows what it is
+            raise ImageError(f"has {header.layout}, not supported; save it as RGB") from error
+        raise
+    try:
+        says["exif"] = exif.from_tiff(data)
     except ValueError as error:
-        exif_data = None
-        logger.warning("%s has damaged EXIF data, which is left out: %s", path, error)
-    return Photo(_upright(pixels, orientation), profile, exif_data, format="TIFF")
+        problems.append(f"has damaged EXIF data, which is left out: {error}")
+    return Photo(_upright(pixels, orientation), format="TIFF", **says)
+
+
+def _decode_8_bits(data, says) -> np.ndarray:
+    image = TiffImageFile(io.BytesIO(data))
+    image.load()
+    if image.mode == "CMYK":  # it becomes sRGB, which needs no profile
+        says.pop("icc_profile", None)
+    return _pixels(image)
 
 
 def _check_extent(width, height, frames, size):
@@ -287,12 +341,7 @@ def _cmyk_to_srgb(image) -> Image.Image:
         ) from error
 
 
-def _profile(image) -> Optional[bytes]:
-    # CMYK has been converted to sRGB, which needs none.
-    return None if image.mode == "CMYK" else image.info.get("icc_profile") or None
-
-
-def _read_exif(data, path) -> tuple[int, Optional[bytes]]:
+def _read_exif(data, problems) -> tuple[int, Optional[bytes]]:
     """Return the orientation, and the EXIF data with orientation 1; damaged data is left out."""
     if not data:
         return 1, None
@@ -300,7 +349,7 @@ def _read_exif(data, path) -> tuple[int, Optional[bytes]]:
         orientation, data = exif.take_orientation(data.removeprefix(exif.PREFIX))
         exif.resized(data, 1, 1)
     except ValueError as error:
-        logger.warning("%s has damaged EXIF data, which is left out: %s", path, error)
+        problems.append(f"has damaged EXIF data, which is left out: {error}")
         return 1, None
     return orientation, data
 

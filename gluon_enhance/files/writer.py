@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
 from collections.abc import Iterator
@@ -15,11 +16,15 @@ from numpy.typing import DTypeLike
 from PIL import features
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.files import encoders, exif
+from gluon_enhance.files import encoders, exif, png, xmp
 from gluon_enhance.files.formats import SUFFIXES
 from gluon_enhance.files.photo import Photo
 
+logger = logging.getLogger(__name__)
+
 QUALITY = 95
+MAX_NAMES = 20
+"""Of what is left out, in a warning."""
 
 
 class _Format(NamedTuple):
@@ -31,10 +36,17 @@ class _Format(NamedTuple):
     channels: tuple[int, ...]
     max_side: int
     max_bytes: float = float("inf")
+    holds: tuple[str, ...] = ()
+    """Of `Photo`'s fields that not every format has a place for."""
 
 
-_PNG = _Format("PNG", encoders.write_png, ("uint8", "uint16"), (1, 2, 3, 4), 2**31 - 1)
-_JPEG = _Format("JPEG", encoders.write_jpeg, ("uint8",), (1, 3), 65500)
+_PNG = _Format(
+    "PNG", encoders.write_png, ("uint8", "uint16"), (1, 2, 3, 4), 2**31 - 1,
+    holds=("chunks", "comment"),
+)  # fmt: skip
+_JPEG = _Format(
+    "JPEG", encoders.write_jpeg, ("uint8",), (1, 3), 65500, holds=("iptc", "comment")
+)  # fmt: skip
 _WEBP = _Format("WebP", encoders.write_webp, ("uint8",), (1, 2, 3, 4), 16383)
 _AVIF = _Format("AVIF", encoders.write_avif, ("uint8",), (1, 2, 3, 4), 65536)
 # Positions in a TIFF file have 32 bits; deflate adds less than 1% to what it cannot compress.
@@ -45,12 +57,19 @@ _TIFF = _Format(
     (1, 2, 3, 4),
     2**31 - 1,
     0.99 * 2**32,
+    ("iptc",),
 )
 FORMATS = {
     suffix: form
     for form in (_PNG, _JPEG, _TIFF, _WEBP, _AVIF)
     for suffix in SUFFIXES[form.name]
     if suffix != ".mpo"  # of several pictures
+}
+LABELS = {
+    "icc_profile": "color profile",
+    "exif": "EXIF data",
+    "xmp": "XMP data",
+    "iptc": "IPTC data",
 }
 LOSSY = ("JPEG", "AVIF")
 """WebP is at quality 100 not."""
@@ -120,13 +139,15 @@ def write_image(
     *,
     quality: Optional[int] = None,
     lossless: bool = False,
+    software: Optional[str] = None,
 ) -> None:
-    """Write a photo with its color profile, EXIF data and resolution.
+    """Write a photo with its color profile, EXIF data, resolution and all that the format holds.
 
-    PNG and TIFF are lossless, JPEG and AVIF are not, and WebP is at quality 100, or if the photo
-    was read from a lossless WebP file and no quality is given. The file gets its
-    name when it is complete; a file that bore the name before stays until then, or if writing
-    fails. A process that is killed leaves at most a hidden ``.gluon-enhance-*.part``.
+    What it has no place for is named in one warning. PNG and TIFF are lossless, JPEG and AVIF are
+    not, and WebP is at quality 100, or if the photo was read from a lossless WebP file and no
+    quality is given. The file gets its name when it is complete; a file that bore the name before
+    stays until then, or if writing fails. A process that is killed leaves at most a hidden
+    ``.gluon-enhance-*.part``.
 
     Parameters
     ----------
@@ -137,6 +158,8 @@ def write_image(
         Of JPEG, WebP and AVIF. Default: 95.
     lossless : bool
         Refuse formats that lose something, and have WebP lose nothing.
+    software : str, optional
+        What made the picture of another: recorded as EXIF's software and in XMP's history.
 
     Raises
     ------
@@ -153,8 +176,7 @@ def write_image(
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         photo = photo.with_pixels(pixels[:, :, 0])
     try:
-        if photo.exif:
-            photo = replace(photo, exif=exif.resized(photo.exif, pixels.shape[1], pixels.shape[0]))
+        photo, lost = _fitted(form, photo, software)
         with _replacing(path) as out:
             form.encode(out, photo, quality or QUALITY)
     except (OSError, ValueError) as error:
@@ -162,6 +184,39 @@ def write_image(
         raise ImageError(
             f"{path} cannot be written ({reason}); check its folder, rights and free space"
         ) from error
+    if lost:
+        names = list(dict.fromkeys(lost))
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        names = ", ".join(names[:MAX_NAMES]) + more
+        logger.warning("%s lacks some of its source's data, which is left out: %s", path, names)
+
+
+def _fitted(form, photo, software) -> tuple[Photo, list[str]]:
+    """Return what a format holds of a photo, with its size said anew; and the names of the rest."""
+    height, width = photo.pixels.shape[:2]
+    lost = list(photo.left_out)
+    exif_data = exif.resized(photo.exif, width, height) if photo.exif else None
+    if software:
+        exif_data = exif.with_software(exif_data, software)
+    try:
+        packet = xmp.updated(photo.xmp, width, height, software)
+    except ValueError as error:
+        lost.append(f"XMP data ({error!s:.200})")
+        packet = None
+    photo = replace(photo, exif=exif_data, xmp=packet)
+    if form is _JPEG:
+        for field, size in encoders.JPEG_BYTES.items():
+            data = getattr(photo, field)
+            if data and len(data) > size:
+                photo = replace(photo, **{field: None})
+                lost.append(f"{LABELS[field]} (over {size:,} bytes)")
+    if photo.iptc and "iptc" not in form.holds:
+        lost.append(LABELS["iptc"])
+    if photo.comment and "comment" not in form.holds:
+        lost.append("comment")
+    if "chunks" not in form.holds:
+        lost += png.described(photo.chunks, bool(photo.icc_profile))
+    return photo, lost
 
 
 @contextmanager

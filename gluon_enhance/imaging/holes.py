@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+STRIP = 64
+"""Rows that are gathered at once: lists of a whole image's pixels would take more than itself."""
+
 
 def fill_holes(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Give each pixel that is not valid the value of the valid one nearest to it.
@@ -18,8 +21,6 @@ def fill_holes(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
     ndarray of shape (H, W, C)
         A copy where anything was filled. Channels without a valid pixel become 0.
     """
-    import cv2
-
     if valid.all():
         return image
     result = image.copy()
@@ -28,10 +29,51 @@ def fill_holes(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
         if not own.any():
             result[..., channel] = 0
             continue
-        _, labels = cv2.distanceTransformWithLabels(
-            (~own).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-        )
+        labels = _nearest(own)
         values = np.zeros(labels.max() + 1)
         values[labels[own]] = image[..., channel][own]
         result[..., channel] = values[labels]
     return result
+
+
+def fill_hidden(image: np.ndarray) -> np.ndarray:
+    """Give each pixel that is wholly transparent the color of the nearest one that is not.
+
+    What lies under alpha 0 is nobody's color: black in most files. A net, or a resize, would mix it
+    into the edge of what is seen.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W) or (H, W, 1|2|3|4), any dtype
+        Two and four channels have alpha last, not multiplied into the colors.
+
+    Returns
+    -------
+    ndarray of the same shape and dtype
+        A copy, with alpha as it was, where anything was filled. An image of which nothing is seen
+        stays as it is.
+    """
+    if image.shape[2:] not in ((2,), (4,)):
+        return image
+    seen = image[..., -1] > 0
+    if seen.all() or not seen.any():
+        return image
+    labels = _nearest(seen)
+    colors = np.empty((labels.max() + 1, image.shape[2] - 1), image.dtype)
+    strips = [np.s_[top : top + STRIP] for top in range(0, len(image), STRIP)]
+    for rows in strips:
+        colors[labels[rows][seen[rows]]] = image[rows][seen[rows], :-1]
+    result = image.copy()
+    for rows in strips:
+        result[rows][~seen[rows], :-1] = colors[labels[rows][~seen[rows]]]
+    return result
+
+
+def _nearest(valid) -> np.ndarray:
+    """Number the valid pixels, and give each pixel the number of the one nearest to it."""
+    import cv2
+
+    _, labels = cv2.distanceTransformWithLabels(
+        (~valid).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    return labels

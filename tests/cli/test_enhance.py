@@ -195,6 +195,33 @@ def test_elsewhere_there_is_no_bar_but_a_line_of_what_was_written(photo):
     assert result.stdout == "" and result.stderr == f"wrote {target}, 64 x 80 pixels\n"
 
 
+def test_cut_jpeg_comes_out_with_a_warning_and_strict_refuses_it(tmp_path, picture):
+    Image.fromarray(picture).save(tmp_path / "a.jpg", quality=95)
+    data = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(data[:-2])
+    result = run("enhance", tmp_path / "a.jpg")
+    assert result.returncode == 0
+    assert result.stderr.count(f"{tmp_path / 'a.jpg'} is cut short") == 1
+    assert loaded(tmp_path / "a_x4.jpg").size == (4 * picture.shape[1], 4 * picture.shape[0])
+    (tmp_path / "a_x4.jpg").unlink()
+    result = run("enhance", tmp_path / "a.jpg", "--strict")
+    assert result.returncode == 2 and "is cut short; get the file again" in result.stderr
+    assert not (tmp_path / "a_x4.jpg").exists()
+
+
+def test_model_and_version_are_recorded_unless_asked_not_to(tmp_path, picture):
+    write_image(tmp_path / "a.jpg", Photo(picture[:12, :8]))
+    software = f"gluon-enhance {ge.__version__} (srcnn_x4)"
+    assert run("enhance", tmp_path / "a.jpg", "-m", "srcnn_x4").returncode == 0
+    result = loaded(tmp_path / "a_x4.jpg")
+    assert result.getexif()[0x0131] == software
+    assert f'softwareAgent="{software}"'.encode() in read_image(tmp_path / "a_x4.jpg").xmp
+    options = ("--no-record", "--suffix", "_plain")
+    assert run("enhance", tmp_path / "a.jpg", "-m", "srcnn_x4", *options).returncode == 0
+    assert 0x0131 not in loaded(tmp_path / "a_plain.jpg").getexif()
+    assert read_image(tmp_path / "a_plain.jpg").xmp is None
+
+
 def test_shipped_model_is_run_without_mxnet(photo):
     code = (
         "import sys; sys.modules['mxnet'] = None; from gluon_enhance.cli import main; "

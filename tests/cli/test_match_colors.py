@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import gluon_enhance as ge
+from gluon_enhance.cli.pipeline import _with_colors_of
 from gluon_enhance.files import Photo, read_image, write_image
 
 
@@ -56,3 +57,16 @@ def test_what_outscale_resized_is_matched_too(folder, tmp_path):
     assert run(source, "-o", targets[1], "--outscale", "1.5", "--match-colors").returncode == 0
     plain, matched = (read_image(path).pixels for path in targets)
     assert (matched == ge.match_histograms(plain, read_image(source).pixels)).all()
+
+
+def test_colors_under_transparency_do_not_count(picture):
+    cut_out = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
+    cut_out[:, :20, 3] = 0
+    dark, bright = cut_out.copy(), cut_out.copy()
+    dark[:, :20, :3], bright[:, :20, :3] = 0, 255
+    result = np.repeat(np.repeat(cut_out, 2, 0), 2, 1)
+    result[..., :3] = result[..., :3] // 2 + 40
+    results = [_with_colors_of(pixels, result) for pixels in (dark, bright)]
+    assert (results[0] == results[1]).all()
+    seen = ge.match_histograms(result[:, 40:, :3], picture[:, 20:])
+    assert (results[0][:, 40:, :3] == seen).all()

@@ -60,7 +60,7 @@ def test_two_inputs_and_two_outputs_are_in_memory_at_most(tmp_path, monkeypatch)
         time.sleep(0.01)  # the other threads run ahead as far as they may
         most.append(len(alive))
 
-    def read(path):
+    def read(path, **_):
         count()
         return Photo(np.ndarray.__new__(Pixels, (4, 4, 3), np.uint8))
 

@@ -12,6 +12,7 @@ from gluon_enhance.data.folders import (
     read_sizes,
     split_photos,
 )
+from gluon_enhance.errors import ImageError
 
 
 def test_images_of_subfolders_are_found_in_order(save, photos, tmp_path):
@@ -51,6 +52,20 @@ def test_sixteen_bits_and_gray_are_read_as_8_bit_rgb(save, rng):
     photo = read_photo(save("deep.png", deep))
     assert photo.dtype == np.uint8 and photo.shape == (5, 7, 3)
     assert np.array_equal(photo[..., 1], np.rint(deep / 257))
+
+
+def test_what_is_hidden_by_transparency_is_not_trained_on(save):
+    cut_out = np.zeros((6, 8, 4), np.uint8)
+    cut_out[:, :3] = [200, 100, 50, 255]
+    assert (read_photo(save("cut_out.png", cut_out)) == [200, 100, 50]).all()
+
+
+def test_photo_that_is_cut_short_is_not_trained_on(tmp_path, rng):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:-99])
+    with pytest.raises(ImageError, match="is cut short"):
+        read_photo(path)
 
 
 def test_unreadable_photos_are_skipped_with_a_warning(paths, damaged, photos, caplog):

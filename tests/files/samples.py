@@ -42,9 +42,9 @@ def png(pixels, color_type, bits, *chunks, size=None):
     )
 
 
-def refusal(path):
+def refusal(path, **options):
     with pytest.raises(ImageError) as error:
-        read_image(path)
+        read_image(path, **options)
     message = str(error.value)
     assert message.startswith(f"{path} ") and "\n" not in message
     return message[len(str(path)) + 1 :]

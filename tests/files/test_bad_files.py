@@ -2,6 +2,8 @@
 
 import io
 import struct
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import cv2
@@ -63,7 +65,7 @@ def test_file_cut_short_is_refused(tmp_path, data, part):
     (tmp_path / "a").write_bytes(data)
     assert read_image(tmp_path / "a").pixels.shape == SMOOTH.shape
     (tmp_path / "a").write_bytes(data[: int(part * len(data))])
-    assert "cut short" in refusal(tmp_path / "a")
+    assert "cut short" in refusal(tmp_path / "a", strict=True)
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -72,6 +74,144 @@ def test_png_with_a_flipped_bit_is_refused(tmp_path, bits):
     data[len(data) // 2] ^= 1
     (tmp_path / "a.png").write_bytes(data)
     assert "is damaged" in refusal(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg_that_lacks_its_end_alone_is_read_whole_with_a_warning(
+    tmp_path, caplog, missing, progressive
+):
+    data = save(tmp_path / "a.jpg", SMOOTH, progressive=progressive).read_bytes()
+    whole = read_image(tmp_path / "a.jpg").pixels
+    assert not caplog.text
+    (tmp_path / "b.jpg").write_bytes(data[:-missing])
+    pixels = read_image(tmp_path / "b.jpg").pixels
+    # The last byte of the scan may hold the last block's last bits.
+    np.testing.assert_array_equal(pixels[:-8], whole[:-8])
+    if missing <= 2:
+        np.testing.assert_array_equal(pixels, whole)
+    assert f"{tmp_path / 'b.jpg'} is cut short" in caplog.text and len(caplog.records) == 1
+    assert refusal(tmp_path / "b.jpg", strict=True) == "is cut short; get the file again"
+
+
+@pytest.mark.parametrize("padding", [b"", bytes(5000)])
+def test_upper_half_of_half_a_jpeg_is_what_it_was(tmp_path, caplog, padding):
+    data = save(tmp_path / "a.jpg", SMOOTH, quality=95).read_bytes()
+    whole = read_image(tmp_path / "a.jpg").pixels
+    (tmp_path / "b.jpg").write_bytes(data[: len(data) * 2 // 3] + padding)
+    pixels = read_image(tmp_path / "b.jpg").pixels
+    np.testing.assert_array_equal(pixels[: len(whole) // 2], whole[: len(whole) // 2])
+    assert (pixels[-8:] != whole[-8:]).mean() > 0.5
+    assert "is cut short" in caplog.text and "cut short" in refusal(tmp_path / "b.jpg", strict=True)
+
+
+def test_jpeg_of_which_only_the_header_is_there_is_refused(tmp_path):
+    data = save(tmp_path / "a.jpg", SMOOTH).read_bytes()
+    scan = data.index(b"\xff\xda")
+    (tmp_path / "a.jpg").write_bytes(data[: scan + 2 + 12])
+    assert "its pixels are missing" in refusal(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("chunk", [b"gAMA", b"iCCP", b"tEXt", b"eXIf", b"pHYs", b"sBIT"])
+def test_wrong_checksum_of_what_is_not_needed_leaves_that_out(tmp_path, caplog, bits, chunk):
+    picture = PICTURE.astype(int)
+    whole = png(picture, 2, bits, (chunk, b"some words\0\0of it"))
+    data = bytearray(whole)
+    data[whole.index(chunk) + 6] ^= 1
+    (tmp_path / "a.png").write_bytes(data)
+    photo = read_image(tmp_path / "a.png", strict=True)
+    np.testing.assert_array_equal(photo.pixels, picture)
+    assert photo.chunks == () and photo.icc_profile is None and photo.exif is None
+    name = chunk.decode()
+    assert f"has wrong checksums in chunks that are left out: {name}" in caplog.text
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_profile_and_texts_of_over_a_megabyte_are_read(tmp_path, caplog, bits):
+    profile = np.random.default_rng(3).bytes(2_000_000)
+    text = b"Title\0\0" + zlib.compress(b"x" * 3_000_000)
+    chunks = [
+        (b"iCCP", b"big\0\0" + zlib.compress(profile)),
+        (b"zTXt", text),
+        (b"iTXt", b"Comment\0\1\0\0\0" + zlib.compress(b"y" * 3_000_000)),
+    ]
+    (tmp_path / "a.png").write_bytes(png(PICTURE, 2, bits, *chunks))
+    photo = read_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(photo.pixels, PICTURE)
+    assert photo.icc_profile == profile and photo.comment == "y" * 3_000_000
+    assert photo.chunks == ((b"zTXt", text),) and not caplog.text
+
+
+def test_texts_that_unpack_to_a_thousand_times_their_size_take_no_memory(tmp_path, caplog):
+    packed = zlib.compress(bytes(1 << 26))
+    chunks = [
+        (b"iCCP", b"a\0\0" + packed),
+        (b"iTXt", b"Comment\0\1\0\0\0" + packed),
+        (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + packed),
+    ]
+    (tmp_path / "a.png").write_bytes(png(PICTURE, 2, 8, *chunks))
+    tracemalloc.start()
+    photo = read_image(tmp_path / "a.png")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(photo.pixels, PICTURE)
+    assert peak < 16e6 and photo.comment is photo.xmp is photo.icc_profile is None
+    assert caplog.text.count("unpack to over") == 3 and len(caplog.records) == 1
+
+
+def test_chunks_without_end_are_not_all_kept(tmp_path):
+    texts = [(b"tEXt", b"a\0")] * 2000 + [(b"zzZz", b"")] * 2
+    (tmp_path / "a.png").write_bytes(png(PICTURE, 2, 8, *texts))
+    photo = read_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(photo.pixels, PICTURE)
+    assert len(photo.chunks) == 1000 and photo.left_out == ("further chunks",)
+
+
+def sound_but_unsupported():
+    jpeg = io.BytesIO()
+    Image.fromarray(PICTURE).save(jpeg, "JPEG")
+    frame = jpeg.getvalue().index(b"\xff\xc0")
+    for position, value, name in (
+        (1, 0xC3, "a JPEG of the kind SOF3"),
+        (1, 0xF7, "a JPEG-LS file"),
+        (4, 12, "a JPEG of 12 bits"),
+    ):
+        data = bytearray(jpeg.getvalue())
+        data[frame + position] = value
+        yield pytest.param(bytes(data), name, id=name)
+    yield pytest.param(png(PICTURE, 2, 8, (b"CgBI", b"")), "is Apple's PNG for apps", id="CgBI")
+    bmp = io.BytesIO()
+    Image.fromarray(PICTURE).save(bmp, "BMP")
+    data = bytearray(bmp.getvalue())
+    struct.pack_into("<I", data, 30, 4)
+    yield pytest.param(bytes(data), "Unsupported BMP compression (4)", id="BMP")
+    for options, name in (
+        ({"photometric": "cfa"}, "channels of the kind CFA, not supported"),
+        ({"bigtiff": True}, "is a BigTIFF file, not supported"),
+    ):
+        tiff = io.BytesIO()
+        tifffile.imwrite(tiff, PICTURE[..., 0].copy(), metadata=None, **options)
+        yield pytest.param(tiff.getvalue(), name, id=name)
+    for dtype in (np.uint8, np.uint16):
+        tiff = io.BytesIO()
+        tifffile.imwrite(tiff, PICTURE.astype(dtype), photometric="rgb", metadata=None)
+        data = bytearray(tiff.getvalue())
+        with tifffile.TiffFile(io.BytesIO(data)) as pages_:
+            position = pages_.pages[0].tags[259].valueoffset
+        struct.pack_into("<H", data, position, 34887)
+        yield pytest.param(
+            bytes(data), "is compressed with LERC, not supported", id=f"LERC {dtype}"
+        )
+
+
+@pytest.mark.parametrize(("data", "message"), list(sound_but_unsupported()))
+def test_kinds_that_are_not_supported_are_not_called_damaged(tmp_path, data, message):
+    (tmp_path / "a").write_bytes(data)
+    found = refusal(tmp_path / "a")
+    assert (
+        message in found and "damaged" not in found and "save it as" in found.replace("with", "as")
+    )
 
 
 def test_empty_file_is_refused(tmp_path):

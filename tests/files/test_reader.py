@@ -151,6 +151,54 @@ def test_gray_where_0_is_white_is_inverted(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels, 65535 - DEEP[..., 0])
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("compression", [None, "deflate"])
+def test_gray_where_0_is_white_is_inverted_and_its_alpha_is_not(tmp_path, dtype, compression):
+    stored = DEEP[..., :2] >> 8 if dtype == "uint8" else DEEP[..., :2]
+    white = 1 if dtype == "float32" else np.iinfo(dtype).max
+    stored = (stored / 65535 if white == 1 else stored).astype(dtype)
+    options = {"planarconfig": "contig", "extrasamples": ["unassalpha"]}
+    tifffile.imwrite(
+        tmp_path / "a.tif", stored, photometric="miniswhite", compression=compression, **options
+    )
+    photo = read_image(tmp_path / "a.tif")
+    assert photo.pixels.dtype == np.dtype(dtype) and photo.pixels.flags.writeable
+    np.testing.assert_array_equal(photo.pixels[..., 1], stored[..., 1])
+    np.testing.assert_array_equal(photo.pixels[..., 0], np.array(white, dtype) - stored[..., 0])
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+def test_8_bits_and_1_bit_where_0_is_white_are_inverted(tmp_path, compression):
+    gray = PICTURE[..., 0].copy()
+    options = {"photometric": "miniswhite", "compression": compression}
+    tifffile.imwrite(tmp_path / "a.tif", gray, **options)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels, 255 - gray)
+    tifffile.imwrite(tmp_path / "b.tif", gray > 99, **options)
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "b.tif").pixels, np.where(gray > 99, 0, 255)
+    )
+
+
+def test_fax_is_black_on_white(tmp_path):
+    ink = PICTURE[..., 0] > 99
+    path = save(tmp_path / "a.tif", Image.fromarray(~ink), compression="group4")
+    with tifffile.TiffFile(path) as tiff:
+        assert tiff.pages[0].photometric in (0, 1)
+    np.testing.assert_array_equal(read_image(path).pixels, np.where(ink, 0, 255))
+
+
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+def test_8_bit_gray_multiplied_by_its_alpha_is_divided(tmp_path, photometric):
+    stored = np.array([[[50, 100], [9, 0], [200, 255]]], np.uint8)
+    options = {"planarconfig": "contig", "extrasamples": ["assocalpha"]}
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric=photometric, **options)
+    pixels = read_image(tmp_path / "a.tif").pixels
+    gray = np.array([[128, 0, 200]], np.uint8)
+    expected = gray if photometric == "minisblack" else 255 - gray
+    np.testing.assert_array_equal(pixels[..., 1], stored[..., 1])
+    assert np.abs(pixels[..., 0].astype(int) - expected).max() <= 1
+
+
 def test_alpha_multiplied_into_the_colors_is_taken_out(tmp_path):
     stored = np.array([[[1000, 2000, 3000, 32768], [9, 9, 9, 0]]], np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", extrasamples=["assocalpha"])

@@ -29,7 +29,8 @@ from PIL import Image
 
 from gluon_enhance import Enhancer
 from gluon_enhance.errors import GluonEnhanceError
-from gluon_enhance.files import read_image, reader
+from gluon_enhance.files import Photo, read_image, reader, write_image
+from gluon_enhance.files.xmp import updated
 from gluon_enhance.weights import tensorflow_reader
 from gluon_enhance.weights.params import MAGIC, read_params
 from gluon_enhance.weights.tensorflow_reader import read_tensorflow
@@ -170,6 +171,7 @@ def _pictures():
     yield _saved(rgb, "JPEG", progressive=True)
     yield _saved(rgb.convert("CMYK"), "JPEG")
     yield _saved(rgb, "WEBP", lossless=True)
+    yield from _pictures_with_metadata(color[..., :3])
     yield cv2.imencode(".png", deep)[1].tobytes()
     yield cv2.imencode(".tif", deep[..., :3], [cv2.IMWRITE_TIFF_COMPRESSION, 5])[1].tobytes()
     for pixels in (deep, deep[..., 0], (color[..., :3] / 255).astype(np.float32)):
@@ -178,6 +180,33 @@ def _pictures():
             kind = "rgb" if pixels.ndim == 3 else "minisblack"
             tifffile.imwrite(file, pixels, photometric=kind, compression=compression, metadata=None)
             yield file.getvalue()
+
+
+def _pictures_with_metadata(color):
+    everything = Photo(
+        color,
+        b"profile",
+        xmp=_packet(),
+        iptc=b"\x1c\x02\x78\0\1a",
+        comment="a comment",
+        chunks=((b"zTXt", b"Title\0\0" + zlib.compress(b"a title")), (b"gAMA", bytes(4))),
+    )
+    for form in (".png", ".jpg", ".tif", ".webp"):
+        with tempfile.TemporaryDirectory() as folder:
+            write_image(Path(folder, f"a{form}"), everything, software="software")
+            yield Path(folder, f"a{form}").read_bytes()
+    image = Image.fromarray(color)
+    yield _saved(image, "MPO", save_all=True, append_images=[image])
+
+
+def _packet():
+    return updated(None, 5, 6, "software")
+
+
+def _update(path):
+    """Update a packet; one that is damaged is left out by who writes."""
+    with suppress(ValueError):
+        updated(path.read_bytes(), 5, 6, "software")
 
 
 def _saved(image, form, **options):
@@ -277,6 +306,7 @@ TARGETS = {
         8 * reader.PIXELS_PER_BYTE,
         prepare=_png_with_checksums,
     ),
+    "xmp": Target(lambda: [_packet()], _update, 500),
     "zip": Target(lambda: list(_written(write_zip, _weights(), [{}])), read_torch, 200),
     "legacy": Target(lambda: list(_written(write_legacy, _weights(), [{}])), read_torch, 200),
     "torch7": Target(_torch7, read_torch7, 200),
