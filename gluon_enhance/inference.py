@@ -212,8 +212,8 @@ class Enhancer:
         Raises
         ------
         ValueError
-            If the image has another shape or dtype, no pixel, or values that are not finite or
-            out of range.
+            If the image is of another kind, shape or dtype, or has no pixel, or values that are
+            not finite or out of range.
         ImageError
             If a tile comes back with values that are not finite, or the model needs the whole
             image in one tile and it does not fit.
@@ -224,6 +224,9 @@ class Enhancer:
             return image.with_pixels(self(image.pixels, progress))
         if is_pillow(image):
             return transformed(image, partial(self, progress=progress))
+        if not isinstance(image, np.ndarray):
+            kind = type(image).__name__
+            raise ValueError(f"image is a {kind}; give an array, a picture of Pillow or a path")
         exact = self.for_dtype(image.dtype)
         if exact is not self:
             return exact(image, progress)

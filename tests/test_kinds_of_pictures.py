@@ -85,6 +85,11 @@ def test_pictures_that_cannot_be_enhanced_are_refused_with_what_to_do(enhancer, 
         enhancer(image)
 
 
+def test_other_kinds_are_refused_with_those_that_are_taken(enhancer):
+    with pytest.raises(ValueError, match="image is a list; give an array, a picture of Pillow"):
+        enhancer([[0, 1], [2, 3]])
+
+
 def turned(pixels):
     """A picture as a camera held upright gives it: stored on its side."""
     exif = Image.Exif()

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 
-def prepare(openvino, model):
-    """Return a net that gives fp32 and whose kernels sum to what they did, when run in bf16.
+def with_rounded_kernels(openvino, model):
+    """Return a net whose kernels OpenVINO need not round, by `rounded_kernels`.
 
     Parameters
     ----------
@@ -34,10 +34,21 @@ def prepare(openvino, model):
             if weights is not None:
                 rounded = openvino.op.Constant(rounded_kernels(weights))
                 op.input(1).replace_source_output(rounded.output(0))
-    for result in model.get_results():
-        _give_fp32(openvino, result)
     model.validate_nodes_and_infer_types()
     return model
+
+
+def keep_last_sums(openvino, model) -> None:
+    """Have a net give fp32, by a layer behind the last one that changes nothing.
+
+    OpenVINO computes it with that layer, and in fp32 what is behind the last convolution: the sums
+    are never rounded.
+    """
+    slope = openvino.opset8.constant(np.ones(1, np.float32))
+    for result in model.get_results():
+        same = openvino.opset8.prelu(result.input_value(0), slope)
+        result.input(0).replace_source_output(same.output(0))
+    model.validate_nodes_and_infer_types()
 
 
 def _constant(node):
@@ -45,17 +56,6 @@ def _constant(node):
     if node.get_type_name() == "Convert":
         node = node.input_value(0).get_node()
     return node.data.astype(np.float32) if node.get_type_name() == "Constant" else None
-
-
-def _give_fp32(openvino, result):
-    """Put a layer that changes nothing behind the last one.
-
-    OpenVINO computes it with that layer, and what is behind the last convolution in fp32: the sums
-    are never rounded.
-    """
-    last = result.input_value(0)
-    slope = openvino.opset8.constant(np.ones(1, np.float32))
-    result.input(0).replace_source_output(openvino.opset8.prelu(last, slope).output(0))
 
 
 def rounded_kernels(weights: np.ndarray) -> np.ndarray:

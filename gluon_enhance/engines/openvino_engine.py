@@ -26,9 +26,8 @@ LARGE = 1 << 20
 OpenVINO's plan for a fixed one holds 4 maps of DPED at once, where 3 do. Nets with many skips hold
 more without a plan."""
 
-
 FORM = 2
-"""Of what is kept compiled: the number of the way in which nets are changed before."""
+"""Number of the way in which nets are changed before they are compiled and kept."""
 
 
 class OpenVINOEngine:
@@ -130,18 +129,20 @@ class OpenVINOEngine:
         return compiled
 
     def _compile(self, signature, precision, as_features=False):
-        whole = self._model if precision == "fp32" else self._in_bf16
+        whole = self._model if precision == "fp32" else self._rounded
         model = whole.clone()
         model.reshape({k: list(shape) for k, (shape, _) in enumerate(signature)})
         refuse_huge(model, self._path)
         if self._runs_whole and math.prod(signature[0][0][2:]) >= LARGE:
             model = whole.clone()
+        if precision != "fp32" and not as_features:
+            bfloat16.keep_last_sums(self._openvino, model)
         model = self._with_types(model, [dtype for _, dtype in signature], as_features)
         return self._core.compile_model(model, "CPU", self._options(precision))
 
     @cached_property
-    def _in_bf16(self):
-        return bfloat16.prepare(self._openvino, self._model)
+    def _rounded(self):
+        return bfloat16.with_rounded_kernels(self._openvino, self._model)
 
     def _with_types(self, model, dtypes, as_features):
         """Have a model take and give features in 16 bits."""
