@@ -37,6 +37,7 @@ TEST = [
     "h5py",
     "onnxruntime",
     "pytest",
+    "rioxarray",
     "ruff==0.17.5",
     "scikit-image",
 ]
@@ -73,6 +74,7 @@ setup(
         "cu112": ["mxnet-cu112==1.9.1", *CUDA_11, *TRAINING],
         "gpu": ["onnxruntime-gpu[cuda,cudnn]"],
         "cluster": ["distributed>=2022.1"],
+        "xarray": ["rioxarray>=0.11"],
         "test": TEST,
         "dev": [*TEST, "mypy", "build"],
     },

@@ -14,6 +14,7 @@ LAYERS = [
     {"exporting"},
     {"sources"},
     {"inference"},
+    {"baseline"},
     {"geotiff"},
     {"cluster"},
     {"cli"},
@@ -30,6 +31,8 @@ DOORS = {
     "onnxruntime": {"engines"},
     "click": {"cli"},
     "rasterio": {"geotiff"},
+    "rioxarray": {"geotiff"},
+    "xarray": set(),
     "distributed": {"cluster"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

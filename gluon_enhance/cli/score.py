@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
 import click
 
 from gluon_enhance.cli import one_line
-from gluon_enhance.cli.rasters import is_raster
+from gluon_enhance.cli.kinds import is_raster, source_of
 from gluon_enhance.cli.scores import (
     print_scores,
     protocol,
@@ -23,8 +23,8 @@ from gluon_enhance.files import read_image
 
 
 @click.command()
-@click.argument("image", type=click.Path(path_type=Path))
-@click.argument("reference", type=click.Path(path_type=Path))
+@click.argument("image")
+@click.argument("reference")
 @click.option(
     "--crop-border",
     type=click.IntRange(0),
@@ -47,11 +47,14 @@ from gluon_enhance.files import read_image
 def score(image, reference, crop_border, y_channel, per_band, data_range, as_json):
     """Score IMAGE against REFERENCE: two files, or two folders with the same file names.
 
-    Georeferenced TIFF files, of any size, are scored band by band where both are valid.
+    Rasters, of any size, are scored band by band where both are valid: what `enhance` takes for
+    such, as URLs and other names that GDAL opens.
     """
-    if image.is_dir() != reference.is_dir():
+    image, reference = source_of(image), source_of(reference)
+    are_folders = [os.path.isdir(source) for source in (image, reference)]
+    if any(are_folders) != all(are_folders):
         raise click.UsageError(f"{image} and {reference} must be two files or two folders")
-    if image.is_dir():
+    if all(are_folders):
         by_name = {path.stem: path for path in find_images(reference)}
         pairs = [(path, by_name.get(path.stem)) for path in find_images(image)]
     else:
@@ -61,7 +64,7 @@ def score(image, reference, crop_border, y_channel, per_band, data_range, as_jso
         try:
             if truth is None:
                 raise GluonEnhanceError(f"no image of that name in {reference}")
-            if is_raster(truth):
+            if is_raster(truth) or is_raster(path):
                 if y_channel:
                     raise ValueError("--y-channel is for photos, and this is a raster")
                 rasters += score_raster(str(path), path, truth, crop_border, data_range)

@@ -61,7 +61,7 @@ def try_options(src, out: Path, options: Mapping, cog: bool) -> None:
 
 
 def _put_together(work, src, whole, options):
-    with created(whole, src, options, work.scale) as dst:
+    with created(whole, src, options, work.scale, work.region) as dst:
         for index in range(work.count):
             write_part(dst, read_part(work.path(index)), window_of(work.target(index)))
 

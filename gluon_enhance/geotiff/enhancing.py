@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 import filelock
 import numpy as np
 from rasterio.enums import MaskFlags
 
+from gluon_enhance.baseline import Baseline, load
 from gluon_enhance.errors import ImageError
 from gluon_enhance.geotiff.assembling import (
     BLOCK,
@@ -32,19 +33,21 @@ from gluon_enhance.geotiff.assembling import (
     whole_options,
 )
 from gluon_enhance.geotiff.banded import check_disk, run_in_bands, size_for_net
+from gluon_enhance.geotiff.estimating import Estimate, estimate
+from gluon_enhance.geotiff.names import absolute_name
+from gluon_enhance.geotiff.opening import check_shared, destination, opened
 from gluon_enhance.geotiff.parts import Work, compute_part, round_up
 from gluon_enhance.geotiff.raster import (
     RGB,
-    absolute_name,
     check_out,
     check_uniform,
     color_bands,
     environment,
     limits_of,
-    open_raster,
     read_bands,
     rgb_bands,
 )
+from gluon_enhance.geotiff.regions import region_of
 
 logger = logging.getLogger(__name__)
 
@@ -52,26 +55,31 @@ PART_SAMPLES = 16 << 20
 """Samples of a part, of all bands together, unless one tile or block has more."""
 WINDOW = 512
 """Side of a part's tile, of a net that has run over the whole raster before."""
+RASTER_MODEL = "rrdb_lite_x4"
+"""The one that stays nearest to the pixels."""
 PROBE = 64
 """Side of a picture that a model is told by."""
 WORK = "work.json"
 
 
 def enhance_raster(
-    source: str | os.PathLike,
-    out: str | os.PathLike,
-    enhancer,
+    source,
+    out: Optional[str | os.PathLike] = None,
+    enhancer=RASTER_MODEL,
     *,
     input_range: Optional[tuple[float, float]] = None,
     rgb: Optional[Sequence[int]] = None,
     others: str = "resize",
+    window: Optional[Sequence[int]] = None,
+    bounds: Optional[Sequence[float]] = None,
     creation_options: Optional[Mapping[str, str]] = None,
     overviews: bool = False,
     cog: bool = False,
     resume: bool = False,
     compute: Optional[Callable] = None,
+    announce: Optional[Callable[[Estimate], None]] = None,
     progress: Optional[Callable[[int, int], None]] = None,
-) -> Path:
+) -> Any:
     """Enhance a raster in bounded memory.
 
     The extent stays; the transform is divided by the scale, ground control points and RPCs are
@@ -81,11 +89,15 @@ def enhance_raster(
 
     Parameters
     ----------
-    source : path or URL of what GDAL reads
-    out : path
+    source : path, URL or name, open rasterio dataset, MemoryFile or DataArray
+        Names are of what GDAL reads. The last is an ``xarray.DataArray`` after the conventions of
+        rioxarray (``pip install 'gluon-enhance[xarray]'``).
+    out : path, optional
         GeoTIFF. It gets its name when it is complete; until then parts lie in ``.NAME.parts``
-        beside it.
-    enhancer : Enhancer
+        beside it. Only for a DataArray it may be left out.
+    enhancer : Enhancer, str or path
+        Or the model that one is made with; or 'bicubic', 'bilinear' or 'nearest', which enlarge
+        four times (`gluon_enhance.baseline.Baseline` has other scales).
     input_range : (float, float), optional
         Numbers that the net sees as 0 and 1. What values have beyond is enlarged with the bicubic
         kernel and added. Default: 0 and the largest number of 8 and 16 bits, or of as many as the
@@ -96,6 +108,11 @@ def enhance_raster(
     others : {'resize', 'each'}
         Other bands are enlarged with the bicubic kernel, or go through the net one by one. With
         'each' and no `rgb` all do.
+    window : sequence of 4 int, optional
+        Part of the raster to enhance: first column and row, width and height, in its pixels. The
+        result equals that part of the whole's. Nets that need the whole image run on it.
+    bounds : sequence of 4 float, optional
+        The same as left, bottom, right and top in the raster's coordinates.
     creation_options : mapping, optional
         Of GDAL's GTiff driver, or the COG driver's with `cog`. Default: the source's compression,
         or deflate for one with losses that would change nodata or alpha.
@@ -108,8 +125,15 @@ def enhance_raster(
     compute : callable, optional
         Takes the `Work`, the indices of parts to compute and a function to call after each;
         default: one after the other, here.
+    announce : callable, optional
+        Called with an `Estimate` of time and size, before work that is not done at once.
     progress : callable, optional
         Called with the number of parts done and of all.
+
+    Returns
+    -------
+    Path or xarray.DataArray
+        `out`; without it an array with the names and coordinates of the source.
 
     Raises
     ------
@@ -118,24 +142,34 @@ def enhance_raster(
     ValueError
         If options or values do not fit.
     """
-    out, options = Path(out), creation_options or {}
-    check_out(out, source)
-    with environment(), open_raster(source) as src:
+    options = creation_options or {}
+    if isinstance(enhancer, (str, os.PathLike)):
+        enhancer = load(enhancer)
+    with environment(), opened(source) as src, destination(out, source) as (out, result):
+        check_out(out, src)
+        if compute:
+            check_shared(src)
         try_options(src, out, options, cog)
         blocks = block_sides(whole_options(options, cog))
-        work = _plan(src, out, enhancer, input_range, rgb, others, blocks)
+        region = region_of(src, window, bounds)
+        work = _plan(src, out, enhancer, input_range, rgb, others, blocks, region)
         net = _banded_net(work, src, enhancer) if work.in_bands else None
+        if net and region != region_of(src):
+            logger.warning("%s needs the whole image: it runs on all of it", enhancer.spec.name)
         if net and compute:
             why = "takes its statistics from the whole image: it runs here, and workers do the rest"
             logger.warning("%s %s", enhancer.spec.name, why)
         with _only_one(work, out):
             _prepare(work, resume)
             with _keeping(work):
-                compute = compute or partial(_compute_here, enhancer)
+                told = estimate(work, src, enhancer, net) if announce else None
+                if told:
+                    announce(told)
+                compute = compute or partial(_compute_here, src, enhancer)
                 _compute_missing(work, src, net, compute, progress)
                 assemble(work, src, out, options, overviews, cog)
             shutil.rmtree(work.folder)
-    return out
+        return result()
 
 
 def _banded_net(work, src, enhancer):
@@ -161,13 +195,13 @@ def _compute_missing(work, src, net, compute, progress):
     compute(work, missing, done)
 
 
-def _compute_here(enhancer, work, indices, done):
+def _compute_here(src, enhancer, work, indices, done):
     for index in indices:
-        compute_part(work, index, enhancer)
+        compute_part(work, index, enhancer, src)
         done()
 
 
-def _plan(src, out, enhancer, input_range, rgb, others, blocks):
+def _plan(src, out, enhancer, input_range, rgb, others, blocks, region):
     check_uniform(src)
     dtype = np.dtype(src.dtypes[0])
     if dtype.kind not in "iuf":
@@ -188,35 +222,45 @@ def _plan(src, out, enhancer, input_range, rgb, others, blocks):
     side = round_up(tile, unit)
     tile = round_up(-(-side // -(-side // tile)), spec.multiple)
     across = max(1, PART_SAMPLES // (src.count * (side * scale) ** 2))
-    through_net, resized = _divide_bands(src, rgb, others)
-    low, high = input_range or _default_range(src, dtype)
+    kernel = enhancer.kernel if isinstance(enhancer, Baseline) else None
+    through_net, resized = _divide_bands(src, rgb, others, kernel)
+    low, high = input_range or (_default_range(src, dtype) if through_net else (0, 1))
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(f"input_range is {low:g},{high:g}; give LOW,HIGH, the lower one first")
-    if dtype.kind == "f" and not input_range:
+    if dtype.kind == "f" and through_net and not input_range:
         _check_unit_range(src, sum(through_net, ()))
     status = os.stat(src.name) if os.path.exists(src.name) else None
     return Work(
-        source=absolute_name(src),
+        source=absolute_name(src.name),
         stamp=(status.st_size, status.st_mtime_ns) if status else None,
         folder=str(out.resolve().with_name(f".{out.name}.parts")),
         size=(src.height, src.width),
         scale=scale,
         tile=tile,
-        halo=round_up(enhancer.halo, spec.multiple),
+        halo=round_up(enhancer.halo, spec.multiple) + _shift(region, spec.multiple),
         multiple=spec.multiple,
         part=(side, side * across),
+        region=region,
         low=float(low),
         high=float(high),
         through_net=through_net,
         resized=resized,
+        kernel=kernel or "bicubic",
         has_mask=[MaskFlags.per_dataset] in src.mask_flag_enums,
         in_bands=in_bands,
         model=_identify(enhancer),
     )
 
 
-def _divide_bands(src, rgb, others):
+def _shift(region, multiple):
+    """Return by how much tiles that start at a region may have to start before it."""
+    return multiple if any(start % multiple for start, _ in region) else 0
+
+
+def _divide_bands(src, rgb, others, kernel):
     """Return groups of bands that go through the net, and bands that are resized."""
+    if kernel:
+        return (), tuple(src.indexes)
     color = color_bands(src)
     alpha = tuple(band for band in src.indexes if band not in color)
     if rgb:

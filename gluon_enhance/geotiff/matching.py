@@ -18,9 +18,10 @@ from rasterio.windows import Window
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.geotiff.metadata import created
+from gluon_enhance.geotiff.names import absolute_name
+from gluon_enhance.geotiff.opening import check_shared, opened
 from gluon_enhance.geotiff.parts import keep_part, read_part
 from gluon_enhance.geotiff.raster import (
-    absolute_name,
     bits_of,
     check_out,
     check_uniform,
@@ -31,6 +32,7 @@ from gluon_enhance.geotiff.raster import (
     named,
     open_raster,
     read_bands,
+    reopened,
     rgb_bands,
 )
 from gluon_enhance.imaging.histogram import Curves, Matcher
@@ -48,8 +50,8 @@ Run = Callable[[Callable, Iterable], Iterable[tuple[int, Any]]]
 
 
 def match_rasters(
-    source: str | os.PathLike,
-    reference: str | os.PathLike,
+    source,
+    reference,
     out: str | os.PathLike,
     *,
     match_proportion: float = 1.0,
@@ -69,9 +71,10 @@ def match_rasters(
 
     Parameters
     ----------
-    source, reference : path or URL of what GDAL reads
-        Of the same number of bands besides alpha, unless `bands` are given. Dtypes may differ as
-        in `match_histograms`.
+    source, reference : path, URL or name, open rasterio dataset, MemoryFile or DataArray
+        Names are of what GDAL reads. The last is an ``xarray.DataArray`` after the conventions of
+        rioxarray. Of the same number of bands besides alpha, unless `bands` are given. Dtypes may
+        differ as in `match_histograms`.
     out : path
         GeoTIFF. It gets its name when it is complete.
     match_proportion, color_space
@@ -102,8 +105,10 @@ def match_rasters(
         If bands, dtypes, values or options do not fit.
     """
     out = Path(out)
-    check_out(out, source, reference)
-    with environment(), open_raster(source) as src, open_raster(reference) as ref:
+    with environment(), opened(source) as src, opened(reference) as ref:
+        check_out(out, src, ref)
+        for dataset in (src, ref) if run else ():
+            check_shared(dataset)
         plan = _plan(src, ref, color_space, bands)
         matcher = plan.matcher()
         with created(out, src, creation_options or {}) as dst:
@@ -111,7 +116,8 @@ def match_rasters(
             windows = _windows(src, dst)
             total = sum(len(group) for _, group in groups) + len(windows)
             done = _counter(total, progress)
-            for index, counted in (run or _run_here)(partial(_count, plan), groups):
+            count = partial(_count, plan, None if run else {"source": src, "reference": ref})
+            for index, counted in (run or _run_here)(count, groups):
                 matcher.merge(counted)
                 for _ in groups[index][1]:
                     done()
@@ -147,7 +153,7 @@ class _Plan(NamedTuple):
 def _plan(src, ref, color_space, bands):
     for dataset in (src, ref):
         check_uniform(dataset)
-    files = {"source": absolute_name(src), "reference": absolute_name(ref)}
+    files = {"source": absolute_name(src.name), "reference": absolute_name(ref.name)}
     fixed = files, (src.dtypes[0], ref.dtypes[0]), color_space
     if color_space.upper() != "RGB":
         bands = bands or [1, 2, 3]
@@ -203,11 +209,11 @@ def _counter(total, progress):
     return lambda: progress(next(done), total) if progress else None
 
 
-def _count(plan, group):
-    """Return a matcher that has counted a group of windows."""
+def _count(plan, datasets, group):
+    """Return a matcher that has counted a group of windows; on workers no dataset is open."""
     (role, windows), matcher = group, plan.matcher()
     count = {"source": matcher.count_source, "reference": matcher.count_reference}[role]
-    with environment(), open_raster(plan.files[role]) as dataset:
+    with environment(), reopened(plan.files[role], datasets and datasets[role]) as dataset:
         for window in windows:
             count(*read_bands(dataset, plan.bands[role], window))
     return matcher

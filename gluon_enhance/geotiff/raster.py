@@ -6,7 +6,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Optional
 
@@ -19,33 +19,19 @@ from gluon_enhance.errors import ImageError
 
 CACHE = 128
 """Megabytes of decoded blocks that GDAL may hold; by default it takes 5% of the memory."""
+LISTED = 5
+"""Rasters in a file that are named when one must be chosen."""
 SIDECARS = (".aux.xml", ".msk", ".ovr")
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
 def check_out(out: Path, *inputs) -> None:
-    """Refuse an output that is no GeoTIFF by its name, or is an input too."""
+    """Refuse an output that is no GeoTIFF by its name, or that an input dataset is read from."""
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise ImageError(f"{out} has the suffix {out.suffix!r}; choose .tif or .tiff")
-    for path in inputs:
-        if out.exists() and Path(path).exists() and out.samefile(path):
+    for path in (path for dataset in inputs for path in dataset.files):
+        if out.exists() and os.path.exists(path) and out.samefile(path):
             raise ImageError(f"{out} is an input too; choose another name for the output")
-
-
-def is_georeferenced(path) -> bool:
-    """Tell whether GDAL can read a file, and it has a place on Earth or more than four bands."""
-    with environment():
-        try:
-            with rasterio.open(path) as dataset:
-                placed = dataset.crs or not dataset.transform.is_identity
-                return bool(placed or dataset.gcps[0] or dataset.rpcs or dataset.count > 4)
-        except RasterioError:
-            return False
-
-
-def absolute_name(dataset) -> str:
-    """Return what opens a dataset in any folder: the path of a file, or its name as it is."""
-    return os.path.abspath(dataset.name) if os.path.exists(dataset.name) else dataset.name
 
 
 def size_of(path) -> tuple[int, int]:
@@ -141,8 +127,22 @@ def named(verb, path):
 
 
 def open_raster(path):
+    """Open a dataset by its name: a path, a URL, or what else GDAL takes."""
     with named("read", path):
-        return rasterio.open(path)
+        dataset = rasterio.open(path)
+    if dataset.count == 0:
+        names, count = dataset.subdatasets, len(dataset.subdatasets)
+        dataset.close()
+        some = "; ".join(names[:LISTED]) + ("; ..." if count > LISTED else "")
+        raise ImageError(
+            f"{path} holds {count} rasters; name one: {some}" if names else f"{path} has no band"
+        )
+    return dataset
+
+
+def reopened(name, dataset=None):
+    """Return a context of a dataset: the one that is open, or what its name opens."""
+    return open_raster(name) if dataset is None else nullcontext(dataset)
 
 
 @contextmanager
