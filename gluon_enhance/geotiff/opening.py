@@ -16,6 +16,8 @@ from rasterio.vrt import WarpedVRT
 from gluon_enhance.errors import GluonEnhanceError, ImageError
 from gluon_enhance.geotiff.raster import named, open_raster
 
+BLOCK = 512
+"""Side of the blocks of an array's file."""
 DATASETS = (DatasetReader, DatasetWriter, WarpedVRT)
 
 
@@ -104,16 +106,33 @@ def _written(array) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="gluon-enhance-") as folder:
         path = Path(folder, f"{name.replace('/', '_')}.tif")
         try:
-            array.rio.to_raster(path, driver="GTiff", bigtiff="if_safer", windowed=True)
+            array.rio.to_raster(path, driver="GTiff", windowed=True, **_layout(array))
         except failures as error:
             raise ImageError(f"{name} cannot be taken for a raster: {error}") from error
         yield path
 
 
+def _layout(array):
+    """Return creation options in place of those of the file that an array was read from.
+
+    They might lose something, and strips would be many windows.
+    """
+    is_rgb = array.rio.count in (3, 4) and array.dtype == "uint8"  # as GDAL takes them
+    return {
+        "bigtiff": "if_safer",
+        "compress": "deflate",
+        "photometric": "rgb" if is_rgb else "minisblack",
+        "tiled": True,
+        "blockxsize": BLOCK,
+        "blockysize": BLOCK,
+    }
+
+
 def _read_array(path, like):
     """Read a raster as an array that has the conventions of another: names, coordinates, holes."""
     masked = like.rio.encoded_nodata is not None
-    with _rioxarray().open_rasterio(path, masked=masked) as lazy:
+    scaled = not {"scale_factor", "scales"}.isdisjoint(like.encoding)
+    with _rioxarray().open_rasterio(path, masked=masked, mask_and_scale=scaled) as lazy:
         array = lazy.load()
     names = {"x": like.rio.x_dim, "y": like.rio.y_dim}
     others = [dim for dim in like.dims if dim not in names.values()]
@@ -123,7 +142,9 @@ def _read_array(path, like):
     else:
         array = array.squeeze("band", drop=True)
     array = array.rename({own: name for own, name in names.items() if own != name})
-    kept = {name: coordinate for name, coordinate in like.coords.items() if name in others}
-    array = array.assign_coords(kept)
-    array.name = like.name
-    return array
+    for name in set(names.values()) & set(like.coords):
+        if name in others:
+            array = array.assign_coords({name: like[name]})
+        else:
+            array[name].attrs.update(like[name].attrs)  # they tell which axis is which
+    return array.rename(like.name)
