@@ -207,6 +207,8 @@ def _plan(src, out, enhancer, input_range, rgb, others, blocks, region):
     if dtype.kind not in "iuf":
         raise ImageError(f"{src.name} is of dtype {dtype}; convert it to integers or floats")
     spec, scale = enhancer.spec, enhancer.scale
+    if scale != int(scale):
+        raise ValueError(f"outscale is {scale:g}; rasters take whole numbers")
     if min(src.shape) < spec.min_size:
         raise ImageError(
             f"{spec.name} needs {spec.min_size} pixels a side, and {src.name} has "
