@@ -80,8 +80,9 @@ def enhance(
     of bands, and keep their extent, metadata, nodata and masks: TIFF files with a georeference,
     nodata, a mask or names of bands, or with an option of rasters; and of what is named itself
     (not found in a folder) all that GDAL opens: VRT, JPEG 2000, IMG, NETCDF:FILE:VARIABLE,
-    /vsizip/, s3:// and other URLs. They become GeoTIFF. A bad file is reported and the others go
-    on. Exit status: 0 all done, 1 some inputs failed, 2 wrong use or nothing could be done.
+    /vsizip/, s3:// and other URLs. They become GeoTIFF. MODEL may also be bicubic, bilinear or
+    nearest: MATLAB's imresize. A bad file is reported and the others go on. Exit status: 0 all
+    done, 1 some inputs failed, 2 wrong use or nothing could be done.
     """
     rasters = take_options(options, RASTER_OPTIONS)
     options["scale"] = outscale  # of a kernel; nets have their own

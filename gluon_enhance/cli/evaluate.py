@@ -25,7 +25,7 @@ from gluon_enhance.cli.scores import (
 )
 from gluon_enhance.data.benchmarks import Pair, find_pairs, read_pair
 from gluon_enhance.errors import GluonEnhanceError, ImageError
-from gluon_enhance.imaging.resize import KERNELS, resize_rounding_once
+from gluon_enhance.imaging.resize import KERNELS
 from gluon_enhance.inference import Enhancer
 
 
@@ -75,7 +75,7 @@ def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
                 rasters += _evaluate_raster(pair, net, border, bands)
             else:
                 low, high, scale = read_pair(pair, scale)
-                sr = enhancer(low) if enhancer else resize_rounding_once(low, scale, model)
+                sr = (enhancer or Baseline(model, scale))(low)
                 border = scale if crop_border is None else crop_border
                 scores = score_pair(sr, high, border, per_band=per_band)
                 rows.append({"image": pair.name, **scores})

@@ -22,6 +22,7 @@ from typing import Any, Callable, Optional
 import filelock
 import numpy as np
 from rasterio.enums import MaskFlags
+from rasterio.windows import Window
 
 from gluon_enhance.baseline import Baseline, load
 from gluon_enhance.errors import ImageError
@@ -70,7 +71,7 @@ def enhance_raster(
     input_range: Optional[tuple[float, float]] = None,
     rgb: Optional[Sequence[int]] = None,
     others: str = "resize",
-    window: Optional[Sequence[int]] = None,
+    window: Optional[Window | Sequence[int]] = None,
     bounds: Optional[Sequence[float]] = None,
     creation_options: Optional[Mapping[str, str]] = None,
     overviews: bool = False,
@@ -108,7 +109,7 @@ def enhance_raster(
     others : {'resize', 'each'}
         Other bands are enlarged with the bicubic kernel, or go through the net one by one. With
         'each' and no `rgb` all do.
-    window : sequence of 4 int, optional
+    window : sequence of 4 int or rasterio.windows.Window, optional
         Part of the raster to enhance: first column and row, width and height, in its pixels. The
         result equals that part of the whole's. Nets that need the whole image run on it.
     bounds : sequence of 4 float, optional

@@ -29,9 +29,9 @@ def check_out(out: Path, *inputs) -> None:
     """Refuse an output that is no GeoTIFF by its name, or that an input dataset is read from."""
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise ImageError(f"{out} has the suffix {out.suffix!r}; choose .tif or .tiff")
-    for path in (path for dataset in inputs for path in dataset.files):
-        if out.exists() and os.path.exists(path) and out.samefile(path):
-            raise ImageError(f"{out} is an input too; choose another name for the output")
+    files = (path for dataset in inputs for path in dataset.files) if out.exists() else ()
+    if any(os.path.exists(path) and out.samefile(path) for path in files):
+        raise ImageError(f"{out} is an input too; choose another name for the output")
 
 
 def size_of(path) -> tuple[int, int]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Optional
 
+from rasterio.windows import Window
+
 from gluon_enhance.errors import ImageError
 
 SLACK = 1e-6
@@ -16,18 +18,21 @@ Region = tuple[tuple[int, int], tuple[int, int]]
 
 
 def region_of(
-    dataset, window: Optional[Sequence[int]] = None, bounds: Optional[Sequence[float]] = None
+    dataset,
+    window: Optional[Window | Sequence[int]] = None,
+    bounds: Optional[Sequence[float]] = None,
 ) -> Region:
     """Return the first row and the one after the last, and the same of columns, of a part.
 
     Parameters
     ----------
     dataset : rasterio dataset
-    window : (int, int, int, int), optional
+    window : (int, int, int, int) or rasterio.windows.Window, optional
         First column and row, width and height, in pixels.
     bounds : (float, float, float, float), optional
-        Left, bottom, right and top in the raster's coordinates. All pixels that they touch are in.
-        Default, without either: the whole raster.
+        Left, bottom, right and top in the raster's coordinates.
+
+        All pixels that either touches are in. Default, without both: the whole raster.
 
     Raises
     ------
@@ -36,6 +41,7 @@ def region_of(
     """
     if window and bounds:
         raise ValueError("window and bounds are both given; choose one")
+    window = window.flatten() if isinstance(window, Window) else window
     rows, columns = (0, dataset.height), (0, dataset.width)
     if window:
         column, row, width, height = window
@@ -43,7 +49,7 @@ def region_of(
     elif bounds:
         rows, columns = _pixels(dataset, bounds)
     region = tuple(
-        (max(0, start), min(stop, length))
+        (max(0, math.floor(start + SLACK)), min(math.ceil(stop - SLACK), length))
         for (start, stop), length in zip((rows, columns), dataset.shape)
     )
     if any(start >= stop for start, stop in region):
@@ -64,7 +70,7 @@ def _pixels(dataset, bounds):
     corners = [
         (d * x + e * y + f, a * x + b * y + c) for x, y in product((left, right), (bottom, top))
     ]
-    return [(math.floor(min(side) + SLACK), math.ceil(max(side) - SLACK)) for side in zip(*corners)]
+    return [(min(side), max(side)) for side in zip(*corners)]
 
 
 def _text(numbers):

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from PIL import Image
 from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
+from rasterio.windows import Window
 from test_banded import Centred
 from test_enhancing import Blur, write
 
@@ -109,6 +110,7 @@ def test_bounds_take_all_pixels_that_they_touch(source):
             assert region_of(src, bounds=bounds) == region
         assert region_of(src) == ((0, 300), (0, 410))
         assert region_of(src, window=(400, -5, 100, 10)) == ((0, 5), (400, 410))
+        assert region_of(src, window=Window(70.5, 133, 90.4, 101)) == ((133, 234), (70, 161))
 
 
 def test_bounds_of_turned_rasters_are_those_of_their_corners(tmp_path):
