@@ -111,7 +111,8 @@ def enhance_raster(
         'each' and no `rgb` all do.
     window : sequence of 4 int or rasterio.windows.Window, optional
         Part of the raster to enhance: first column and row, width and height, in its pixels. The
-        result equals that part of the whole's. Nets that need the whole image run on it.
+        result is that part of the whole's, to 1/255 as between tiles. Nets that need the whole
+        image run on it.
     bounds : sequence of 4 float, optional
         The same as left, bottom, right and top in the raster's coordinates.
     creation_options : mapping, optional
