@@ -69,7 +69,7 @@ def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
     rows, rasters, done = [], [], 0
     for pair in tqdm(pairs, unit="image", disable=None):
         try:
-            if is_raster(pair.lr or pair.hr, bands):
+            if any(is_raster(source, bands) for source in (pair.lr, pair.hr) if source):
                 net = enhancer or Baseline(model, scale or _ratio(pair))
                 border = net.scale if crop_border is None else crop_border
                 rasters += _evaluate_raster(pair, net, border, bands)

@@ -36,8 +36,10 @@ def region_of(
 
     Raises
     ------
+    ImageError
+        If the raster has no coordinates for bounds.
     ValueError
-        If both are given, the raster has no coordinates, or nothing of it is in the part.
+        If both are given, or nothing of the raster is in the part.
     """
     if window and bounds:
         raise ValueError("window and bounds are both given; choose one")
@@ -65,6 +67,8 @@ def region_of(
 def _pixels(dataset, bounds):
     if dataset.transform.is_identity:
         raise ImageError(f"{dataset.name} has no coordinates of its pixels; give a window")
+    if not all(map(math.isfinite, bounds)):
+        raise ValueError(f"bounds is {_text(bounds)}; give four finite numbers")
     left, bottom, right, top = bounds
     a, b, c, d, e, f = (~dataset.transform)[:6]
     corners = [

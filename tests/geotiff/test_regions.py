@@ -129,6 +129,7 @@ def test_bounds_of_turned_rasters_are_those_of_their_corners(tmp_path):
             {"bounds": (0, 0, 9, 9)},
             "bounds is 0,0,9,9, and .* covers 500000,4997000,504100,",
         ),
+        ({"bounds": (0, 0, float("inf"), 9)}, "bounds is 0,0,inf,9; give four finite numbers"),
         ({"window": (0, 0, 5, 5), "bounds": (0, 0, 9, 9)}, "both given; choose one"),
     ],
 )
