@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Enhancer": "gluon_enhance.inference",
     "enhance": "gluon_enhance.inference",
+    "enhance_raster": "gluon_enhance.geotiff.enhancing",
     "convert": "gluon_enhance.zoo",
     "export": "gluon_enhance.exporting.folder",
     "get_model": "gluon_enhance.zoo",
@@ -25,7 +26,9 @@ _PUBLIC = {
     "Photo": "gluon_enhance.files",
     "read_image": "gluon_enhance.files",
     "write_image": "gluon_enhance.files",
+    "match_rasters": "gluon_enhance.geotiff.matching",
     "resize": "gluon_enhance.imaging.resize",
+    "score_rasters": "gluon_enhance.geotiff.scoring",
     "metrics": "gluon_enhance.imaging",
     "errors": "gluon_enhance",
     "losses": "gluon_enhance",

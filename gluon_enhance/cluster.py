@@ -15,10 +15,10 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Callable, Optional
 
+from gluon_enhance.baseline import load
 from gluon_enhance.errors import GluonEnhanceError
 from gluon_enhance.framework import physical_cores
 from gluon_enhance.geotiff.parts import compute_part
-from gluon_enhance.inference import Enhancer
 
 TIMEOUT = 30
 """Seconds in which a scheduler must answer, and have a worker."""
@@ -135,7 +135,8 @@ class ModelCluster(Cluster):
         As of `Cluster`.
     model : str or path
     options : mapping
-        Those of `gluon_enhance.Enhancer`. With 'auto' each worker chooses by its own processor.
+        Those of `gluon_enhance.baseline.load`. With 'auto' each worker chooses by its own
+        processor.
 
     Raises
     ------
@@ -165,7 +166,7 @@ def _call(function, model, options, item):
 
 @lru_cache(maxsize=1)
 def _load(model, options):
-    return Enhancer(model, **dict(options))
+    return load(model, **dict(options))
 
 
 def _compute_part(work, index, enhancer):

@@ -14,6 +14,7 @@ LAYERS = [
     {"exporting", "gluoncv"},
     {"sources"},
     {"inference"},
+    {"baseline"},
     {"geotiff"},
     {"cluster"},
     {"cli"},
@@ -31,6 +32,8 @@ DOORS = {
     "click": {"cli"},
     "pillow_heif": {"files"},
     "rasterio": {"geotiff"},
+    "rioxarray": {"geotiff"},
+    "xarray": set(),
     "distributed": {"cluster"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
 
+from gluon_enhance.cli.kinds import Source, check_output, is_raster, source_of
 from gluon_enhance.cli.results import Results
 from gluon_enhance.files import FORMATS, IMAGE_SUFFIXES, scan
 from gluon_enhance.files.formats import SUFFIXES
+from gluon_enhance.geotiff.names import absolute_name, stem_of
 
 
 @dataclass(frozen=True)
@@ -20,14 +22,21 @@ class Job:
     `problem` says why it cannot be done, and `is_done` that it was in an earlier run.
     """
 
-    source: Path
+    source: Source
     target: Path
     problem: Optional[str] = None
     is_done: bool = False
 
+    @property
+    def name(self) -> str:
+        """What to call the input in a line."""
+        return stem_of(self.source) if isinstance(self.source, str) else self.source.name
+
     def absolute(self) -> Job:
         """Name the files in a way that holds in other folders."""
-        return replace(self, source=self.source.absolute(), target=self.target.absolute())
+        source = self.source
+        source = absolute_name(source) if isinstance(source, str) else source.absolute()
+        return replace(self, source=source, target=self.target.absolute())
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ def plan_jobs(
     recursive: bool,
     outscale: float,
 ) -> Plan:
-    """Turn files, folders and globs into jobs.
+    """Turn files, folders, globs and names of datasets into jobs.
 
     Results of earlier runs are no inputs: what lies in `output`, if this is below a folder that is
     an input, and what `Results` tells. An original whose result lies in its own folder, or below,
@@ -88,6 +97,7 @@ def plan_jobs(
     Parameters
     ----------
     inputs : sequence of str
+        What is no plain file, such as a URL, has its result in the current folder by default.
     output : Path, optional
         A file, if there is one input file and the path ends in an image suffix; else a folder,
         which keeps the subfolders of folder inputs.
@@ -104,6 +114,8 @@ def plan_jobs(
     ValueError
         If nothing was found or an option cannot be served.
     """
+    if output is not None:
+        check_output(output)
     if ext is not None and f".{ext.lower().lstrip('.')}" not in FORMATS:
         raise ValueError(f"--ext is {ext!r}; choose png, jpg, tif, webp or avif")
     plan, results = Plan(), Results(suffix, ext, outscale)
@@ -112,8 +124,9 @@ def plan_jobs(
         plan.subfolders[:] = [
             path for path in plan.subfolders if path.resolve() != output.resolve()
         ]
-    below = {path for path, base in found if output and _is_below(path, output, base)}
-    by_name = results.among([one for one in found if one[0] not in below])
+    files = [one for one in found if isinstance(one[0], Path)]
+    below = {path for path, base in files if output and _is_below(path, output, base)}
+    by_name = results.among([one for one in files if one[0] not in below])
     plan.results.extend([*below, *by_name])
     found = [one for one in found if one[0] not in below and one[0] not in by_name]
     if not found and not plan.unreadable:
@@ -125,7 +138,7 @@ def plan_jobs(
         and output.suffix.lower() in (*FORMATS, *IMAGE_SUFFIXES)  # some are refused later
         and not Path(inputs[0]).is_dir()
     )
-    taken = {path.resolve() for path, _ in found if path.exists()}
+    taken = {path.resolve() for path, _ in files if path.exists()}
     known, named = {path.resolve() for path in by_name}, {Path(text) for text in inputs}
     for path, base in found:
         target = output if is_file else _target(path, base, output, suffix, ext)
@@ -135,7 +148,8 @@ def plan_jobs(
                 f"its output {target} is an input, or the output of another; "
                 "give another --suffix, --ext or -o"
             )
-        is_own = path not in named and base.resolve() in place.parents
+        is_found = isinstance(path, Path) and path not in named
+        is_own = is_found and base.resolve() in place.parents
         is_done = place in known or (is_own and results.is_result(target, path))
         taken.add(place)
         plan.jobs.append(Job(path, target, problem, is_done and not problem))
@@ -143,11 +157,13 @@ def plan_jobs(
 
 
 def _find(text, recursive, plan):
-    """Yield (path, folder that outputs are kept relative to), and tell the plan what is none."""
+    """Yield (input, folder that outputs are kept relative to), and tell the plan what is none."""
     if not text:
         raise ValueError("an input is an empty text; name a file, a folder or a quoted glob")
-    path = Path(text)
-    if path.is_dir():
+    path = source_of(text)
+    if isinstance(path, str):
+        yield path, Path()
+    elif path.is_dir():
         contents = scan(path, recursive)
         plan.others.extend(contents.others)
         plan.subfolders.extend(contents.subfolders)
@@ -173,15 +189,20 @@ def _nothing(inputs, plan, recursive):
     return f"no image in {', '.join(inputs)}{hint}{others}"
 
 
-def _target(path, base, output, suffix, ext):
-    name = path.stem + suffix + (f".{ext.lstrip('.')}" if ext else _own_suffix(path))
-    return (output / path.parent.relative_to(base) if output else path.parent) / name
+def _target(source, base, output, suffix, ext):
+    own = f".{ext.lstrip('.')}" if ext else _own_suffix(source)
+    if isinstance(source, str):
+        return (output or base) / (stem_of(source) + suffix + own)
+    folder = output / source.parent.relative_to(base) if output else source.parent
+    return folder / (source.stem + suffix + own)
 
 
-def _own_suffix(path):
+def _own_suffix(source):
     """Return the suffix of a result: that of the input, or of a format that can be written."""
-    kind = path.suffix.lower()
+    kind = source.suffix.lower() if isinstance(source, Path) else ""
     if kind in FORMATS:
-        return path.suffix
+        return source.suffix
+    if is_raster(source):
+        return ".tif"
     usual = next((suffixes[0] for suffixes in SUFFIXES.values() if kind in suffixes), None)
     return usual if usual in FORMATS else ".png"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import sys
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 
 import click
@@ -13,8 +15,10 @@ from tqdm import tqdm
 from tqdm.utils import disp_len
 
 from gluon_enhance import __version__
+from gluon_enhance.baseline import load
 from gluon_enhance.cli.batch import plan_jobs
 from gluon_enhance.cli.hints import EnhanceCommand
+from gluon_enhance.cli.kinds import TIFF, has_place_beside, is_raster
 from gluon_enhance.cli.messages import gdal_heard
 from gluon_enhance.cli.options import (
     FilePath,
@@ -27,14 +31,16 @@ from gluon_enhance.cli.photos import photo_options, take_photo_options
 from gluon_enhance.cli.pipeline import PhotoWork, run_all, run_on
 from gluon_enhance.cli.pipes import Pipes
 from gluon_enhance.cli.rasters import (
+    PART_OPTIONS,
     RASTER_OPTIONS,
     RasterWork,
-    is_raster,
     raster_options,
     take_options,
 )
 from gluon_enhance.cli.reports import closing_line, left_out, unfinished, unreadable
-from gluon_enhance.inference import DEFAULT_MODEL, Enhancer
+from gluon_enhance.inference import DEFAULT_MODEL
+
+logger = logging.getLogger(__name__)
 
 
 @click.command(cls=EnhanceCommand)
@@ -51,7 +57,8 @@ from gluon_enhance.inference import DEFAULT_MODEL, Enhancer
 @click.option(
     "--outscale",
     type=Finite(0, min_open=True),
-    help="Resize the result to this multiple of the input (bicubic).",
+    help="Resize the result to this multiple of the input (bicubic). Default: the model's scale; "
+    "4 for -m bicubic.",
 )
 @click.option(
     "--match-colors",
@@ -91,22 +98,26 @@ def enhance(
     as_json,
     **options,
 ):
-    """Enhance photos and rasters: files, folders, quoted globs, or - for standard input.
+    """Enhance photos and rasters: files, folders, quoted globs, - for standard input, URLs.
 
-    8- and 16-bit, gray or color, with or without alpha; what comes in (channels, depth, ICC
-    profile, EXIF with its orientation applied, XMP, IPTC, comments) comes out; what the output's
-    format has no place for is named in a warning. TIFF files with a georeference, or with
-    an option of rasters, are of any size, dtype and number of bands, and keep their extent,
-    metadata, nodata and masks. Results of earlier runs are no inputs. A bad file is reported and
-    the others go on. Exit status: 0 all done, 1 some inputs failed, 2 wrong use or nothing could
-    be done, 130 or 143 interrupted by Ctrl-C or SIGTERM.
+    Photos of 8 and 16 bits, gray or color, with or without alpha: what comes in (channels, depth,
+    ICC profile, EXIF with its orientation applied, XMP, IPTC, comments) comes out; what the
+    output's format has no place for is named in a warning. Rasters are of any size, dtype and
+    number of bands, and keep their extent, metadata, nodata and masks: TIFF files with a
+    georeference, nodata, a mask or names of bands, or with an option of rasters; and of what is
+    named itself (not found in a folder) all that GDAL opens: VRT, JPEG 2000, IMG,
+    NETCDF:FILE:VARIABLE, /vsizip/, s3:// and other URLs. They become GeoTIFF. MODEL may also be
+    bicubic, bilinear or nearest: MATLAB's imresize. Results of earlier runs are no inputs. A bad
+    file is reported and the others go on. Exit status: 0 all done, 1 some inputs failed, 2 wrong
+    use or nothing could be done, 130 or 143 interrupted by Ctrl-C or SIGTERM.
     """
     rasters, photos = take_options(options, RASTER_OPTIONS), take_photo_options(options)
     pipes = Pipes(inputs, output)
     if pipes.to_stdout and as_json:
         raise click.UsageError("--json and the result both take standard output; give -o FILE")
     with pipes:
-        enhancer = Enhancer(model, **options)
+        options["scale"] = outscale  # of a kernel; nets have their own
+        enhancer = load(model, **options)
         outscale = outscale or enhancer.scale
         suffix = f"_x{outscale:g}" if suffix is None else suffix
         plan = plan_jobs(pipes.inputs, pipes.output, suffix, ext, recursive, outscale)
@@ -152,13 +163,24 @@ def enhance(
 def _begin(jobs, rasters, photo_work, shared, pipes, begun):
     """Yield the work on each job, and note it."""
     for job in jobs:
-        if is_raster(job.source, rasters):
-            work = RasterWork(job, rasters, **shared)
-        else:
-            work = photo_work(job, **shared)
+        work = _work(job, rasters, photo_work, shared)
         pipes.named(work.report)
         begun.append(work)
         yield work
+
+
+def _work(job, rasters, photo_work, shared):
+    """Return the work on a raster or a photo, and say what the photo will lose."""
+    has_place = not isinstance(job.source, str) and has_place_beside(job.source)
+    if is_raster(job.source, rasters) or (has_place and job.target.suffix.lower() in TIFF):
+        return RasterWork(job, rasters, **shared)
+    if any(name in rasters for name in PART_OPTIONS):
+        job = replace(job, problem="--window and --bounds are for rasters, and this is a photo")
+    work = photo_work(job, **shared)
+    if has_place and work.report["status"] == "done":
+        lost = "has a place on Earth, which a photo does not keep"
+        logger.warning("%s %s; with --ext tif it becomes a GeoTIFF that does", job.source, lost)
+    return work
 
 
 def _run_on_cluster(address, model, options, enhancer, works, show):

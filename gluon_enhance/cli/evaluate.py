@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from gluon_enhance.baseline import Baseline
 from gluon_enhance.cli import one_line
+from gluon_enhance.cli.kinds import is_raster, source_of
 from gluon_enhance.cli.messages import gdal_heard
 from gluon_enhance.cli.options import engine_options, model_option
-from gluon_enhance.cli.rasters import BAND_OPTIONS, band_options, is_raster, take_options
+from gluon_enhance.cli.rasters import BAND_OPTIONS, band_options, take_options
 from gluon_enhance.cli.scores import (
     print_scores,
     protocol,
@@ -21,9 +24,9 @@ from gluon_enhance.cli.scores import (
     score_raster,
     summary,
 )
-from gluon_enhance.data.benchmarks import find_pairs, read_pair
+from gluon_enhance.data.benchmarks import Pair, find_pairs, read_pair
 from gluon_enhance.errors import GluonEnhanceError, ImageError
-from gluon_enhance.imaging.resize import KERNELS, resize_rounding_once
+from gluon_enhance.imaging.resize import KERNELS
 from gluon_enhance.inference import Enhancer
 
 
@@ -32,14 +35,14 @@ from gluon_enhance.inference import Enhancer
 @click.option(
     "--hr",
     required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of true images.",
+    metavar="PATH",
+    help="Folder of true images, or one image or raster.",
 )
 @click.option(
     "--lr",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of inputs with the same paths in it; names may end in x4, _x4, _LR or _bicLRx4. "
-    "Default: MATLAB-bicubic reductions.",
+    metavar="PATH",
+    help="Folder of inputs with the same paths in it, or one input; names may end in x4, _x4, _LR "
+    "or _bicLRx4. Default: MATLAB-bicubic reductions.",
 )
 @click.option("--scale", type=click.IntRange(1), help="Default: the model's, or from --lr.")
 @click.option(
@@ -55,7 +58,7 @@ def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
     """Enhance a benchmark set and score it.
 
     MODEL may also be bicubic, bilinear or nearest: MATLAB's imresize, the usual baseline. Rasters,
-    which are told from photos as `enhance` does, need a net and --lr, and are scored band by band.
+    which are told from photos as `enhance` does, need --lr, and are scored band by band.
     """
     click.get_current_context().with_resource(gdal_heard())
     bands = take_options(options, BAND_OPTIONS)
@@ -65,7 +68,7 @@ def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
         if scale not in (None, enhancer.scale):
             raise click.UsageError(f"--scale is {scale}, but {model} has scale {enhancer.scale}")
         scale = enhancer.scale
-    pairs = find_pairs(hr, lr)
+    pairs = _find_pairs(hr, lr)
     rows, rasters, done = [], [], 0
 
     @click.get_current_context().call_on_close  # what was done, also when interrupted
@@ -76,12 +79,13 @@ def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
 
     for pair in tqdm(pairs, unit="image", disable=None):
         try:
-            if is_raster(pair.lr or pair.hr, bands):
-                border = enhancer.scale if enhancer and crop_border is None else crop_border
-                rasters += _evaluate_raster(pair, enhancer, border, bands)
+            if any(is_raster(source, bands) for source in (pair.lr, pair.hr) if source):
+                net = enhancer or Baseline(model, scale or _ratio(pair))
+                border = net.scale if crop_border is None else crop_border
+                rasters += _evaluate_raster(pair, net, border, bands)
             else:
                 low, high, scale = read_pair(pair, scale)
-                sr = enhancer(low) if enhancer else resize_rounding_once(low, scale, model)
+                sr = (enhancer or Baseline(model, scale))(low)
                 border = scale if crop_border is None else crop_border
                 scores = score_pair(sr, high, border, per_band=per_band)
                 rows.append({"image": pair.name, **scores})
@@ -91,11 +95,35 @@ def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
     sys.exit(0 if done == len(pairs) else 1 if done else 2)
 
 
+def _find_pairs(hr, lr):
+    """Return the pairs of two folders, or of two images."""
+    sources = [source_of(text) for text in (hr, lr) if text is not None]
+    are_folders = [os.path.isdir(source) for source in sources]
+    if any(are_folders) != all(are_folders):
+        raise click.UsageError(f"{hr} and {lr} must be two files or two folders")
+    if all(are_folders):
+        return find_pairs(*sources)
+    return [Pair(os.path.basename(hr), sources[0], sources[1] if lr else None)]
+
+
+def _ratio(pair):
+    """Return the scale that the sizes of a pair of rasters say."""
+    from gluon_enhance.geotiff.raster import size_of
+
+    _need_reduction(pair)
+    (width, _), (reduced, _) = size_of(pair.hr), size_of(pair.lr)
+    return max(1, round(width / reduced))
+
+
+def _need_reduction(pair):
+    if pair.lr is None:
+        raise ImageError("this is a raster, which needs its reduction (--lr)")
+
+
 def _evaluate_raster(pair, enhancer, border, bands):
     from gluon_enhance.geotiff.enhancing import enhance_raster
 
-    if enhancer is None or pair.lr is None:
-        raise ImageError("this is a raster, which needs a net (-m) and its reduction (--lr)")
+    _need_reduction(pair)
     with tempfile.TemporaryDirectory() as folder:
         sr = enhance_raster(pair.lr, Path(folder, "sr.tif"), enhancer, **bands)
         yield from score_raster(pair.name, sr, pair.hr, border)

@@ -1,12 +1,13 @@
-"""Rasters in ``gluon-enhance enhance``: which files are such, and their options."""
+"""Rasters in ``gluon-enhance enhance``: their options, and the work on one."""
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Callable, Optional
 
 import click
+from tqdm import tqdm
 
 from gluon_enhance.cli.batch import Job
 from gluon_enhance.cli.pipeline import PhotoOptions, Work
@@ -95,6 +96,18 @@ def raster_options(command):
                 metavar="NAME=VALUE",
                 help="Rasters: creation option of GDAL's GTiff driver, or COG's with --cog.",
             ),
+            click.option(
+                "--window",
+                callback=_numbers(int, 4),
+                metavar="X,Y,W,H",
+                help="Rasters: only a part, from column X and row Y on, W x H pixels.",
+            ),
+            click.option(
+                "--bounds",
+                callback=_numbers(float, 4),
+                metavar="LEFT,BOTTOM,RIGHT,TOP",
+                help="Rasters: only a part, in the raster's coordinates.",
+            ),
             click.option("--overviews", is_flag=True, help="Rasters: add overviews."),
             click.option("--cog", is_flag=True, help="Rasters: write cloud-optimized GeoTIFF."),
             click.option(
@@ -107,24 +120,16 @@ def raster_options(command):
 
 
 BAND_OPTIONS = ("input_range", "unconstrained", "rgb", "others")
-RASTER_OPTIONS = (*BAND_OPTIONS, "creation_options", "overviews", "cog", "resume")
+PART_OPTIONS = ("window", "bounds")
+RASTER_OPTIONS = (*BAND_OPTIONS, *PART_OPTIONS, "creation_options", "overviews", "cog", "resume")
+LONG = 60
+"""Seconds from which on it is said beforehand how long a raster takes."""
 
 
 def take_options(options: dict, names: tuple) -> dict:
     """Take options out of a command's; only what was given."""
     taken = {name: options.pop(name) for name in names}
     return {name: value for name, value in taken.items() if value}
-
-
-def is_raster(path: Path, options: Optional[dict] = None) -> bool:
-    """Tell whether a file is a TIFF with a place on Earth, or with options of rasters."""
-    if path.suffix.lower() not in (".tif", ".tiff"):
-        return False
-    if options:
-        return True
-    from gluon_enhance.geotiff.raster import is_georeferenced
-
-    return is_georeferenced(path)
 
 
 class RasterWork(Work):
@@ -174,14 +179,36 @@ class RasterWork(Work):
                 "--flatten, --depth, --quality and --lossless are for photos, and this is a "
                 "raster; --co sets its compression"
             )
-        with self.watched(self.job.source.name, unit="part") as progress:
+        with self.watched(self.job.name, unit="part") as progress:
             enhance_raster(
                 self.job.source,
                 self.job.target,
                 self.enhancer,
                 compute=self.compute_parts,
+                announce=self._announce,
                 progress=progress,
                 **self.options,
             )
         width, height = size_of(self.job.target)
         self.report.update(width=width, height=height)
+
+    def _announce(self, estimate):
+        """Say before a long run what to expect of it."""
+        if estimate.seconds < LONG:
+            return
+        height, width = estimate.size
+        text = (
+            f"{self.job.name} becomes {width} x {height} pixels in about "
+            f"{_duration(estimate.seconds)}, {estimate.nbytes / 1e9:.1f} GB before compression, "
+            "and as much in parts until it is done"
+        )
+        if self.compute_parts:
+            text += "; the time is this machine's, and workers divide it"
+        if not any(name in self.options for name in PART_OPTIONS):
+            text += "; --window tries a part first"
+        tqdm.write(text, file=sys.stderr)
+
+
+def _duration(seconds):
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

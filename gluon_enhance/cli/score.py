@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
 import click
 
 from gluon_enhance.cli import one_line
+from gluon_enhance.cli.kinds import is_raster, source_of
 from gluon_enhance.cli.messages import gdal_heard
 from gluon_enhance.cli.options import Finite
-from gluon_enhance.cli.rasters import is_raster
 from gluon_enhance.cli.scores import (
     print_scores,
     protocol,
@@ -26,8 +26,8 @@ from gluon_enhance.files import read_image
 
 
 @click.command()
-@click.argument("image", type=click.Path(path_type=Path))
-@click.argument("reference", type=click.Path(path_type=Path))
+@click.argument("image")
+@click.argument("reference")
 @click.option(
     "--crop-border",
     type=click.IntRange(0),
@@ -52,12 +52,15 @@ def score(image, reference, crop_border, y_channel, per_band, data_range, as_jso
 
     IMAGE's names may end in x4, _x4, _LR or _bicLRx4 after the reference's.
 
-    Georeferenced TIFF files, of any size, are scored band by band where both are valid.
+    Rasters, of any size, are scored band by band where both are valid: what `enhance` takes for
+    such, as URLs and other names that GDAL opens.
     """
     click.get_current_context().with_resource(gdal_heard())
-    if image.is_dir() != reference.is_dir():
+    image, reference = source_of(image), source_of(reference)
+    are_folders = [os.path.isdir(source) for source in (image, reference)]
+    if any(are_folders) != all(are_folders):
         raise click.UsageError(f"{image} and {reference} must be two files or two folders")
-    if image.is_dir():
+    if all(are_folders):
         images = find_images(image)
         truths = find_truths(images, [image], reference)
         pairs = [(path, truths.get(path)) for path in images]
@@ -77,7 +80,7 @@ def score(image, reference, crop_border, y_channel, per_band, data_range, as_jso
         try:
             if truth is None:
                 raise GluonEnhanceError(f"no image of that path in {reference}")
-            if is_raster(truth):
+            if is_raster(truth) or is_raster(path):
                 if y_channel:
                     raise ValueError("--y-channel is for photos, and this is a raster")
                 rasters += score_raster(str(path), path, truth, crop_border, data_range)

@@ -17,11 +17,14 @@ from gluon_enhance.imaging.resize import resize
 
 @dataclass(frozen=True)
 class Pair:
-    """A true image and its reduction; without one, it is made when read."""
+    """A true image and its reduction; without one, it is made when read.
+
+    Of rasters either may also be the name of what only GDAL opens.
+    """
 
     name: str
-    hr: Path
-    lr: Optional[Path]
+    hr: Path | str
+    lr: Optional[Path | str]
 
 
 def find_pairs(hr_folder: str | Path, lr_folder: str | Path | None = None) -> list[Pair]:

@@ -62,7 +62,7 @@ def block_sides(options: Mapping) -> tuple[int, int]:
 
 def _put_together(work, src, whole, options, is_masked):
     is_straight = work.premultiplied and not work.multiplies
-    with created(whole, src, options, work.scale, is_masked, is_straight) as output:
+    with created(whole, src, options, work.scale, work.region, is_masked, is_straight) as output:
         for index in range(work.count):
             made = read_part(work.path(index))
             if is_masked:

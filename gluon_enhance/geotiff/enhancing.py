@@ -17,29 +17,33 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 import filelock
 import numpy as np
 from rasterio.enums import MaskFlags
+from rasterio.windows import Window
 
+from gluon_enhance.baseline import Baseline, load
 from gluon_enhance.errors import ImageError
 from gluon_enhance.geotiff.assembling import BLOCK, assemble, block_sides, whole_options
 from gluon_enhance.geotiff.banded import check_disk, run_in_bands, size_for_net
+from gluon_enhance.geotiff.estimating import Estimate, estimate
 from gluon_enhance.geotiff.metadata import has_premultiplied_alpha
+from gluon_enhance.geotiff.names import absolute_name
+from gluon_enhance.geotiff.opening import check_shared, destination, opened
 from gluon_enhance.geotiff.parts import Work, compute_part, round_up
 from gluon_enhance.geotiff.ranges import InputRange, ranges_of
 from gluon_enhance.geotiff.raster import (
     RGB,
-    absolute_name,
     check_out,
     check_uniform,
     color_bands,
     environment,
     is_min_is_white,
-    open_raster,
     rgb_bands,
 )
+from gluon_enhance.geotiff.regions import region_of
 from gluon_enhance.geotiff.trial import try_options
 from gluon_enhance.imaging.block_means import MARGIN
 
@@ -49,27 +53,32 @@ PART_SAMPLES = 16 << 20
 """Samples of a part, of all bands together, unless one tile or block has more."""
 WINDOW = 512
 """Side of a part's tile, of a net that has run over the whole raster before."""
+RASTER_MODEL = "rrdb_lite_x4"
+"""The one that stays nearest to the pixels."""
 PROBE = 64
 """Side of a picture that a model is told by."""
 WORK = "work.json"
 
 
 def enhance_raster(
-    source: str | os.PathLike,
-    out: str | os.PathLike,
-    enhancer,
+    source,
+    out: Optional[str | os.PathLike] = None,
+    enhancer=RASTER_MODEL,
     *,
     input_range: Optional[InputRange] = None,
     unconstrained: bool = False,
     rgb: Optional[Sequence[int]] = None,
     others: str = "resize",
+    window: Optional[Window | Sequence[int]] = None,
+    bounds: Optional[Sequence[float]] = None,
     creation_options: Optional[Mapping[str, str]] = None,
     overviews: bool = False,
     cog: bool = False,
     resume: bool = False,
     compute: Optional[Callable] = None,
+    announce: Optional[Callable[[Estimate], None]] = None,
     progress: Optional[Callable[[int, int], None]] = None,
-) -> Path:
+) -> Any:
     """Enhance a raster in bounded memory.
 
     The extent stays; the transform is divided by the scale, ground control points and RPCs are
@@ -79,11 +88,15 @@ def enhance_raster(
 
     Parameters
     ----------
-    source : path or URL of what GDAL reads
-    out : path
+    source : path, URL or name, open rasterio dataset, MemoryFile or DataArray
+        Names are of what GDAL reads. The last is an ``xarray.DataArray`` after the conventions of
+        rioxarray (``pip install 'gluon-enhance[xarray]'``).
+    out : path, optional
         GeoTIFF. It gets its name when it is complete; until then parts lie in ``.NAME.parts``
-        beside it.
-    enhancer : Enhancer
+        beside it. Only for a DataArray it may be left out.
+    enhancer : Enhancer, str or path
+        Or the model that one is made with; or 'bicubic', 'bilinear' or 'nearest', which enlarge
+        four times (`gluon_enhance.baseline.Baseline` has other scales).
     input_range : (float, float), str or mapping, optional
         What the net sees as 0 and 1: two numbers; ``'2%,98%'``, percentiles of what is valid;
         ``'scaled:0,0.3'``, values, which the file's scale and offset make of its numbers;
@@ -97,13 +110,20 @@ def enhance_raster(
         of scale x scale pixels is the source's pixel in all bands but alpha: exactly in integers,
         unless a pixel gives way to a nodata value within the dtype's limits, and to the dtype's
         precision in floats. The difference is enlarged without steps between blocks
-        (`gluon_enhance.imaging.block_means`), and no hole has a part in it.
+        (`gluon_enhance.imaging.block_means`), and no hole has a part in it. Kernels stay as they
+        are.
     rgb : sequence of 3 int, optional
         Bands that are red, green and blue. Default: those interpreted so, or all there are if these
         are one or three.
     others : {'resize', 'each'}
         Other bands are enlarged with the bicubic kernel, or go through the net one by one. With
         'each' and no `rgb` all do.
+    window : sequence of 4 int or rasterio.windows.Window, optional
+        Part of the raster to enhance: first column and row, width and height, in its pixels. The
+        result is that part of the whole's, to 1/255 as between tiles. Nets that need the whole
+        image run on it.
+    bounds : sequence of 4 float, optional
+        The same as left, bottom, right and top in the raster's coordinates.
     creation_options : mapping, optional
         Of GDAL's GTiff driver, or the COG driver's with `cog`. Default: the source's compression,
         or deflate for one with losses that would change nodata or alpha. Where these options have
@@ -118,8 +138,15 @@ def enhance_raster(
     compute : callable, optional
         Takes the `Work`, the indices of parts to compute and a function to call after each;
         default: one after the other, here.
+    announce : callable, optional
+        Called with an `Estimate` of time and size, before work that is not done at once.
     progress : callable, optional
         Called with the number of parts done and of all.
+
+    Returns
+    -------
+    Path or xarray.DataArray
+        `out`; without it an array with the names and coordinates of the source.
 
     Raises
     ------
@@ -128,9 +155,13 @@ def enhance_raster(
     ValueError
         If options or values do not fit.
     """
-    out, options = Path(out), creation_options or {}
-    check_out(out, source)
-    with environment(), open_raster(source) as src:
+    options = creation_options or {}
+    if isinstance(enhancer, (str, os.PathLike)):
+        enhancer = load(enhancer)
+    with environment(), opened(source) as src, destination(out, source) as (out, result):
+        check_out(out, src)
+        if compute:
+            check_shared(src)
         enhancer = enhancer.for_dtype(src.dtypes[0])
         check_uniform(src)
         if cog and is_min_is_white(src):
@@ -140,19 +171,26 @@ def enhance_raster(
             )
         try_options(src, out, options, whole_options({}, cog), enhancer.scale, cog)
         blocks = block_sides(whole_options(options, cog))
-        work = _plan(src, out, enhancer, input_range, unconstrained, rgb, others, blocks, not cog)
+        region = region_of(src, window, bounds)
+        how = (input_range, unconstrained, rgb, others)
+        work = _plan(src, out, enhancer, how, blocks, region, multiplies=not cog)
         net = _banded_net(work, src, enhancer) if work.in_bands else None
+        if net and region != region_of(src):
+            logger.warning("%s needs the whole image: it runs on all of it", enhancer.spec.name)
         if net and compute:
             why = "takes its statistics from the whole image: it runs here, and workers do the rest"
             logger.warning("%s %s", enhancer.spec.name, why)
         with _only_one(work, out):
             _prepare(work, resume)
             with _keeping(work):
-                compute = compute or partial(_compute_here, enhancer)
+                told = estimate(work, src, enhancer, net) if announce else None
+                if told:
+                    announce(told)
+                compute = compute or partial(_compute_here, src, enhancer)
                 _compute_missing(work, src, net, compute, progress)
                 assemble(work, src, out, options, overviews, cog)
             shutil.rmtree(work.folder)
-    return out
+        return result()
 
 
 def _banded_net(work, src, enhancer):
@@ -178,17 +216,20 @@ def _compute_missing(work, src, net, compute, progress):
     compute(work, missing, done)
 
 
-def _compute_here(enhancer, work, indices, done):
+def _compute_here(src, enhancer, work, indices, done):
     for index in indices:
-        compute_part(work, index, enhancer)
+        compute_part(work, index, enhancer, src)
         done()
 
 
-def _plan(src, out, enhancer, input_range, unconstrained, rgb, others, blocks, multiplies):
+def _plan(src, out, enhancer, how, blocks, region, multiplies):
+    input_range, unconstrained, rgb, others = how
     dtype = np.dtype(src.dtypes[0])
     if dtype.kind not in "iuf":
         raise ImageError(f"{src.name} is of dtype {dtype}; convert it to integers or floats")
     spec, scale = enhancer.spec, enhancer.scale
+    if scale != int(scale):
+        raise ValueError(f"outscale is {scale:g}; rasters take whole numbers")
     if min(src.shape) < spec.min_size:
         raise ImageError(
             f"{spec.name} needs {spec.min_size} pixels a side, and {src.name} has "
@@ -204,28 +245,32 @@ def _plan(src, out, enhancer, input_range, unconstrained, rgb, others, blocks, m
     side = round_up(tile, unit)
     tile = round_up(-(-side // -(-side // tile)), spec.unit)
     across = max(1, PART_SAMPLES // (src.count * (side * scale) ** 2))
-    through_net, resized = _divide_bands(src, rgb, others)
-    constrained = scale > 1 and not unconstrained
+    kernel = enhancer.kernel if isinstance(enhancer, Baseline) else None
+    through_net, resized = _divide_bands(src, rgb, others, kernel)
+    constrained = scale > 1 and not (unconstrained or kernel)
     ranges = ranges_of(src, through_net, input_range)
     if is_min_is_white(src):  # the net is to see no negative
         ranges = tuple((high, low) for low, high in ranges)
     premultiplied = has_premultiplied_alpha(src)
     status = os.stat(src.name) if os.path.exists(src.name) else None
     return Work(
-        source=absolute_name(src),
+        source=absolute_name(src.name),
         stamp=(status.st_size, status.st_mtime_ns) if status else None,
         folder=str(out.resolve().with_name(f".{out.name}.parts")),
         size=(src.height, src.width),
         scale=scale,
         tile=tile,
         # Tiles may end where a cell of `unit` pixels does not.
-        halo=round_up(enhancer.halo + MARGIN * constrained + spec.unit - spec.multiple, spec.unit),
+        halo=round_up(enhancer.halo + MARGIN * constrained + spec.unit - spec.multiple, spec.unit)
+        + _shift(region, spec.unit),
         multiple=spec.multiple,
         unit=spec.unit,
         part=(side, side * across),
+        region=region,
         ranges=ranges,
         through_net=through_net,
         resized=resized,
+        kernel=kernel or "bicubic",
         has_mask=[MaskFlags.per_dataset] in src.mask_flag_enums,
         constrained=constrained,
         in_bands=in_bands,
@@ -235,8 +280,15 @@ def _plan(src, out, enhancer, input_range, unconstrained, rgb, others, blocks, m
     )
 
 
-def _divide_bands(src, rgb, others):
+def _shift(region, multiple):
+    """Return by how much tiles that start at a region may have to start before it."""
+    return multiple if any(start % multiple for start, _ in region) else 0
+
+
+def _divide_bands(src, rgb, others, kernel):
     """Return groups of bands that go through the net, and bands that are resized."""
+    if kernel:
+        return (), tuple(src.indexes)
     color = color_bands(src)
     alpha = tuple(band for band in src.indexes if band not in color)
     if rgb:

@@ -18,10 +18,11 @@ from rasterio.windows import Window
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.geotiff.metadata import created, needs_mask
+from gluon_enhance.geotiff.names import absolute_name
+from gluon_enhance.geotiff.opening import check_shared, opened
 from gluon_enhance.geotiff.output import fill_hidden
 from gluon_enhance.geotiff.parts import keep_part, read_part
 from gluon_enhance.geotiff.raster import (
-    absolute_name,
     bits_of,
     check_out,
     check_same_white,
@@ -33,6 +34,7 @@ from gluon_enhance.geotiff.raster import (
     named,
     open_raster,
     read_bands,
+    reopened,
     rgb_bands,
 )
 from gluon_enhance.geotiff.trial import try_options
@@ -51,8 +53,8 @@ Run = Callable[[Callable, Iterable], Iterable[tuple[int, Any]]]
 
 
 def match_rasters(
-    source: str | os.PathLike,
-    reference: str | os.PathLike,
+    source,
+    reference,
     out: str | os.PathLike,
     *,
     match_proportion: float = 1.0,
@@ -72,9 +74,10 @@ def match_rasters(
 
     Parameters
     ----------
-    source, reference : path or URL of what GDAL reads
-        Of the same number of bands besides alpha, unless `bands` are given. Dtypes may differ as
-        in `match_histograms`.
+    source, reference : path, URL or name, open rasterio dataset, MemoryFile or DataArray
+        Names are of what GDAL reads. The last is an ``xarray.DataArray`` after the conventions of
+        rioxarray. Of the same number of bands besides alpha, unless `bands` are given. Dtypes may
+        differ as in `match_histograms`.
     out : path
         GeoTIFF. It gets its name when it is complete.
     match_proportion, color_space
@@ -107,8 +110,10 @@ def match_rasters(
         If bands, dtypes, values or options do not fit.
     """
     out, options = Path(out), creation_options or {}
-    check_out(out, source, reference)
-    with environment(), open_raster(source) as src, open_raster(reference) as ref:
+    with environment(), opened(source) as src, opened(reference) as ref:
+        check_out(out, src, ref)
+        for dataset in (src, ref) if run else ():
+            check_shared(dataset)
         plan = _plan(src, ref, color_space, bands)
         matcher = plan.matcher()
         try_options(src, out, options, {})
@@ -117,7 +122,8 @@ def match_rasters(
             windows = _windows(src, dst)
             total = sum(len(group) for _, group in groups) + len(windows)
             done = _counter(total, progress)
-            for index, counted in (run or _run_here)(partial(_count, plan), groups):
+            count = partial(_count, plan, None if run else {"source": src, "reference": ref})
+            for index, counted in (run or _run_here)(count, groups):
                 matcher.merge(counted)
                 for _ in groups[index][1]:
                     done()
@@ -156,7 +162,7 @@ def _plan(src, ref, color_space, bands):
     for dataset in (src, ref):
         check_uniform(dataset)
     check_same_white(src, ref)
-    files = {"source": absolute_name(src), "reference": absolute_name(ref)}
+    files = {"source": absolute_name(src.name), "reference": absolute_name(ref.name)}
     fixed = files, (src.dtypes[0], ref.dtypes[0]), color_space
     if color_space.upper() != "RGB":
         bands = bands or [1, 2, 3]
@@ -212,11 +218,11 @@ def _counter(total, progress):
     return lambda: progress(next(done), total) if progress else None
 
 
-def _count(plan, group):
-    """Return a matcher that has counted a group of windows."""
+def _count(plan, datasets, group):
+    """Return a matcher that has counted a group of windows; on workers no dataset is open."""
     (role, windows), matcher = group, plan.matcher()
     count = {"source": matcher.count_source, "reference": matcher.count_reference}[role]
-    with environment(), open_raster(plan.files[role]) as dataset:
+    with environment(), reopened(plan.files[role], datasets and datasets[role]) as dataset:
         for window in windows:
             count(*read_bands(dataset, plan.bands[role], window))
     return matcher

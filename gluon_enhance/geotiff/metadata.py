@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from copy import copy
 from pathlib import Path
+from typing import Optional
 
 import rasterio
 from rasterio import Affine
@@ -15,6 +16,7 @@ from rasterio.enums import ColorInterp, PhotometricInterp
 
 from gluon_enhance.geotiff.output import Output
 from gluon_enhance.geotiff.raster import bits_of, draft_of, is_min_is_white, named
+from gluon_enhance.geotiff.regions import Region, region_of
 from gluon_enhance.geotiff.texts import Texts
 
 #: Creation options that a file tells under the same name.
@@ -31,16 +33,23 @@ ASSOCIATED = 1
 
 @contextmanager
 def created(
-    out: Path, src, options, scale: int = 1, is_masked: bool = False, is_straight: bool = False
+    out: Path,
+    src,
+    options,
+    scale: int = 1,
+    region: Optional[Region] = None,
+    is_masked: bool = False,
+    is_straight: bool = False,
 ) -> Iterator[Output]:
     """Create a temporary raster that becomes `out` on success, else vanishes.
 
-    It has the source's extent, dtype, bands and metadata, and `scale` times its size. With
-    `is_masked` a mask says what is valid instead of nodata, with `is_straight` its alpha is not
-    premultiplied.
+    It has the source's extent, or that of a region of it, its dtype, bands and metadata, and
+    `scale` times its size. With `is_masked` a mask says what is valid instead of nodata, with
+    `is_straight` its alpha is not premultiplied.
     """
+    region = region or region_of(src)
     out.parent.mkdir(parents=True, exist_ok=True)
-    profile = _profile(src, options, scale)
+    profile = _profile(src, options, scale, region)
     if is_masked:
         profile["nodata"] = None
     if has_premultiplied_alpha(src) and not is_straight:
@@ -50,7 +59,7 @@ def created(
         named("written", out),
         rasterio.open(draft, "w", **profile) as dst,
     ):
-        _copy_metadata(src, dst, scale)
+        _copy_metadata(src, dst, scale, region)
         output = Output(dst, is_masked, is_on(profile.get("sparse_ok")))
         yield output
 
@@ -110,19 +119,21 @@ def _lower(options):
     return {name.lower(): value for name, value in options.items()}
 
 
-def _profile(src, options, scale):
+def _profile(src, options, scale, region):
     """Return what to create the output with."""
+    (top, bottom), (left, right) = region
     options = _lower(options)
     profile = {
         **{key: src.profile[key] for key in ("dtype", "nodata", "count", "crs")},
-        "width": src.width * scale,
-        "height": src.height * scale,
+        "width": (right - left) * scale,
+        "height": (bottom - top) * scale,
         "driver": "GTiff",
         "bigtiff": "if_safer",
     }
     points, _ = src.gcps
     if not src.transform.is_identity or (src.crs and not points and not src.rpcs):
         a, b, c, d, e, f = src.transform[:6]
+        c, f = c + a * left + b * top, f + d * left + e * top
         profile["transform"] = Affine(a / scale, b / scale, c, d / scale, e / scale, f)
     if src.driver == "GTiff":
         blocks = () if "tiled" in options else ("tiled", "blockxsize", "blockysize")
@@ -172,7 +183,7 @@ def cog_compression_of(src):
     return {name: value for name, value in result.items() if value}
 
 
-def _copy_metadata(src, dst, scale):
+def _copy_metadata(src, dst, scale, region):
     texts = Texts(src)
     for band in (0, *src.indexes):  # 0 is the dataset
         for namespace in (None, *src.tag_namespaces(band)):
@@ -187,21 +198,22 @@ def _copy_metadata(src, dst, scale):
         dst.scales, dst.offsets = src.scales, src.offsets
     points, crs = src.gcps
     if points:
-        dst.gcps = [_scaled_point(point, scale) for point in points], crs
+        dst.gcps = [_scaled_point(point, scale, region) for point in points], crs
     if src.rpcs:
-        dst.rpcs = _scaled_rpcs(src.rpcs, scale)
+        dst.rpcs = _scaled_rpcs(src.rpcs, scale, region)
 
 
-def _scaled_point(point, scale):
-    row, col = point.row * scale, point.col * scale
+def _scaled_point(point, scale, region):
+    (top, _), (left, _) = region
+    row, col = (point.row - top) * scale, (point.col - left) * scale
     return GroundControlPoint(row, col, point.x, point.y, point.z, point.id, point.info)
 
 
-def _scaled_rpcs(rpcs, scale):
+def _scaled_rpcs(rpcs, scale, region):
     rpcs = copy(rpcs)
-    for axis in ("line", "samp"):  # 0 is the first pixel's center
+    for axis, (first, _) in zip(("line", "samp"), region):  # 0 is the first pixel's center
         offset, extent = (getattr(rpcs, f"{axis}_{kind}") for kind in ("off", "scale"))
-        setattr(rpcs, f"{axis}_off", (offset + 0.5) * scale - 0.5)
+        setattr(rpcs, f"{axis}_off", (offset - first + 0.5) * scale - 0.5)
         setattr(rpcs, f"{axis}_scale", extent * scale)
     return rpcs
 

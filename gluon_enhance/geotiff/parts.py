@@ -24,8 +24,8 @@ from gluon_enhance.geotiff.raster import (
     leave_nodata,
     limits_of,
     named,
-    open_raster,
     read_bands,
+    reopened,
 )
 from gluon_enhance.imaging.arrays import from_rgb
 from gluon_enhance.imaging.block_means import (
@@ -60,10 +60,14 @@ class Work:
         Of each band of the source, the numbers that the net sees as 0 and 1; 0 and 1 for others.
     part : (int, int)
         Rows and columns of the source that a part is of, but for those at the end.
+    region : ((int, int), (int, int))
+        First row and the one after the last, and the same of columns, of what is enhanced.
     through_net : tuple of tuples of int
         Bands that go through it together: three, or one as gray.
     resized : tuple of int
-        Bands that are enlarged with the bicubic kernel.
+        Bands that are enlarged with a kernel.
+    kernel : str
+        Its name.
     has_mask : bool
         Whether the dataset has a mask, which parts then hold as one more band.
     constrained : bool
@@ -86,9 +90,11 @@ class Work:
     multiple: int
     unit: int
     part: tuple
+    region: tuple
     ranges: tuple
     through_net: tuple
     resized: tuple
+    kernel: str
     has_mask: bool
     constrained: bool
     in_bands: bool
@@ -109,17 +115,24 @@ class Work:
 
     @property
     def _grid(self):
-        return tuple(-(-length // own) for length, own in zip(self.size, self.part))
+        sides = zip(self.region, self.part)
+        return tuple(-(-(stop - start) // own) for (start, stop), own in sides)
 
     def area(self, index: int) -> tuple[slice, slice]:
         """Return the rows and columns of the source that a part is of."""
-        places = zip(divmod(index, self._grid[1]), self.part, self.size)
-        rows, columns = (slice(k * own, min((k + 1) * own, length)) for k, own, length in places)
+        places = zip(divmod(index, self._grid[1]), self.part, self.region)
+        rows, columns = (
+            slice(start + k * own, min(start + (k + 1) * own, stop))
+            for k, own, (start, stop) in places
+        )
         return rows, columns
 
     def target(self, index: int) -> tuple[slice, slice]:
         """Return where a part lies in the output."""
-        rows, columns = (slice(a.start * self.scale, a.stop * self.scale) for a in self.area(index))
+        rows, columns = (
+            slice((own.start - start) * self.scale, (own.stop - start) * self.scale)
+            for own, (start, _) in zip(self.area(index), self.region)
+        )
         return rows, columns
 
     def tiles(self, index: int) -> list[list[Tile]]:
@@ -154,14 +167,15 @@ class Work:
         windows = []
         for start in range(own.start, own.stop, self.tile):
             first = min(max(start - self.halo, 0), last - size)
+            first -= first % self.unit  # where the whole's tiles may start
             read = slice(first, min(first + size, length))
             windows.append((read, slice(start, min(start + self.tile, own.stop))))
         return windows
 
 
-def compute_part(work: Work, index: int, enhancer) -> None:
-    """Compute one part and keep it, whole or not at all."""
-    with environment(), open_raster(work.source) as src:
+def compute_part(work: Work, index: int, enhancer, src=None) -> None:
+    """Compute one part and keep it, whole or not at all; `src` is the source, if it is open."""
+    with environment(), reopened(work.source, src) as src:
         tiles, enhancer = work.tiles(index), enhancer.for_dtype(src.dtypes[0])
         made = np.block([[_compute_tile(work, src, tile, enhancer) for tile in r] for r in tiles])
     keep_part(work.path(index), made)
@@ -248,7 +262,7 @@ def _resized(work, src, band, tile):
     read = _grown(tile.keep, KERNEL_MARGIN + MARGIN, [slice(0, side) for side in work.size])
     around = _grown(tile.keep, MARGIN, read)
     block, _ = read_filled(work, src, [band], window_of(read))
-    plane = resize(block, work.scale)[_crop(around, read, work.scale)]
+    plane = resize(block, work.scale, work.kernel)[_crop(around, read, work.scale)]
     numbers = _numbers(work, src, band, plane, block[_crop(around, read)], around, tile)
     return _restored(work, src, numbers, [band], tile)[0]
 

@@ -6,7 +6,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -20,6 +20,8 @@ from gluon_enhance.errors import ImageError
 
 CACHE = 128
 """Megabytes of decoded blocks that GDAL may hold; by default it takes 5% of the memory."""
+LISTED = 5
+"""Rasters in a file that are named when one must be chosen."""
 SIDECARS = (".aux.xml", ".msk", ".ovr")
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 EXACT = 2**53
@@ -29,28 +31,12 @@ NEAR = 2 * float(np.finfo(np.float32).eps)
 
 
 def check_out(out: Path, *inputs) -> None:
-    """Refuse an output that is no GeoTIFF by its name, or is an input too."""
+    """Refuse an output that is no GeoTIFF by its name, or that an input dataset is read from."""
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise ImageError(f"{out} has the suffix {out.suffix!r}; choose .tif or .tiff")
-    for path in inputs:
-        if out.exists() and Path(path).exists() and out.samefile(path):
-            raise ImageError(f"{out} is an input too; choose another name for the output")
-
-
-def is_georeferenced(path) -> bool:
-    """Tell whether GDAL can read a file, and it has a place on Earth or more than four bands."""
-    with environment():
-        try:
-            with rasterio.open(path) as dataset:
-                placed = dataset.crs or not dataset.transform.is_identity
-                return bool(placed or dataset.gcps[0] or dataset.rpcs or dataset.count > 4)
-        except RasterioError:
-            return False
-
-
-def absolute_name(dataset) -> str:
-    """Return what opens a dataset in any folder: the path of a file, or its name as it is."""
-    return os.path.abspath(dataset.name) if os.path.exists(dataset.name) else dataset.name
+    files = (path for dataset in inputs for path in dataset.files) if out.exists() else ()
+    if any(os.path.exists(path) and out.samefile(path) for path in files):
+        raise ImageError(f"{out} is an input too; choose another name for the output")
 
 
 def size_of(path) -> tuple[int, int]:
@@ -202,16 +188,24 @@ def named(verb, path):
 
 
 def open_raster(path):
+    """Open a dataset by its name: a path, a URL, or what else GDAL takes."""
     with named("read", path):
         dataset = rasterio.open(path)
-    if dataset.subdatasets:
-        names = dataset.subdatasets
-        dataset.close()
-        raise ImageError(
-            f"{path} has {len(names)} pages or subdatasets, and one is taken: name it, as in "
-            f"{names[0]}"
-        )
-    return dataset
+    names = dataset.subdatasets
+    if not names and dataset.count:
+        return dataset
+    dataset.close()
+    if not names:
+        raise ImageError(f"{path} has no band")
+    some = "; ".join(names[:LISTED]) + ("; ..." if len(names) > LISTED else "")
+    raise ImageError(
+        f"{path} has {len(names)} pages or subdatasets, and one is taken: name it, as in {some}"
+    )
+
+
+def reopened(name, dataset=None):
+    """Return a context of a dataset: the one that is open, or what its name opens."""
+    return open_raster(name) if dataset is None else nullcontext(dataset)
 
 
 @contextmanager

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import math
-import os
 from typing import Optional
 
 import numpy as np
 from rasterio.windows import Window
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.geotiff.raster import (
-    check_same_white,
-    color_bands,
-    environment,
-    open_raster,
-    read_bands,
-)
+from gluon_enhance.geotiff.opening import opened
+from gluon_enhance.geotiff.raster import check_same_white, color_bands, environment, read_bands
 
 SAMPLES = 1 << 22
 """Samples of a band read at a time."""
 
 
 def score_rasters(
-    image: str | os.PathLike,
-    reference: str | os.PathLike,
+    image,
+    reference,
     crop_border: int = 0,
     data_range: Optional[float] = None,
 ) -> list[dict]:
@@ -32,8 +26,9 @@ def score_rasters(
 
     Parameters
     ----------
-    image, reference : path
-        Of the same size, place and number of bands besides alpha; dtypes may differ.
+    image, reference : path, URL or name, open rasterio dataset, MemoryFile or DataArray
+        Names are of what GDAL reads. The last is an ``xarray.DataArray`` after the conventions of
+        rioxarray. Of the same size, place and number of bands besides alpha; dtypes may differ.
     crop_border : int
         Pixels left out at each side.
     data_range : float, optional
@@ -52,7 +47,7 @@ def score_rasters(
     ImageError
         If a file cannot be read, the rasters do not fit, or nothing is valid in both in any band.
     """
-    with environment(), open_raster(image) as own, open_raster(reference) as ref:
+    with environment(), opened(image) as own, opened(reference) as ref:
         bands = color_bands(own)
         if own.shape != ref.shape or len(bands) != len(color_bands(ref)):
             raise ImageError(

@@ -131,7 +131,7 @@ def test_a_raster_that_fails_says_how_to_go_on_and_parts_that_vanish_are_told_of
         enhancing.compute_part(work, indices[0], FakeEnhancer())
         raise ImageError("stopped")
 
-    monkeypatch.setattr(enhance_module, "Enhancer", FakeEnhancer)
+    monkeypatch.setattr(enhance_module, "load", FakeEnhancer)
     monkeypatch.setattr(RasterWork, "compute_parts", staticmethod(stopped))
     result = run(raster, "-o", tmp_path / "out.tif")
     folder = tmp_path / ".out.tif.parts"
@@ -139,7 +139,7 @@ def test_a_raster_that_fails_says_how_to_go_on_and_parts_that_vanish_are_told_of
     lines = [line.strip() for line in result.stderr.replace("\r", "\n").splitlines()]
     assert result.exit_code == 2 and lines.index(kept) < lines.index(f"error: {raster}: stopped")
     monkeypatch.undo()
-    monkeypatch.setattr(enhance_module, "Enhancer", FakeEnhancer)
+    monkeypatch.setattr(enhance_module, "load", FakeEnhancer)
     result = run(raster, "-o", tmp_path / "out.tif")
     deleted = f"{folder} of an earlier run is deleted, as --resume is not given"
     assert result.exit_code == 0 and deleted in result.stderr
@@ -216,7 +216,7 @@ def test_workers_get_the_engine_and_the_precision_chosen_here(raster, monkeypatc
         raise GluonEnhanceError(f"{address} {model} {options['engine']} {options['precision']}")
 
     monkeypatch.setattr(cluster, "ModelCluster", taken)
-    monkeypatch.setattr(enhance_module, "Enhancer", FakeEnhancer)
+    monkeypatch.setattr(enhance_module, "load", FakeEnhancer)
     result = run(raster, "--cluster", "tcp://there", "-m", "mine")
     assert result.exit_code == 2 and "tcp://there mine openvino fp32" in result.output
 
@@ -248,4 +248,4 @@ def test_evaluate_scores_rasters_band_by_band_where_they_are_valid(tmp_path):
         assert row["valid"] == pytest.approx((80 - 20 - 4) / (80 - 8))
     result = CliRunner().invoke(evaluate, arguments)
     assert result.exit_code == 2
-    assert "a.tif: this is a raster, which needs a net (-m) and its reduction" in result.output
+    assert "a.tif: this is a raster, which needs its reduction (--lr)" in result.output
