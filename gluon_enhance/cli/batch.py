@@ -138,7 +138,8 @@ def plan_jobs(
         and output.suffix.lower() in (*FORMATS, *IMAGE_SUFFIXES)  # some are refused later
         and not Path(inputs[0]).is_dir()
     )
-    taken = {path.resolve() for path, _ in files if path.exists()}
+    inputs_left = [path for path, _ in found if isinstance(path, Path)]
+    taken = {path.resolve() for path in inputs_left if path.exists()}
     known, named = {path.resolve() for path in by_name}, {Path(text) for text in inputs}
     for path, base in found:
         target = output if is_file else _target(path, base, output, suffix, ext)

@@ -177,7 +177,7 @@ def _work(job, rasters, photo_work, shared):
     if any(name in rasters for name in PART_OPTIONS):
         job = replace(job, problem="--window and --bounds are for rasters, and this is a photo")
     work = photo_work(job, **shared)
-    if has_place and work.report["status"] == "done":
+    if has_place and work.report["status"] == "unfinished":
         lost = "has a place on Earth, which a photo does not keep"
         logger.warning("%s %s; with --ext tif it becomes a GeoTIFF that does", job.source, lost)
     return work

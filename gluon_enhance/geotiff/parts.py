@@ -176,7 +176,9 @@ class Work:
 def compute_part(work: Work, index: int, enhancer, src=None) -> None:
     """Compute one part and keep it, whole or not at all; `src` is the source, if it is open."""
     with environment(), reopened(work.source, src) as src:
-        tiles, enhancer = work.tiles(index), enhancer.for_dtype(src.dtypes[0])
+        tiles = work.tiles(index)
+        if not work.in_bands:  # else the net has run
+            enhancer = enhancer.for_dtype(src.dtypes[0])
         made = np.block([[_compute_tile(work, src, tile, enhancer) for tile in r] for r in tiles])
     keep_part(work.path(index), made)
 

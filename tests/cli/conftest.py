@@ -29,7 +29,7 @@ class Repeating:
 @pytest.fixture
 def enhance_with_repeats(monkeypatch):
     """Return what runs ``gluon-enhance enhance`` here, with `Repeating` for the net."""
-    monkeypatch.setattr(enhance_module, "Enhancer", Repeating)
+    monkeypatch.setattr(enhance_module, "load", Repeating)
 
     def run(*arguments, **options):
         return CliRunner().invoke(enhance_module.enhance, [str(a) for a in arguments], **options)

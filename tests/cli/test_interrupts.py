@@ -58,7 +58,7 @@ def test_scores_so_far_are_printed(folders, monkeypatch, command, number, status
 def test_enhance_reports_the_files_that_were_not_begun_too(
     folders, enhance_with_repeats, monkeypatch, number, status, word
 ):
-    net = enhance_module.Enhancer
+    net = enhance_module.load
     monkeypatch.setattr(net, "__call__", at_second_call(net.__call__, number))
     result = enhance_with_repeats(folders[0], "-o", folders[0].parent / "out", "--json")
     assert result.exit_code == status and word in result.stderr

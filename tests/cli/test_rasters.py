@@ -76,7 +76,7 @@ def test_options_of_rasters_reach_them(raster, tmp_path):
 def test_the_range_is_said_on_standard_error_and_the_constraint_can_be_left_out(
     raster, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(enhance_module, "Enhancer", FakeEnhancer)
+    monkeypatch.setattr(enhance_module, "load", FakeEnhancer)
     monkeypatch.setattr(
         FakeEnhancer, "run", lambda self, batch: batch.repeat(2, axis=2).repeat(2, axis=3) * 0.8
     )
