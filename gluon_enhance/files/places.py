@@ -17,5 +17,8 @@ def has_place(path: str | os.PathLike) -> bool:
     try:
         with tifffile.TiffFile(path) as tiff:
             return any(tag in tiff.pages[0].tags for tag in GEOGRAPHIC)
-    except DECODING_ERRORS:
+    except (
+        tifffile.TiffFileError,
+        *DECODING_ERRORS,
+    ):  # in older versions the first is no ValueError
         return False
