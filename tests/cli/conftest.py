@@ -17,7 +17,7 @@ class Repeating:
     def __init__(self, model="", **options):
         self.options = options
         self.scale = 1 if model == "same_size" else 4
-        self.spec = SimpleNamespace(name="fake", multiple=1, min_size=1, tiling="exact")
+        self.spec = SimpleNamespace(name="fake", multiple=1, unit=1, min_size=1, tiling="exact")
 
     def __call__(self, image, progress=None):
         return np.repeat(np.repeat(image, self.scale, axis=0), self.scale, axis=1)

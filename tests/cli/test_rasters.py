@@ -30,7 +30,10 @@ class FakeEnhancer:
         self.spec = SimpleNamespace(name="fake", multiple=1, unit=1, min_size=1, tiling="exact")
 
     def describe(self):
-        return {"engine": "openvino", "precision": "fp32"}
+        return {"engine": "openvino", "precision": "fp32", "deep_precision": "fp32"}
+
+    def for_dtype(self, dtype):
+        return self
 
     def run(self, batch):
         return batch.repeat(2, axis=2).repeat(2, axis=3)

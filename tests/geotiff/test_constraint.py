@@ -25,10 +25,15 @@ class Darkening:
 
     def __init__(self, tile=64, scale=2):
         self.tile, self.scale = tile, scale
-        self.spec = SimpleNamespace(name="darkening", multiple=1, min_size=1, tiling="exact")
+        self.spec = SimpleNamespace(
+            name="darkening", multiple=1, unit=1, min_size=1, tiling="exact"
+        )
 
     def describe(self):
         return {"model": "darkening"}
+
+    def for_dtype(self, dtype):
+        return self
 
     def run(self, batch):
         texture = np.arange(self.scale**2).reshape(self.scale, self.scale) % 3 * 0.2

@@ -91,8 +91,8 @@ def test_a_net_that_needs_the_whole_image_runs_on_it(tmp_path, rng, monkeypatch,
     monkeypatch.setattr(enhancing, "check_disk", lambda *_: None)
     path = write(tmp_path / "in.tif", rng.integers(0, 65536, (3, 256, 200)).astype(np.uint16))
     net = Centred(tile=400 if small else 64)
-    enhance_raster(path, tmp_path / "whole.tif", net)
-    enhance_raster(path, tmp_path / "part.tif", net, window=WINDOW)
+    enhance_raster(path, tmp_path / "whole.tif", net, input_range=(0, 65_535))
+    enhance_raster(path, tmp_path / "part.tif", net, window=WINDOW, input_range=(0, 65_535))
     assert np.array_equal(read(tmp_path / "part.tif"), part_of(read(tmp_path / "whole.tif")))
     told = [record.message for record in caplog.records]
     assert told == ([] if small else ["centred needs the whole image: it runs on all of it"])

@@ -44,7 +44,7 @@ def test_where_the_least_number_is_white_it_stays_so_and_the_net_sees_no_negativ
 ):
     pixels = rng.integers(0, white // 4, (20, 30)).astype(dtype)  # bright
     path, enhancer = write(tmp_path / "in.tif", pixels, photometric="miniswhite"), Doubling()
-    enhance_raster(path, tmp_path / "sr.tif", enhancer)
+    enhance_raster(path, tmp_path / "sr.tif", enhancer, input_range=(0, white))
     match_rasters(path, path, tmp_path / "matched.tif")
     for name, expected in (("sr.tif", larger(pixels)), ("matched.tif", pixels)):
         assert page_of(tmp_path / name).photometric == tifffile.PHOTOMETRIC.MINISWHITE
@@ -70,7 +70,8 @@ def test_colors_that_gdal_reads_as_they_are_are_said_to_be_the_same(tmp_path, rn
     with rasterio.open(path, "w", driver="GTiff", **place, **profile) as out:
         out.write(bands)
     match_rasters(path, path, tmp_path / "matched.tif")
-    enhance_raster(path, tmp_path / "sr.tif", Doubling(), others="each")
+    options = {"input_range": (0, 65_535), "others": "each"}
+    enhance_raster(path, tmp_path / "sr.tif", Doubling(), **options)
     for name, expected in (("matched.tif", bands), ("sr.tif", larger(bands))):
         assert page_of(tmp_path / name).photometric == page_of(path).photometric
         assert page_of(tmp_path / name).extrasamples == page_of(path).extrasamples
