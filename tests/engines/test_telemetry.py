@@ -34,7 +34,7 @@ if "openvino" in sys.modules:
 
 @pytest.fixture
 def watched(tmp_path):
-    """Run a program in a home of its own; return its network calls, and whether makers have files in it."""
+    """Run a program; return its network calls, and whether engines left files in its home."""
     (tmp_path / "watch").mkdir()
     (tmp_path / "watch" / "sitecustomize.py").write_text(WATCH)
     (tmp_path / "home").mkdir()

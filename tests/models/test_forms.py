@@ -42,6 +42,7 @@ def test_exported_nets_pass_mxnets_own_onnx_exporter(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.filterwarnings("ignore:Cannot decide type")
 def test_nets_are_converted_to_mixed_precision(name):
     """By MXNet's AMP, to what GPUs compute in; processors have no float16."""
     net = zoo.get_model(name, pretrained=True)
