@@ -10,6 +10,7 @@ import numpy as np
 from gluon_enhance.engines import cuda_name, gpu_of
 from gluon_enhance.engines.contained import refuse_other_files
 from gluon_enhance.engines.proportion import MapsInProportion
+from gluon_enhance.engines.telemetry import import_onnxruntime
 from gluon_enhance.errors import EngineError
 from gluon_enhance.framework import physical_cores
 
@@ -20,8 +21,7 @@ class ONNXRuntimeEngine:
     """Run an ONNX file with ONNX Runtime; see `gluon_enhance.engines` for the contract."""
 
     def __init__(self, model, precision, device, threads, trusted=False):
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         has_cuda = CUDA in onnxruntime.get_available_providers()
         gpu = gpu_of(device)
         if gpu is not None and not has_cuda:
