@@ -45,6 +45,7 @@ from gluon_enhance.models.unet_discriminator import NEGATIVE_SLOPE, UNetDiscrimi
 from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
 from gluon_enhance.training.devices import Devices
 from gluon_enhance.training.loop import fit
+from gluon_enhance.training.precision import precision_option, set_precision
 from gluon_enhance.training.result import save_result
 from gluon_enhance.training.schedule import warmup_cosine
 from gluon_enhance.training.steps import AdversarialStep, Critic, SupervisedStep
@@ -74,6 +75,7 @@ class Config(TrainingConfig):
     sample_size: int = option(64, "side of the low-resolution patches that it gets, in pixels")
     reductions: tuple = option((1.0, 0.75, 0.5), "sizes at which each photo is used")
     degrade: str = option("mixed", "how inputs are made of photos", tuple(DEGRADATIONS))
+    precision: str = precision_option()
     truth_share: float = option(0.3, "what the photo counts; the rest: the teacher", most=1)
     pixel_weight: float = option(1.0, "weight of L1")
     feature_weight: float = option(0.0, "weight of the features of VGG-19, of mean size 1 each")
@@ -111,6 +113,7 @@ def main(argv=None):
     mx.random.seed(config.seed)
     initialize(net, config, devices)
     net.hybridize(static_alloc=True)
+    set_precision(config.precision, net)
     features = make_features(config, devices)
     losses = make_losses(features, patches, config)
     trainer = devices.trainer([net], config.learning_rate, beta2=0.99)
@@ -160,6 +163,7 @@ def make_features(config, devices):
         return None
     features = load_vgg(VGGFeatures(19, LAYERS), config.vgg, ctx=devices.contexts)
     features.hybridize(static_alloc=True)
+    set_precision(config.precision, features)
     return features
 
 

@@ -32,6 +32,7 @@ from gluon_enhance.losses import L1Loss
 from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
 from gluon_enhance.training.devices import Devices
 from gluon_enhance.training.loop import fit
+from gluon_enhance.training.precision import precision_option, set_precision
 from gluon_enhance.training.result import save_result
 from gluon_enhance.training.schedule import warmup_cosine
 from gluon_enhance.training.steps import SupervisedStep
@@ -50,6 +51,7 @@ class Config(TrainingConfig):
     learning_rate: float = option(1e-4, "Adam's step size at the start")
     reductions: tuple = option((1.0, 0.75, 0.5), "sizes at which each photo is used")
     degrade: str = option("bicubic", "how inputs are made of photos", tuple(DEGRADATIONS))
+    precision: str = precision_option()
 
 
 def main(argv=None):
@@ -75,6 +77,7 @@ def main(argv=None):
         name, _, file = config.init.partition("=")
         net.initialize_from(zoo.get_model(name, pretrained=file or True))
     net.hybridize(static_alloc=True)
+    set_precision(config.precision, net)
     trainer = devices.trainer([net], config.learning_rate)
     step = SupervisedStep(net, {"pixel": L1Loss()}, trainer, devices)
 

@@ -34,6 +34,7 @@ from gluon_enhance.models.discriminators import NEGATIVE_SLOPE, VGG128
 from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
 from gluon_enhance.training.devices import Devices
 from gluon_enhance.training.loop import fit
+from gluon_enhance.training.precision import precision_option, set_precision
 from gluon_enhance.training.result import save_result
 from gluon_enhance.training.schedule import warmup_cosine
 from gluon_enhance.training.steps import AdversarialStep, Critic, SupervisedStep
@@ -61,6 +62,7 @@ class Config(TrainingConfig):
     learning_rate: float = option(0.0, "Adam's step size at the start; 0: the paper's")
     reductions: tuple = option((1.0, 0.75, 0.5), "sizes at which each photo is used")
     degrade: str = option("bicubic", "how inputs are made of photos", tuple(DEGRADATIONS))
+    precision: str = precision_option()
     vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
     critic_channels: int = option(64, "channels of the discriminator's first layer")
     pixel_weight: float = option(1e-2, "weight of L1 in the GAN phase")
@@ -115,6 +117,7 @@ def psnr_step(net, config, devices):
     else:
         net.initialize_as_interpolator(np.random.default_rng(config.seed), devices.contexts)
     net.hybridize(static_alloc=True)
+    set_precision(config.precision, net)
     # Adam's beta2 of 0.99 is BasicSR's.
     trainer = devices.trainer([net], config.learning_rate, beta2=0.99)
     return SupervisedStep(net, {"pixel": L1Loss()}, trainer, devices), None
@@ -123,8 +126,10 @@ def psnr_step(net, config, devices):
 def gan_step(net, config, devices):
     load_weights(net, find_init(config), devices.contexts)
     net.hybridize(static_alloc=True)
+    set_precision(config.precision, net)
     features = load_vgg(VGGFeatures(19, ("conv5_4",)), config.vgg, ctx=devices.contexts)
     features.hybridize(static_alloc=True)
+    set_precision(config.precision, features)
     losses = {
         "pixel": L1Loss(weight=config.pixel_weight),
         "features": FeatureLoss(features, "l1", weight=config.feature_weight),

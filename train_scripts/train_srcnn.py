@@ -30,6 +30,7 @@ from gluon_enhance.losses import L2Loss
 from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
 from gluon_enhance.training.devices import Devices
 from gluon_enhance.training.loop import fit
+from gluon_enhance.training.precision import precision_option, set_precision
 from gluon_enhance.training.result import save_result
 from gluon_enhance.training.schedule import warmup_cosine
 from gluon_enhance.training.steps import SupervisedStep
@@ -46,6 +47,7 @@ class Config(TrainingConfig):
     learning_rate: float = option(1e-3, "Adam's step size at the start")
     reductions: tuple = option((1.0, 0.75, 0.5), "sizes at which each photo is used")
     degrade: str = option("bicubic", "how inputs are made of photos", tuple(DEGRADATIONS))
+    precision: str = precision_option()
 
 
 def main(argv=None):
@@ -68,6 +70,7 @@ def main(argv=None):
     mx.random.seed(config.seed)
     net.initialize_as_interpolator(np.random.default_rng(config.seed), devices.contexts)
     net.hybridize(static_alloc=True)
+    set_precision(config.precision, net)
     trainer = devices.trainer([net], config.learning_rate)
     step = SupervisedStep(net, {"pixel": L2Loss()}, trainer, devices)
 

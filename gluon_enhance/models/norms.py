@@ -80,7 +80,8 @@ class MomentNorm(mx.gluon.HybridBlock):
             return getattr(self, f"_export_{self.norm}")(F, x, gamma, beta)
         if self.form == FAST and self.fused:
             unread = [self.params.get(name) for name in SCRATCH]
-            unread = [p.var() if F is mx.sym else p.data(x.ctx) for p in unread]
+            is_symbol = isinstance(x, mx.sym.Symbol)
+            unread = [p.var() if is_symbol else p.data(x.ctx) for p in unread]
             return F.BatchNorm(x, gamma, beta, *unread, eps=self._epsilon, fix_gamma=False)
         mean_of = self._mean
         if self.form == FAST:

@@ -73,6 +73,7 @@ class TrainingConfig:
         "learning_rate",
         "ctx",
         "kvstore",
+        "precision",
         "workers",
         "log_every",
         "validate_every",

@@ -8,15 +8,23 @@ processor does up to twice as fast, or with AMX up to eight times.
 from __future__ import annotations
 
 import functools
+import logging
+from pathlib import Path
 
 import numpy as np
 
 from gluon_enhance.framework import mx
+from gluon_enhance.training.config import option
+
+logger = logging.getLogger(__name__)
 
 BF16 = np.dtype([("bfloat16", np.uint16)])
 """As MXNet names it, for NumPy has none."""
 
-PRECISIONS = ("auto", "fp32", "bf16")
+CPUINFO = Path("/proc/cpuinfo")
+PRECISIONS = ("fp32", "bf16", "auto")
+FLAGS = ("avx512_bf16", "amx_bf16")
+"""Of processors that multiply such numbers; oneDNN emulates it on others, which is slow."""
 
 LOW = {"Convolution", "Deconvolution", "FullyConnected"}
 """Operators whose inputs are rounded."""
@@ -25,10 +33,40 @@ KEPT = {"Activation", "LeakyReLU", "Pooling", "concat", "slice_axis"}
 """Operators that stay in bfloat16 if one of their inputs is: oneDNN has them, or they copy."""
 
 
+def precision_option():
+    """Make the option of scripts whose nets have been tried in bfloat16."""
+    return option(
+        "fp32",
+        "what nets compute in; bf16 needs AVX-512 and is fast where the processor has it; auto: "
+        "bf16 there, else fp32",
+        PRECISIONS,
+    )
+
+
+def choose_precision(precision: str) -> str:
+    """Return 'fp32' or 'bf16' for one of `PRECISIONS`, by the flags of this machine's processor."""
+    if precision != "auto":
+        return precision
+    try:
+        flags = CPUINFO.read_text().split()
+    except OSError:
+        flags = ()
+    return "bf16" if any(flag in flags for flag in FLAGS) else "fp32"
+
+
+def set_precision(precision: str, *nets) -> None:
+    """Have nets compute in one of `PRECISIONS`, and say so if it is not float32."""
+    if choose_precision(precision) == "bf16":
+        logger.info("computing in bfloat16")
+        for net in nets:
+            compute_in_bf16(net)
+
+
 def compute_in_bf16(net) -> None:
     """Have a net, and all blocks in it, compute in bfloat16; its output is float32.
 
-    What it was hybridized with is compiled anew.
+    What it was hybridized with is compiled anew. Maps that are concatenated must have multiples of
+    16 channels: oneDNN's gradient of others fails.
 
     Parameters
     ----------
@@ -66,7 +104,8 @@ class _Operators:
 
 def _apply(name, operator, /, *args, **kwargs):
     tensors = [value for value in (*args, *kwargs.values()) if _is_tensor(value)]
-    low = name in LOW or name in KEPT and any(map(_is_low, tensors))
+    is_kept = name in KEPT and kwargs.get("act_type") != "prelu"  # which has no bfloat16
+    low = name in LOW or is_kept and any(map(_is_low, tensors))
     cast = _to_bf16 if low else _to_fp32
     return operator(*map(cast, args), **{key: cast(value) for key, value in kwargs.items()})
 
