@@ -49,7 +49,7 @@ MODELS = {
         ),
         ModelSpec(
             name="realesrgan_lite_x4",
-            method="Real-ESRGAN, distilled",
+            method="Real-ESRGAN",
             net="rrdbnet.RRDBNet",
             kwargs={"scale": 4, "num_blocks": 4, "channels": 32, "growth_channels": 16},
             scale=4,
