@@ -56,8 +56,8 @@ from gluon_enhance.weights.vgg import load_vgg
 
 VALIDATION_CROP = 192
 LAYERS = ("conv2_2", "conv3_4", "conv4_4", "conv5_4")
-#: Model -> the shipped net of its architecture that it starts from.
-STARTS = {"realesrgan_lite_x4": "rrdb_lite_x4"}
+#: Model -> the shipped net that it starts from, of its architecture, or at scale 2 of scale 4.
+STARTS = dict.fromkeys(("realesrgan_lite_x4", "realesrgan_lite_x2"), "rrdb_lite_x4")
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Config(TrainingConfig):
     teacher: str = option("realesrgan_x4", "a zoo name, a folder or NAME=weights")
     model: str = option("realesrgan_lite_x4", "the student: a super-resolution net of the zoo")
     init: Optional[str] = option(
-        None, "the student's weights; default: a shipped net of its architecture, if there is one"
+        None, "weights of the student; default: a shipped net like it, if there is one"
     )
     iterations: int = option(100_000, "training steps in all")
     batch_size: int = option(6, "patches per step, on all devices together")
@@ -152,8 +152,11 @@ def find_init(config):
 
 def initialize(net, config, devices):
     init = find_init(config)
-    if init:
+    if init and (config.init or net.spec.scale == zoo.get_spec(STARTS[config.model]).scale):
         load_weights(net, init, devices.contexts)
+    elif init:
+        net.initialize(ctx=devices.contexts)
+        net.initialize_from(zoo.get_model(STARTS[config.model], pretrained=init))
     else:
         net.initialize_as_interpolator(np.random.default_rng(config.seed), devices.contexts)
 

@@ -59,6 +59,18 @@ MODELS = {
             licence="Apache-2.0",
         ),
         ModelSpec(
+            name="realesrgan_lite_x2",
+            method="Real-ESRGAN",
+            net="rrdbnet.RRDBNet",
+            kwargs={"scale": 2, "num_blocks": 4, "channels": 32, "growth_channels": 16},
+            scale=2,
+            parameters=761_347,
+            halo=24,
+            multiple=2,
+            paper=REAL_ESRGAN_PAPER,
+            licence="Apache-2.0",
+        ),
+        ModelSpec(
             name="rrdb_lite_x4",
             method="ESRGAN",
             net="rrdbnet.RRDBNet",

@@ -63,6 +63,21 @@ def test_a_student_of_another_method_starts_as_an_interpolator(train, tmp_path):
     assert (tmp_path / "srcnn_x4.params").is_file()
 
 
+def test_a_student_of_scale_2_starts_from_scale_4_and_learns_from_a_teacher_of_scale_4(
+    train, tmp_path
+):
+    options = ("--model", "realesrgan_lite_x2", "--iterations", 1, "--learning-rate", 1e-12)
+    train("distill", tmp_path, *TAUGHT, *options)
+    assert np.load(tmp_path / "taught" / "taught_0.npy").shape == (32, 32, 32, 3)
+    start = mx.nd.load(str(find_shipped("rrdb_lite_x4", ".params")))
+    trained = mx.nd.load(str(tmp_path / "realesrgan_lite_x2.params"))
+    np.testing.assert_allclose(
+        trained["tail.2.weight"].asnumpy(),
+        start["tail.2.weight"].asnumpy().astype(np.float32),
+        atol=1e-6,
+    )
+
+
 def test_a_run_goes_on_with_more_samples(train, tmp_path):
     train("distill", tmp_path, *TAUGHT, "--iterations", 1)
     train("distill", tmp_path, *TAUGHT, "--iterations", 2, "--samples", 64, "--resume")
