@@ -11,11 +11,14 @@ from pathlib import Path
 
 from gluon_enhance.errors import TrainingError, WeightsError
 from gluon_enhance.framework import mx
-from gluon_enhance.training.whole_files import AT_ONCE, net_arrays, save_arrays
+from gluon_enhance.training import optimizers
+from gluon_enhance.training.whole_files import AT_ONCE, load_arrays, net_arrays, save_arrays
 
 logger = logging.getLogger(__name__)
 
 STATE = "state.json"
+MOST = 2**53
+"""What a count may be; none comes near it."""
 
 
 def save_checkpoint(
@@ -46,10 +49,11 @@ def save_checkpoint(
         for name, arrays in {**nets, "average": step.average.arrays}.items():
             save_arrays(part / f"{name}.params", arrays)
         for name, trainer in step.trainers.items():
-            trainer.save_states(str(part / f"{name}.states"))
+            save_arrays(part / f"{name}.states", optimizers.moments(trainer, step.nets))
         state = {
             "count": count,
             "averaged": step.average.count,
+            "updates": {n: trainer.optimizer.num_update for n, trainer in step.trainers.items()},
             "balance": step.balance and step.balance.state,
             "collapse": step.collapse.state,
             "photos": photos,
@@ -83,7 +87,7 @@ def _check_finite(name, arrays, count):
 
 
 def _checksum(path):
-    return zlib.crc32(path.read_bytes())
+    return zlib.crc32(_read(path))
 
 
 def _remove(path):
@@ -120,7 +124,7 @@ def load_checkpoint(folder: str | Path, step, config: dict, photos: str = "") ->
     path, state = _newest_whole(folder)
     logger.info("going on from %s", path)
     changed = [
-        f"{key} was {state['config'][key]!r}, is {value!r}"
+        f"{key} was {state['config'][key]!r:.100}, is {value!r}"
         for key, value in config.items()
         if state["config"].get(key, value) != value  # it may be older than an option
     ]
@@ -129,33 +133,115 @@ def load_checkpoint(folder: str | Path, step, config: dict, photos: str = "") ->
             f"{path} does not fit this run: {'; '.join(changed)}. "
             "Give the same options, or another --out"
         )
-    if state.get("photos", photos) != photos:
+    nets = [f"{name}.params" for name in (*step.nets, "average")]
+    missing = {*nets, *(f"{name}.states" for name in step.trainers)} - state["checksums"].keys()
+    if missing:
+        raise WeightsError(
+            f"{path} does not fit this run: it lacks {', '.join(sorted(missing))}; "
+            "start again with another --out"
+        )
+    if state["photos"] != photos:
         logger.warning(
             "the photos of --data are not those that %s was trained on: files have come, gone or "
             "changed; the run goes on, but not as it would have",
             path,
         )
-    for name, net in step.nets.items():
-        net.load_parameters(str(path / f"{name}.params"), ctx=step.devices.contexts)
+    _restore_nets(path, step)
     for name, trainer in step.trainers.items():
-        trainer.load_states(str(path / f"{name}.states"))
-    step.average.arrays = mx.nd.load(str(path / "average.params"))
+        updates = state["updates"].get(name, 0)
+        shapes = optimizers.moment_shapes(trainer, step.nets, updates)
+        moments = load_arrays(path / f"{name}.states", shapes)
+        optimizers.restore(trainer, step.nets, moments, updates)
     step.average.count = state["averaged"]
+    step.collapse.state = state["collapse"]
     if step.balance:
-        step.balance.state = state["balance"]
-    step.collapse.state = state.get("collapse", {})
+        try:
+            step.balance.state = state["balance"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError(
+                f"{path / STATE} has no 'balance' to go on from; start again with another --out"
+            ) from error
     return state["count"], state["history"]
+
+
+def _restore_nets(path, step):
+    for name, net in step.nets.items():
+        parameters = net._collect_params_with_prefix()
+        arrays = load_arrays(path / f"{name}.params", {n: p.shape for n, p in parameters.items()})
+        for key, parameter in parameters.items():
+            parameter.set_data(arrays[key])
+    own = step.average.arrays
+    loaded = load_arrays(path / "average.params", {name: own[name].shape for name in own})
+    step.average.arrays = {name: a.as_in_context(own[name].context) for name, a in loaded.items()}
 
 
 def _newest_whole(folder):
     for path in list_checkpoints(folder):
         try:
-            state = json.loads((path / STATE).read_text())
+            state = _read_state(path)
             changed = [n for n, own in state["checksums"].items() if _checksum(path / n) != own]
             if not changed:
                 return path, state
             reason = f"{', '.join(changed)} changed since it was written"
-        except (OSError, ValueError, KeyError) as error:
-            reason = f"{STATE} or a file that it names: {error}"
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            reason = f"{STATE} or a file that it names: {error!s:.200}"
         logger.warning("%s is damaged (%s); the one before it is taken", path, reason)
     raise WeightsError(f"no checkpoint in {folder} is whole; start again with another --out")
+
+
+def _read_state(path):
+    """Read ``state.json``, which may be anybody's."""
+    state = json.loads(_read(path / STATE))
+    if "updates" not in state:
+        raise WeightsError(
+            f"{path} is of an earlier version, whose optimizers are pickles; these could run any "
+            "code and are not read: start again with another --out, or finish it with that version"
+        )
+    for key, is_right in FORMS.items():
+        if not is_right(state[key]):
+            raise ValueError(f"{key!r} is not what is saved there")
+    return state
+
+
+def _is_count(value):
+    return type(value) is int and 0 <= value < MOST
+
+
+def _are_counts(value):
+    return isinstance(value, dict) and all(map(_is_count, value.values()))
+
+
+def _are_checksums(value):
+    return _are_counts(value) and all(name == Path(name).name for name in value)
+
+
+def _is_history(value):
+    return isinstance(value, list) and all(map(_is_row, value))
+
+
+def _is_row(value):
+    return (
+        isinstance(value, dict)
+        and {"step", "seconds"} <= value.keys()
+        and all(isinstance(n, float) or _is_count(n) for n in value.values())
+    )
+
+
+FORMS = {
+    "count": _is_count,
+    "averaged": _is_count,
+    "updates": _are_counts,
+    "collapse": _are_counts,
+    "photos": lambda value: isinstance(value, str),
+    "config": lambda value: isinstance(value, dict),
+    "history": _is_history,
+    "checksums": _are_checksums,
+}
+"""What of ``state.json`` a run relies on."""
+
+
+def _read(path):
+    """Read a file; a pipe or a device in its place would never end."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.name!r:.100} is not there, or not a file")
+    return path.read_bytes()

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import pickle
 import signal
 import socket
 import subprocess
@@ -62,15 +61,8 @@ def launch():
 def states(out, count):
     """Weights and Adam's moments of a checkpoint, file -> name -> array."""
     folder = out / "checkpoints" / f"step-{count:07d}"
-    result = {path.name: mx.nd.load(str(path)) for path in folder.glob("*.params")}
-    for path in folder.glob("*.states"):
-        moments, _ = pickle.loads(path.read_bytes())
-        result[path.name] = {
-            f"{key}, {kind}": array
-            for key, pair in moments.items()
-            for kind, array in zip(("mean", "variance"), pair)
-        }
-    return result
+    files = [*folder.glob("*.params"), *folder.glob("*.states")]
+    return {path.name: mx.nd.load(str(path)) for path in files}
 
 
 def losses(out):
