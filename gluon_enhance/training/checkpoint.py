@@ -6,19 +6,15 @@ import json
 import logging
 import os
 import shutil
-import zlib
 from pathlib import Path
 
 from gluon_enhance.errors import TrainingError, WeightsError
 from gluon_enhance.framework import mx
 from gluon_enhance.training import optimizers
+from gluon_enhance.training.checkpoint_state import STATE, checksum, read_state
 from gluon_enhance.training.whole_files import AT_ONCE, load_arrays, net_arrays, save_arrays
 
 logger = logging.getLogger(__name__)
-
-STATE = "state.json"
-MOST = 2**53
-"""What a count may be; none comes near it."""
 
 
 def save_checkpoint(
@@ -59,7 +55,7 @@ def save_checkpoint(
             "photos": photos,
             "config": config,
             "history": history,
-            "checksums": {path.name: _checksum(path) for path in part.iterdir()},
+            "checksums": {path.name: checksum(path) for path in part.iterdir()},
         }
         (part / STATE).write_text(json.dumps(state))
         for path in part.iterdir():
@@ -84,10 +80,6 @@ def _check_finite(name, arrays, count):
             f"a weight of the {name} is not finite at step {count}; the last checkpoint stays: "
             "go on with --resume and a lower --learning-rate"
         )
-
-
-def _checksum(path):
-    return zlib.crc32(_read(path))
 
 
 def _remove(path):
@@ -118,28 +110,12 @@ def load_checkpoint(folder: str | Path, step, config: dict, photos: str = "") ->
     Raises
     ------
     WeightsError
-        If the config of the run differs from the checkpoint's in more than its length, or no
-        checkpoint is whole.
+        If the config of the run differs from the checkpoint's in more than its length, no
+        checkpoint is whole, or the newest one is an earlier version's or holds other arrays.
     """
     path, state = _newest_whole(folder)
     logger.info("going on from %s", path)
-    changed = [
-        f"{key} was {state['config'][key]!r:.100}, is {value!r}"
-        for key, value in config.items()
-        if state["config"].get(key, value) != value  # it may be older than an option
-    ]
-    if changed:
-        raise WeightsError(
-            f"{path} does not fit this run: {'; '.join(changed)}. "
-            "Give the same options, or another --out"
-        )
-    nets = [f"{name}.params" for name in (*step.nets, "average")]
-    missing = {*nets, *(f"{name}.states" for name in step.trainers)} - state["checksums"].keys()
-    if missing:
-        raise WeightsError(
-            f"{path} does not fit this run: it lacks {', '.join(sorted(missing))}; "
-            "start again with another --out"
-        )
+    _check_fits(path, state, step, config)
     if state["photos"] != photos:
         logger.warning(
             "the photos of --data are not those that %s was trained on: files have come, gone or "
@@ -164,6 +140,26 @@ def load_checkpoint(folder: str | Path, step, config: dict, photos: str = "") ->
     return state["count"], state["history"]
 
 
+def _check_fits(path, state, step, config):
+    changed = [
+        f"{key} was {state['config'][key]!r:.100}, is {value!r}"
+        for key, value in config.items()
+        if state["config"].get(key, value) != value  # it may be older than an option
+    ]
+    if changed:
+        raise WeightsError(
+            f"{path} does not fit this run: {'; '.join(changed)}. "
+            "Give the same options, or another --out"
+        )
+    nets = [f"{name}.params" for name in (*step.nets, "average")]
+    missing = {*nets, *(f"{name}.states" for name in step.trainers)} - state["checksums"].keys()
+    if missing:
+        raise WeightsError(
+            f"{path} does not fit this run: it lacks {', '.join(sorted(missing))}; "
+            "start again with another --out"
+        )
+
+
 def _restore_nets(path, step):
     for name, net in step.nets.items():
         parameters = net._collect_params_with_prefix()
@@ -178,8 +174,8 @@ def _restore_nets(path, step):
 def _newest_whole(folder):
     for path in list_checkpoints(folder):
         try:
-            state = _read_state(path)
-            changed = [n for n, own in state["checksums"].items() if _checksum(path / n) != own]
+            state = read_state(path)
+            changed = [n for n, own in state["checksums"].items() if checksum(path / n) != own]
             if not changed:
                 return path, state
             reason = f"{', '.join(changed)} changed since it was written"
@@ -187,61 +183,3 @@ def _newest_whole(folder):
             reason = f"{STATE} or a file that it names: {error!s:.200}"
         logger.warning("%s is damaged (%s); the one before it is taken", path, reason)
     raise WeightsError(f"no checkpoint in {folder} is whole; start again with another --out")
-
-
-def _read_state(path):
-    """Read ``state.json``, which may be anybody's."""
-    state = json.loads(_read(path / STATE))
-    if "updates" not in state:
-        raise WeightsError(
-            f"{path} is of an earlier version, whose optimizers are pickles; these could run any "
-            "code and are not read: start again with another --out, or finish it with that version"
-        )
-    for key, is_right in FORMS.items():
-        if not is_right(state[key]):
-            raise ValueError(f"{key!r} is not what is saved there")
-    return state
-
-
-def _is_count(value):
-    return type(value) is int and 0 <= value < MOST
-
-
-def _are_counts(value):
-    return isinstance(value, dict) and all(map(_is_count, value.values()))
-
-
-def _are_checksums(value):
-    return _are_counts(value) and all(name == Path(name).name for name in value)
-
-
-def _is_history(value):
-    return isinstance(value, list) and all(map(_is_row, value))
-
-
-def _is_row(value):
-    return (
-        isinstance(value, dict)
-        and {"step", "seconds"} <= value.keys()
-        and all(isinstance(n, float) or _is_count(n) for n in value.values())
-    )
-
-
-FORMS = {
-    "count": _is_count,
-    "averaged": _is_count,
-    "updates": _are_counts,
-    "collapse": _are_counts,
-    "photos": lambda value: isinstance(value, str),
-    "config": lambda value: isinstance(value, dict),
-    "history": _is_history,
-    "checksums": _are_checksums,
-}
-"""What of ``state.json`` a run relies on."""
-
-
-def _read(path):
-    """Read a file; a pipe or a device in its place would never end."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path.name!r:.100} is not there, or not a file")
-    return path.read_bytes()
