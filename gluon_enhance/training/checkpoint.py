@@ -133,7 +133,7 @@ def load_checkpoint(folder: str | Path, step, config: dict, photos: str = "") ->
     if step.balance:
         try:
             step.balance.state = state["balance"]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise WeightsError(
                 f"{path / STATE} has no 'balance' to go on from; start again with another --out"
             ) from error

@@ -13,6 +13,7 @@ from tiny_training import Config, make_step
 
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.framework import mx
+from gluon_enhance.training.balance import DynamicBalance
 from gluon_enhance.training.checkpoint import load_checkpoint, save_checkpoint
 from gluon_enhance.training.devices import Devices
 from gluon_enhance.training.whole_files import save_arrays
@@ -174,6 +175,17 @@ def test_state_of_other_kinds_is_passed_over_as_damage(step, checkpoint, caplog,
     with pytest.raises(WeightsError, match="no checkpoint in .* is whole"):
         load(step, checkpoint)
     assert f"damaged (state.json or a file that it names: {next(iter(changes))!r}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [None, {}, {"waited": []}, {"critic_losses": 1}, {"critic_losses": ["a"]}, {"waited": 1e999}],
+)
+def test_balance_that_is_none_is_an_error(step, checkpoint, wrong):
+    step.balance = DynamicBalance(1.0)
+    forge(checkpoint, balance={**step.balance.state, **wrong} if wrong else wrong)
+    with pytest.raises(WeightsError, match="has no 'balance' to go on from"):
+        load(step, checkpoint)
 
 
 @pytest.mark.parametrize("text", ["", "1", "[]", "{", "[" * 100_000, '{"updates": {}}', "\xff"])
