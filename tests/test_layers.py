@@ -9,8 +9,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "gluon_enhance"
 LAYERS = [
     {"imaging", "imports", "errors", "framework"},
     {"models", "losses", "files", "features"},
-    {"data", "weights", "training", "engines", "bands"},
-    {"zoo"},
+    {"data", "weights", "engines", "bands"},
+    {"zoo", "training"},
     {"exporting", "gluoncv"},
     {"sources"},
     {"inference"},

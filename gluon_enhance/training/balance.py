@@ -94,10 +94,10 @@ class DynamicBalance:
 
     @state.setter
     def state(self, state: dict) -> None:
-        self._critic_losses.extend(state["critic_losses"])
-        self._generator_losses.extend(state["generator_losses"])
-        self._waited = state["waited"]
-        self._paused = state["paused"]
+        self._critic_losses.extend(map(float, state["critic_losses"]))
+        self._generator_losses.extend(map(float, state["generator_losses"]))
+        self._waited = int(state["waited"])
+        self._paused = bool(state["paused"])
 
 
 def _mean(values):

@@ -6,16 +6,15 @@ import json
 import logging
 import os
 import shutil
-import zlib
 from pathlib import Path
 
 from gluon_enhance.errors import TrainingError, WeightsError
 from gluon_enhance.framework import mx
-from gluon_enhance.training.whole_files import AT_ONCE, net_arrays, save_arrays
+from gluon_enhance.training import optimizers
+from gluon_enhance.training.checkpoint_state import STATE, checksum, read_state
+from gluon_enhance.training.whole_files import AT_ONCE, load_arrays, net_arrays, save_arrays
 
 logger = logging.getLogger(__name__)
-
-STATE = "state.json"
 
 
 def save_checkpoint(
@@ -46,16 +45,17 @@ def save_checkpoint(
         for name, arrays in {**nets, "average": step.average.arrays}.items():
             save_arrays(part / f"{name}.params", arrays)
         for name, trainer in step.trainers.items():
-            trainer.save_states(str(part / f"{name}.states"))
+            save_arrays(part / f"{name}.states", optimizers.moments(trainer, step.nets))
         state = {
             "count": count,
             "averaged": step.average.count,
+            "updates": {n: trainer.optimizer.num_update for n, trainer in step.trainers.items()},
             "balance": step.balance and step.balance.state,
             "collapse": step.collapse.state,
             "photos": photos,
             "config": config,
             "history": history,
-            "checksums": {path.name: _checksum(path) for path in part.iterdir()},
+            "checksums": {path.name: checksum(path) for path in part.iterdir()},
         }
         (part / STATE).write_text(json.dumps(state))
         for path in part.iterdir():
@@ -80,10 +80,6 @@ def _check_finite(name, arrays, count):
             f"a weight of the {name} is not finite at step {count}; the last checkpoint stays: "
             "go on with --resume and a lower --learning-rate"
         )
-
-
-def _checksum(path):
-    return zlib.crc32(path.read_bytes())
 
 
 def _remove(path):
@@ -114,13 +110,39 @@ def load_checkpoint(folder: str | Path, step, config: dict, photos: str = "") ->
     Raises
     ------
     WeightsError
-        If the config of the run differs from the checkpoint's in more than its length, or no
-        checkpoint is whole.
+        If the config of the run differs from the checkpoint's in more than its length, no
+        checkpoint is whole, or the newest one is an earlier version's or holds other arrays.
     """
     path, state = _newest_whole(folder)
     logger.info("going on from %s", path)
+    _check_fits(path, state, step, config)
+    if state["photos"] != photos:
+        logger.warning(
+            "the photos of --data are not those that %s was trained on: files have come, gone or "
+            "changed; the run goes on, but not as it would have",
+            path,
+        )
+    _restore_nets(path, step)
+    for name, trainer in step.trainers.items():
+        updates = state["updates"].get(name, 0)
+        shapes = optimizers.moment_shapes(trainer, step.nets, updates)
+        moments = load_arrays(path / f"{name}.states", shapes)
+        optimizers.restore(trainer, step.nets, moments, updates)
+    step.average.count = state["averaged"]
+    step.collapse.state = state["collapse"]
+    if step.balance:
+        try:
+            step.balance.state = state["balance"]
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise WeightsError(
+                f"{path / STATE} has no 'balance' to go on from; start again with another --out"
+            ) from error
+    return state["count"], state["history"]
+
+
+def _check_fits(path, state, step, config):
     changed = [
-        f"{key} was {state['config'][key]!r}, is {value!r}"
+        f"{key} was {state['config'][key]!r:.100}, is {value!r}"
         for key, value in config.items()
         if state["config"].get(key, value) != value  # it may be older than an option
     ]
@@ -129,33 +151,35 @@ def load_checkpoint(folder: str | Path, step, config: dict, photos: str = "") ->
             f"{path} does not fit this run: {'; '.join(changed)}. "
             "Give the same options, or another --out"
         )
-    if state.get("photos", photos) != photos:
-        logger.warning(
-            "the photos of --data are not those that %s was trained on: files have come, gone or "
-            "changed; the run goes on, but not as it would have",
-            path,
+    nets = [f"{name}.params" for name in (*step.nets, "average")]
+    missing = {*nets, *(f"{name}.states" for name in step.trainers)} - state["checksums"].keys()
+    if missing:
+        raise WeightsError(
+            f"{path} does not fit this run: it lacks {', '.join(sorted(missing))}; "
+            "start again with another --out"
         )
+
+
+def _restore_nets(path, step):
     for name, net in step.nets.items():
-        net.load_parameters(str(path / f"{name}.params"), ctx=step.devices.contexts)
-    for name, trainer in step.trainers.items():
-        trainer.load_states(str(path / f"{name}.states"))
-    step.average.arrays = mx.nd.load(str(path / "average.params"))
-    step.average.count = state["averaged"]
-    if step.balance:
-        step.balance.state = state["balance"]
-    step.collapse.state = state.get("collapse", {})
-    return state["count"], state["history"]
+        parameters = net._collect_params_with_prefix()
+        arrays = load_arrays(path / f"{name}.params", {n: p.shape for n, p in parameters.items()})
+        for key, parameter in parameters.items():
+            parameter.set_data(arrays[key])
+    own = step.average.arrays
+    loaded = load_arrays(path / "average.params", {name: own[name].shape for name in own})
+    step.average.arrays = {name: a.as_in_context(own[name].context) for name, a in loaded.items()}
 
 
 def _newest_whole(folder):
     for path in list_checkpoints(folder):
         try:
-            state = json.loads((path / STATE).read_text())
-            changed = [n for n, own in state["checksums"].items() if _checksum(path / n) != own]
+            state = read_state(path)
+            changed = [n for n, own in state["checksums"].items() if checksum(path / n) != own]
             if not changed:
                 return path, state
             reason = f"{', '.join(changed)} changed since it was written"
-        except (OSError, ValueError, KeyError) as error:
-            reason = f"{STATE} or a file that it names: {error}"
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            reason = f"{STATE} or a file that it names: {error!s:.200}"
         logger.warning("%s is damaged (%s); the one before it is taken", path, reason)
     raise WeightsError(f"no checkpoint in {folder} is whole; start again with another --out")
