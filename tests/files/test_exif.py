@@ -141,6 +141,7 @@ def test_junk_is_refused(data):
         with pytest.raises(ValueError, match="begins with|beyond the end"):
             function(data)
 
+
 def test_pointers_to_one_directory_are_followed_once(monkeypatch):
     """A directory of pointers to itself would be read as often as it has entries."""
     count = 3000
