@@ -249,7 +249,8 @@ def missing_share(page: Directory, segments: Segments) -> float:
     top, left = np.divmod(there % (segments.down * segments.across), segments.across)
     heights = np.minimum(segments.height, length - top * segments.height)
     widths = np.minimum(segments.width, width - left * segments.width)
-    return 1 - int((heights * widths).sum()) / (width * length * segments.planes)
+    whole = width * length * segments.planes
+    return (whole - int((heights * widths).sum())) / whole
 
 
 def decode(page: Directory, segments: Segments, data: bytes) -> np.ndarray:

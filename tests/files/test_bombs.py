@@ -1,6 +1,5 @@
 """Small files that claim much: refused, or read in memory and time bounded by what they hold."""
 
-import io
 import os
 import struct
 import tracemalloc
@@ -71,7 +70,7 @@ def test_tile_that_is_far_larger_than_the_picture_is_refused(tmp_path, bits):
 @pytest.mark.parametrize("strips", [1, 1000])
 def test_strips_are_unpacked_no_further_than_they_hold(tmp_path, strips):
     """All of them share one stretch of data."""
-    bomb = zlib.compress(np.full(1 << 25, 0x0101, "<u2").tobytes())
+    bomb = zlib.compress(np.full(1 << 23, 0x0101, "<u2").tobytes())
     lists = {"offsets": [8] * strips, "counts": [len(bomb)] * strips}
     data = tiff(bomb, width=30, height=strips, rows=1, compression=8, **lists)
     (tmp_path / "a.tif").write_bytes(data)
@@ -81,7 +80,7 @@ def test_strips_are_unpacked_no_further_than_they_hold(tmp_path, strips):
                 read_image(tmp_path / "a.tif").pixels, np.full((1, 30), 0x0101)
             )
         else:
-            assert refusal(tmp_path / "a.tif").startswith("is damaged: its pixels claim 65,")
+            assert refusal(tmp_path / "a.tif").startswith("is damaged: its pixels claim 16,")
 
 
 def test_strips_that_share_the_bytes_of_one_color_are_read(tmp_path):
@@ -220,7 +219,7 @@ def test_tags_that_share_their_bytes_take_no_memory(tmp_path, bits):
         assert refusal(tmp_path / "a.tif").startswith("is damaged: its tags claim 220,")
 
 
-def test_directories_without_end_are_not_all_read(tmp_path, monkeypatch):
+def test_directories_without_end_are_not_all_read(tmp_path):
     page = struct.pack("<HHHI4sHHI4s", 2, 256, 4, 1, b"\5\0\0\0", 257, 4, 1, b"\5\0\0\0")
     data = b"II*\0\x08\0\0\0"
     for _ in range(5000):
@@ -274,6 +273,6 @@ def test_more_pixels_than_the_format_can_hold_are_refused(tmp_path, form, mode):
 
 @pytest.mark.parametrize(("form", "options"), [("JPEG", {"progressive": True}), ("GIF", {})])
 def test_the_emptiest_picture_that_is_encoded_is_read(tmp_path, form, options):
-    path = save(tmp_path / "a", Image.new("L", (6000, 3000), 128), form, **options)
-    assert read_image(path).pixels.shape[:2] == (3000, 6000)
-    assert io.BytesIO(path.read_bytes()).getbuffer().nbytes < 100_000
+    path = save(tmp_path / "a", Image.new("L", (5400, 3000), 128), form, **options)
+    assert read_image(path).pixels.shape[:2] == (3000, 5400)
+    assert path.stat().st_size < 100_000
