@@ -16,6 +16,7 @@ from tqdm.utils import disp_len
 
 from gluon_enhance import __version__
 from gluon_enhance.baseline import load
+from gluon_enhance.cli import printable
 from gluon_enhance.cli.batch import plan_jobs
 from gluon_enhance.cli.hints import EnhanceCommand
 from gluon_enhance.cli.kinds import TIFF, has_place_beside, is_raster
@@ -124,7 +125,7 @@ def enhance(
         if pipes.to_stdout and len(plan.jobs) != 1:
             raise click.UsageError("-o - takes one file; give -o FOLDER for several")
         if plan.left_out():
-            click.echo(f"left out: {plan.left_out()}", err=True)
+            click.echo(printable(f"left out: {plan.left_out()}"), err=True)
         shared = {
             "enhancer": None if cluster else enhancer,  # workers have their own
             "watched": _watched,
@@ -137,7 +138,7 @@ def enhance(
         photo_work = partial(PhotoWork, strict=strict, software=software)
         begun, reports = [], unreadable(plan)
         for report in reports:
-            click.echo(f"error: {report['error']}", err=True)
+            click.echo(printable(f"error: {report['error']}"), err=True)
         try:
             works = _begin(plan.jobs, rasters, photo_work, shared, pipes, begun)
             with _shown(len(plan.jobs)) as show:
@@ -155,7 +156,7 @@ def enhance(
                 report = {**enhancer.describe(), "files": reports, "left_out": left_out(plan)}
                 click.echo(json.dumps(report, indent=1))
             if closing_line(reports, output):
-                click.echo(closing_line(reports, output), err=True)
+                click.echo(printable(closing_line(reports, output)), err=True)
     failed = sum(report["status"] == "failed" for report in reports)
     sys.exit(0 if not failed else 2 if failed == len(reports) else 1)
 
@@ -202,7 +203,7 @@ def _shown(count):
 
         def show(report):
             if report["status"] == "failed":
-                tqdm.write(f"error: {report['error']}", file=sys.stderr)
+                tqdm.write(printable(f"error: {report['error']}"), file=sys.stderr)
             bar.update()
 
         yield show
@@ -211,7 +212,7 @@ def _shown(count):
 @contextmanager
 def _watched(name, unit="tile"):
     """Show a bar, and give what moves it."""
-    with _bar(unit=unit, desc=_shortened(name), leave=False) as bar:
+    with _bar(unit=unit, desc=_shortened(printable(name)), leave=False) as bar:
 
         def progress(done, total):
             bar.total = total

@@ -11,7 +11,7 @@ import click
 from tqdm import tqdm
 
 from gluon_enhance.baseline import Baseline
-from gluon_enhance.cli import one_line
+from gluon_enhance.cli import one_line, printable
 from gluon_enhance.cli.kinds import is_raster, source_of
 from gluon_enhance.cli.messages import gdal_heard
 from gluon_enhance.cli.options import engine_options, model_option
@@ -91,7 +91,7 @@ def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
                 rows.append({"image": pair.name, **scores})
             done += 1
         except (GluonEnhanceError, ValueError, OSError) as error:
-            click.echo(f"error: {pair.name}: {one_line(error)}", err=True)
+            click.echo(printable(f"error: {pair.name}: {one_line(error)}"), err=True)
     sys.exit(0 if done == len(pairs) else 1 if done else 2)
 
 

@@ -9,8 +9,17 @@ from contextlib import contextmanager
 
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from gluon_enhance.cli import printable
+
 GDAL = logging.getLogger("rasterio._env")
 """Where rasterio logs what GDAL says; without handlers nobody sees it."""
+
+
+class _Printable(logging.Formatter):
+    """A format of messages that name files, whatever their names are."""
+
+    def formatMessage(self, record):  # noqa: N802
+        return printable(super().formatMessage(record))
 
 
 @contextmanager
@@ -26,7 +35,11 @@ def gdal_heard() -> Iterator[None]:
         return not is_known
 
     is_heard = bool(logging.getLogger().handlers)  # by rio's, or of who has set up logging
-    with logging_redirect_tqdm([logging.getLogger("gluon_enhance"), *([] if is_heard else [GDAL])]):
+    loggers = [logging.getLogger("gluon_enhance"), *([] if is_heard else [GDAL])]
+    others = {handler for logger in loggers for handler in logger.handlers}
+    with logging_redirect_tqdm(loggers):
+        for handler in {handler for logger in loggers for handler in logger.handlers} - others:
+            handler.setFormatter(_Printable())
         for handler in [] if is_heard else GDAL.handlers:
             handler.addFilter(is_new)  # the handler's own: the logger's others hear all
         yield

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from gluon_enhance.cli import one_line
+from gluon_enhance.cli import one_line, printable
 from gluon_enhance.cli.kinds import is_raster, source_of
 from gluon_enhance.cli.messages import gdal_heard
 from gluon_enhance.cli.options import Finite
@@ -90,5 +90,5 @@ def score(image, reference, crop_border, y_channel, per_band, data_range, as_jso
             rows.append({"image": str(path), **scores})
         except (GluonEnhanceError, ValueError, OSError) as error:
             failed = True
-            click.echo(f"error: {path}: {one_line(error)}", err=True)
+            click.echo(printable(f"error: {path}: {one_line(error)}"), err=True)
     sys.exit(0 if not failed else 1 if rows or rasters else 2)

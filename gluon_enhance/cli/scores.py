@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import click
 import numpy as np
 
+from gluon_enhance.cli import printable
 from gluon_enhance.imaging.metrics import psnr, ssim
 
 
@@ -105,7 +106,7 @@ def print_table(protocol: str, rows: list) -> None:
     click.echo(f"{'image':32}" + "".join(f"{name:>9}" for name in names))
     for row in rows:
         values = "".join(f"{row[n]:9.4f}" if "ssim" in n else f"{row[n]:9.3f}" for n in names)
-        click.echo(f"{row['image'][-32:]:32}{values}")
+        click.echo(f"{printable(row['image'])[-32:]:32}{values}")
 
 
 def _finite(value):

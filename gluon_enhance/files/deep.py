@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import islice
 from typing import BinaryIO, NamedTuple, Optional
 
 import numpy as np
 
 from gluon_enhance.errors import ImageError
+from gluon_enhance.files import tiff
 from gluon_enhance.imaging.arrays import dtype_range, to_dtype, to_float
 
-MAX_PAGES = 64
-"""Looked at; the directories of a damaged file can go on without end."""
 MIN_IS_WHITE, GRAYS_AND_RGB = 0, (0, 1, 2)
 ASSOCIATED, UNASSOCIATED = 1, 2
 """What TIFF's ExtraSamples says of an alpha channel: multiplied into the colors, or not."""
 XMP, IPTC, ICC_PROFILE, LAYERS = 700, 33723, 34675, 37724
 """Tags; the last one is Photoshop's."""
+FIELDS = {"xmp": XMP, "iptc": IPTC, "icc_profile": ICC_PROFILE}
+OLD_JPEG = 6
+READ = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 COMMON_CODECS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946)
 """What every build of libtiff decodes: fax, LZW and JPEG too."""
-TIFFFILE_CODECS = (1, 8, 32946, 32773)
-"""None, deflate (two numbers) and PackBits; the others need OpenCV."""
+OWN_CODECS = (tiff.NONE, *tiff.DEFLATE, tiff.PACK_BITS)
+"""What `tiff.decode` unpacks; the others need OpenCV."""
+COMPRESSIONS = {5: "LZW", 7: "JPEG", 34712: "JPEG2000", 34887: "LERC", 34925: "LZMA",
+                50000: "ZSTD", 50001: "WEBP"}  # fmt: skip
+COLORS = {3: "PALETTE", 4: "MASK", 5: "SEPARATED", 6: "YCBCR", 8: "CIELAB", 9: "ICCLAB",
+          32803: "CFA", 34892: "LINEAR_RAW"}  # fmt: skip
+"""Names of what is not read, or not with all depths."""
 
 
 class TiffHeader(NamedTuple):
@@ -32,6 +36,19 @@ class TiffHeader(NamedTuple):
     width: int
     height: int
     frames: int
+    padded: tuple[int, int]
+    """Width and height of all strips or tiles together, which reach beyond the picture."""
+    depth: int
+    missing: float
+    """The share of the pixels whose strips or tiles are not there."""
+    is_unpacked_here: bool
+    """Whether `decode_tiff` leaves blank what is missing."""
+    value_bytes: int
+    """What all tags hold together."""
+    stored_bytes: int
+    """What all strips or tiles hold together, which may share their bytes."""
+    unpacked_bytes: int
+    """The most that they may hold unpacked."""
     is_deep: bool
     says: dict
     """Fields of a `Photo`."""
@@ -40,50 +57,74 @@ class TiffHeader(NamedTuple):
     """Why a decoder may fail although the file is sound; empty where all decoders can."""
 
 
-@contextmanager
-def _open_tiff(file) -> Iterator:
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(file) as tiff:
-            yield tiff.pages
-    except tifffile.TiffFileError as error:  # in older versions no ValueError
-        raise ValueError(str(error)) from error
-
-
 def read_tiff_header(file: BinaryIO) -> TiffHeader:
-    """Read the header; previews and masks do not count as frames."""
-    with _open_tiff(file) as pages:
-        page = pages[0]
-        return TiffHeader(
-            width=page.imagewidth,
-            height=page.imagelength,
-            frames=sum(not (p.is_reduced or p.is_mask) for p in islice(pages, MAX_PAGES)),
-            is_deep=str(page.dtype) not in ("bool", "uint8") or _needs_tifffile(page),
-            says=_fields(page),
-            layout=f"{page.samplesperpixel} channels of the kind {_name(page.photometric)}",
-            rare="" if page.compression in COMMON_CODECS else _refusal(page),
-        )
+    """Read the header; previews and masks do not count as frames.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
+    pages = tiff.read_directories(file)
+    page = pages[0]
+    width, height = page.number(tiff.WIDTH), page.number(tiff.LENGTH)
+    compression = page.number(tiff.COMPRESSION)
+    padded, missing, stored = (width, height), 0.0, 0
+    if compression != OLD_JPEG and width and height:
+        segments = tiff.segments_of(page)
+        padded = segments.across * segments.width, segments.down * segments.height
+        missing = tiff.missing_share(page, segments)
+        stored = int(np.minimum(segments.counts, page.file_size).sum())
+    channels, color = page.number(tiff.SAMPLES), page.number(tiff.PHOTOMETRIC)
+    return TiffHeader(
+        width=width,
+        height=height,
+        frames=sum(not page.is_preview for page in pages),
+        padded=padded,
+        depth=page.number(tiff.IMAGE_DEPTH),
+        missing=missing,
+        is_unpacked_here=_is_unpacked_here(page) and page.dtype in READ and color in GRAYS_AND_RGB,
+        value_bytes=page.value_bytes,
+        stored_bytes=stored,
+        unpacked_bytes=padded[0] * padded[1] * channels * max(1, page.number(tiff.BITS) // 8),
+        is_deep=page.dtype != np.uint8 or _is_gray_with_odd_alpha(page),
+        says=_fields(page),
+        layout=f"{channels} channels of the kind {COLORS.get(color, color)}",
+        rare="" if compression in COMMON_CODECS else _refusal(compression),
+    )
 
 
-def _needs_tifffile(page) -> bool:
+def read_tiff_size(file: BinaryIO) -> tuple[int, int]:
+    """Read width and height of the first page.
+
+    Raises
+    ------
+    ValueError
+        If its directory is damaged.
+    """
+    (page,) = tiff.read_directories(file, 1)
+    return page.number(tiff.WIDTH), page.number(tiff.LENGTH)
+
+
+def _is_gray_with_odd_alpha(page) -> bool:
     """Tell whether alpha goes with a gray that Pillow has no mode for."""
-    is_plain = page.photometric != MIN_IS_WHITE and ASSOCIATED not in page.extrasamples
-    return page.samplesperpixel == 2 and str(page.dtype) == "uint8" and not is_plain
+    is_plain = page.number(tiff.PHOTOMETRIC) != MIN_IS_WHITE and ASSOCIATED not in _extra(page)
+    return page.number(tiff.SAMPLES) == 2 and page.dtype == np.uint8 and not is_plain
+
+
+def _is_unpacked_here(page) -> bool:
+    return page.number(tiff.COMPRESSION) in OWN_CODECS and page.number(tiff.PREDICTOR) in (1, 2)
+
+
+def _extra(page) -> tuple[int, ...]:
+    values = page.values(tiff.EXTRA_SAMPLES)
+    return () if values is None else tuple(values.tolist())
 
 
 def _fields(page) -> dict:
-    found = {tag: page.tags.valueof(tag) for tag in (XMP, IPTC, ICC_PROFILE)}
-    if isinstance(found[IPTC], tuple):  # some writers say that it is 32-bit numbers
-        order = page.parent.byteorder
-        found[IPTC] = np.array(found[IPTC], f"{order}u4").tobytes()
-    says = {
-        "xmp": found[XMP],
-        "iptc": found[IPTC],
-        "icc_profile": found[ICC_PROFILE],
-    }
-    says = {name: value for name, value in says.items() if isinstance(value, bytes)}
-    if LAYERS in page.tags:
+    says = {name: page.bytes(tag) for name, tag in FIELDS.items()}
+    says = {name: value for name, value in says.items() if value is not None}
+    if LAYERS in page:
         says["left_out"] = ("Photoshop layers",)
     return says
 
@@ -94,7 +135,7 @@ def decode_tiff(data: bytes) -> np.ndarray:
     Parameters
     ----------
     data : bytes
-        With orientation 1: OpenCV applies it, tifffile does not.
+        With orientation 1: OpenCV applies it, `tiff.decode` does not.
 
     Returns
     -------
@@ -105,20 +146,20 @@ def decode_tiff(data: bytes) -> np.ndarray:
     ImageError
         If the pixels are of another kind, or cut short.
     """
-    with _open_tiff(io.BytesIO(data)) as pages:
-        page = pages[0]
-        alpha = _check_kind(page)
-        ends = [start + size for start, size in zip(page.dataoffsets, page.databytecounts)]
-        if max(ends) > len(data):
-            raise ImageError("is cut short; get the file again")
-        pixels = _decode_page(page, data)
+    (page,) = tiff.read_directories(io.BytesIO(data), 1)
+    segments = tiff.segments_of(page)
+    alpha = _check_kind(page)
+    there = ~segments.missing
+    if (segments.offsets + segments.counts)[there].max() > len(data):
+        raise ImageError("is cut short; get the file again")
+    pixels = _decode_page(page, segments, data)
     if pixels.dtype.kind == "f":
         try:
             to_float(pixels)
         except ValueError as error:
             raise ImageError(f"is no photo: {error!s:.200}") from error
     pixels = unassociated(pixels) if alpha == ASSOCIATED else pixels
-    if page.photometric == MIN_IS_WHITE:
+    if page.number(tiff.PHOTOMETRIC) == MIN_IS_WHITE:
         inverted = pixels.dtype.type(dtype_range(pixels.dtype)) - pixels
         if alpha:
             inverted[..., -1] = pixels[..., -1]
@@ -128,47 +169,42 @@ def decode_tiff(data: bytes) -> np.ndarray:
 
 def _check_kind(page) -> Optional[int]:
     """Check that the pixels are of a kind that is read; return the kind of alpha."""
-    bits = np.ravel(page.bitspersample)
-    is_read = str(page.dtype) in ("uint8", "uint16", "float32")
-    if not is_read or any(bits != 8 * page.dtype.itemsize):
+    bits, color, channels = (
+        page.number(tag) for tag in (tiff.BITS, tiff.PHOTOMETRIC, tiff.SAMPLES)
+    )
+    if page.dtype not in READ or bits != 8 * page.dtype.itemsize:
         raise ImageError(
-            f"has {bits[0]}-bit values of type {page.dtype}; save it with 8 or 16 "
+            f"has {bits}-bit values of type {page.dtype}; save it with 8 or 16 "
             "bits, or as 32-bit float"
         )
-    if page.photometric not in GRAYS_AND_RGB:
+    if color not in GRAYS_AND_RGB:
         raise ImageError(
-            f"has {bits[0]}-bit colors of the kind {_name(page.photometric)}; convert it to RGB"
+            f"has {bits}-bit colors of the kind {COLORS.get(color, color)}; convert it to RGB"
         )
-    channels = page.samplesperpixel
     # Some writers leave out what a fourth channel is; it is alpha.
-    extra = page.extrasamples or (UNASSOCIATED,)
+    extra = _extra(page) or (UNASSOCIATED,)
     has_alpha = channels % 2 == 0 and extra[-1] in (ASSOCIATED, UNASSOCIATED)
     if channels - has_alpha not in (1, 3):
         raise ImageError(f"has {channels} channels; need gray or RGB, with or without alpha")
     return extra[-1] if has_alpha else None
 
 
-def _decode_page(page, data) -> np.ndarray:
-    if page.compression in TIFFFILE_CODECS and page.predictor in (1, 2):
-        pixels = page.asarray()
-        if page.axes == "SYX":
-            pixels = np.moveaxis(pixels, 0, -1)
-    elif page.planarconfig == 1 and page.samplesperpixel != 2 and page.photometric != MIN_IS_WHITE:
+def _decode_page(page, segments, data) -> np.ndarray:
+    channels, compression = page.number(tiff.SAMPLES), page.number(tiff.COMPRESSION)
+    is_plain = page.number(tiff.PLANAR) == 1 and page.number(tiff.PHOTOMETRIC) != MIN_IS_WHITE
+    if _is_unpacked_here(page):
+        pixels = tiff.decode(page, segments, data)
+    elif is_plain and channels != 2:
         pixels = _decode_with_opencv(data)
     else:
-        raise ImageError(_refusal(page))
-    shape = (page.imagelength, page.imagewidth, page.samplesperpixel)
-    pixels = pixels.astype(page.dtype.newbyteorder("="), copy=False)
-    return pixels.reshape(shape if shape[2] > 1 else shape[:2])
+        raise ImageError(_refusal(compression))
+    shape = (page.number(tiff.LENGTH), page.number(tiff.WIDTH), channels)
+    return pixels.reshape(shape if channels > 1 else shape[:2])
 
 
-def _refusal(page) -> str:
-    return f"is compressed with {_name(page.compression)}, not supported here; save it with deflate"
-
-
-def _name(value) -> str:
-    """Name a number of the specification; tifffile leaves those it does not know as they are."""
-    return getattr(value, "name", str(value))
+def _refusal(compression) -> str:
+    name = COMPRESSIONS.get(compression, compression)
+    return f"is compressed with {name}, not supported here; save it with deflate"
 
 
 def unassociated(pixels) -> np.ndarray:

@@ -73,7 +73,7 @@ def resized(data: bytes, width: int, height: int) -> bytes:
         for tag, _, _, position in _entries(data, order, offset)
         if tag == EXIF
     ]
-    for start in [offset, *inner]:
+    for start in [offset, *inner[:1]]:
         for tag, _, _, position in _entries(data, order, start):
             if tag in WIDTHS + HEIGHTS:
                 size = width if tag in WIDTHS else height
@@ -117,7 +117,8 @@ def value_of(data: bytes, tag: int) -> Optional[bytes]:
     order, offset = _header(data)
     for found, kind, count, position in _entries(data, order, offset):
         if found == tag:
-            return _value(data, order, kind, count, position)
+            span = _span(data, order, kind, count, position)
+            return data[span] if span else None
     return None
 
 
@@ -127,7 +128,7 @@ def directory(data: bytes) -> tuple[str, dict[int, bytes]]:
     return order, {
         tag: data[position - 8 : position + 4]
         for tag, kind, count, position in _entries(data, order, offset)
-        if tag in DESCRIPTIVE and _value(data, order, kind, count, position) is not None
+        if tag in DESCRIPTIVE and _span(data, order, kind, count, position)
     }
 
 
@@ -147,14 +148,15 @@ def from_tiff(data: bytes) -> Optional[bytes]:
 
 def _copy_directory(data, order, offset, out, tags, pointers) -> int:
     """Append a directory with its sound values and its subdirectories; return its position."""
-    entries = []
+    entries = {}
     for tag, kind, count, position in _entries(data, order, offset):
-        value = _value(data, order, kind, count, position)
-        if value is not None and (not tags or tag in tags):
-            entries.append((tag, kind, count, value))
+        span = _span(data, order, kind, count, position)
+        if span and (not tags or tag in tags):
+            entries.setdefault(tag, (kind, count, span))  # a directory has each tag once
     start = len(out)
     out += struct.pack(order + "H", len(entries)) + bytes(12 * len(entries) + 4)
-    for index, (tag, kind, count, value) in enumerate(entries):
+    for index, (tag, (kind, count, span)) in enumerate(entries.items()):
+        value = data[span]
         if tag in pointers and len(value) == 4:
             (inner,) = struct.unpack(order + "I", value)
             below = (INTEROPERABILITY,) if tag == EXIF else ()
@@ -169,12 +171,12 @@ def _copy_directory(data, order, offset, out, tags, pointers) -> int:
     return start
 
 
-def _value(data, order, kind, count, position) -> Optional[bytes]:
-    """Return a value's bytes; None if its type is unknown or it lies beyond the end."""
+def _span(data, order, kind, count, position) -> Optional[slice]:
+    """Return where a value lies; None if its type is unknown or it lies beyond the end."""
     size = SIZES.get(kind, 0) * count
     if size > 4:
         (position,) = struct.unpack_from(order + "I", data, position)
-    return data[position : position + size] if 0 < size <= len(data) - position else None
+    return slice(position, position + size) if 0 < size <= len(data) - position else None
 
 
 def _header(data) -> tuple[str, int]:

@@ -9,6 +9,7 @@ References
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 
@@ -23,6 +24,10 @@ READ = {
 }  # fmt: skip
 """Kinds of frames that are decoded; others are lossless, hierarchical or JPEG-LS."""
 END = b"\xff\xd9"
+NEXT_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
+"""What ends the data of a scan; a restart does not."""
+MAX_SCANS = 100
+"""Each is as much work as the whole picture; progressive files have about 10."""
 
 XMP, EXTENDED_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 PHOTOSHOP, RESOURCE = b"Photoshop 3.0\0", b"8BIM"
@@ -67,7 +72,7 @@ def read_jpeg(data: bytes) -> Contents:
             says["iptc"] = value
         elif number in PATHS:
             left_out.append("clipping paths")
-    end = len(data) if scan is None else data.find(END, scan)
+    end = len(data) if scan is None else _end_of_scans(data, scan)
     is_cut = end < 0
     if scan == len(data):
         raise ValueError("its pixels are missing")
@@ -93,6 +98,23 @@ def _segments(data) -> Iterator[tuple[int, bytes, int]]:
             return
         yield marker, data[position + 4 : end], end
         position = end
+
+
+def _end_of_scans(data, position) -> int:
+    """Return where the end is marked, from the data of the first scan on; -1 if nowhere."""
+    scans = 1
+    while match := NEXT_MARKER.search(data, position):
+        marker, position = data[match.start() + 1], match.end()
+        if marker == END[1]:
+            return match.start()
+        scans += marker == START_OF_SCAN
+        if scans > MAX_SCANS:
+            raise ImageError(f"has over {MAX_SCANS} scans; save it again")
+        if position + 2 > len(data):
+            break
+        # Tables and texts between the scans may hold anything.
+        position += struct.unpack_from(">H", data, position)[0]
+    return -1
 
 
 def _check_kind(marker, body):

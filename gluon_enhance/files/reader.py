@@ -40,9 +40,13 @@ logger = logging.getLogger(__name__)
 MAX_PIXELS = 512_000_000
 """Larger pictures are refused by their header: a file of few bytes can claim to be one."""
 SMALL_PIXELS = 16_000_000
-PIXELS_PER_BYTE = 10_000
-"""So many pixels a file of any size may claim to have, and so many for each of its bytes. The most
-that plain pictures have is 8,000, of one color and 1 bit, in PNG."""
+PIXELS_PER_BYTE = {"JPEG": 512, "BMP": 128, "GIF": 2_800}
+DEFLATED_PIXELS_PER_BYTE = 10_000
+"""So many pixels a file of any size may claim to have, and so many for each of its bytes, by the
+format. JPEG needs a bit for 64 pixels, BMP two bytes for 255, GIF 12 bits for 4,096 at most; with
+deflate plain pictures have up to 8,000, of one color and 1 bit."""
+MISSING = 0.01
+"""The largest share of the pixels that a TIFF file may lack, unless reading is strict."""
 
 BIG_TIFF = (b"II+\0", b"MM\0+")
 TAKE_APART = {"PNG": read_png, "JPEG": read_jpeg}
@@ -80,8 +84,9 @@ def read_image(path: str | os.PathLike, *, strict: bool = False) -> Photo:
     path : path
         The content decides the format, not the suffix.
     strict : bool
-        Refuse a JPEG that is cut short. Otherwise what is there of it is read, with a warning; the
-        rest is gray, or coarse.
+        Refuse a JPEG that is cut short, and a TIFF that lacks a strip or tile. Otherwise what is
+        there of the JPEG is read, with a warning; the rest is gray, or coarse. Of a TIFF up to 1%
+        may be missing, which is blank.
 
     Returns
     -------
@@ -102,7 +107,7 @@ def read_image(path: str | os.PathLike, *, strict: bool = False) -> Photo:
             warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata we say it
             name = format_of(data).name
             if name in ("TIFF", "HEIC"):
-                photo = {"TIFF": _decode_tiff, "HEIC": _decode_heic}[name](data, problems)
+                photo = {"TIFF": _decode_tiff, "HEIC": _decode_heic}[name](data, problems, strict)
             else:
                 photo = _decode(data, name, problems, strict)
     except ImageError as error:
@@ -126,6 +131,8 @@ def read_image(path: str | os.PathLike, *, strict: bool = False) -> Photo:
 def read_size(path: str | os.PathLike) -> Optional[tuple[int, int]]:
     """Read a picture's width and height, as stored, from its header; None if there is no such."""
     try:
+        if not os.path.isfile(path):  # to open a pipe could wait for ever
+            return None
         with open(path, "rb") as file, warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")
             head = file.read(HEAD_BYTES)
@@ -136,8 +143,7 @@ def read_size(path: str | os.PathLike) -> Optional[tuple[int, int]]:
             if form.name == "PNG":  # of which Pillow would unpack the profile
                 return struct.unpack_from(">II", head, 16)
             if form.name == "TIFF":
-                header = deep.read_tiff_header(file)
-                return header.width, header.height
+                return deep.read_tiff_size(file)
             image = HeicFile(file.read()) if form.name == "HEIC" else _open(file, form.name)
             return image.size
     except (ImageError, Image.DecompressionBombError, *DECODING_ERRORS):
@@ -176,7 +182,7 @@ def _decode(data, name, problems, strict) -> Photo:
             raise ImageError("is cut short; get the file again")
         problems.append("is cut short: what is missing of the picture is gray or coarse")
     image = _open(io.BytesIO(contents.picture), name)
-    _check_extent(*image.size, getattr(image, "n_frames", 1), len(data))
+    _check_extent(*image.size, getattr(image, "n_frames", 1), len(data), name)
     image.load()
     if image.format == "PNG" and data[24] == 16:
         channels = PNG_CHANNELS[data[25]]
@@ -240,9 +246,9 @@ def _unlike_srgb(data, info) -> list[str]:
     ]
 
 
-def _decode_heic(data, problems) -> Photo:
+def _decode_heic(data, problems, _) -> Photo:
     file = HeicFile(data)
-    _check_extent(*file.size, 1, len(data))
+    _check_extent(*file.size, 1, len(data), "HEIC")
     left_out = []
     if file.count > 1:
         left_out.append(f"{file.count - 1} further pictures")
@@ -271,17 +277,21 @@ def _open(file, name) -> Image.Image:
     return AvifImageFile(file)
 
 
-def _decode_tiff(data, problems) -> Photo:
+def _decode_tiff(data, problems, strict) -> Photo:
     header = deep.read_tiff_header(io.BytesIO(data))
-    _check_extent(header.width, header.height, header.frames, len(data))
+    _check_extent(header.width, header.height, header.frames, len(data), "TIFF")
+    _check_tiff(header, len(data))
+    _check_missing(header, problems, strict)
     orientation, data = exif.take_orientation(data)
     says = header.says
     try:
-        pixels = deep.decode_tiff(data) if header.is_deep else _decode_8_bits(data, says)
+        # Pillow refuses what lacks a strip, or takes the file's first bytes for it.
+        is_ours = header.is_deep or header.missing
+        pixels = deep.decode_tiff(data) if is_ours else _decode_8_bits(data, says)
     except DECODING_ERRORS as error:
         if header.rare:
             raise ImageError(header.rare) from error
-        if isinstance(error, SyntaxError):  # tifffile, and not Pillow, knows what it is
+        if isinstance(error, SyntaxError):  # Pillow has no mode for it
             raise ImageError(f"has {header.layout}, not supported; save it as RGB") from error
         raise
     try:
@@ -289,6 +299,31 @@ def _decode_tiff(data, problems) -> Photo:
     except ValueError as error:
         problems.append(f"has damaged EXIF data, which is left out: {error}")
     return Photo(_upright(pixels, orientation), format="TIFF", **says)
+
+
+def _check_tiff(header, size):
+    """Check what a directory can claim beyond the picture's extent."""
+    if header.depth > 1:
+        raise ImageError(f"holds {header.depth} layers (ImageDepth); save the one you want")
+    if header.padded != (header.width, header.height):
+        try:
+            _check_extent(*header.padded, 1, size, "TIFF")
+        except ImageError as error:
+            raise ImageError(f"has strips or tiles whose whole {error}") from error
+    # Decoders read all values and all strips, however often they share the same bytes.
+    if header.value_bytes > 2 * size:
+        raise ImageError(f"is damaged: its tags claim {header.value_bytes:,} bytes of {size:,}")
+    if header.stored_bytes > 2 * max(size, header.unpacked_bytes):
+        raise ImageError(f"is damaged: its pixels claim {header.stored_bytes:,} bytes of {size:,}")
+
+
+def _check_missing(header, problems, strict):
+    if not header.missing:
+        return
+    lacks = f"lacks {100 * header.missing:.3g}% of its pixels"
+    if strict or header.missing > MISSING or not header.is_unpacked_here:
+        raise ImageError(f"{lacks} (strips or tiles that are not there); get the file again")
+    problems.append(f"{lacks}, which are blank")
 
 
 def _decode_8_bits(data, says) -> np.ndarray:
@@ -299,7 +334,7 @@ def _decode_8_bits(data, says) -> np.ndarray:
     return _pixels(image)
 
 
-def _check_extent(width, height, frames, size):
+def _check_extent(width, height, frames, size, name):
     if width < 1 or height < 1:
         raise ImageError(f"is {width}x{height}: it holds no pixel")
     if width * height > MAX_PIXELS:
@@ -307,7 +342,8 @@ def _check_extent(width, height, frames, size):
             f"is {width}x{height}: over the limit of {MAX_PIXELS // 10**6} "
             "megapixels; cut it into parts"
         )
-    if width * height > SMALL_PIXELS + PIXELS_PER_BYTE * size:
+    per_byte = PIXELS_PER_BYTE.get(name, DEFLATED_PIXELS_PER_BYTE)
+    if width * height > SMALL_PIXELS + per_byte * size:
         raise ImageError(f"is {width}x{height} in {size:,} bytes: no photo is as small")
     if frames != 1:
         raise ImageError(f"holds {frames} frames; save the one you want by itself")

@@ -3,11 +3,13 @@
 import logging
 
 import numpy as np
+import PIL.Image
 import pytest
 import rasterio
 import tifffile
 from click.testing import CliRunner
 
+from gluon_enhance.cli import one_line
 from gluon_enhance.cli.enhance import enhance
 from gluon_enhance.cli.match import match
 from gluon_enhance.cli.score import score
@@ -52,3 +54,32 @@ def test_every_file_of_a_batch_hears_of_an_option_that_is_not_obeyed(tmp_path, m
     assert result.exit_code == 2
     assert result.stderr.count("creation options are not obeyed: GDAL says 'ZTSD'") == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "b.tif"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("\x1b]0;title\x07\x1b[2J", r"\x1b]0;title\x07\x1b[2J"),
+        ("a\nerror: b", "error: b"),  # errors join their lines, warnings escape them
+        ("a\u202egpj.exe", r"a\u202egpj.exe"),
+        ("\x9b2J", r"\x9b2J"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["error", "warning"])
+def test_names_of_files_do_not_steer_the_terminal(tmp_path, monkeypatch, kind, name, said):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    path = tmp_path / f"{name}.jpg"
+    PIL.Image.new("RGB", (20, 10)).save(path, "JPEG")
+    data = path.read_bytes()
+    path.write_bytes(data[:-2] if kind == "warning" else data[:50])
+    result = CliRunner().invoke(enhance, [str(tmp_path), "-m", "edsr_lite_x2", "--json"])
+    assert said in result.stderr
+    assert not set(result.stderr) & set("\x1b\x07\x9b\u202e")
+    lines = result.stderr.splitlines()
+    assert sum(line.startswith("error:") for line in lines) == (kind == "error")
+
+
+def test_messages_are_of_bounded_length():
+    assert one_line(ValueError("x" * 10**6)).count("x") == 2000
+    assert one_line(ValueError("\n")) == "ValueError"
+    assert one_line(ValueError("b\udcffc d\u3000e 一")) == "b\\udcffc d e 一"

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 
 import pytest
 from PIL import Image
@@ -139,3 +140,36 @@ def test_junk_is_refused(data):
     for function in (exif.take_orientation, exif.directory, exif.from_tiff):
         with pytest.raises(ValueError, match="begins with|beyond the end"):
             function(data)
+
+
+def test_pointers_to_one_directory_are_followed_once(monkeypatch):
+    """A directory of pointers to itself would be read as often as it has entries."""
+    count = 3000
+    pointers = [(0x8769, LONG, 1, struct.pack("<I", 8))] * count
+    data = b"II*\0\x08\0\0\0" + directory("<", pointers, 8)
+    read_entries, read_values = exif._entries, []
+
+    def counted(*arguments):
+        for entry in read_entries(*arguments):
+            read_values.append(entry[0])
+            yield entry
+
+    monkeypatch.setattr(exif, "_entries", counted)
+    exif.resized(data, 1, 1)
+    assert exif.from_tiff(data) is not None
+    assert len(read_values) <= 8 * count
+
+
+def test_values_that_overlap_take_no_more_memory_than_twice_the_data():
+    """Each of the values is nearly the whole data."""
+    count, padding = 2000, bytes(100_000)
+    large = [(tag, 7, len(padding), struct.pack("<I", 60)) for tag in range(1, count)]
+    inner = directory("<", large, 0)
+    pointer = (0x8769, LONG, 1, struct.pack("<I", 26))
+    data = b"II*\0\x08\0\0\0" + directory("<", [pointer], 0) + inner + padding
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="its values overlap"):
+        exif.from_tiff(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * len(data)
