@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Callable, Mapping, NamedTuple, Union
+from collections.abc import Mapping
+from typing import Callable, NamedTuple, Union
 
 Reader = Callable[[str], object]
 """Takes the text of an attribute and returns its value; raises ValueError if none is allowed."""
