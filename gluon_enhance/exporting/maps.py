@@ -32,6 +32,12 @@ FEWEST = 1 << 12
 PRODUCTS = ("Convolution", "Deconvolution", "FullyConnected", "dot", "batch_dot")
 """Operators whose work is larger than their maps."""
 
+CHANNELS = {"BatchNorm": 1, "InstanceNorm": 1, "GroupNorm": 1, "LayerNorm": -1, "LeakyReLU": 1}
+"""Operators with a number or more for each channel, and its axis; MXNet does not check all."""
+
+RESHAPED = ("Reshape", "reshape_like", "Flatten", "expand_dims", "squeeze", "transpose", "SwapAxis")
+"""Operators that keep all numbers; MXNet does not check that there are as many."""
+
 VERSION = 10901
 """Of the texts that MXNet itself has written here: nothing in them is brought up to date."""
 
@@ -87,6 +93,7 @@ def _shapes(nodes, known):
             continue
         attrs = tuple(sorted(node.get("attrs", {}).items()))
         inputs = tuple(maps[k][one] for k, one, *_ in node["inputs"])
+        _refuse_other_vectors(node, inputs)
         try:
             shapes = _inferred(node["op"], attrs, inputs)
         except framework.mx.MXNetError as error:
@@ -95,10 +102,26 @@ def _shapes(nodes, known):
                 f"{node['op']} {node['name'][:60]!r} does not fit what it gets for some size of "
                 f"image: {reason}"
             ) from error
+        if node["op"] in RESHAPED and math.prod(shapes[0]) != math.prod(inputs[0]):
+            raise ValueError(f"{node['op']} {node['name'][:60]!r} does not keep all its numbers")
         if not all(0 < math.prod(shape) <= LARGEST for shape in shapes):
             raise ValueError(f"{node['op']} {node['name'][:60]!r} makes maps of {shapes!s:.80}")
         maps.append(shapes)
     return maps
+
+
+def _refuse_other_vectors(node, inputs):
+    """Refuse what MXNet would read beyond the end of."""
+    if node["op"] not in CHANNELS:
+        return
+    axis = int(node.get("attrs", {}).get("axis", CHANNELS[node["op"]]))
+    first, *others = inputs
+    channels = first[axis] if -len(first) <= axis < len(first) else 0
+    allowed = {(channels,), (1,)} if node["op"] == "LeakyReLU" else {(channels,)}
+    if not allowed.issuperset(others):
+        raise ValueError(
+            f"{node['op']} {node['name'][:60]!r} has weights that are not one a channel"
+        )
 
 
 @lru_cache(maxsize=4096)

@@ -168,8 +168,9 @@ def _margins(text):
 
 TRUTHS = ("true", "1", "false", "0")
 HINTS = ("lr_mult", "wd_mult", "ctx_group", "force_mirroring", "mirror_stage", "profiler_scope",
-         "workspace", "cudnn_tune", "cudnn_off", "ctx")  # fmt: skip
-"""Ends of the names of attributes that change no result, and are left out."""
+         "workspace", "cudnn_tune", "cudnn_off", "ctx", "target_shape", "keep_highest")  # fmt: skip
+"""Ends of the names of attributes that change no result, and are left out; the last two are of
+before `shape` and `pad`, which they would stand in for."""
 
 AXIS = _whole(-6, 6)
 AXES = _or_none(_several(AXIS))
@@ -208,7 +209,6 @@ OPERATORS: dict[str, Operator] = {
         {
             **WINDOW,
             "adj": _several(_whole(0, 63), 2, 2),
-            "target_shape": _several(_whole(0, 0), 0, 2),
         },
         ("kernel", "num_filter"),
     ),
@@ -339,8 +339,6 @@ OPERATORS: dict[str, Operator] = {
         {
             "shape": _new_shape,
             "reverse": _truth,
-            "target_shape": _several(_whole(0, 0)),
-            "keep_highest": _one_of("False", "0"),
         },
         ("shape",),
     ),
