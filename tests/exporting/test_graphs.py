@@ -69,7 +69,7 @@ ATTACKS = {
     "an input after its node": (graph(node("relu", 9)), "not one of an earlier node"),
     "a node of itself": (graph(node("relu", 4)), "not one of an earlier node"),
     "an argument after the last node": (
-        {**graph(conv()), "arg_nodes": [0, 1, 2, 2**40]},
+        {**graph(conv()), "arg_nodes": [0, 1, 2, 99]},
         "arg_nodes",
     ),
     "an argument that is computed": ({**graph(conv()), "arg_nodes": [4]}, "arg_nodes"),
@@ -92,7 +92,7 @@ ATTACKS = {
     ),
     "16 times 16 times 16": (
         graph(*chain("UpSampling", 3, scale="16", sample_type="nearest", num_args="1")),
-        "makes 805,306,368|no image needs that",
+        "UpSampling .n2. makes maps of",
     ),
     "all pixels by all": (
         graph(
