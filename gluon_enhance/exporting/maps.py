@@ -104,7 +104,7 @@ def _shapes(nodes, known):
             ) from error
         if node["op"] in RESHAPED and math.prod(shapes[0]) != math.prod(inputs[0]):
             raise ValueError(f"{node['op']} {node['name'][:60]!r} does not keep all its numbers")
-        if not all(0 < math.prod(shape) <= LARGEST for shape in shapes):
+        if not all(min(shape) > 0 and math.prod(shape) <= LARGEST for shape in shapes):
             raise ValueError(f"{node['op']} {node['name'][:60]!r} makes maps of {shapes!s:.80}")
         maps.append(shapes)
     return maps
