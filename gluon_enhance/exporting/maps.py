@@ -32,7 +32,7 @@ FEWEST = 1 << 12
 PRODUCTS = ("Convolution", "Deconvolution", "FullyConnected", "dot", "batch_dot")
 """Operators whose work is larger than their maps."""
 
-CHANNELS = {"BatchNorm": 1, "InstanceNorm": 1, "GroupNorm": 1, "LayerNorm": -1, "LeakyReLU": 1}
+CHANNELS = {"BatchNorm": 1, "InstanceNorm": 1, "LayerNorm": -1, "LeakyReLU": 1}
 """Operators with a number or more for each channel, and its axis; MXNet does not check all."""
 
 RESHAPED = ("Reshape", "reshape_like", "Flatten", "expand_dims", "squeeze", "transpose", "SwapAxis")

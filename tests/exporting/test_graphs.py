@@ -154,6 +154,63 @@ for folder in sorted(Path(sys.argv[1]).iterdir()):
 """
 
 
+RUN = """
+import sys
+from pathlib import Path
+from gluon_enhance.errors import WeightsError
+from gluon_enhance.exporting.symbols import load_pair
+from gluon_enhance.framework import mx
+taken = 0
+for folder in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        net = load_pair(folder / "net-symbol.json", folder / "net-0000.params")
+        net(mx.nd.ones((1, 3, 16, 16))).asnumpy()
+        taken += 1
+    except (WeightsError, mx.MXNetError, ValueError):
+        pass
+print(taken)
+"""
+
+
+def mutant(rng):
+    """Put one or two operators of the table, with random attributes, behind a convolution."""
+    nodes = [conv()]
+    for k in range(4, 4 + rng.integers(1, 3)):
+        op = rng.choice(list(OPERATORS))
+        attrs = {key: str(rng.choice(TEXTS)) for key in OPERATORS[op].attributes}
+        read = {key: text for key, text in attrs.items() if is_read(op, key, text)}
+        sure = OPERATORS[op].required
+        kept = {key: text for key, text in read.items() if key in sure or rng.random() < 0.5}
+        inputs = OPERATORS[op].inputs
+        count = inputs if isinstance(inputs, int) else int(rng.integers(1, 4))
+        nodes.append(node(str(op), *rng.choice([k, k, 2, 0], count).tolist(), name=f"n{k}", **kept))
+    return graph(*nodes)
+
+
+def is_read(op, key, text):
+    try:
+        OPERATORS[op].attributes[key](text)
+    except ValueError:
+        return False
+    return True
+
+
+TEXTS = ["0", "1", "2", "-1", "0.5", "16384", "True", "None", "()", "(1, 1)", "(3, 3)", "(0, 1)",
+         "(1, -1)", "(0, -3, 0)", "(0, 0, 0, 0, 3, 3, 3, 3)", "(64, 64)", "reflect", "edge", "max",
+         "prelu", "nearest", "bilinear", "size", "relu", "float16", "2147483647"]  # fmt: skip
+
+
+def test_nothing_that_is_taken_ends_the_process(tmp_path):
+    rng = np.random.default_rng(0)
+    for k in range(120):
+        (tmp_path / f"{k:03}").mkdir()
+        write(tmp_path / f"{k:03}", mutant(rng))
+    command = [sys.executable, "-c", RUN, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert 5 < int(result.stdout) < 115  # some are taken, others refused
+
+
 @pytest.fixture(scope="module")
 def refusals(tmp_path_factory):
     """Have another process try all attacks, which would end with the first that it runs."""
