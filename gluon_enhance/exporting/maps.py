@@ -32,7 +32,7 @@ FEWEST = 1 << 12
 PRODUCTS = ("Convolution", "Deconvolution", "FullyConnected", "dot", "batch_dot")
 """Operators whose work is larger than their maps."""
 
-CHANNELS = {"BatchNorm": 1, "InstanceNorm": 1, "LayerNorm": -1, "LeakyReLU": 1}
+CHANNELS = {"BatchNorm": 1, "InstanceNorm": 1, "GroupNorm": 1, "LayerNorm": -1, "LeakyReLU": 1}
 """Operators with a number or more for each channel, and its axis; MXNet does not check all."""
 
 RESHAPED = ("Reshape", "reshape_like", "Flatten", "expand_dims", "squeeze", "transpose", "SwapAxis")
@@ -117,6 +117,8 @@ def _refuse_other_vectors(node, inputs):
     axis = int(node.get("attrs", {}).get("axis", CHANNELS[node["op"]]))
     first, *others = inputs
     channels = first[axis] if -len(first) <= axis < len(first) else 0
+    if node["op"] == "GroupNorm":  # it has one a group
+        channels = int(node.get("attrs", {}).get("num_groups", 1))
     allowed = {(channels,), (1,)} if node["op"] == "LeakyReLU" else {(channels,)}
     if not allowed.issuperset(others):
         raise ValueError(

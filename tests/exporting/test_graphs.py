@@ -116,6 +116,13 @@ ATTACKS = {
         graph(node("InstanceNorm", 0, 0, 0)),
         "weights that are not one a channel",
     ),
+    "fewer weights than groups": (
+        graph(
+            node("Concat", 0, 0, num_args="2", dim="1"),
+            node("GroupNorm", 4, 2, 3, num_groups="6"),
+        ),
+        "GroupNorm 'groupnorm' has weights that are not one a channel",
+    ),
     "weights of another shape": (graph(conv(kernel="(3, 3)")), "does not fit"),
     "more nodes than any net": (graph(*chain("relu", MOST_NODES)), f"1 to {MOST_NODES} nodes"),
     "an endless name": (graph(node("relu", 0, name="a" * 10**6)), "no name of 1 to 500"),
