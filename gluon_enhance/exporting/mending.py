@@ -36,9 +36,8 @@ def mend_pair(symbol: Path, params: Path) -> None:
     framework.mx.nd.save(str(params), arrays)
 
 
-def has_instance_norms(symbol: Path) -> bool:
+def has_instance_norms(nodes: list[dict]) -> bool:
     """Tell whether a net needs statistics of the whole image, whatever a trial on a photo says."""
-    nodes = json.loads(symbol.read_text(encoding="utf-8"))["nodes"]
     return any(node["op"] == "InstanceNorm" or _norm(nodes, node) for node in nodes)
 
 

@@ -16,6 +16,8 @@ import numpy as np
 from gluon_enhance import framework
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.exporting import run_net
+from gluon_enhance.exporting.graphs import read_graph
+from gluon_enhance.exporting.maps import refuse_out_of_proportion
 from gluon_enhance.exporting.mending import has_instance_norms
 from gluon_enhance.files import read_image
 from gluon_enhance.imaging.arrays import to_float
@@ -91,18 +93,21 @@ def load_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 1)):
     Raises
     ------
     WeightsError
-        If a file cannot be read, the two do not fit, or the net is not one from image to image.
+        If a file cannot be read, the two do not fit, the net is not one from image to image, or
+        it has or needs what no image net does; see `read_graph` and `refuse_out_of_proportion`.
     """
     mx = framework.mx
-    names = {name.partition(":")[2] for name in read_params(params)}
+    text = read_graph(symbol)
+    weights = {name.partition(":")[2]: array.shape for name, array in read_params(params).items()}
     try:
-        graph = mx.sym.load(str(symbol))
-        inputs = [name for name in graph.list_inputs() if name not in names]
+        graph = mx.sym.load_json(text)
+        inputs = [name for name in graph.list_inputs() if name not in weights]
         if len(inputs) != 1 or len(graph.list_outputs()) != 1:
             raise WeightsError(
                 f"{symbol} has inputs {', '.join(inputs) or 'none'} that {params.name} does not "
                 f"hold, and {len(graph.list_outputs())} outputs; need one image and one image"
             )
+        refuse_out_of_proportion(graph, inputs[0], weights)
         image, (low, high) = mx.sym.var("data", dtype="float32"), values
         if (low, high) == (0, 1):
             graph = graph(**{inputs[0]: image})
@@ -112,7 +117,7 @@ def load_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 1)):
         # float16 becomes float32: few processors compute in it.
         net.collect_params().load(str(params), cast_dtype=True, dtype_source="current")
     except (mx.MXNetError, AssertionError, ValueError) as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = str(error).strip().splitlines()[-1][:300]
         raise WeightsError(f"{symbol} with {params.name} is no net: {reason}") from error
     net.hybridize()
     return net
@@ -140,8 +145,9 @@ def measured_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 
         )
     scale = _scale(net, 64 + multiple)
     sizes = (multiple << k for k in range(7))
-    stride, halo = _stride(symbol), None
-    if not has_instance_norms(symbol):
+    nodes = json.loads(read_graph(symbol))["nodes"]
+    stride, halo = _stride(nodes), None
+    if not has_instance_norms(nodes):
         halo = _halo(net, scale, math.lcm(multiple, stride))
     net.spec = ModelSpec(
         name=symbol.name[: -len(SUFFIX)],
@@ -170,10 +176,10 @@ def _scale(net, size):
     return height // size if channels == 3 and height == width and height % size == 0 else 0
 
 
-def _stride(symbol):
+def _stride(nodes):
     """Multiply the strides on the way to each map, and return the largest product."""
     ratios = []
-    for node in json.loads(framework.mx.sym.load(str(symbol)).tojson())["nodes"]:
+    for node in nodes:
         text = node.get("attrs", {}).get("stride") if node["op"] in REDUCING else None
         own = max(ast.literal_eval(text), default=1) if text else 1
         ratios.append(own * max((ratios[one] for one, *_ in node["inputs"]), default=1))

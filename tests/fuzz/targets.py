@@ -29,6 +29,7 @@ from PIL import Image
 
 from gluon_enhance import Enhancer
 from gluon_enhance.errors import GluonEnhanceError
+from gluon_enhance.exporting.graphs import read_graph
 from gluon_enhance.files import Photo, read_image, reader, write_image
 from gluon_enhance.files.xmp import updated
 from gluon_enhance.weights import tensorflow_reader
@@ -298,7 +299,20 @@ def _enhance_with(file):
     return read
 
 
+def _symbols():
+    """List graphs of today's form and of the first."""
+    variables = [{"op": "null", "name": name, "inputs": []} for name in ("data", "weight")]
+    attrs = {"kernel": "(3, 3)", "pad": "(1, 1)", "num_filter": "3", "no_bias": "True"}
+    inputs = [[0, 0, 0], [1, 0, 0]]
+    conv = {"op": "Convolution", "name": "conv", "inputs": inputs}
+    scaled = {"op": "_mul_scalar", "name": "half", "inputs": [[2, 0, 0]]}
+    for key in ("attrs", "param"):
+        nodes = [*variables, {**conv, key: attrs}, {**scaled, key: {"scalar": "0.5"}}]
+        yield json.dumps({"nodes": nodes, "arg_nodes": [0, 1], "heads": [[3, 0, 0]]}).encode()
+
+
 TARGETS = {
+    "symbol": Target(lambda: list(_symbols()), read_graph, 200),
     # Beside the file, two copies of the pixels that it may claim to have.
     "image": Target(
         lambda: list(_pictures()),
