@@ -164,9 +164,9 @@ def test_demo_makes_a_picture_and_beats_bicubic(tmp_path):
     values = {
         line.split()[0]: float(line.split()[1])
         for line in result.stdout.splitlines()
-        if line.startswith(("bicubic", "esrgan"))
+        if line.startswith(("bicubic", "rrdb"))
     }
-    assert values["esrgan_lite_x4"] > values["bicubic"] + 0.5
+    assert values["rrdb_lite_x4"] > values["bicubic"] + 0.5
 
 
 def test_each_bands_bias_and_error_are_in_the_images_numbers(tmp_path):

@@ -150,7 +150,7 @@ def test_deep_rasters_are_those_of_fp32(bf16, tmp_path):
         out = enhance_raster(tmp_path / "in.tif", tmp_path / f"{precision}.tif", enhancer)
         with rasterio.open(out) as dataset:
             results.append(dataset.read())
-    assert np.array_equal(*results) and len(np.unique(results[0])) >= 2000
+    assert np.array_equal(*results) and len(np.unique(results[0])) >= 1000
 
 
 @pytest.mark.parametrize("image", [RAMP, (RAMP / 257).astype(np.uint8)], ids=["uint16", "uint8"])
