@@ -40,6 +40,7 @@ TEST = [
     "onnxruntime",
     "pillow-heif>=0.16",
     "pytest",
+    "pytest-xdist",
     "rioxarray",
     "ruff==0.17.5",
     "scikit-image",

@@ -130,6 +130,8 @@ def test_an_unknown_name_brings_up_the_near_ones():
 def test_models_are_listed_by_pattern_and_weights(no_shipped_models):
     assert zoo.list_models() == list(zoo.MODELS)
     assert set(zoo.list_models("realesrgan_*")) == {
+        "realesrgan_lite_x4",
+        "realesrgan_lite_x2",
         "realesrgan_x4",
         "realesrgan_x2",
         "realesrgan_anime_x4",

@@ -70,7 +70,7 @@ def read_attributes(op: str, texts: Mapping[str, str]) -> dict:
 
 def to_text(value) -> str:
     """Write a value as MXNet reads it."""
-    return f"({', '.join(map(str, value))})" if isinstance(value, tuple) else str(value)
+    return str(value)  # of a tuple of one with its comma, as MXNet writes it
 
 
 def count_inputs(op: str, values: Mapping) -> int:

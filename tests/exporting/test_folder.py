@@ -64,7 +64,8 @@ def test_each_architecture_of_the_zoo_is_among_those_tried_here():
 
 def small(name="esrgan_lite_x4"):
     """A net whose norms and slopes are not their initial, trivial ones."""
-    net, rng = ge.get_model(name.split()[0], **SMALL[name]), np.random.default_rng(0)
+    model, rng = name.split()[0], np.random.default_rng(0)
+    net = ge.get_model(model, prefix=f"{model}_", **SMALL[name])
     net.initialize(mx.init.Xavier())
     net(mx.nd.zeros((1, 3, 48, 48)))
     for key, parameter in net._collect_params_with_prefix().items():

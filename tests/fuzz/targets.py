@@ -317,7 +317,7 @@ TARGETS = {
     "image": Target(
         lambda: list(_pictures()),
         read_image,
-        8 * reader.PIXELS_PER_BYTE,
+        8 * reader.DEFLATED_PIXELS_PER_BYTE,
         prepare=_png_with_checksums,
     ),
     "xmp": Target(lambda: [_packet()], _update, 500),

@@ -114,7 +114,7 @@ def test_tiles_of_a_raster_begin_where_a_nets_strides_do_and_end_where_it_ends(s
     path, bands = source
     bands = bands[:, :299, :409]
     write(path, bands)
-    enhance_raster(path, tmp_path / "out.tif", Cells())
+    enhance_raster(path, tmp_path / "out.tif", Cells(), input_range=(0, 65_535))
     with rasterio.open(tmp_path / "out.tif") as out:
         expected = Cells().run(bands[None])[0]
         assert np.abs(out.read().astype(int) - expected).max() <= 1
