@@ -51,7 +51,6 @@ from gluon_enhance.training.schedule import warmup_cosine
 from gluon_enhance.training.steps import AdversarialStep, Critic, SupervisedStep
 from gluon_enhance.training.validation import Validation, feature_distances
 from gluon_enhance.weights.convert import load_weights
-from gluon_enhance.weights.store import find_shipped
 from gluon_enhance.weights.vgg import load_vgg
 
 VALIDATION_CROP = 192
@@ -124,9 +123,8 @@ def main(argv=None):
 
     # Training
     extra = features and feature_distances(FeatureLoss(features, "l1"), pairs, scale)
-    validation = Validation(
-        net, pairs, devices.contexts[0], scale, extra=extra, with_start=bool(find_init(config))
-    )
+    starts = bool(config.init or config.model in STARTS)
+    validation = Validation(net, pairs, devices.contexts[0], scale, extra=extra, with_start=starts)
     schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
     history = fit(step, patches.draw, validation, schedule, config, photos.fingerprint)
     print(save_result(step, net, config, history))
@@ -143,20 +141,12 @@ def taught_patches(photos, scale, config):
     return patches
 
 
-def find_init(config):
-    """Return the file that the student starts from; None if it starts anew."""
-    if config.init or config.model not in STARTS:
-        return config.init
-    return find_shipped(STARTS[config.model], ".params")
-
-
 def initialize(net, config, devices):
-    init = find_init(config)
-    if init and (config.init or net.spec.scale == zoo.get_spec(STARTS[config.model]).scale):
-        load_weights(net, init, devices.contexts)
-    elif init:
+    if config.init:
+        load_weights(net, config.init, devices.contexts)
+    elif config.model in STARTS:
         net.initialize(ctx=devices.contexts)
-        net.initialize_from(zoo.get_model(STARTS[config.model], pretrained=init))
+        net.initialize_from(zoo.get_model(STARTS[config.model], pretrained=True))
     else:
         net.initialize_as_interpolator(np.random.default_rng(config.seed), devices.contexts)
 

@@ -203,6 +203,14 @@ def _finished(image, size, rng):
     )
 
 
+EVERYDAY_BLUR, EVERYDAY_NOISY, COMPRESSED = 0.3, 0.3, 0.85
+"""Probabilities."""
+EVERYDAY_SIGMA = (0.2, 0.6)
+"""In pixels of the reduction."""
+EVERYDAY_NOISE = (0.5, 4.0)
+EVERYDAY_QUALITY = (50, 98)
+
+
 @dataclass(frozen=True)
 class EverydayDegradation:
     """What a photo goes through on its way to a small picture: made smaller, and kept as JPEG.
@@ -215,22 +223,15 @@ class EverydayDegradation:
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return the worsened reduction, (H / scale, W / scale, 3)."""
-        if rng.random() < BLUR:
+        if rng.random() < EVERYDAY_BLUR:
             image = blur(image, self.scale * rng.uniform(*EVERYDAY_SIGMA))
         size = tuple(n // self.scale for n in image.shape[1::-1])
         image = _resampled(image, size, rng)
-        if rng.random() < NOISE:
+        if rng.random() < EVERYDAY_NOISY:
             image = add_gaussian_noise(image, rng.uniform(*EVERYDAY_NOISE) / 255, rng)
         if rng.random() < COMPRESSED:
             return jpeg(image, int(rng.integers(*EVERYDAY_QUALITY)))
         return round_to_8_bits(image)
-
-
-BLUR, NOISE, COMPRESSED = 0.3, 0.3, 0.85
-EVERYDAY_SIGMA = (0.2, 0.6)
-"""In pixels of the reduction."""
-EVERYDAY_NOISE = (0.5, 4.0)
-EVERYDAY_QUALITY = (50, 98)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Callable
 
@@ -72,11 +71,13 @@ class TaughtPatches(Shards):
 
     @staticmethod
     def _save(path, array):
+        part = path.with_suffix(".part")
         try:
-            with open(path.with_suffix(".part"), "wb") as file:
+            with open(part, "wb") as file:
                 np.save(file, array)
-            os.replace(file.name, path)
+            part.replace(path)
         except OSError as error:
+            part.unlink(missing_ok=True)
             raise TrainingError(f"{path} cannot be written ({error}); make room") from error
 
     @staticmethod

@@ -11,6 +11,11 @@ def relu(F, x):
     return F.Activation(x, act_type="relu")
 
 
+def leaky_relu(F, x, slope):
+    """Rectify, but for a share of what is negative."""
+    return F.LeakyReLU(x, act_type="leaky", slope=slope)
+
+
 class PReLU(nn.PReLU):
     """Gluon's PReLU, for known channels; MXNet's operator takes longer than a convolution.
 

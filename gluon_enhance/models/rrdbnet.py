@@ -9,6 +9,7 @@ References
 """
 
 from gluon_enhance.framework import mx
+from gluon_enhance.models.activations import leaky_relu
 from gluon_enhance.models.blocks import conv3x3
 from gluon_enhance.models.interpolator import SMOOTH, carry, start_small
 
@@ -16,10 +17,6 @@ nn = mx.gluon.nn
 
 RESIDUAL_SCALE = 0.2
 NEGATIVE_SLOPE = 0.2
-
-
-def _leaky_relu(F, x):
-    return F.LeakyReLU(x, act_type="leaky", slope=NEGATIVE_SLOPE)
 
 
 class ResidualDenseBlock(mx.gluon.HybridBlock):
@@ -50,7 +47,7 @@ class ResidualDenseBlock(mx.gluon.HybridBlock):
     def hybrid_forward(self, F, x):
         features = x
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
-            features = F.concat(features, _leaky_relu(F, conv(features)), dim=1)
+            features = F.concat(features, leaky_relu(F, conv(features), NEGATIVE_SLOPE), dim=1)
         return x + RESIDUAL_SCALE * self.conv5(features)
 
 
@@ -131,7 +128,7 @@ class RRDBNet(mx.gluon.HybridBlock):
         features = features + self.body(features)
         for conv in self.upsample:
             features = F.UpSampling(features, scale=2, sample_type="nearest")
-            features = _leaky_relu(F, conv(features))
+            features = leaky_relu(F, conv(features), NEGATIVE_SLOPE)
         return self.tail(features)
 
     def initialize_as_interpolator(self, rng, ctx=None):

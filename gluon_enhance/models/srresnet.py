@@ -10,7 +10,7 @@ References
 """
 
 from gluon_enhance.framework import mx
-from gluon_enhance.models.activations import PReLU
+from gluon_enhance.models.activations import PReLU, leaky_relu
 from gluon_enhance.models.blocks import Enlarge, ResidualBlock, SubPixelConv, conv3x3
 from gluon_enhance.models.convolutions import NarrowConv2D
 from gluon_enhance.models.interpolator import GAIN, carry, carry_enlarged, start_small
@@ -195,4 +195,4 @@ class MSRResNet(mx.gluon.HybridBlock):
 
     @staticmethod
     def _activate(F, x):
-        return F.LeakyReLU(x, act_type="leaky", slope=NEGATIVE_SLOPE)
+        return leaky_relu(F, x, NEGATIVE_SLOPE)

@@ -9,6 +9,7 @@ References
 """
 
 from gluon_enhance.framework import mx
+from gluon_enhance.models.activations import leaky_relu
 from gluon_enhance.models.blocks import conv3x3
 
 nn = mx.gluon.nn
@@ -110,17 +111,13 @@ class UNetDiscriminator(mx.gluon.HybridBlock):
         return super().forward(x, *args)
 
     def hybrid_forward(self, F, x):
-        maps = [_leaky_relu(F, self.head(x))]
+        maps = [leaky_relu(F, self.head(x), NEGATIVE_SLOPE)]
         for conv in self.down:
-            maps.append(_leaky_relu(F, conv(maps[-1])))
+            maps.append(leaky_relu(F, conv(maps[-1]), NEGATIVE_SLOPE))
         x = maps.pop()
         for conv in self.up:
             x = F.contrib.BilinearResize2D(
                 x, scale_height=2, scale_width=2, mode="size", align_corners=False
             )
-            x = _leaky_relu(F, conv(x)) + maps.pop()
+            x = leaky_relu(F, conv(x), NEGATIVE_SLOPE) + maps.pop()
         return self.tail(x)
-
-
-def _leaky_relu(F, x):
-    return F.LeakyReLU(x, act_type="leaky", slope=NEGATIVE_SLOPE)
