@@ -17,7 +17,7 @@ PIPE = "-"
 
 
 class Pipes:
-    """Files in a temporary folder that stand for ``-``; a context manager.
+    """Files in a temporary folder, made if there is a ``-``, that stand for it; a context manager.
 
     Parameters
     ----------
@@ -40,6 +40,7 @@ class Pipes:
     def __init__(self, inputs: tuple, output: Optional[Path]):
         self.inputs, self.output = inputs, output
         self.to_stdout = str(output) == PIPE or (output is None and inputs == (PIPE,))
+        self._temporary = self._folder = None
         if inputs.count(PIPE) > 1:
             raise click.UsageError("standard input (-) is given more than once")
         if self.to_stdout and (len(inputs) != 1 or Path(inputs[0]).is_dir()):
@@ -48,6 +49,8 @@ class Pipes:
             raise click.UsageError("standard output is a terminal; redirect it, or give -o FILE")
 
     def __enter__(self) -> Pipes:
+        if not self.to_stdout and PIPE not in self.inputs:
+            return self
         self._temporary = tempfile.TemporaryDirectory(prefix="gluon-enhance-")
         self._folder = Path(self._temporary.name)
         try:
@@ -62,7 +65,8 @@ class Pipes:
         return self
 
     def __exit__(self, *_):
-        self._temporary.cleanup()
+        if self._temporary:
+            self._temporary.cleanup()
 
     def named(self, report: dict) -> dict:
         """Have a report name pipes as the user did."""

@@ -172,8 +172,18 @@ def enhance_raster(
         try_options(src, out, options, whole_options({}, cog), enhancer.scale, cog)
         blocks = block_sides(whole_options(options, cog))
         region = region_of(src, window, bounds)
-        how = (input_range, unconstrained, rgb, others)
-        work = _plan(src, out, enhancer, how, blocks, region, multiplies=not cog)
+        work = _plan(
+            src,
+            out,
+            enhancer,
+            blocks,
+            region,
+            multiplies=not cog,
+            input_range=input_range,
+            unconstrained=unconstrained,
+            rgb=rgb,
+            others=others,
+        )
         net = _banded_net(work, src, enhancer) if work.in_bands else None
         if net and region != region_of(src):
             logger.warning("%s needs the whole image: it runs on all of it", enhancer.spec.name)
@@ -222,8 +232,7 @@ def _compute_here(src, enhancer, work, indices, done):
         done()
 
 
-def _plan(src, out, enhancer, how, blocks, region, multiplies):
-    input_range, unconstrained, rgb, others = how
+def _plan(src, out, enhancer, blocks, region, multiplies, input_range, unconstrained, rgb, others):
     dtype = np.dtype(src.dtypes[0])
     if dtype.kind not in "iuf":
         raise ImageError(f"{src.name} is of dtype {dtype}; convert it to integers or floats")

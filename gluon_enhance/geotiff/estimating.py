@@ -47,7 +47,7 @@ def estimate(work: Work, src, enhancer, net=None) -> Optional[Estimate]:
         What runs the net over the whole raster before its parts are made. It does so on the
         processor, of which a GPU's time says nothing: then there is no estimate.
     """
-    if net and enhancer.describe().get("device") == "cuda":
+    if net and enhancer.describe().get("device", "cpu") != "cpu":
         return None
     shape, runs = _runs_in_bands(work) if net else _runs_in_tiles(work)
     if runs < LEAST:

@@ -84,7 +84,7 @@ def test_nothing_is_said_or_timed_of_a_short_run(source, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "device, seconds", [("cpu", 1.75 * 5 * 300 * 400 / 200**2), ("cuda", None)]
+    "device, seconds", [("cpu", 1.75 * 5 * 300 * 400 / 200**2), ("cuda", None), ("cuda:1", None)]
 )
 def test_nets_in_bands_are_timed_by_their_pixels(tmp_path, rng, monkeypatch, device, seconds):
     path = write(tmp_path / "in.tif", rng.integers(0, 65536, (3, 300, 400)).astype(np.uint16))
