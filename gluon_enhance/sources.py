@@ -51,7 +51,7 @@ def resolve(model, denoise: Optional[float] = None) -> tuple[zoo.ModelSpec, Sour
         spec = zoo.trained_spec(spec, weights)
 
     def made_of():
-        return sha256(weights or store.find(spec.weights))
+        return sha256(weights or zoo.find_weights(spec))
 
     return spec, Source(net, partial(_converted, spec, net, made_of), trusted=True)
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from gluon_enhance import exporting
-from gluon_enhance.errors import EngineError, UnknownModelError
+from gluon_enhance.errors import EngineError, UnknownModelError, WeightsError
 from gluon_enhance.sources import resolve
 from gluon_enhance.weights import store
 from gluon_enhance.weights.params import write_params
+from gluon_enhance.zoo import MODELS
 
 RUN = """
 import sys
@@ -122,3 +123,11 @@ def test_denoise_that_cannot_be_served_is_refused(name, strength, message):
 def test_empty_text_is_no_model():
     with pytest.raises(UnknownModelError):
         resolve("")
+
+
+def test_a_model_without_weights_is_refused_by_its_name():
+    names = [name for name, spec in MODELS.items() if spec.weights_kind == "none"]
+    assert "plsr_x8" in names
+    for name in names:
+        with pytest.raises(WeightsError, match=f"{name} has no trained weights; give a file"):
+            resolve(name)[1].find(".onnx")

@@ -28,6 +28,7 @@ __all__ = [
     "MODELS",
     "ModelSpec",
     "convert",
+    "find_weights",
     "get_model",
     "get_spec",
     "interpolate",
@@ -122,7 +123,7 @@ def get_model(
         return load_state(net, pretrained, "the mapping given", ctx)
     if not pretrained:
         return _built(net_class, spec, kwargs)
-    path = _weights_path(spec, pretrained, root)
+    path = find_weights(spec, pretrained, root)
     spec = shipped_spec(name) if pretrained is True else trained_spec(spec, path)
     return load_weights(_built(net_class, spec, kwargs, path), path, ctx)
 
@@ -150,7 +151,18 @@ def _built(net_class, spec, kwargs, path=None):
     return net
 
 
-def _weights_path(spec, pretrained, root):
+def find_weights(
+    spec: ModelSpec,
+    pretrained: bool | str | os.PathLike = True,
+    root: str | os.PathLike | None = None,
+) -> Path:
+    """Return the file of a model's weights: shipped, official or, if `pretrained` is a path, that.
+
+    Raises
+    ------
+    WeightsError
+        If the model has none, or they cannot be had.
+    """
     if pretrained is not True:
         return store.given(pretrained)
     if spec.weights_kind == "shipped":
