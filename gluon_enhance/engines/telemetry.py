@@ -1,7 +1,6 @@
 """Engines without what importing them tells their makers: Google Analytics, and Microsoft."""
 
-import os
-
+from gluon_enhance.framework import environment
 from gluon_enhance.imports import hidden
 
 PACKAGE = "openvino_telemetry"
@@ -32,12 +31,6 @@ def import_onnxruntime():
     ImportError
         If it is not installed.
     """
-    former = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = "1"
-    try:
+    with environment({VARIABLE: "1"}):
         import onnxruntime
-    finally:
-        del os.environ[VARIABLE]
-        if former is not None:
-            os.environ[VARIABLE] = former
     return onnxruntime

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Callable
 
@@ -24,8 +23,6 @@ TOLERANCE = 1e-4
 
 LEAST = 7
 """Files are tried on images from as many times `multiple` pixels a side."""
-
-_load = partial(engines.load, precision="fp32", trusted=True)
 
 
 def export_onnx(net, path: str | Path, multiple: int = 1) -> Path:
@@ -63,7 +60,8 @@ def export_onnx(net, path: str | Path, multiple: int = 1) -> Path:
             _export(net, draft, batch.shape)
         _simplify(draft)
         for engine in filter(engines.is_installed, ("openvino", "onnxruntime")):
-            compare(path.name, _load(engine, draft).run, answers)
+            loaded = engines.load(engine, draft, precision="fp32", trusted=True)
+            compare(path.name, loaded.run, answers)
         os.replace(draft, path)
     return path
 

@@ -16,7 +16,6 @@ from gluon_enhance.exporting.operators import (
     OPERATORS,
     count_inputs,
     read_attributes,
-    to_text,
 )
 
 LARGEST_FILE = 32 << 20
@@ -137,7 +136,8 @@ def _node(node, earlier, version):
     except ValueError as error:
         raise ValueError(f"{op} {name[:60]!r}: {error}") from None
     _check_inputs(op, name, entries, values, earlier, version)
-    attrs = {key: to_text(value) for key, value in values.items()}
+    # Of a tuple of one with its comma, as MXNet writes it.
+    attrs = {key: str(value) for key, value in values.items()}
     return {"op": op, "name": name, "attrs": attrs, "inputs": entries}
 
 

@@ -32,7 +32,7 @@ FEWEST = 1 << 12
 PRODUCTS = ("Convolution", "Deconvolution", "FullyConnected", "dot", "batch_dot")
 """Operators whose work is larger than their maps."""
 
-CHANNELS = {"BatchNorm": 1, "InstanceNorm": 1, "GroupNorm": 1, "LayerNorm": -1, "LeakyReLU": 1}
+CHANNELS = {"BatchNorm": 1, "InstanceNorm": 1, "LayerNorm": -1, "LeakyReLU": 1}
 """Operators with a number or more for each channel, and its axis; MXNet does not check all."""
 
 RESHAPED = ("Reshape", "reshape_like", "Flatten", "expand_dims", "squeeze", "transpose", "SwapAxis")
@@ -112,13 +112,15 @@ def _shapes(nodes, known):
 
 def _refuse_other_vectors(node, inputs):
     """Refuse what MXNet would read beyond the end of."""
-    if node["op"] not in CHANNELS:
+    if node["op"] not in CHANNELS and node["op"] != "GroupNorm":
         return
-    axis = int(node.get("attrs", {}).get("axis", CHANNELS[node["op"]]))
     first, *others = inputs
-    channels = first[axis] if -len(first) <= axis < len(first) else 0
+    attrs = node.get("attrs", {})
     if node["op"] == "GroupNorm":  # it has one a group
-        channels = int(node.get("attrs", {}).get("num_groups", 1))
+        channels = int(attrs.get("num_groups", 1))
+    else:
+        axis = int(attrs.get("axis", CHANNELS[node["op"]]))
+        channels = first[axis] if -len(first) <= axis < len(first) else 0
     allowed = {(channels,), (1,)} if node["op"] == "LeakyReLU" else {(channels,)}
     if not allowed.issuperset(others):
         raise ValueError(

@@ -129,7 +129,8 @@ def _followed(nodes, node, steps):
     for op, axes in steps:
         if node is None or node["op"] != op:
             return None
-        if axes and ast.literal_eval(node["attrs"]["axis"]) != axes:
+        axis = node.get("attrs", {}).get("axis", "None")  # of all axes, if it is not said
+        if axes and ast.literal_eval(axis) != axes:
             return None
         node = nodes[node["inputs"][0][0]]
     return node

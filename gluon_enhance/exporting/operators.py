@@ -68,11 +68,6 @@ def read_attributes(op: str, texts: Mapping[str, str]) -> dict:
     return values
 
 
-def to_text(value) -> str:
-    """Write a value as MXNet reads it."""
-    return str(value)  # of a tuple of one with its comma, as MXNet writes it
-
-
 def count_inputs(op: str, values: Mapping) -> int:
     """Return how many inputs a node with these attributes has."""
     inputs = OPERATORS[op].inputs

@@ -8,7 +8,7 @@ from gluon_enhance.files.formats import IMAGE_SUFFIXES
 from gluon_enhance.files.photo import Photo
 from gluon_enhance.files.reader import MAX_PIXELS, read_image, read_size
 from gluon_enhance.files.scanning import scan
-from gluon_enhance.files.writer import FORMATS, check_writable, write_image
+from gluon_enhance.files.writer import FORMATS, check_writable, result_suffix, write_image
 
 __all__ = [
     "FORMATS",
@@ -18,6 +18,7 @@ __all__ = [
     "check_writable",
     "read_image",
     "read_size",
+    "result_suffix",
     "scan",
     "write_image",
 ]

@@ -56,15 +56,22 @@ def as_rgb(photo: Photo) -> Photo:
     return photo.with_pixels(np.concatenate([rgb, pixels[..., 1:]], axis=2))
 
 
+def in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """Convert a picture from the colors of an ICC profile; Pillow's errors are the caller's."""
+    from PIL import ImageCms
+
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    return ImageCms.profileToProfile(
+        image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+    )
+
+
 def _through_profile(gray, profile) -> np.ndarray:
     """Convert gray values by the curve that the profile gives them in sRGB."""
     from PIL import ImageCms
 
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        target = ImageCms.createProfile("sRGB")
-        ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
-        curve = ImageCms.profileToProfile(ramp, source, target, outputMode="RGB")
+        curve = in_srgb(Image.fromarray(np.arange(256, dtype=np.uint8)[None]), profile)
     except (ImageCms.PyCMSError, OSError) as error:
         logger.warning("a gray color profile fails and is left out: %s", error)
         return np.stack([gray] * 3, axis=2)

@@ -108,7 +108,9 @@ def read_tiff_size(file: BinaryIO) -> tuple[int, int]:
 
 def _is_gray_with_odd_alpha(page) -> bool:
     """Tell whether alpha goes with a gray that Pillow has no mode for."""
-    is_plain = page.number(tiff.PHOTOMETRIC) != MIN_IS_WHITE and ASSOCIATED not in _extra(page)
+    is_plain = page.number(tiff.PHOTOMETRIC) != MIN_IS_WHITE and ASSOCIATED not in extra_samples(
+        page
+    )
     return page.number(tiff.SAMPLES) == 2 and page.dtype == np.uint8 and not is_plain
 
 
@@ -116,7 +118,8 @@ def _is_unpacked_here(page) -> bool:
     return page.number(tiff.COMPRESSION) in OWN_CODECS and page.number(tiff.PREDICTOR) in (1, 2)
 
 
-def _extra(page) -> tuple[int, ...]:
+def extra_samples(page) -> tuple[int, ...]:
+    """Return what a directory says of the samples beyond the colors, such as `ASSOCIATED`."""
     values = page.values(tiff.EXTRA_SAMPLES)
     return () if values is None else tuple(values.tolist())
 
@@ -182,7 +185,7 @@ def _check_kind(page) -> Optional[int]:
             f"has {bits}-bit colors of the kind {COLORS.get(color, color)}; convert it to RGB"
         )
     # Some writers leave out what a fourth channel is; it is alpha.
-    extra = _extra(page) or (UNASSOCIATED,)
+    extra = extra_samples(page) or (UNASSOCIATED,)
     has_alpha = channels % 2 == 0 and extra[-1] in (ASSOCIATED, UNASSOCIATED)
     if channels - has_alpha not in (1, 3):
         raise ImageError(f"has {channels} channels; need gray or RGB, with or without alpha")

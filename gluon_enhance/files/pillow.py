@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
 from typing import Callable
 
 import numpy as np
+from PIL import Image, ImageOps
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.files import exif
-from gluon_enhance.files.reader import DECODING_ERRORS
+from gluon_enhance.files.reader import DECODING_ERRORS, MODES, plain_pixels
 
 logger = logging.getLogger(__name__)
 
-PLAIN = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
-"""Modes of 8 bits and less, and what becomes of them."""
 DEEP = {"I;16": "<u2", "I;16L": "<u2", "I;16B": ">u2", "I;16N": "=u2", "I": "=i4"}
 """Modes of gray with 16 bits, and how they keep it. 'I' has 32, of which readers fill 16."""
-
-
-def is_pillow(image) -> bool:
-    """Tell whether something is a picture of Pillow, which need not be imported for that."""
-    module = sys.modules.get("PIL.Image")
-    return module is not None and isinstance(image, module.Image)
 
 
 def transformed(image, function: Callable[[np.ndarray], np.ndarray]):
@@ -50,8 +42,6 @@ def transformed(image, function: Callable[[np.ndarray], np.ndarray]):
     ImageError
         If the picture is of another mode, empty, damaged, or of mode I with values beyond 16 bits.
     """
-    from PIL import Image
-
     if 0 in image.size:
         raise ImageError(f"the picture is {image.width}x{image.height}: it holds no pixel")
     try:
@@ -71,8 +61,6 @@ def transformed(image, function: Callable[[np.ndarray], np.ndarray]):
 
 
 def _upright(image):
-    from PIL import ImageOps
-
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged EXIF data we say it
@@ -82,11 +70,8 @@ def _upright(image):
 
 
 def _pixels(image):
-    if image.mode in PLAIN:
-        mode = PLAIN[image.mode]
-        if "transparency" in image.info and not mode.endswith("A"):
-            mode += "A"
-        return np.array(image if image.mode == mode else image.convert(mode))
+    if image.mode in MODES:
+        return plain_pixels(image)
     if image.mode == "F":
         return np.array(image)
     if image.mode not in DEEP:

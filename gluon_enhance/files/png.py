@@ -64,7 +64,7 @@ def read_png(data: bytes) -> Contents:
                 says[field] = _value(name, body)
             except (ValueError, zlib.error) as error:
                 problems.append(f"has a chunk {label} that is left out: {error}")
-        elif name in COLORS or (name[3:].islower() and name not in (*OUTDATED, b"oFFs")):
+        elif name in COLORS or (name[3:].islower() and name != b"oFFs"):
             chunks.append((name, body))  # texts, and what by its name may be copied
         elif name not in OUTDATED:
             left_out[f"chunk {label}"] = True

@@ -29,6 +29,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.files import deep, exif
+from gluon_enhance.files.conversion import in_srgb
 from gluon_enhance.files.formats import HEAD_BYTES, NAMES, format_of
 from gluon_enhance.files.heif import HeicFile
 from gluon_enhance.files.jpeg import read_jpeg
@@ -355,6 +356,11 @@ def _pixels(image) -> np.ndarray:
         image = _cmyk_to_srgb(image)
     if image.mode not in MODES:
         raise ImageError(f"has colors of the kind {image.mode}; convert it to RGB")
+    return plain_pixels(image)
+
+
+def plain_pixels(image: Image.Image) -> np.ndarray:
+    """Return the pixels of a picture in one of `MODES`; transparency becomes alpha."""
     mode = MODES[image.mode]
     if "transparency" in image.info and not mode.endswith("A"):
         mode += "A"
@@ -368,9 +374,7 @@ def _cmyk_to_srgb(image) -> Image.Image:
     if not profile:
         raise ImageError("is CMYK without a color profile; convert it to RGB")
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        target = ImageCms.createProfile("sRGB")
-        return ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+        return in_srgb(image, profile)
     except (ImageCms.PyCMSError, OSError) as error:
         raise ImageError(
             f"is CMYK with a color profile that fails ({error!s:.200}); convert it to RGB"

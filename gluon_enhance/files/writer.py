@@ -65,6 +65,17 @@ FORMATS = {
     for suffix in SUFFIXES[form.name]
     if suffix != ".mpo"  # of several pictures
 }
+
+
+def result_suffix(suffix: str) -> str:
+    """Return the suffix of a result: the input's, or that of a format that can be written."""
+    kind = suffix.lower()
+    if kind in FORMATS:
+        return suffix
+    usual = next((suffixes[0] for suffixes in SUFFIXES.values() if kind in suffixes), None)
+    return usual if usual in FORMATS else ".png"
+
+
 LABELS = {
     "icc_profile": "color profile",
     "exif": "EXIF data",

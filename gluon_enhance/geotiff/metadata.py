@@ -14,6 +14,8 @@ from rasterio import Affine
 from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp, PhotometricInterp
 
+from gluon_enhance.files import tiff
+from gluon_enhance.files.deep import ASSOCIATED, extra_samples
 from gluon_enhance.geotiff.output import Output
 from gluon_enhance.geotiff.raster import bits_of, draft_of, is_min_is_white, named
 from gluon_enhance.geotiff.regions import Region, region_of
@@ -27,8 +29,6 @@ COG_PREDICTORS = {"2": "STANDARD", "3": "FLOATING_POINT"}
 #: Metadata that GDAL makes itself.
 OWN_NAMESPACES = ("IMAGE_STRUCTURE", "SUBDATASETS", "DERIVED_SUBDATASETS", "RPC")
 PHOTOMETRICS = {5: "cmyk", 8: "cielab", 9: "icclab", 10: "itulab"}
-ASSOCIATED = 1
-"""What TIFF's ExtraSamples says of an alpha channel that is multiplied into the colors."""
 
 
 @contextmanager
@@ -108,10 +108,9 @@ def _photometric_of(src):
 def _said_of_colors(src):
     """Return TIFF's PhotometricInterpretation and ExtraSamples; nothing of what is no such file."""
     if src.driver == "GTiff" and os.path.exists(src.name):
-        import tifffile
-
-        with suppress(tifffile.TiffFileError), tifffile.TiffFile(src.name) as tiff:
-            return tiff.pages[0].photometric, tiff.pages[0].extrasamples
+        with suppress(ValueError), open(src.name, "rb") as file:
+            (page,) = tiff.read_directories(file, 1)
+            return page.number(tiff.PHOTOMETRIC), extra_samples(page)
     return None, ()
 
 

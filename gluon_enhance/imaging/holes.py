@@ -29,10 +29,7 @@ def fill_holes(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
         if not own.any():
             result[..., channel] = 0
             continue
-        labels = _nearest(own)
-        values = np.zeros(labels.max() + 1)
-        values[labels[own]] = image[..., channel][own]
-        result[..., channel] = values[labels]
+        _spread(result[..., channel : channel + 1], own)
     return result
 
 
@@ -58,15 +55,20 @@ def fill_hidden(image: np.ndarray) -> np.ndarray:
     seen = image[..., -1] > 0
     if seen.all() or not seen.any():
         return image
-    labels = _nearest(seen)
-    colors = np.empty((labels.max() + 1, image.shape[2] - 1), image.dtype)
+    result = image.copy()
+    _spread(result[..., :-1], seen)
+    return result
+
+
+def _spread(image, valid):
+    """Give pixels (H, W, C) that are not valid the value of the nearest one that is, in place."""
+    labels = _nearest(valid)
+    values = np.empty((labels.max() + 1, image.shape[2]), image.dtype)
     strips = [np.s_[top : top + STRIP] for top in range(0, len(image), STRIP)]
     for rows in strips:
-        colors[labels[rows][seen[rows]]] = image[rows][seen[rows], :-1]
-    result = image.copy()
+        values[labels[rows][valid[rows]]] = image[rows][valid[rows]]
     for rows in strips:
-        result[rows][~seen[rows], :-1] = colors[labels[rows][~seen[rows]]]
-    return result
+        image[rows][~valid[rows]] = values[labels[rows][~valid[rows]]]
 
 
 def _nearest(valid) -> np.ndarray:

@@ -45,13 +45,12 @@ class SpectralConv2D(nn.Conv2D):
             self.u = self.params.get("u", shape=(channels,), **vector)
             self.v = self.params.get("v", shape=(width,), **vector)
 
-    def iterate(self):
-        """Take one step of the power iteration, on every device."""
-        for ctx in self.weight.list_ctx():
-            weight, u, v = (p.data(ctx) for p in (self.weight, self.u, self.v))
-            matrix = weight.reshape((0, -1))
-            v[:] = _normalized(mx.nd.dot(u, matrix))
-            u[:] = _normalized(mx.nd.dot(matrix, v))
+    def iterate(self, ctx):
+        """Take one step of the power iteration, on one device."""
+        weight, u, v = (p.data(ctx) for p in (self.weight, self.u, self.v))
+        matrix = weight.reshape((0, -1))
+        v[:] = _normalized(mx.nd.dot(u, matrix))
+        u[:] = _normalized(mx.nd.dot(matrix, v))
 
     def hybrid_forward(self, F, x, weight, u, v):
         matrix = F.reshape(weight, (0, -1))
@@ -69,7 +68,7 @@ def _normalized(vector):
 class UNetDiscriminator(mx.gluon.HybridBlock):
     """Discriminator of Real-ESRGAN [1]_: it judges every pixel, by its surroundings far and near.
 
-    While it trains, each call improves the estimates of the spectral norms by one step.
+    While it trains, each call improves its device's estimates of the spectral norms by one step.
 
     Parameters
     ----------
@@ -107,7 +106,7 @@ class UNetDiscriminator(mx.gluon.HybridBlock):
         if mx.autograd.is_training() and isinstance(x, mx.nd.NDArray):
             with mx.autograd.pause():
                 for conv in (*self.down, *self.up, self.tail[0], self.tail[2]):
-                    conv.iterate()
+                    conv.iterate(x.context)
         return super().forward(x, *args)
 
     def hybrid_forward(self, F, x):

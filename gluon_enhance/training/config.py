@@ -68,7 +68,6 @@ class TrainingConfig:
         "data",
         "out",
         "val",
-        "val_target",
         "iterations",
         "learning_rate",
         "ctx",

@@ -136,7 +136,7 @@ def _built(net_class, spec, kwargs, path=None):
     try:
         net = net_class(**options)
     except (TypeError, ValueError) as error:
-        if kwargs or spec == MODELS[spec.name]:
+        if kwargs.keys() - set(OF_BLOCKS) or spec == MODELS[spec.name]:
             raise
         raise WeightsError(
             f"the card beside {path} has options that {spec.name} does not take: {error}"

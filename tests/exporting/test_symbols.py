@@ -1,5 +1,6 @@
 """Nets that are not ours, as MXNet saves them: converted, measured, and run by the engines."""
 
+import json
 import shutil
 
 import numpy as np
@@ -13,6 +14,7 @@ import gluon_enhance as ge  # noqa: E402
 from gluon_enhance.data.benchmarks import find_pairs, read_pair  # noqa: E402
 from gluon_enhance.errors import EngineError, WeightsError  # noqa: E402
 from gluon_enhance.exporting import folder  # noqa: E402
+from gluon_enhance.exporting.mending import has_instance_norms  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 
 nn = mx.gluon.nn
@@ -258,3 +260,12 @@ def test_a_net_of_another_project_reaches_its_score_on_set5(reference_data):
         lr, hr, scale = read_pair(pair, 4)
         scores.append(ge.metrics.psnr(enhance(lr), hr, crop_border=scale, y_channel=True))
     assert round(np.mean(scores), 2) == 31.86
+
+
+def test_a_sum_over_all_axes_is_no_mean_of_rows():
+    """In the place where instance norms have one; MXNet leaves the axis out then."""
+    data, gamma, beta = (mx.sym.var(name) for name in ("data", "gamma", "beta"))
+    mean = mx.sym.broadcast_div(mx.sym.sum(data), mx.sym.sum(mx.sym.ones_like(data)))
+    scaled = mx.sym.broadcast_mul(mx.sym.broadcast_sub(data, mean), gamma)
+    nodes = json.loads(mx.sym.broadcast_add(scaled, beta).tojson())["nodes"]
+    assert not has_instance_norms(nodes)

@@ -17,7 +17,7 @@ import atheris
 CRASHERS = Path(__file__).with_name("crashers")
 LIMITS = ["-timeout=10", "-rss_limit_mb=2500", "-max_len=8192", "-len_control=0"]
 CODE = ["gluon_enhance", "pickletools", "zipfile"]
-SLOW_CODE = {"image": ["PIL", "tifffile"], "keras": ["h5py"]}
+SLOW_CODE = {"image": ["PIL"], "keras": ["h5py"]}
 """What takes seconds to prepare for being watched."""
 
 

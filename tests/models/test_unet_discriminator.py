@@ -108,7 +108,7 @@ def test_the_gradient_passes_through_the_norm_but_not_its_vectors(rng):
     conv = SpectralConv2D(2, 3, 3)
     conv.initialize()
     for _ in range(100):
-        conv.iterate()
+        conv.iterate(mx.cpu())
     image = mx.nd.array(rng.random((1, 3, 5, 5)))
     with mx.autograd.record():
         loss = (conv(image) ** 2).sum()
@@ -117,3 +117,17 @@ def test_the_gradient_passes_through_the_norm_but_not_its_vectors(rng):
     # What is divided by its own norm does not change with its length.
     assert abs((weight * gradient).sum()) < 1e-4 * np.abs(weight * gradient).sum()
     assert np.abs(gradient).max() > 1e-3
+
+
+def test_each_device_has_one_step_a_call_as_one_device_alone(net):
+    image, contexts = mx.nd.ones((1, 3, 8, 8)), [mx.cpu(0), mx.cpu(1)]
+    two = UNetDiscriminator(channels=3)
+    two.initialize(ctx=contexts)
+    for name, parameter in two._collect_params_with_prefix().items():
+        parameter.set_data(net._collect_params_with_prefix()[name].data())
+    with mx.autograd.train_mode():
+        for one, ctx in ((net, mx.cpu(0)), (two, contexts[0]), (two, contexts[1])):
+            one(image.as_in_context(ctx))
+    for ctx in contexts:
+        vector = two.down[0].u.data(ctx).asnumpy()
+        np.testing.assert_allclose(vector, net.down[0].u.data().asnumpy(), rtol=1e-6)
