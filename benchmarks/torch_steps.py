@@ -4,6 +4,8 @@ Losses and weights are those of the scripts. As in `torch_twins`, attribute name
 those of `gluon_enhance.models`; discriminators and VGG have random weights on either side.
 """
 
+from contextlib import nullcontext
+
 import numpy as np
 import torch
 from torch import nn
@@ -16,11 +18,36 @@ LEARNING_RATE = 1e-4
 EMA_DECAY = 0.999
 
 
+class Tuning:
+    """How PyTorch is asked to compute: as it comes (eager), or as fast as its manual tells."""
+
+    def __init__(self):
+        self.channels_last = self.compiled = self.bf16 = False
+
+    def net(self, module):
+        """Prepare a net; all calls go through what is returned."""
+        if self.channels_last:
+            module = module.to(memory_format=torch.channels_last)
+        return torch.compile(module) if self.compiled else module
+
+    def images(self, batch):
+        tensors = map(torch.from_numpy, batch)
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        return [tensor.contiguous(memory_format=layout) for tensor in tensors]
+
+    def computing(self):
+        return torch.autocast("cpu", torch.bfloat16) if self.bf16 else nullcontext()
+
+
+TUNING = Tuning()
+"""Of this process; set before steps are made."""
+
+
 class TorchStep:
     """One update of the generators and one of the critics, and the moving average of the first.
 
     `terms_of` takes the batch and returns the generators' terms and, for each critic, what it
-    shall judge: (critic, real, fake).
+    shall judge: (critic, real, fake). Sums of losses stay in fp32, as autocast has them.
     """
 
     def __init__(self, generators, terms_of, critics=()):
@@ -34,7 +61,8 @@ class TorchStep:
     def __call__(self, batch):
         for parameter in self.critics:
             parameter.requires_grad_(False)
-        terms, judged = self.terms_of(*map(torch.from_numpy, batch))
+        with TUNING.computing():
+            terms, judged = self.terms_of(*TUNING.images(batch))
         values = self._descend(self.optimizers[0], terms)
         with torch.no_grad():
             for name, value in self.net.state_dict().items():
@@ -44,7 +72,8 @@ class TorchStep:
             return values
         for parameter in self.critics:
             parameter.requires_grad_(True)
-        losses = [critic.loss(real, fake.detach()) for critic, real, fake in judged]
+        with TUNING.computing():
+            losses = [critic.loss(real, fake.detach()) for critic, real, fake in judged]
         return values + self._descend(self.optimizers[1], losses)
 
     @staticmethod
@@ -59,7 +88,7 @@ class Critic:
     """A discriminator: what it sees, and which adversarial loss of what weight it plays."""
 
     def __init__(self, net, kind, weight, view=lambda images: images):
-        self.net = net
+        self.net = TUNING.net(net)
         self.kind = kind
         self.weight = weight
         self.view = view
@@ -86,11 +115,13 @@ class Critic:
 
 
 def supervised(net, loss):
+    net = TUNING.net(net)
     return TorchStep([net], lambda lr, hr: ([loss(net(lr), hr)], []))
 
 
 def adversarial(net, losses, critics):
     """Make the step of AdversarialStep: losses of output and truth, and critics of both."""
+    net = TUNING.net(net)
 
     def terms_of(lr, hr):
         sr = net(lr)
@@ -103,6 +134,7 @@ def adversarial(net, losses, critics):
 
 def cycle(forward, backward, cycle_losses, image_losses, critics, backward_critics=()):
     """Make the step of CycleStep: there and back from the first set, and from the second too."""
+    forward, backward = TUNING.net(forward), TUNING.net(backward)
 
     def direction(there, back, images, others, judges):
         result = there(images)
@@ -124,7 +156,9 @@ def cycle(forward, backward, cycle_losses, image_losses, critics, backward_criti
 
 def style(net, picture, layers, content_layer, weights):
     """Make the step of train_style.py; `picture` is (1, 3, H, W)."""
-    features, content_of = VGG(16, (*layers, content_layer)), VGG(16, (content_layer,))
+    net = TUNING.net(net)
+    features = TUNING.net(VGG(16, (*layers, content_layer)))
+    content_of = TUNING.net(VGG(16, (content_layer,)))
     with torch.no_grad():
         grams = [gram(maps) for maps in features(picture)[:-1]]
     content_weight, style_weight, variation_weight = weights
@@ -151,6 +185,7 @@ def gram(features):
 
 
 def feature_loss(features, weight, distance=F.mse_loss):
+    features = TUNING.net(features)
     return lambda pred, label: weight * distance(features(pred)[0], features(label)[0])
 
 

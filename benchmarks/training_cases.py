@@ -20,6 +20,7 @@ from gluon_enhance.losses import FeatureLoss, L1Loss, VGGFeatures
 from gluon_enhance.models.rrdbnet import RRDBNet
 from gluon_enhance.models.srvgg import SRVGGNetCompact
 from gluon_enhance.training.devices import Devices
+from gluon_enhance.training.precision import set_precision
 from gluon_enhance.training.steps import SupervisedStep
 from gluon_enhance.weights.vgg import load_vgg
 
@@ -32,7 +33,7 @@ REDUCTIONS = (1.0, 0.75, 0.5)
 class Case:
     """A net, its twin, the steps of both, the size of a batch, and the data set of the wait.
 
-    `ours` takes case, net and files of VGG; `theirs` takes case, twin and our step.
+    `ours` takes case, net, files of VGG and precision; `theirs` takes case, twin and our step.
     """
 
     net: Callable
@@ -63,12 +64,13 @@ class StyleCase(Case):
 # Our steps
 
 
-def pixel_step(case, net, vgg):
+def pixel_step(case, net, vgg, precision):
     net.initialize(mx.init.Xavier(magnitude=1))
+    set_precision(precision, net)
     return supervised(case, net, {"pixel": L1Loss()})
 
 
-def plsr_step(case, net, vgg):
+def plsr_step(case, net, vgg, precision):
     net.initialize(mx.init.Xavier())
     features = load_vgg(VGGFeatures(16, "relu2_2"), vgg[16])
     features.hybridize(static_alloc=True)
@@ -84,8 +86,10 @@ def supervised(case, net, losses):
 def of_script(name, function="make_step", place=None, depth=19, **options):
     """Make `ours` of a function of a training script; `place` is the step's in its result."""
 
-    def ours(case, net, vgg):
+    def ours(case, net, vgg, precision):
         script = load_script(name)
+        if hasattr(script.Config, "precision"):
+            options["precision"] = precision
         sizes = {"batch_size": case.batch_size, "patch_size": case.patch_size}
         config = script.Config(**sizes, vgg=str(vgg[depth]), **options)
         made = getattr(script, function)(net, config, Devices("cpu", case.batch_size))
@@ -94,7 +98,7 @@ def of_script(name, function="make_step", place=None, depth=19, **options):
     return ours
 
 
-def style_step(case, net, vgg):
+def style_step(case, net, vgg, precision):
     script, devices = load_script("style"), Devices("cpu", case.batch_size)
     net.initialize_as_identity(np.random.default_rng(0))
     trainer = devices.trainer([net], peers.LEARNING_RATE)
