@@ -71,7 +71,8 @@ logger = logging.getLogger(__name__)
 @click.option(
     "--strict",
     is_flag=True,
-    help="Refuse a JPEG that is cut short; else what is there comes out, with a warning.",
+    help="Photos: refuse a JPEG that is cut short and a TIFF that lacks strips or tiles. Without it "
+    "what is there comes out, with a warning; of a TIFF only if at most 1% is missing.",
 )
 @click.option(
     "--no-record",
