@@ -72,7 +72,8 @@ logger = logging.getLogger(__name__)
     "--strict",
     is_flag=True,
     help="Photos: refuse a JPEG that is cut short and a TIFF that lacks strips or tiles. Without "
-    "it what is there comes out, with a warning; of a TIFF only if at most 1% is missing.",
+    "it what is there comes out, with a warning; of a TIFF only if it is uncompressed, or "
+    "compressed by deflate or PackBits, and lacks at most 1%.",
 )
 @click.option(
     "--no-record",
