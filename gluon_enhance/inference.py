@@ -36,7 +36,7 @@ AUTO_TILE = 192
 """Input pixels that a tile yields a side: large enough that halos cost little, small enough that
 the feature maps of a 64-channel x4 net stay under 1 GB."""
 AUTO_WHOLE = 1792
-"""As above, of nets that need the whole image's statistics: bands take 1.75 times as long."""
+"""As above, of nets that need the whole image's statistics: bands take 1.7 times as long."""
 GPU_TILE, GPU_WHOLE = 384, 4096
 """The same on a GPU, which small tiles leave idle. Bands are the processor's even then: to carry
 what they keep to a GPU and back takes longer."""

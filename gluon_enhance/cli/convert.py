@@ -15,7 +15,7 @@ from gluon_enhance.cli.options import FilePath
 def convert(name, checkpoint, out):
     """Convert CHECKPOINT, weights of the model NAME, to the .params file OUT.
 
-    CHECKPOINT is a PyTorch .pth, a Torch7 .t7 or a TensorFlow .index file. Exit status: 0 done,
-    2 otherwise; OUT is then as it was.
+    CHECKPOINT is a PyTorch .pth, a Torch7 .t7, a TensorFlow .index or an ncnn .bin file. Exit
+    status: 0 done, 2 otherwise; OUT is then as it was.
     """
     click.echo(zoo.convert(name, checkpoint, out))

@@ -27,7 +27,11 @@ from gluon_enhance.weights.store import model_zoo_folder
 )
 @model_option(default=DEFAULT_MODEL)
 def demo(output, model):
-    """Give a sample photo what the model undoes, enhance it, and compare it with the original."""
+    """Enhance a sample photo and compare it with the original.
+
+    The photo is first reduced, or given a phone's look where the model does not enlarge; models of
+    a style get it as it is. The pictures before, after and side by side are written.
+    """
     enhancer = Enhancer(model)
     pictures, before, rows = comparison(enhancer)
     output.mkdir(parents=True, exist_ok=True)

@@ -59,19 +59,21 @@ logger = logging.getLogger(__name__)
     "--outscale",
     type=Finite(0, min_open=True),
     help="Resize the result to this multiple of the input (bicubic). Default: the model's scale; "
-    "4 for -m bicubic.",
+    "4 for -m bicubic. Rasters: only with -m bicubic, bilinear or nearest, in whole numbers.",
 )
 @click.option(
     "--match-colors",
     is_flag=True,
-    help="Give each channel of the result the histogram of the input's.",
+    help="Photos: give each channel of the result the histogram of the input's.",
 )
 @click.option("--recursive", is_flag=True, help="Enter the subfolders of folders.")
 @click.option("--skip-existing", is_flag=True, help="Leave out inputs whose output exists.")
 @click.option(
     "--strict",
     is_flag=True,
-    help="Refuse a JPEG that is cut short; else what is there comes out, with a warning.",
+    help="Photos: refuse a JPEG that is cut short and a TIFF that lacks strips or tiles. Without "
+    "it what is there comes out, with a warning; of a TIFF only if it is uncompressed, or "
+    "compressed by deflate or PackBits, and lacks at most 1%.",
 )
 @click.option(
     "--no-record",
@@ -104,13 +106,17 @@ def enhance(
     Photos of 8 and 16 bits, gray or color, with or without alpha: what comes in (channels, depth,
     ICC profile, EXIF with its orientation applied, XMP, IPTC, comments) comes out; what the
     output's format has no place for is named in a warning. Rasters are of any size, dtype and
-    number of bands, and keep their extent, metadata, nodata and masks: TIFF files with a
-    georeference, nodata, a mask or names of bands, or with an option of rasters; and of what is
-    named itself (not found in a folder) all that GDAL opens: VRT, JPEG 2000, IMG,
-    NETCDF:FILE:VARIABLE, /vsizip/, s3:// and other URLs. They become GeoTIFF. MODEL may also be
-    bicubic, bilinear or nearest: MATLAB's imresize. Results of earlier runs are no inputs. A bad
-    file is reported and the others go on. Exit status: 0 all done, 1 some inputs failed, 2 wrong
-    use or nothing could be done, 130 or 143 interrupted by Ctrl-C or SIGTERM.
+    number of bands, and keep their extent, metadata, nodata and masks. They become GeoTIFF.
+
+    A raster is a TIFF file with what a photo cannot hold: a place on Earth, nodata, a mask, names,
+    units or scales of bands, more than four bands, or another dtype than uint8, uint16 and float32.
+    Any option whose help begins with "Rasters" has other TIFF files taken for rasters too. And a
+    raster is all else that GDAL opens, if it is named itself and not found in a folder:
+    VRT, JPEG 2000, IMG, NETCDF:FILE:VARIABLE, /vsizip/, s3:// and other URLs.
+
+    MODEL may also be bicubic, bilinear or nearest: MATLAB's imresize. Results of earlier runs are
+    no inputs. A bad file is reported and the others go on. Exit status: 0 all done, 1 some inputs
+    failed, 2 wrong use or every input failed, 130 or 143 interrupted by Ctrl-C or SIGTERM.
     """
     rasters, photos = take_options(options, RASTER_OPTIONS), take_photo_options(options)
     pipes = Pipes(inputs, output)

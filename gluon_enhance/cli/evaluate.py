@@ -50,15 +50,20 @@ from gluon_enhance.inference import Enhancer
     type=click.IntRange(0),
     help="Pixels left out at each side. Default: the scale.",
 )
-@click.option("--per-band", is_flag=True, help="Also each band's bias and RMSE, in its numbers.")
+@click.option(
+    "--per-band",
+    is_flag=True,
+    help="Also each band's bias and RMSE, in its numbers; rasters always have them.",
+)
 @band_options
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
-    """Enhance a benchmark set and score it.
+    """Enhance the images of a benchmark set and score the results against the true images.
 
     MODEL may also be bicubic, bilinear or nearest: MATLAB's imresize, the usual baseline. Rasters,
-    which are told from photos as `enhance` does, need --lr, and are scored band by band.
+    which are told from photos as `enhance` does, need --lr, and are scored band by band. Exit
+    status: 0 all scored, 1 some failed, 2 wrong use or nothing was scored.
     """
     click.get_current_context().with_resource(gdal_heard())
     bands = take_options(options, BAND_OPTIONS)

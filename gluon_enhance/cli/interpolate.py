@@ -30,8 +30,8 @@ def interpolate(weights_a, weights_b, alpha, output):
 
     A and B are files of weights of one architecture, or names of models: those of rrdb_x4 and
     esrgan_x4 give a net between faithful and sharp. If the card beside A or B tells other options
-    than the zoo's, C gets a card.json too. Exit status: 0 done, 2 otherwise; the output is then as
-    it was.
+    than the zoo's, a card.json is written beside the output too. Exit status: 0 done, 2 otherwise;
+    the output is then as it was.
     """
     weights = zoo.interpolate(weights_a, weights_b, alpha)
     spec = _variant(weights_a) or _variant(weights_b)

@@ -53,7 +53,11 @@ def _parse_bands(context, option, text):
     show_default=True,
     help="Part of the way from the source to the match.",
 )
-@click.option("--plot", is_flag=True, help="Draw the cumulative curves to OUT's name + _plot.png.")
+@click.option(
+    "--plot",
+    is_flag=True,
+    help="Draw the cumulative curves into a picture beside OUT, NAME_plot.png.",
+)
 @click.option(
     "--co",
     "creation_options",
@@ -67,8 +71,9 @@ def _parse_bands(context, option, text):
 def match(source, reference, out, plot, cluster, verbose, **options):
     """Give the raster SOURCE the histograms of REFERENCE, band by band, and write GeoTIFF OUT.
 
-    Any size, dtype and number of bands. What is masked or nodata in either is not counted and
-    stays; georeference, tags, masks and other bands are kept.
+    The rasters are of any size, dtype and number of bands. What is masked or nodata in them is not
+    counted. SOURCE's masked pixels and nodata stay so in OUT, and its georeference, tags, masks and
+    other bands are kept.
     """
     if plot and importlib.util.find_spec("matplotlib") is None:
         raise click.UsageError("--plot needs matplotlib: pip install matplotlib")

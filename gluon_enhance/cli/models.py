@@ -13,7 +13,11 @@ from gluon_enhance import zoo
 @click.argument("pattern", default="*")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def models(pattern, as_json):
-    """List the models whose name matches PATTERN, such as 'rrdb*'."""
+    """List the models whose name matches PATTERN, such as 'rrdb*'.
+
+    Weights are shipped with this package, official (searched for on this machine, else
+    downloaded), or none: such a model is there to be trained. Scores are those of its card.
+    """
     rows = [_row(zoo.get_spec(name)) for name in zoo.list_models(pattern)]
     if as_json:
         click.echo(json.dumps(rows, indent=1))

@@ -33,7 +33,8 @@ class FilePath(click.Path):
 cluster_option = click.option(
     "--cluster",
     metavar="ADDRESS",
-    help="Dask's workers do it: local, local:N processes, or a scheduler's tcp://HOST:PORT.",
+    help="Divide the work among Dask's workers: local, local:N for N processes here, or the "
+    "address of a scheduler, tcp://HOST:PORT.",
 )
 
 
@@ -62,13 +63,15 @@ def engine_options(command):
                 metavar="NAME",
                 help="auto, cpu, cuda, or cuda:N for one of several GPUs.",
             ),
-            click.option("--threads", type=int, help="Default: the physical cores."),
+            click.option(
+                "--threads", type=int, help="Threads that compute. Default: the physical cores."
+            ),
             click.option(
                 "--tile",
                 default="auto",
                 show_default=True,
                 metavar="N",
-                help="Side of a tile, in input pixels.",
+                help="Side of the tiles that images are run in, in input pixels.",
             ),
             click.option(
                 "--halo",
@@ -80,7 +83,7 @@ def engine_options(command):
             click.option(
                 "--self-ensemble",
                 is_flag=True,
-                help="The mean over eight turns and flips: a little better, 8 times slower.",
+                help="Give the mean over eight turns and flips: a little better, 8 times slower.",
             ),
             click.option(
                 "--denoise",

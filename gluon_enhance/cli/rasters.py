@@ -64,7 +64,8 @@ def band_options(command):
             click.option(
                 "--unconstrained",
                 is_flag=True,
-                help="Rasters: do not make the means of the result's blocks the input's pixels.",
+                help="Rasters: leave the net's answer as it is; without this the mean of each "
+                "block of the result is made the input's pixel.",
             ),
             click.option(
                 "--rgb",
@@ -76,7 +77,8 @@ def band_options(command):
                 "--bands",
                 "others",
                 type=click.Choice(["resize", "each"]),
-                help="Rasters: resize other bands (default), or run each by itself.",
+                help="Rasters: what becomes of bands that are not red, green or blue: resize them "
+                "(default), or run each by itself; without --rgb, all.",
             ),
         )
     ):
@@ -111,7 +113,9 @@ def raster_options(command):
             click.option("--overviews", is_flag=True, help="Rasters: add overviews."),
             click.option("--cog", is_flag=True, help="Rasters: write cloud-optimized GeoTIFF."),
             click.option(
-                "--resume", is_flag=True, help="Rasters: go on with an interrupted run's parts."
+                "--resume",
+                is_flag=True,
+                help="Rasters: go on with the parts that an interrupted run has left.",
             ),
         )
     ):

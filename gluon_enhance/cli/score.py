@@ -50,10 +50,11 @@ from gluon_enhance.files import read_image
 def score(image, reference, crop_border, y_channel, per_band, data_range, as_json):
     """Score IMAGE against REFERENCE: two files, or two folders with the same paths in them.
 
-    IMAGE's names may end in x4, _x4, _LR or _bicLRx4 after the reference's.
+    The names of images may be those of the references with x4, _x4, _LR or _bicLRx4 added.
 
-    Rasters, of any size, are scored band by band where both are valid: what `enhance` takes for
-    such, as URLs and other names that GDAL opens.
+    Rasters are what `enhance` takes for rasters, also URLs and other names that GDAL opens. They
+    are of any size, and are scored band by band where both are valid. Exit status: 0 all scored,
+    1 some failed, 2 wrong use or nothing was scored.
     """
     click.get_current_context().with_resource(gdal_heard())
     image, reference = source_of(image), source_of(reference)

@@ -15,10 +15,11 @@ what leads back from it to its map, what leads on, and the shape that the map ge
 
 
 def unwrap_norms(graph):
-    """Have norms that reshape their maps take and give them as they are.
+    """Replace norms between reshapes of their maps by norms that take and give these as they are.
 
     Of one image, a norm over the batch is an instance norm. One over all channels becomes a norm
-    with a single gamma, which `gluon_enhance.bands.gain_and_shift` knows; no engine could run it.
+    with a single gamma, which `gluon_enhance.features.gain_and_shift` knows; no engine could run
+    it.
 
     Parameters
     ----------

@@ -86,8 +86,8 @@ def read_image(path: str | os.PathLike, *, strict: bool = False) -> Photo:
         The content decides the format, not the suffix.
     strict : bool
         Refuse a JPEG that is cut short, and a TIFF that lacks a strip or tile. Otherwise what is
-        there of the JPEG is read, with a warning; the rest is gray, or coarse. Of a TIFF up to 1%
-        may be missing, which is blank.
+        there of the JPEG is read, with a warning; the rest is gray, or coarse. Of a TIFF that is
+        uncompressed, or compressed by deflate or PackBits, up to 1% may be missing, which is blank.
 
     Returns
     -------

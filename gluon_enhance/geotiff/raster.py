@@ -217,7 +217,7 @@ def environment():
         ),
     ):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # pictures are welcome
-        warnings.simplefilter("ignore", NodataShadowWarning)  # `_read` heeds alpha itself
+        warnings.simplefilter("ignore", NodataShadowWarning)  # `read_bands` heeds alpha itself
         yield
 
 

@@ -1,4 +1,4 @@
-"""The training loop: counting, logging, validation, checkpoints. It knows no net and no loss."""
+"""The training loop: it repeats a step, logs, validates and saves checkpoints."""
 
 from __future__ import annotations
 
