@@ -93,18 +93,7 @@ def evaluate(model, against, hr, lr, scale, crop_border, per_band, csv, as_json,
     @click.get_current_context().call_on_close  # what was done, also when interrupted
     def show():
         if done:
-            reports = [
-                (
-                    name,
-                    photo_summary(rows[name], border, metrics),
-                    summary(raster_protocol(border), rasters[name]),
-                )
-                for name in models
-            ]
-            if against is None:
-                print_scores(*reports[0], as_json)
-            else:
-                print_comparison(*reports, difference(rows[model], rows[against]), as_json)
+            _show(models, rows, rasters, border, metrics, as_json)
             if csv:
                 found = ((name, row) for name in models for row in rows[name] + rasters[name])
                 write_csv(csv, [{"model": name, **row} for name, row in found])
@@ -133,6 +122,17 @@ def evaluate(model, against, hr, lr, scale, crop_border, per_band, csv, as_json,
         except (GluonEnhanceError, ValueError, OSError) as error:
             click.echo(printable(f"error: {pair.name}: {one_line(error)}"), err=True)
     sys.exit(0 if done == len(pairs) else 1 if done else 2)
+
+
+def _show(models, rows, rasters, border, metrics, as_json):
+    reports = []
+    for name in models:
+        photos = photo_summary(rows[name], border, metrics)
+        reports.append((name, photos, summary(raster_protocol(border), rasters[name])))
+    if len(models) == 1:
+        print_scores(*reports[0], as_json)
+    else:
+        print_comparison(*reports, difference(*(rows[name] for name in models)), as_json)
 
 
 def _load(model, scale, options):

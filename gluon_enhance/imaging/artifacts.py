@@ -8,7 +8,7 @@ from typing import Optional
 
 import numpy as np
 
-from gluon_enhance.imaging.image_pairs import BAND, check_finite, check_pair, check_range, luma
+from gluon_enhance.imaging.image_pairs import BAND, check_pair, check_single, luma
 
 RING = 16
 """Pixels beside an edge in which it may ring."""
@@ -45,8 +45,8 @@ def blockiness(
     Raises
     ------
     ValueError
-        If the image is neither gray nor RGB, holds NaN or infinity, or has less than two blocks
-        inside the border on either axis, or `block` is less than 2.
+        If the image is neither gray nor RGB, is empty, holds NaN or infinity, or has less than two
+        blocks inside the border on either axis, or `block` is less than 2.
 
     Examples
     --------
@@ -54,13 +54,12 @@ def blockiness(
     >>> blockiness(ramp)
     1.0
     """
-    peak = check_range(image, data_range)
-    if block < 2 or crop_border < 0 or min(image.shape[:2]) - 2 * crop_border < 2 * block:
+    peak = check_single(image, data_range, crop_border)
+    if block < 2 or min(image.shape[:2]) - 2 * crop_border < 2 * block:
         raise ValueError(
             f"image has shape {image.shape}, crop_border is {crop_border}, block {block}: "
             "blockiness needs blocks of 2x2 pixels or more, and two of them on either axis"
         )
-    check_finite(image, "image")
     inside = image[tuple(slice(crop_border, n - crop_border) for n in image.shape[:2])]
     across, down = np.zeros(inside.shape[1] - 1), []
     for top in range(0, inside.shape[0], BAND):
@@ -93,8 +92,8 @@ def ringing(
     its row's neighbors, and its square more than four times the mean square. Each edge extends in
     the image to the nearest extremes of its row on both sides. What is beyond, up to 16 pixels
     from the edge, may ring: it counts by its width, times the span of the differences from the
-    reference in it. The result is the mean over both sides of all edges. The paper leaves the 16
-    open: it is the reach of the codec's filters.
+    reference in it. The result is the mean over both sides of all edges. The threshold and the
+    reach of 16, which suits JPEG's blocks of 8, are chosen here.
 
     Parameters
     ----------
@@ -118,7 +117,7 @@ def ringing(
     References
     ----------
     .. [1] Marziliano, Dufaux, Winkler, Ebrahimi, "Perceptual blur and ringing metrics:
-       application to JPEG2000", Signal Processing: Image Communication 19(2), 2004, section 4.
+       application to JPEG2000", Signal Processing: Image Communication 19(2), 2004.
 
     Examples
     --------

@@ -90,6 +90,23 @@ def planes_in_bands(
             yield first, second
 
 
+def check_single(image: np.ndarray, data_range: Optional[float], crop_border: int) -> float:
+    """Return the data range of a gray or RGB image that can be scored without a reference.
+
+    Raises
+    ------
+    ValueError
+        If it is neither gray nor RGB, is empty, or holds NaN or infinity, if the data range is not
+        known or not positive, or if the border is negative.
+    """
+    _check_channels(image)
+    if crop_border < 0:
+        raise ValueError(f"crop_border is {crop_border}; it must be 0 or more")
+    peak = check_range(image, data_range)
+    check_finite(image, "image")
+    return peak
+
+
 def luma(image: np.ndarray, peak: float) -> np.ndarray:
     """Return Y of BT.601 of RGB, or gray as it is, in levels of 255: float64, (H, W).
 
@@ -98,10 +115,17 @@ def luma(image: np.ndarray, peak: float) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the image is neither (H, W) nor (H, W, 3).
+        If the image is empty, or neither (H, W) nor (H, W, 3).
     """
-    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
-        raise ValueError(f"image has shape {image.shape}; need gray, (H, W), or RGB, (H, W, 3)")
-    plane = image.astype(np.float64) if image.ndim == 2 else rgb_to_y(image, peak)
-    plane *= 255 / peak
-    return np.rint(plane) if image.dtype == np.uint8 else plane
+    _check_channels(image)
+    if image.ndim == 2:
+        return image.astype(np.float64) * (255 / peak)
+    y = rgb_to_y(image, peak)
+    return (np.rint(y) if image.dtype == np.uint8 else y) * (255 / peak)
+
+
+def _check_channels(image):
+    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)) or image.size == 0:
+        raise ValueError(
+            f"image has shape {image.shape}; need gray, (H, W), or RGB, (H, W, 3), not empty"
+        )

@@ -18,7 +18,7 @@ from typing import Optional
 
 import numpy as np
 
-from gluon_enhance.imaging.image_pairs import check_finite, check_range, luma
+from gluon_enhance.imaging.image_pairs import check_single, luma
 from gluon_enhance.imaging.resize import resize
 
 BLOCK = 96
@@ -79,8 +79,8 @@ def niqe(
     Raises
     ------
     ValueError
-        If the image is neither gray nor RGB, holds NaN or infinity, or has fewer than two blocks
-        that are not flat inside the border.
+        If the image is neither gray nor RGB, is empty, holds NaN or infinity, or has fewer than two
+        blocks that are not flat inside the border.
     """
     features, _ = block_features(image, data_range=data_range, crop_border=crop_border)
     if len(_whole(features)) < 2:
@@ -138,8 +138,7 @@ def block_features(
     sharpness : ndarray of shape (N,)
         Mean local deviation, in levels of 255.
     """
-    peak = check_range(image, data_range)
-    check_finite(image, "image")
+    peak = check_single(image, data_range, crop_border)
     height, width = (max(0, n - 2 * crop_border) // BLOCK * BLOCK for n in image.shape[:2])
     inside = image[crop_border:, crop_border:][:height, :width]
     features, sharpness = [np.empty((0, FEATURES))], [np.empty(0)]

@@ -6,8 +6,10 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from gluon_enhance.imaging.metrics import blockiness, ringing
+from gluon_enhance.imaging.metrics import NIQEModel, blockiness, niqe, ringing
 from gluon_enhance.imaging.resize import resize
+
+MODEL = NIQEModel(np.zeros(36), np.eye(36))
 
 
 def photo(height, width, rng):
@@ -130,3 +132,25 @@ def test_sharpening_by_a_truncated_spectrum_rings_and_blur_rings_less():
 
 def test_a_reference_without_edges_has_no_ringing(rng):
     assert ringing(rng.random((20, 20)), np.full((20, 20), 0.5)) == 0
+
+
+@pytest.mark.parametrize("metric", [blockiness, lambda image: niqe(image, MODEL)])
+@pytest.mark.parametrize(
+    "image, message",
+    [
+        (np.zeros((200, 200, 4)), r"\(200, 200, 4\).*gray.*RGB"),
+        (np.zeros(200), r"\(200,\)"),
+        (np.zeros((0, 200)), r"\(0, 200\).*not empty"),
+        (np.full((200, 200), np.nan), "40000 NaN"),
+        (np.zeros((200, 200), int), "int64"),
+    ],
+)
+def test_single_images_that_cannot_be_scored_are_refused(metric, image, message):
+    with pytest.raises(ValueError, match=message):
+        metric(image)
+
+
+def test_a_negative_border_is_refused():
+    for metric in (blockiness, lambda image, **border: niqe(image, MODEL, **border)):
+        with pytest.raises(ValueError, match="crop_border is -3"):
+            metric(np.zeros((200, 200)), crop_border=-3)
