@@ -24,7 +24,7 @@ from gluon_enhance.data.distortions import add_gaussian_noise, blur, jpeg
 from gluon_enhance.data.folders import find_images, read_photo
 from gluon_enhance.framework import mx
 from gluon_enhance.imaging.arrays import to_dtype, to_float, to_nchw
-from gluon_enhance.imaging.metrics import psnr, ssim
+from gluon_enhance.imaging.metrics import blockiness, psnr, ssim
 from gluon_enhance.imaging.resize import resize, resize_rounding_once
 from gluon_enhance.inference import Enhancer
 from gluon_enhance.losses import VGGFeatures
@@ -120,7 +120,7 @@ def score(outputs, truths, features, scale):
     shifts = [np.abs((a.astype(float) - b).mean((0, 1))).max() for a, b in zip(outputs, truths)]
     return {
         **dict(zip(LAYERS, distances)),
-        "blocks": float(np.mean([block_steps(output, BLOCK * scale) for output in outputs])),
+        "blocks": float(np.mean([blockiness(output, block=BLOCK * scale) for output in outputs])),
         "psnr": mean_of(psnr, outputs, truths, scale),
         "ssim": mean_of(ssim, outputs, truths, scale),
         "shift": max(shifts),
@@ -130,19 +130,6 @@ def score(outputs, truths, features, scale):
 def feature_distances(features, output, truth):
     maps = (features(mx.nd.array(to_nchw(image))) for image in (output, truth))
     return [float((a - b).abs().mean().asscalar()) for a, b in zip(*maps)]
-
-
-def block_steps(image, period):
-    """Mean step at the borders of blocks, of the mean step elsewhere, over rows and columns."""
-    ratios = []
-    for gray in (
-        cv2.cvtColor(image, cv2.COLOR_RGB2GRAY),
-        cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).T,
-    ):
-        steps = np.abs(np.diff(gray.astype(float), axis=1)).mean(0)
-        borders = np.arange(1, len(steps) + 1) % period == 0
-        ratios.append(steps[borders].mean() / steps[~borders].mean())
-    return float(np.mean(ratios))
 
 
 def flat_shift(enlarge):

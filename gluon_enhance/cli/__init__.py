@@ -20,6 +20,7 @@ COMMANDS = {
     "match": "Match the histograms of a raster to another's.",
     "score": "Score images against references.",
     "evaluate": "Enhance a benchmark set and score it.",
+    "niqe": "Fit the model of a metric without reference.",
     "convert": "Convert an official checkpoint to a .params file.",
     "export": "Write a model as a folder that runs without MXNet.",
     "interpolate": "Mix the weights of two nets of one architecture.",

@@ -12,26 +12,38 @@ from tqdm import tqdm
 
 from gluon_enhance.baseline import Baseline
 from gluon_enhance.cli import one_line, printable
+from gluon_enhance.cli.intervals import difference
 from gluon_enhance.cli.kinds import is_raster, source_of
 from gluon_enhance.cli.messages import gdal_heard
+from gluon_enhance.cli.metrics import metric_options, take_metrics
 from gluon_enhance.cli.options import engine_options, model_option
 from gluon_enhance.cli.rasters import BAND_OPTIONS, band_options, take_options
 from gluon_enhance.cli.scores import (
+    photo_summary,
+    print_comparison,
     print_scores,
-    protocol,
     raster_protocol,
     score_pair,
     score_raster,
     summary,
+    write_csv,
 )
 from gluon_enhance.data.benchmarks import Pair, find_pairs, read_pair
 from gluon_enhance.errors import GluonEnhanceError, ImageError
 from gluon_enhance.imaging.resize import KERNELS
 from gluon_enhance.inference import Enhancer
 
+BLOCK = 8
+"""Side of JPEG's blocks."""
+
 
 @click.command()
 @model_option(default=None)
+@click.option(
+    "--against",
+    metavar="MODEL",
+    help="Also score this model, and compare the two image by image.",
+)
 @click.option(
     "--hr",
     required=True,
@@ -55,10 +67,11 @@ from gluon_enhance.inference import Enhancer
     is_flag=True,
     help="Also each band's bias and RMSE, in its numbers; rasters always have them.",
 )
+@metric_options
 @band_options
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
+def evaluate(model, against, hr, lr, scale, crop_border, per_band, csv, as_json, **options):
     """Enhance the images of a benchmark set and score the results against the true images.
 
     MODEL may also be bicubic, bilinear or nearest: MATLAB's imresize, the usual baseline. Rasters,
@@ -66,38 +79,70 @@ def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
     status: 0 all scored, 1 some failed, 2 wrong use or nothing was scored.
     """
     click.get_current_context().with_resource(gdal_heard())
-    bands = take_options(options, BAND_OPTIONS)
-    enhancer = None
-    if model not in KERNELS:
-        enhancer = Enhancer(model, **options)
-        if scale not in (None, enhancer.scale):
-            raise click.UsageError(f"--scale is {scale}, but {model} has scale {enhancer.scale}")
-        scale = enhancer.scale
+    bands, metrics = take_options(options, BAND_OPTIONS), take_metrics(options)
+    models = [model] if against is None else [model, against]
+    if against == model:
+        raise click.UsageError(f"--against is {against}, the model itself; name another")
+    enhancers = {}
+    for name in models:
+        enhancers[name], scale = _load(name, scale, options)
     pairs = _find_pairs(hr, lr)
-    rows, rasters, done = [], [], 0
+    rows, rasters = ({name: [] for name in models} for _ in range(2))
+    done = 0
 
     @click.get_current_context().call_on_close  # what was done, also when interrupted
     def show():
         if done:
-            summaries = summary(protocol(border), rows), summary(raster_protocol(border), rasters)
-            print_scores(model, *summaries, as_json)
+            _show(models, rows, rasters, border, metrics, as_json)
+            if csv:
+                found = ((name, row) for name in models for row in rows[name] + rasters[name])
+                write_csv(csv, [{"model": name, **row} for name, row in found])
 
     for pair in tqdm(pairs, unit="image", disable=None):
         try:
+            found = {}
             if any(is_raster(source, bands) for source in (pair.lr, pair.hr) if source):
-                net = enhancer or Baseline(model, scale or _ratio(pair))
-                border = net.scale if crop_border is None else crop_border
-                rasters += _evaluate_raster(pair, net, border, bands)
+                for name in models:
+                    net = enhancers[name] or Baseline(name, scale or _ratio(pair))
+                    border = net.scale if crop_border is None else crop_border
+                    found[name] = list(_evaluate_raster(pair, net, border, bands))
+                into = rasters
             else:
                 low, high, scale = read_pair(pair, scale)
-                sr = (enhancer or Baseline(model, scale))(low)
                 border = scale if crop_border is None else crop_border
-                scores = score_pair(sr, high, border, per_band=per_band)
-                rows.append({"image": pair.name, **scores})
+                metrics = metrics._replace(block=BLOCK * scale)
+                for name in models:
+                    sr = (enhancers[name] or Baseline(name, scale))(low)
+                    scores = score_pair(sr, high, border, per_band=per_band, metrics=metrics)
+                    found[name] = [{"image": pair.name, **scores}]
+                into = rows
+            for name in models:
+                into[name] += found[name]
             done += 1
         except (GluonEnhanceError, ValueError, OSError) as error:
             click.echo(printable(f"error: {pair.name}: {one_line(error)}"), err=True)
     sys.exit(0 if done == len(pairs) else 1 if done else 2)
+
+
+def _show(models, rows, rasters, border, metrics, as_json):
+    reports = []
+    for name in models:
+        photos = photo_summary(rows[name], border, metrics)
+        reports.append((name, photos, summary(raster_protocol(border), rasters[name])))
+    if len(models) == 1:
+        print_scores(*reports[0], as_json)
+    else:
+        print_comparison(*reports, difference(*(rows[name] for name in models)), as_json)
+
+
+def _load(model, scale, options):
+    """Return the enhancer of a model, or None for a kernel, and the scale that is now known."""
+    if model in KERNELS:
+        return None, scale
+    enhancer = Enhancer(model, **options)
+    if scale not in (None, enhancer.scale):
+        raise click.UsageError(f"the scale is {scale}, but {model} has scale {enhancer.scale}")
+    return enhancer, enhancer.scale
 
 
 def _find_pairs(hr, lr):

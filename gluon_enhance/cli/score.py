@@ -1,4 +1,4 @@
-"""``gluon-enhance score``: PSNR and SSIM of images against references."""
+"""``gluon-enhance score``: PSNR, SSIM and other metrics of images against references."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import click
 from gluon_enhance.cli import one_line, printable
 from gluon_enhance.cli.kinds import is_raster, source_of
 from gluon_enhance.cli.messages import gdal_heard
+from gluon_enhance.cli.metrics import metric_options, take_metrics
 from gluon_enhance.cli.options import Finite
 from gluon_enhance.cli.scores import (
+    photo_summary,
     print_scores,
-    protocol,
     raster_protocol,
     score_pair,
     score_raster,
     summary,
+    write_csv,
 )
 from gluon_enhance.data.folders import find_images
 from gluon_enhance.data.pairing import find_truths
@@ -46,8 +48,18 @@ from gluon_enhance.files import read_image
     type=Finite(0, min_open=True),
     help="Rasters: peak for PSNR. Default: the integer dtype's span, or of the reference's values.",
 )
+@metric_options
+@click.option(
+    "--block",
+    type=click.IntRange(2),
+    default=8,
+    show_default=True,
+    help="Photos: side of JPEG's blocks, for blockiness; 8 times the scale of the enlargement.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def score(image, reference, crop_border, y_channel, per_band, data_range, as_json):
+def score(
+    image, reference, crop_border, y_channel, per_band, data_range, block, csv, as_json, **options
+):
     """Score IMAGE against REFERENCE: two files, or two folders with the same paths in them.
 
     The names of images may be those of the references with x4, _x4, _LR or _bicLRx4 added.
@@ -57,6 +69,7 @@ def score(image, reference, crop_border, y_channel, per_band, data_range, as_jso
     1 some failed, 2 wrong use or nothing was scored.
     """
     click.get_current_context().with_resource(gdal_heard())
+    metrics = take_metrics(options)._replace(block=block)
     image, reference = source_of(image), source_of(reference)
     are_folders = [os.path.isdir(source) for source in (image, reference)]
     if any(are_folders) != all(are_folders):
@@ -71,11 +84,10 @@ def score(image, reference, crop_border, y_channel, per_band, data_range, as_jso
 
     @click.get_current_context().call_on_close  # what was done, also when interrupted
     def show():
-        summaries = (
-            summary(protocol(crop_border), rows),
-            summary(raster_protocol(crop_border), rasters),
-        )
-        print_scores(None, *summaries, as_json)
+        photos = photo_summary(rows, crop_border, metrics)
+        print_scores(None, photos, summary(raster_protocol(crop_border), rasters), as_json)
+        if csv:
+            write_csv(csv, rows + rasters)
 
     for path, truth in pairs:
         try:
@@ -87,7 +99,7 @@ def score(image, reference, crop_border, y_channel, per_band, data_range, as_jso
                 rasters += score_raster(str(path), path, truth, crop_border, data_range)
                 continue
             pixels = (read_image(name, strict=True).pixels for name in (path, truth))
-            scores = score_pair(*pixels, crop_border, y_only=y_channel, per_band=per_band)
+            scores = score_pair(*pixels, crop_border, y_channel, per_band, metrics)
             rows.append({"image": str(path), **scores})
         except (GluonEnhanceError, ValueError, OSError) as error:
             failed = True

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import numpy as np
 
 from gluon_enhance.cli import printable
-from gluon_enhance.imaging.metrics import psnr, ssim
+from gluon_enhance.cli.intervals import with_intervals
+from gluon_enhance.cli.metrics import Metrics, protocol_of, scores_of
+
+DEFAULT = Metrics()
 
 
-def protocol(crop_border: int) -> str:
+def protocol(crop_border: int, metrics: Metrics = DEFAULT) -> str:
     """Say how the numbers are made."""
-    return (
-        f"{crop_border} pixels cropped at each side; psnr_y, ssim_y: Y of BT.601 (16-235), for "
-        "8-bit images rounded as MATLAB's rgb2ycbcr does; psnr, ssim: RGB; SSIM: 11x11 Gaussian, "
-        "sigma 1.5, valid area"
-    )
+    return f"{crop_border} pixels cropped at each side; {protocol_of(metrics)}"
 
 
 def raster_protocol(crop_border: int) -> str:
@@ -40,7 +41,12 @@ def score_raster(name: str, image, reference, crop_border: int, data_range=None)
 
 
 def score_pair(
-    image: np.ndarray, reference: np.ndarray, crop_border: int, y_only=False, per_band=False
+    image: np.ndarray,
+    reference: np.ndarray,
+    crop_border: int,
+    y_only=False,
+    per_band=False,
+    metrics: Metrics = DEFAULT,
 ) -> dict:
     """Score one image; gray images have one channel, which counts as Y.
 
@@ -51,14 +57,7 @@ def score_pair(
         raise ValueError(
             f"the image is {_text(image)}, the reference {_text(reference)}; they must be alike"
         )
-    is_color = image.ndim == 3
-    scores = {
-        "psnr_y": psnr(image, reference, crop_border=crop_border, y_channel=is_color),
-        "ssim_y": ssim(image, reference, crop_border=crop_border, y_channel=is_color),
-    }
-    if not y_only:
-        scores["psnr"] = psnr(image, reference, crop_border=crop_border)
-        scores["ssim"] = ssim(image, reference, crop_border=crop_border)
+    scores = scores_of(image, reference, crop_border, metrics, y_only)
     return {**scores, **_errors(image, reference, crop_border)} if per_band else scores
 
 
@@ -87,26 +86,74 @@ def summary(protocol: str, rows: list) -> dict:
     return {"protocol": protocol, "images": rows, "mean": mean}
 
 
+def photo_summary(rows: list, crop_border: int, metrics: Metrics) -> dict:
+    """Return the `summary` of photos, with the intervals of their means."""
+    return with_intervals(summary(protocol(crop_border, metrics), rows))
+
+
 def print_scores(model, photos: dict, rasters: dict, as_json: bool) -> None:
     """Print a `summary` of photos and one of rasters, as tables or as one JSON object."""
     if as_json:
-        report = {"model": model, **photos, **({"rasters": rasters} if rasters["images"] else {})}
-        click.echo(json.dumps(_finite(report), indent=1))
+        click.echo(json.dumps(_finite(_report(model, photos, rasters)), indent=1))
         return
     for scores in (photos, rasters):
         if scores["images"]:
-            mean = {"image": "mean", **scores["mean"]}
-            print_table(scores["protocol"], [*scores["images"], mean])
+            print_table(scores["protocol"], [*scores["images"], *_mean_rows(scores)])
+
+
+def print_comparison(first: tuple, second: tuple, difference: dict, as_json: bool) -> None:
+    """Print what `print_scores` does of two models, and how their photos' scores differ."""
+    if as_json:
+        report = {**_report(*first), "against": _report(*second), "difference": difference}
+        click.echo(json.dumps(_finite(report), indent=1))
+        return
+    for summaries in (first, second):
+        click.echo(f"{printable(summaries[0])}:")
+        print_scores(*summaries, as_json=False)
+        click.echo()
+    if difference["mean"]:
+        names = " less ".join(printable(summaries[0]) for summaries in (first, second))
+        print_table(f"{names}, image by image:", _mean_rows(difference))
+
+
+def _report(model, photos, rasters):
+    return {"model": model, **photos, **({"rasters": rasters} if rasters["images"] else {})}
+
+
+def _mean_rows(scores):
+    """Return the rows that end a table: the mean and, where there is one, its interval."""
+    rows = [{"image": "mean", **scores["mean"]}]
+    bounds = scores.get("interval")
+    if bounds:
+        for index, name in enumerate(("95% from", "95% to")):
+            rows.append({"image": name, **{key: pair[index] for key, pair in bounds.items()}})
+    return rows
 
 
 def print_table(protocol: str, rows: list) -> None:
     """Print rows of scores under the protocol that they were made with."""
-    names = [name for name in rows[0] if name != "image"]
+    widths = {name: max(9, len(name) + 1) for name in rows[0] if name != "image"}
     click.echo(protocol)
-    click.echo(f"{'image':32}" + "".join(f"{name:>9}" for name in names))
+    click.echo(f"{'image':32}" + "".join(f"{name:>{width}}" for name, width in widths.items()))
     for row in rows:
-        values = "".join(f"{row[n]:9.4f}" if "ssim" in n else f"{row[n]:9.3f}" for n in names)
+        values = "".join(
+            f"{row[name]:{width}.{4 if 'ssim' in name else 3}f}" for name, width in widths.items()
+        )
         click.echo(f"{printable(row['image'])[-32:]:32}{values}")
+
+
+def write_csv(path: Path, rows: list) -> None:
+    """Write rows of scores to a file, a column for each name that is in any of them."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with open(part, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(rows)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _finite(value):

@@ -173,9 +173,10 @@ def test_other_suffixes_are_refused():
 def test_manifest_says_how_every_file_is_read():
     companions = {name for file in manifest().values() for name in file.companions}
     for name, file in manifest().items():
-        reader = {**convert.SUFFIXES, ".h5": "keras"}.get(Path(name).suffix)
+        reader = {**convert.SUFFIXES, ".h5": "keras", ".npz": "npz"}.get(Path(name).suffix)
         assert file.reader == reader or name in companions and file.reader in convert.READERS
         if file.layout == "VGGFeatures":  # a loss network
             assert file.convention in vgg.CONVENTIONS and Path(name).suffix in vgg.FORMATS
         else:
-            assert file.layout in convert.LAYOUTS and file.convention is None
+            layouts = {*convert.LAYOUTS, "NIQEModel"}
+            assert file.layout in layouts and file.convention is None
