@@ -80,7 +80,7 @@ def _from_file(file, name=None):
 
 
 def _differs(spec, weights):
-    """Tell whether weights are of another size than the table's; of what is damaged, another tells."""
+    """Tell whether weights are of another size than the table's; damaged ones are refused later."""
     try:
         read = zoo.recognized_spec(read_weights(weights), weights, spec)
     except WeightsError:

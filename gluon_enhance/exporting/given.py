@@ -25,7 +25,7 @@ from gluon_enhance.zoo.spec import ModelSpec
 logger = logging.getLogger(__name__)
 
 STRIDE = 8
-"""At its multiples tiles of an ONNX file begin: few nets halve sizes more often than three times."""
+"""At its multiples tiles of an ONNX file begin: nets seldom halve sizes more often than thrice."""
 
 WHOLE = (b"InstanceNormalization", b"GlobalAveragePool")
 """Operators of which the whole image's statistics come."""

@@ -16,8 +16,8 @@ from gluon_enhance import framework
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.exporting import run_net
 from gluon_enhance.exporting.graphs import read_graph
-from gluon_enhance.exporting.measuring import MULTIPLES, measured_halo, measured_sizes
 from gluon_enhance.exporting.maps import refuse_out_of_proportion
+from gluon_enhance.exporting.measuring import MULTIPLES, measured_halo, measured_sizes
 from gluon_enhance.exporting.mending import has_instance_norms
 from gluon_enhance.weights.params import read_params
 from gluon_enhance.zoo.spec import ModelSpec

@@ -106,7 +106,9 @@ def _srvgg(shapes):
     convs = shapes.blocks(r"body\.(\d*[02468])\.weight")
     slopes = shapes.blocks(r"body\.(\d*[13579])\.(?:weight|alpha)")
     if convs != slopes:
-        raise ValueError(f"it has {convs} convolutions and {slopes} PReLUs, which are its only kind")
+        raise ValueError(
+            f"it has {convs} convolutions and {slopes} PReLUs, which are its only kind"
+        )
     scale = _root(shapes.conv("tail")[0], taken, "the last convolution gives", "the first takes")
     return {"scale": scale, "num_convs": convs, "channels": channels, **_colors(taken)}
 
@@ -187,9 +189,7 @@ ARCHITECTURES = (
         r"head|body\.\d+(\.rdb[1-3]\.conv([1-5]|1x1))?|upsample\.\d+|tail\.[02]",
         _rrdb,
     ),
-    Architecture(
-        "srvgg.SRVGGNetCompact", "SRVGGNetCompact", r"head\.[01]|body\.\d+|tail", _srvgg
-    ),
+    Architecture("srvgg.SRVGGNetCompact", "SRVGGNetCompact", r"head\.[01]|body\.\d+|tail", _srvgg),
     Architecture(
         "edsr.EDSR", "EDSR", r"mean|head|body\.\d+(\.conv[12])?|upsample\.\d+|tail", _edsr
     ),
@@ -291,7 +291,9 @@ def _in_layout(architecture, layout, state):
             key: key if pattern.fullmatch(str(key)) else None for key in state
         }
     else:
-        built_in = {k for k, value in layout.fixed.items() if k in state and is_equal(state[k], value)}
+        built_in = {
+            k for k, value in layout.fixed.items() if k in state and is_equal(state[k], value)
+        }
         missing = layout.fixed.keys() & {"graph"} - state.keys()
         names = own_names([key for key in state if key not in built_in], layout)
         names.update({key: key for key in built_in})

@@ -45,9 +45,7 @@ def spec_from_card(card: Mapping) -> ModelSpec:
         checks = {
             "name": isinstance(spec.name, str) and Path(spec.name).name == spec.name,
             "tiling": spec.tiling in TILINGS,
-            **{
-                key: _is_within(getattr(spec, key), key) for key in CARD_NUMBERS
-            },
+            **{key: _is_within(getattr(spec, key), key) for key in CARD_NUMBERS},
         }
     except TypeError as error:
         raise WeightsError(

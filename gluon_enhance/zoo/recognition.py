@@ -78,7 +78,9 @@ def _by_card(path, named):
 
 
 def _spec(reading, path):
-    same = [one for one in MODELS.values() if (one.net, one.kwargs) == (reading.net, reading.kwargs)]
+    same = [
+        one for one in MODELS.values() if (one.net, one.kwargs) == (reading.net, reading.kwargs)
+    ]
     kind = next(one for one in MODELS.values() if one.net == reading.net)
     return ModelSpec(
         name=model_name(path),

@@ -179,4 +179,7 @@ def test_manifest_says_how_every_file_is_read():
         if file.layout == "VGGFeatures":  # a loss network
             assert file.convention in vgg.CONVENTIONS and Path(name).suffix in vgg.FORMATS
         else:
-            assert any(file.layout in table for table in (LAYOUTS, COUNTED)) and file.convention is None
+            assert (
+                any(file.layout in table for table in (LAYOUTS, COUNTED))
+                and file.convention is None
+            )
