@@ -101,6 +101,6 @@ def model_option(default):
         default=default,
         show_default=bool(default),
         required=not default,
-        help="A name (see `gluon-enhance models`), a file of weights or ONNX file, NAME=WEIGHTS, an "
+        help="A name (see `gluon-enhance models`), a file of weights or ONNX, NAME=WEIGHTS, an "
         "exported folder, or X-symbol.json of a net that MXNet saved.",
     )

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Callable, NamedTuple, Optional
 
 import numpy as np
@@ -60,10 +61,10 @@ class Architecture:
 class _Shapes:
     """Shapes of weights by the net's own names; of what is missing, the name is told."""
 
-    def __init__(self, state, names, declared):
+    def __init__(self, state, names, told):
         self._shapes = {own: np.shape(state[key]) for key, own in names.items()}
         self.texts = {own: state[key] for key, own in names.items() if isinstance(state[key], str)}
-        self.declared = declared
+        self.told = told
 
     def __contains__(self, name):
         return name in self._shapes
@@ -110,14 +111,15 @@ def _srvgg(shapes):
             f"it has {convs} convolutions and {slopes} PReLUs, which are its only kind"
         )
     scale = _root(shapes.conv("tail")[0], taken, "the last convolution gives", "the first takes")
-    return {"scale": scale, "num_convs": convs, "channels": channels, **_colors(taken)}
+    width = {} if channels == 64 else {"channels": channels}
+    return {"scale": scale, "num_convs": convs, **width, **_colors(taken)}
 
 
 def _edsr(shapes):
     channels, taken = shapes.conv("head")[:2]
     if taken != 3 or shapes.conv("tail")[0] != 3:
         raise ValueError(f"it takes {taken} channels and gives {shapes.conv('tail')[0]}, not 3")
-    residual_scale = shapes.declared.get("res_scale", RESIDUAL_SCALES.get(channels))
+    residual_scale = shapes.told.get("residual_scale", RESIDUAL_SCALES.get(channels))
     if residual_scale is None:
         raise ValueError(
             f"nothing in it tells by what its residuals of {channels} channels are multiplied: "
@@ -210,7 +212,7 @@ ARCHITECTURES = (
 )
 
 
-def read_off(checkpoint: Mapping, source: object) -> Reading:
+def read_off(checkpoint: Mapping, source: object, told: Mapping = MappingProxyType({})) -> Reading:
     """Read off weights which net they are of.
 
     Parameters
@@ -219,6 +221,8 @@ def read_off(checkpoint: Mapping, source: object) -> Reading:
         As a reader gives it: may be wrapped and prefixed.
     source : object
         What error messages call it.
+    told : mapping
+        What the user says by a name, of that which weights do not tell: ``residual_scale``.
 
     Returns
     -------
@@ -238,7 +242,7 @@ def read_off(checkpoint: Mapping, source: object) -> Reading:
             f"{source} is half of a pair that MXNet saved, and its X-symbol.json is the net: give "
             "that as the model, with both in one folder"
         )
-    declared = _declared(checkpoint)
+    told = {**told, **_declared(checkpoint)}
     matches = sorted((_match(one, state) for one in ARCHITECTURES), key=_Match.rank, reverse=True)
     best = matches[0]
     title = best.architecture.title
@@ -257,7 +261,7 @@ def read_off(checkpoint: Mapping, source: object) -> Reading:
         if strange:
             continue
         try:
-            kwargs = architecture.read(_Shapes(state, names, declared))
+            kwargs = architecture.read(_Shapes(state, names, told))
             return Reading(architecture.net, architecture.title, kwargs)
         except ValueError as error:
             faults.append(error)
@@ -313,7 +317,7 @@ def _declared(checkpoint):
     except (KeyError, TypeError, ValueError):
         return {}
     value = arguments.get("res_scale") if isinstance(arguments, dict) else None
-    return {"res_scale": value} if type(value) in (int, float) and math.isfinite(value) else {}
+    return {"residual_scale": value} if type(value) in (int, float) and math.isfinite(value) else {}
 
 
 def _some(names):

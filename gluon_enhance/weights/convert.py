@@ -200,7 +200,7 @@ def is_equal(array: object, value: np.ndarray | str) -> bool:
     """Tell whether what a file holds is what a net has built in."""
     if isinstance(value, str):
         return array == value
-    return getattr(array, "shape", None) == value.shape and np.allclose(array, value, atol=1e-3)
+    return getattr(array, "shape", None) == value.shape and np.allclose(array, value, 1e-3, 1e-3)
 
 
 def _gluon_name(name, parameters):

@@ -236,6 +236,7 @@ LAYOUTS = {
                 (r"head\.0", "head"),
                 (r"body\.(\d+)\.body\.0", r"body.\1.conv1"),
                 (r"body\.(\d+)\.body\.2", r"body.\1.conv2"),
+                (r"body\.(\d+)", r"body.\1"),
                 (r"tail\.0\.0", "upsample.0"),
                 (r"tail\.0\.2", "upsample.1"),
                 (r"tail\.0\.4", "upsample.2"),
@@ -263,6 +264,17 @@ LAYOUTS = {
         ),
     ),
     "MSRResNet": (
+        Layout(  # BasicSR's first releases
+            marker="recon_trunk.0.conv1.weight",
+            names=(
+                (r"conv_first", "head"),
+                (r"recon_trunk\.(\d+)\.conv([12])", r"body.\1.conv\2"),
+                (r"upconv1", "upsample.0"),
+                (r"upconv2", "upsample.1"),
+                (r"HRconv", "tail.0"),
+                (r"conv_last", "tail.2"),
+            ),
+        ),
         Layout(  # BasicSR
             marker="upconv1.weight",
             names=(
@@ -274,17 +286,6 @@ LAYOUTS = {
                 (r"conv_last", "tail.2"),
             ),
             published=True,
-        ),
-        Layout(  # BasicSR's first releases
-            marker="recon_trunk.0.conv1.weight",
-            names=(
-                (r"conv_first", "head"),
-                (r"recon_trunk\.(\d+)\.conv([12])", r"body.\1.conv\2"),
-                (r"upconv1", "upsample.0"),
-                (r"upconv2", "upsample.1"),
-                (r"HRconv", "tail.0"),
-                (r"conv_last", "tail.2"),
-            ),
         ),
         Layout(  # mmagic
             marker="trunk_net.0.conv1.weight",
@@ -314,20 +315,7 @@ LAYOUTS = {
                 (r"conv_last", "tail.2"),
             ),
         ),
-        Layout(  # BasicSR and Real-ESRGAN
-            marker="conv_body.weight",
-            names=(
-                (r"conv_first", "head"),
-                (r"body\.(\d+)\.rdb([1-3])\.conv([1-5])", RRDB_CONV),
-                (r"conv_body", "body.{blocks}"),
-                (r"conv_up1", "upsample.0"),
-                (r"conv_up2", "upsample.1"),
-                (r"conv_hr", "tail.0"),
-                (r"conv_last", "tail.2"),
-            ),
-            published=True,
-        ),
-        Layout(  # the same with three doublings or four
+        Layout(  # the next with three doublings or four
             marker="conv_up3.weight",
             names=(
                 (r"conv_first", "head"),
@@ -340,6 +328,19 @@ LAYOUTS = {
                 (r"conv_hr", "tail.0"),
                 (r"conv_last", "tail.2"),
             ),
+        ),
+        Layout(  # BasicSR and Real-ESRGAN
+            marker="conv_body.weight",
+            names=(
+                (r"conv_first", "head"),
+                (r"body\.(\d+)\.rdb([1-3])\.conv([1-5])", RRDB_CONV),
+                (r"conv_body", "body.{blocks}"),
+                (r"conv_up1", "upsample.0"),
+                (r"conv_up2", "upsample.1"),
+                (r"conv_hr", "tail.0"),
+                (r"conv_last", "tail.2"),
+            ),
+            published=True,
         ),
     ),
     "StyleNet": (  # jcjohnson/fast-neural-style: eccv16, instance_norm

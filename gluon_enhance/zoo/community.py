@@ -139,9 +139,8 @@ def model_of(text: str) -> tuple[Optional[str], Optional[Path]]:
     WeightsError
         If there is no such file.
     """
-    if Path(text).suffix.lower() in (*FILES, ".param") and (
-        "=" not in text or Path(text).is_file()
-    ):
+    is_file = Path(text).suffix.lower() in (*FILES, ".param")
+    if is_file and ("=" not in text or Path(text).is_file()):
         return None, given(text)
     name, _, file = text.partition("=")
     if file:

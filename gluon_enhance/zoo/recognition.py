@@ -46,8 +46,9 @@ def recognized_spec(
     known = _by_card(path, named)
     if known:
         return known
+    told = {"residual_scale": named.kwargs.get("residual_scale", 1)} if named else {}
     try:
-        reading = read_off(checkpoint, path)
+        reading = read_off(checkpoint, path, told)
     except WeightsError:
         if named:  # which says all that is not read off; whether it fits, loading tells
             return named
@@ -60,17 +61,13 @@ def recognized_spec(
             f"{path} is of a net {reading.title} of scale {scale}, and {named.name} is of class "
             f"{named.net.partition('.')[2]} and scale {named.scale}; give the file without a name"
         )
-    told = {k: v for k, v in reading.kwargs.items() if k not in NOT_TOLD or k not in named.kwargs}
-    sizes = {k: v for k, v in named.kwargs.items() if k in NOT_TOLD}
-    return replace(named, kwargs={**named.kwargs, **told, **sizes})
-
-
-NOT_TOLD = ("residual_scale", "tanh")
-"""Options that leave no trace in the weights: a name tells them better than a guess."""
+    rest = {key: value for key, value in named.kwargs.items() if key not in told}
+    return replace(named, kwargs={**rest, **reading.kwargs})
 
 
 def _by_card(path, named):
-    if Path(path).suffix.lower() != ".params":  # the card is an export's, of another net's names
+    # The card may be an export's, which has the net's weights under other names too.
+    if Path(path).suffix.lower() != ".params" or re.search(r"-\d{4}\.params$", Path(path).name):
         return None
     card = card_of(path)
     spec = MODELS.get(card["name"]) if card else None
