@@ -51,7 +51,9 @@ class Enhancer:
     ----------
     model : str or path
         A name of the zoo; ``NAME=FILE`` for a net of the zoo with weights from a file, built with
-        the options in the ``card.json`` that its training left beside it; a folder that `export`
+        the options in the ``card.json`` that its training left beside it; a file of weights, which
+        tell the net (``.pth``, ``.safetensors``, ``.params`` and others, as for `get_model`); an
+        ``.onnx`` file; a model of the folder in ``GLUON_ENHANCE_MODELS``; a folder that `export`
         wrote; or ``X-symbol.json``, with ``X-0000.params`` beside it, for any RGB net from image
         to image that MXNet saved, ``X-symbol.json=0,255`` if these are its values.
     engine : {'auto', 'openvino', 'onnxruntime', 'mxnet'}

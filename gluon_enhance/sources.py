@@ -10,7 +10,9 @@ from typing import Callable, NamedTuple, Optional
 from gluon_enhance import __version__, zoo
 from gluon_enhance.errors import EngineError, WeightsError
 from gluon_enhance.weights import store
+from gluon_enhance.weights.convert import read_weights
 from gluon_enhance.weights.manifest import card_file, difference, read_card, sha256
+from gluon_enhance.zoo.cards import card_of
 
 
 class Source(NamedTuple):
@@ -23,6 +25,9 @@ class Source(NamedTuple):
     find: Callable
     trusted: bool
 
+
+PAIR = "-0000.params"
+"""What files of weights end in that belong to a ``-symbol.json`` file."""
 
 DENOISING = "realesr_general_x4"
 KEEPING_NOISE = "realesr_general_wdn_x4"
@@ -40,11 +45,15 @@ def resolve(model, denoise: Optional[float] = None) -> tuple[zoo.ModelSpec, Sour
         from gluon_enhance.exporting.folder import exported_pair
 
         return _from_folder(exported_pair(text))
-    name, _, file = text.partition("=")
-    spec, weights = zoo.get_spec(name), store.given(file) if file else None
+    name, weights = zoo.model_of(text)
+    if name is None:
+        return _from_file(weights)
+    spec = zoo.get_spec(name)
+    if weights and _differs(spec, weights):
+        return _from_file(weights, name)
     # Names of arrays do not depend then on which nets this process made before.
     net = partial(zoo.get_model, name, pretrained=weights or True, prefix=f"{spec.name}_")
-    if not file and spec.weights_kind == "shipped":
+    if not weights and spec.weights_kind == "shipped":
         find = partial(store.find_shipped, spec.name)
         return zoo.shipped_spec(name), Source(net, find, trusted=True)
     if weights:
@@ -54,6 +63,29 @@ def resolve(model, denoise: Optional[float] = None) -> tuple[zoo.ModelSpec, Sour
         return sha256(weights or zoo.find_weights(spec))
 
     return spec, Source(net, partial(_converted, spec, net, made_of), trusted=True)
+
+
+def _from_file(file, name=None):
+    """Return a net that is what its file says, beside a card, as a pair of files or by itself."""
+    from gluon_enhance.exporting.folder import exported_pair
+    from gluon_enhance.exporting.given import folder_of_onnx, folder_of_weights
+
+    symbol = file.with_name(file.name.replace(PAIR, "-symbol.json"))
+    if file.name.endswith(PAIR) and symbol.is_file():
+        return _from_folder(exported_pair(symbol))
+    if file.suffix.lower() == ".onnx":
+        card = card_of(file)
+        return _from_folder(file.parent if card else folder_of_onnx(file))
+    return _from_folder(folder_of_weights(file, name), trusted=True)
+
+
+def _differs(spec, weights):
+    """Tell whether weights are of another size than the table's; damaged ones are refused later."""
+    try:
+        read = zoo.recognized_spec(read_weights(weights), weights, spec)
+    except WeightsError:
+        return False
+    return read != zoo.trained_spec(spec, weights)
 
 
 def _between(name, denoise):
@@ -77,7 +109,7 @@ def _between(name, denoise):
     return spec, Source(net, partial(_converted, spec, net, made_of), trusted=True)
 
 
-def _from_folder(folder):
+def _from_folder(folder, trusted=False):
     card = read_card(folder)
     spec = zoo.spec_from_card(card)
 
@@ -107,7 +139,7 @@ def _from_folder(folder):
             )
         return load_pair(find("-symbol.json"), find("-0000.params"))
 
-    return spec, Source(net, find, trusted=False)
+    return spec, Source(net, find, trusted)
 
 
 def _converted(spec, make_net, made_of, suffix) -> Path:

@@ -26,7 +26,7 @@ DOORS = {
     "mxnet": {"framework"},
     "gluoncv": {"gluoncv"},
     "onnx": {"exporting"},
-    "safetensors": {"exporting"},
+    "safetensors": {"exporting", "weights"},
     "openvino": {"engines"},
     "onnxruntime": {"engines"},
     "click": {"cli"},

@@ -21,9 +21,9 @@ from gluon_enhance.exporting import folder
 def export(model, directory, formats):
     """Write MODEL as the folder DIR, which `-m DIR` runs on any Python without MXNet.
 
-    MODEL is a name of the zoo, NAME=WEIGHTS, or X-symbol.json with X-0000.params beside it, of any
-    RGB net from image to image; X-symbol.json=0,255 if its values are not within 0 and 1. Every
-    file is run at two sizes and compared with the net before DIR appears. Exit status: 0 done, 2
-    otherwise; what was in DIR then stays.
+    MODEL is a name of the zoo or of `models add`, a file of weights, NAME=WEIGHTS, or X-symbol.json
+    with X-0000.params beside it, of any RGB net from image to image; X-symbol.json=0,255 if its
+    values are not within 0 and 1. Every file is run at two sizes and compared with the net before
+    DIR appears. Exit status: 0 done, 2 otherwise; what was in DIR then stays.
     """
     click.echo(folder.export(model, directory, formats.split(",")))

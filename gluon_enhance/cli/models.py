@@ -1,24 +1,47 @@
-"""``gluon-enhance models``: the zoo as a table."""
+"""``gluon-enhance models``: the zoo and the user's own models as a table."""
 
 from __future__ import annotations
 
+import fnmatch
 import json
 
 import click
 
 from gluon_enhance import zoo
+from gluon_enhance.cli import printable
+from gluon_enhance.cli.options import FilePath
 
 
-@click.command()
+class _Models(click.Group):
+    """A group whose command is ``list`` where none is named."""
+
+    def parse_args(self, context, args):
+        if not args or args[0] not in (*self.commands, "--help", "-h"):
+            args = ["list", *args]
+        return super().parse_args(context, args)
+
+
+@click.group(cls=_Models)
+def models():
+    """List the models whose name matches a pattern, or add a file: models 'rrdb*', models add FILE.
+
+    Files of the folder in GLUON_ENHANCE_MODELS are models, by their names without suffix; without
+    that variable it is the folder `community` in the cache.
+    """
+
+
+@models.command("list")
 @click.argument("pattern", default="*")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
-def models(pattern, as_json):
+def list_models(pattern, as_json):
     """List the models whose name matches PATTERN, such as 'rrdb*'.
 
     Weights are shipped with this package, official (searched for on this machine, else
     downloaded), or none: such a model is there to be trained. Scores are those of its card.
     """
     rows = [_row(zoo.get_spec(name)) for name in zoo.list_models(pattern)]
+    own = [one for one in zoo.community_rows() if fnmatch.fnmatchcase(one.name, pattern)]
+    rows += [_own_row(one) for one in own]
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
@@ -32,10 +55,21 @@ def models(pattern, as_json):
             f"{name} {', '.join(f'{k} {v}' for k, v in row['scores'][name].items())}"
             for name in names
         )
-        click.echo(
-            f"{row['name']:28} {row['method']:12} x{row['scale']:<4} "
-            f"{row['parameters']:>11,}  {row['weights']:8}  {scores}"
+        scale = "" if row["scale"] is None else f"x{row['scale']}"
+        parameters = "" if row["parameters"] is None else f"{row['parameters']:,}"
+        line = (
+            f"{row['name']:28} {row['method']:12} {scale:5} {parameters:>11}  "
+            f"{row['weights']:8}  {row.get('fault', scores)}"
         )
+        click.echo(printable(line))
+
+
+@models.command()
+@click.argument("file", type=FilePath())
+@click.option("--name", help="What -m calls it; default: the file's own name.")
+def add(file, name):
+    """Copy FILE, with what lies beside it, to the user's own models."""
+    click.echo(zoo.add_model(file, name))
 
 
 def _row(spec):
@@ -47,3 +81,9 @@ def _row(spec):
         "weights": spec.weights_kind,
         "scores": spec.scores,
     }
+
+
+def _own_row(row):
+    known = {"name": row.name, "method": row.method, "scale": row.scale}
+    rest = {"parameters": row.parameters, "weights": "file", "scores": {}}
+    return {**known, **rest, **({"fault": row.fault} if row.fault else {})}

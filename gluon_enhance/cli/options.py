@@ -104,6 +104,6 @@ def model_option(default):
         default=default,
         show_default=bool(default),
         required=not default,
-        help="A name of the zoo (see `gluon-enhance models`), NAME=WEIGHTS, an exported folder, or "
-        "X-symbol.json of a net that MXNet saved.",
+        help="A name (see `gluon-enhance models`), a file of weights or ONNX, NAME=WEIGHTS, an "
+        "exported folder, or X-symbol.json of a net that MXNet saved.",
     )

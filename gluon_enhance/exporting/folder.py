@@ -8,14 +8,16 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 
-from gluon_enhance import __version__, zoo
+from gluon_enhance import __version__, engines, zoo
 from gluon_enhance.errors import EngineError, WeightsError
-from gluon_enhance.exporting import OPSET, answers_of, trial_unit
+from gluon_enhance.exporting import OPSET, answers_of, run_net, trial_unit
 from gluon_enhance.exporting.artefacts import WRITERS
+from gluon_enhance.exporting.measuring import HALOS, measured_halo
 from gluon_enhance.exporting.symbols import measured_pair, split_pair
 from gluon_enhance.exporting.widening import widened
 from gluon_enhance.framework import is_mxnet_installed
@@ -40,7 +42,8 @@ def export(
     ----------
     model : str, path or HybridBlock
         A name of the zoo; ``NAME=FILE`` for a net of the zoo with weights from a file, built with
-        the options in the ``card.json`` that its training left beside it; ``X-symbol.json``, with
+        the options in the ``card.json`` that its training left beside it; a file of weights, which
+        tell the net; a model of the community folder; ``X-symbol.json``, with
         ``X-0000.params`` beside it, for another's net; or a net from `get_model`.
     folder : path
         It appears when it is whole. One that is there must be empty or an earlier export, which
@@ -87,7 +90,9 @@ def export(
         for suffix in EIGHT_BITS if "int8" in record else ():
             shutil.copy(find_shipped(net.spec.name, suffix), draft)
         files = {path.name: fingerprint(path) for path in sorted(draft.iterdir())}
-        card = {**asdict(net.spec), "files": files, "range": [0, 1], "opset": OPSET}
+        spec, by = _with_measured_halo(net, draft)
+        record.update(by)
+        card = {**asdict(spec), "files": files, "range": [0, 1], "opset": OPSET}
         write_card(draft, {**card, "version": __version__, "scores": {}, **record})
         _put_in_place(draft, folder)
     return folder
@@ -140,14 +145,33 @@ def _net_and_record(model):
     pair = split_pair(model)
     if pair:
         return measured_pair(*pair), {}
-    name, _, file = str(model).partition("=")
+    name, file = zoo.model_of(str(model))
+    if file and file.suffix.lower() == ".onnx":
+        raise EngineError(f"{file} is an ONNX file, which runs as it is: use it as the model")
     # The same names of arrays in every file, whichever nets this process made before.
-    prefix = f"{zoo.get_spec(name).name}_"
+    prefix = f"{zoo.get_spec(name).name if name else zoo.model_name(file)}_"
     net = zoo.get_model(name, pretrained=file or True, prefix=prefix)
     if file or net.spec.weights_kind != "shipped":
         return net, {}
     card = read_card(model_zoo_folder() / net.spec.name)
     return net, {key: card[key] for key in MEASURED if key in card}
+
+
+def _with_measured_halo(net, draft):
+    """Return the spec with a halo of at most the radius, and what the card says of it."""
+    spec = net.spec
+    row = zoo.MODELS.get(spec.name)
+    is_known = not spec.net or (row is not None and row.kwargs == spec.kwargs)
+    if is_known or spec.tiling != "exact" or spec.halo <= HALOS[0]:
+        return spec, {}
+    onnx, run = draft / f"{spec.name}.onnx", partial(run_net, net)
+    if onnx.is_file():
+        run = engines.load(engines.choose(), onnx, precision="fp32", trusted=True).run
+    halo = measured_halo(run, spec.scale, spec.unit, spec.halo)
+    if halo is None:
+        return spec, {"halo_by": "its radius"}
+    text = f"measured on the built-in photo; the radius is {spec.halo}"
+    return replace(spec, halo=halo), {"halo_by": text}
 
 
 def _answers(net, unit):

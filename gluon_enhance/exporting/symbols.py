@@ -8,40 +8,24 @@ import json
 import math
 import os
 import re
+from functools import partial
 from pathlib import Path
 from typing import Optional
-
-import numpy as np
 
 from gluon_enhance import framework
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.exporting import run_net
 from gluon_enhance.exporting.graphs import read_graph
 from gluon_enhance.exporting.maps import refuse_out_of_proportion
+from gluon_enhance.exporting.measuring import MULTIPLES, measured_halo, measured_sizes
 from gluon_enhance.exporting.mending import has_instance_norms
-from gluon_enhance.files import read_image
-from gluon_enhance.imaging.arrays import to_float
 from gluon_enhance.weights.params import read_params
-from gluon_enhance.weights.store import model_zoo_folder
 from gluon_enhance.zoo.spec import ModelSpec
 
 SUFFIX = "-symbol.json"
 
-MULTIPLES = (1, 2, 4, 8, 16, 32)
-"""Tried in turn for what height and width must be multiples of."""
-
 REDUCING = ("Convolution", "Pooling")
 """MXNet's operators whose strides make maps smaller."""
-
-HALOS = (4, 8, 12, 16, 24, 32, 48, 64)
-"""Tried in turn, in input pixels; a net that needs more is taken to need the whole image."""
-
-SIDE, START, END = 320, 96, 192
-"""The photo's side that halos are tried on, and where the tile lies in it: multiples of all of
-`MULTIPLES`."""
-
-ENOUGH = 0.5 / 255
-"""Largest difference that a halo may leave: half of what a tile may differ from the whole."""
 
 
 def split_pair(model: str | os.PathLike) -> Optional[tuple[Path, Path, tuple[float, float]]]:
@@ -137,43 +121,31 @@ def measured_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 
         As `load_pair`, or if the net does not enlarge RGB images by a whole number.
     """
     net = load_pair(symbol, params, values)
-    multiple = next((m for m in MULTIPLES if all(_scale(net, 64 + k * m) for k in (1, 3))), None)
-    if multiple is None:
+    run = partial(run_net, net)
+    sizes = measured_sizes(run)
+    if sizes is None:
         raise WeightsError(
             f"{symbol} does not make an RGB image of one, of the same size or enlarged by a whole "
             f"number, whatever the size; tried multiples of {', '.join(map(str, MULTIPLES))}"
         )
-    scale = _scale(net, 64 + multiple)
-    sizes = (multiple << k for k in range(7))
     nodes = json.loads(read_graph(symbol))["nodes"]
     stride, halo = _stride(nodes), None
     if not has_instance_norms(nodes):
-        halo = _halo(net, scale, math.lcm(multiple, stride))
+        halo = measured_halo(run, sizes.scale, math.lcm(sizes.multiple, stride))
     net.spec = ModelSpec(
         name=symbol.name[: -len(SUFFIX)],
         method="",
         net="",
         kwargs={},
-        scale=scale,
         parameters=sum(p.data().size for p in net.collect_params().values()),
         halo=halo or 0,
         paper="",
         licence="not stated",
-        multiple=multiple,
         stride=stride,
-        min_size=next(size for size in sizes if _scale(net, size)),
         tiling="exact" if halo else "global_statistics",
+        **sizes._asdict(),
     )
     return net
-
-
-def _scale(net, size):
-    """Return how many times larger a square image of this side comes out; 0 if it does not."""
-    try:
-        _, channels, height, width = run_net(net, np.zeros((1, 3, size, size), np.float32)).shape
-    except (framework.mx.MXNetError, ValueError):
-        return 0
-    return height // size if channels == 3 and height == width and height % size == 0 else 0
 
 
 def _stride(nodes):
@@ -184,17 +156,3 @@ def _stride(nodes):
         own = max(ast.literal_eval(text), default=1) if text else 1
         ratios.append(own * max((ratios[one] for one, *_ in node["inputs"]), default=1))
     return max(ratios)
-
-
-def _halo(net, scale, unit):
-    """Find the least halo at which a tile agrees with the whole photo; None if none does."""
-    photo = to_float(read_image(model_zoo_folder() / "sample.png").pixels).transpose(2, 0, 1)[None]
-    whole = run_net(net, photo[..., :SIDE, :SIDE])
-    whole = whole[..., START * scale : END * scale, START * scale : END * scale]
-    for halo in (-(-halo // unit) * unit for halo in HALOS):
-        read = slice(START - halo, END + halo)
-        kept = slice(halo * scale, (halo + END - START) * scale)
-        tile = run_net(net, photo[..., read, read])[..., kept, kept]
-        if np.abs(tile - whole).max() <= ENOUGH:
-            return halo
-    return None

@@ -71,6 +71,8 @@ class SubPixelConv(nn.Conv2D):
 
     def hybrid_forward(self, F, x, weight, bias):
         features = super().hybrid_forward(F, x, weight, bias)
+        if self.factor == 1:
+            return features
         if self.form != FAST:
             return F.depth_to_space(features, block_size=self.factor)
         return _depth_to_space(F, features, self._channels, self.factor)

@@ -16,6 +16,8 @@ nn = mx.gluon.nn
 
 MEAN = (0.4488, 0.4371, 0.4040)
 """Mean RGB of the DIV2K photos, in [0, 1]."""
+FACTORS = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
+"""Scale -> those of the enlarging convolutions."""
 RANGE = 255
 """Between head and tail, colors run over 0 to 255 (less the mean): the official weights' range."""
 
@@ -25,7 +27,7 @@ class EDSR(mx.gluon.HybridBlock):
 
     Parameters
     ----------
-    scale : {4, 3, 2}
+    scale : {4, 3, 2, 8}
         Ratio of output to input size.
     num_blocks : int
         Residual blocks.
@@ -43,12 +45,12 @@ class EDSR(mx.gluon.HybridBlock):
     Raises
     ------
     ValueError
-        If the scale is not 2, 3 or 4.
+        If the scale is not 2, 3, 4 or 8.
     """
 
     def __init__(self, scale=4, num_blocks=16, channels=64, residual_scale=1, **kwargs):
-        if scale not in (2, 3, 4):
-            raise ValueError(f"scale is {scale}; EDSR has 2, 3 and 4")
+        if scale not in FACTORS:
+            raise ValueError(f"scale is {scale}; EDSR has {', '.join(map(str, FACTORS))}")
         super().__init__(**kwargs)
         self._residual_scale = residual_scale
         with self.name_scope():
@@ -62,7 +64,7 @@ class EDSR(mx.gluon.HybridBlock):
                 self.body.add(conv3x3(channels, channels))
             self.upsample = nn.HybridSequential()
             with self.upsample.name_scope():
-                for factor in {2: (2,), 3: (3,), 4: (2, 2)}[scale]:
+                for factor in FACTORS[scale]:
                     self.upsample.add(SubPixelConv(channels, factor, channels))
             self.tail = conv3x3(3, channels)
 

@@ -12,12 +12,15 @@ References
 from gluon_enhance.framework import mx
 from gluon_enhance.models.activations import PReLU, leaky_relu
 from gluon_enhance.models.blocks import Enlarge, ResidualBlock, SubPixelConv, conv3x3
+from gluon_enhance.models.colors import check_channels, from_rgb, to_rgb
 from gluon_enhance.models.convolutions import NarrowConv2D
 from gluon_enhance.models.interpolator import GAIN, carry, carry_enlarged, start_small
 
 nn = mx.gluon.nn
 
 NEGATIVE_SLOPE = 0.1
+FACTORS = {2: (2,), 3: (3,), 4: (2, 2)}
+"""Scale of MSRResNet -> those of its enlarging convolutions."""
 
 
 class NormalizedResidualBlock(mx.gluon.HybridBlock):
@@ -146,12 +149,14 @@ class MSRResNet(mx.gluon.HybridBlock):
 
     Parameters
     ----------
-    scale : {4, 2}
+    scale : {4, 3, 2}
         Ratio of output to input size.
     num_blocks : int
         Residual blocks.
     channels : int
         Channels of every layer.
+    image_channels : {3, 1, 4}
+        Of the images that the net was trained on: RGB, gray or RGBA.
 
     Inputs:
         - **data**: (N, 3, H, W) RGB in [0, 1].
@@ -162,36 +167,39 @@ class MSRResNet(mx.gluon.HybridBlock):
     Raises
     ------
     ValueError
-        If the scale is not 2 or 4.
+        If the scale is not 2, 3 or 4, or the channels of images are others.
     """
 
-    def __init__(self, scale=4, num_blocks=16, channels=64, **kwargs):
-        if scale not in (2, 4):
-            raise ValueError(f"scale is {scale}; MSRResNet has 2 and 4")
+    def __init__(self, scale=4, num_blocks=16, channels=64, image_channels=3, **kwargs):
+        if scale not in FACTORS:
+            raise ValueError(f"scale is {scale}; MSRResNet has 2, 3 and 4")
+        check_channels(image_channels)
         super().__init__(**kwargs)
+        self._image_channels = image_channels
         with self.name_scope():
             self.enlarge = Enlarge(scale, "bilinear")
-            self.head = conv3x3(channels, 3)
+            self.head = conv3x3(channels, image_channels)
             self.body = nn.HybridSequential()
             with self.body.name_scope():
                 self.body.add(*(ResidualBlock(channels) for _ in range(num_blocks)))
             self.upsample = nn.HybridSequential()
             with self.upsample.name_scope():
-                for _ in range(scale // 2):
-                    self.upsample.add(SubPixelConv(channels, 2, channels))
+                for factor in FACTORS[scale]:
+                    self.upsample.add(SubPixelConv(channels, factor, channels))
             self.tail = nn.HybridSequential()
             with self.tail.name_scope():
                 self.tail.add(
                     conv3x3(channels, channels),
                     nn.LeakyReLU(NEGATIVE_SLOPE),
-                    conv3x3(3, channels),
+                    conv3x3(image_channels, channels),
                 )
 
     def hybrid_forward(self, F, x):
-        features = self.body(self._activate(F, self.head(x)))
+        features = from_rgb(F, x, self._image_channels)
+        features = self.body(self._activate(F, self.head(features)))
         for shuffle in self.upsample:
             features = self._activate(F, shuffle(features))
-        return self.tail(features) + self.enlarge(x)
+        return to_rgb(F, self.tail(features), self._image_channels) + self.enlarge(x)
 
     @staticmethod
     def _activate(F, x):

@@ -9,6 +9,7 @@ References
 from gluon_enhance.framework import mx
 from gluon_enhance.models.activations import PReLU
 from gluon_enhance.models.blocks import SubPixelConv, conv3x3
+from gluon_enhance.models.colors import check_channels, from_rgb, to_rgb
 
 nn = mx.gluon.nn
 
@@ -24,6 +25,8 @@ class SRVGGNetCompact(mx.gluon.HybridBlock):
         Convolutions between the first and the last; the official nets have 16 and 32.
     channels : int
         Channels of every layer, and slopes of every PReLU.
+    image_channels : {3, 1, 4}
+        Of the images that the net was trained on: RGB, gray or RGBA.
 
     Inputs:
         - **data**: (N, 3, H, W) RGB in [0, 1].
@@ -32,19 +35,23 @@ class SRVGGNetCompact(mx.gluon.HybridBlock):
         - **out**: (N, 3, H * scale, W * scale) RGB, about [0, 1], not clipped.
     """
 
-    def __init__(self, scale=4, num_convs=16, channels=64, **kwargs):
+    def __init__(self, scale=4, num_convs=16, channels=64, image_channels=3, **kwargs):
+        check_channels(image_channels)
         super().__init__(**kwargs)
-        self._scale = scale
+        self._scale, self._image_channels = scale, image_channels
         with self.name_scope():
             self.head = nn.HybridSequential()
             with self.head.name_scope():
-                self.head.add(conv3x3(channels, 3), PReLU(channels))
+                self.head.add(conv3x3(channels, image_channels), PReLU(channels))
             self.body = nn.HybridSequential()
             with self.body.name_scope():
                 for _ in range(num_convs):
                     self.body.add(conv3x3(channels, channels), PReLU(channels))
-            self.tail = SubPixelConv(3, scale, channels)
+            self.tail = SubPixelConv(image_channels, scale, channels)
 
     def hybrid_forward(self, F, x):
-        nearest = F.UpSampling(x, scale=self._scale, sample_type="nearest")
-        return self.tail(self.body(self.head(x))) + nearest
+        nearest = x
+        if self._scale > 1:
+            nearest = F.UpSampling(x, scale=self._scale, sample_type="nearest")
+        detail = self.tail(self.body(self.head(from_rgb(F, x, self._image_channels))))
+        return to_rgb(F, detail, self._image_channels) + nearest

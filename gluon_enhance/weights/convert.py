@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 
 from gluon_enhance.errors import WeightsError
-from gluon_enhance.weights.layouts import LAYOUTS
+from gluon_enhance.weights.layouts import Layout, layouts_for
 from gluon_enhance.weights.ncnn_reader import read_ncnn
 from gluon_enhance.weights.params import read_params
+from gluon_enhance.weights.safetensors_reader import METADATA, read_safetensors
 from gluon_enhance.weights.tensorflow_reader import read_tensorflow
 from gluon_enhance.weights.torch7_reader import read_torch7
 from gluon_enhance.weights.torch_reader import read_torch
 
-WRAPPERS = ("params_ema", "params", "state_dict")
-"""Keys of BasicSR's and mmagic's checkpoints that hold the weights, the averaged ones first."""
+WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "net_g", "model")
+"""Keys of checkpoints that hold the weights, the averaged ones first."""
 
-PREFIXES = ("module.", "generator.")
-"""Of data-parallel training and of mmagic; dropped if all keys have it."""
+PREFIXES = (r"module\.", r"generator\.", r"net_g\.", r"netG\.", r"model\.(?!\d)")
+"""Of data-parallel training, of mmagic and others; dropped if all keys have it. ESRGAN of 2018 has
+``model.`` and a number, which is none."""
 
 KINDS = {"weight": ("gamma", "alpha"), "bias": ("beta",), "running_mean": (), "running_var": ()}
 """Last part of a name in PyTorch -> what Gluon calls it in norms and PReLU, if otherwise."""
@@ -118,11 +121,14 @@ READERS = {
     "torch7": read_torch7,
     "tensorflow": read_tensorflow,
     "ncnn": read_ncnn,
+    "safetensors": read_safetensors,
 }
 SUFFIXES = {
     ".params": "gluon",
     ".pth": "torch",
     ".pt": "torch",
+    ".ckpt": "torch",
+    ".safetensors": "safetensors",
     ".t7": "torch7",
     ".index": "tensorflow",
     ".bin": "ncnn",
@@ -131,18 +137,20 @@ SUFFIXES = {
 
 def unwrapped(state: Mapping) -> dict:
     """Take the weights out of a checkpoint, without prefixes that all names share."""
-    for wrapper in WRAPPERS:
-        if isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-            break
+    inner = state
+    while inner is not None:
+        state = inner
+        inside = (state[wrapper] for wrapper in WRAPPERS if wrapper in state)
+        inner = next((one for one in inside if isinstance(one, dict)), None)
+    state = {k: v for k, v in state.items() if k != METADATA}
     for prefix in PREFIXES:
-        if state and all(str(key).startswith(prefix) for key in state):
-            state = {key[len(prefix) :]: value for key, value in state.items()}
+        if state and all(re.match(prefix, str(key)) for key in state):
+            state = {re.sub(prefix, "", key, count=1): value for key, value in state.items()}
     return {k: v for k, v in state.items() if not str(k).endswith(".num_batches_tracked")}
 
 
 def _layout(state, parameters, net_name, source):
-    layout = next((one for one in LAYOUTS.get(net_name, ()) if one.marker in state), None)
+    layout = next((one for one in layouts_for(net_name, state) if one.marker in state), None)
     if layout is None and parameters.keys().isdisjoint(state):
         raise WeightsError(
             f"{source} holds no weights of {net_name} in a known layout: its names "
@@ -165,26 +173,34 @@ def _check_padding(net, layout, source):
 
 def _renamed(state, parameters, layout, source):
     for key, value in layout.fixed.items():
-        if key in state and not _equal(state[key], value):
+        if key in state and not is_equal(state[key], value):
             found = f" ({state[key]}, not {value})" if isinstance(value, str) else ""
             raise WeightsError(
                 f"{source} has another {key} than the net, where it is built in{found}: it is of "
                 f"another net, or was trained on another range or mean of colors"
             )
     state = {key: array for key, array in state.items() if key not in layout.fixed}
-    names = {key: _new_name(str(key), layout.names) for key in state}
-    blocks = {name.split(".")[1] for name in names.values() if re.match(r"body\.\d+\.", name)}
-    arrays = {}
+    names, arrays = own_names(state, layout), {}
     for key, array in state.items():
-        name = _gluon_name(names[key].replace("{blocks}", str(len(blocks))), parameters)
+        name = _gluon_name(names[key] or str(key), parameters)
         arrays[name] = _turned(array, layout.axes)
     return arrays
 
 
-def _equal(array, value):
+def own_names(keys: Iterable[str], layout: Layout) -> dict[str, Optional[str]]:
+    """Map keys of a layout to the net's names, with PyTorch's last parts; others to None."""
+    names = {key: _new_name(str(key), layout.names) for key in keys}
+    named = [name for name in names.values() if name]
+    blocks = {name.split(".")[1] for name in named if re.match(r"body\.\d+\.", name)}
+    count = str(len(blocks))
+    return {key: name and name.replace("{blocks}", count) for key, name in names.items()}
+
+
+def is_equal(array: object, value: np.ndarray | str) -> bool:
+    """Tell whether what a file holds is what a net has built in."""
     if isinstance(value, str):
         return array == value
-    return getattr(array, "shape", None) == value.shape and np.allclose(array, value, atol=1e-3)
+    return getattr(array, "shape", None) == value.shape and np.allclose(array, value, 1e-3, 1e-3)
 
 
 def _gluon_name(name, parameters):
@@ -243,7 +259,7 @@ def _new_name(key, names):
         match = re.fullmatch(pattern, layer)
         if match:
             return match.expand(template) + dot + kind
-    return key
+    return None
 
 
 def _check(arrays, parameters, net_name, source):

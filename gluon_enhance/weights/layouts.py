@@ -5,12 +5,15 @@ A net whose official weights use other names gets its layouts here, by the name 
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Callable, Optional
 
 import numpy as np
+
+from gluon_enhance.weights.ncnn_graph import rrdb_graph, srvgg_graph
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Layout:
 
 
 RRDB_CONV = r"body.\1.rdb\2.conv\3"
+PUBLISHED = 5
+"""Residual blocks of leftthomas/SRGAN's generators."""
 BATCH_NORM, INSTANCE_NORM = "SpatialBatchNormalization 1e-05", "InstanceNormalization 1e-05"
 
 
@@ -60,19 +65,77 @@ def _dped_names():
         yield rf"generator/Variable_{2 * place + 1}", f"body.{i}.norm{k}.gamma"
 
 
-def _srgan_names():
-    """Name the generator of leftthomas/SRGAN, whose block 8 ends with the tail, at any scale."""
+def _srgan_names(blocks):
+    """Name the generator of leftthomas/SRGAN, whose last block ends with the tail, at any scale."""
     yield r"block1\.([01])", r"head.\1"
-    for i in range(5):
+    for i in range(blocks):
         yield rf"block{i + 2}\.conv([12])", rf"body.{i}.conv\1"
         yield rf"block{i + 2}\.bn([12])", rf"body.{i}.norm\1"
         yield rf"block{i + 2}\.prelu", f"body.{i}.prelu"
-    yield r"block7\.0", "body.5"
-    yield r"block7\.1", "body.6"
+    trunk, enlarging = f"block{blocks + 2}", f"block{blocks + 3}"
+    yield rf"{trunk}\.0", f"body.{blocks}"
+    yield rf"{trunk}\.1", f"body.{blocks + 1}"
     for k in range(3):
-        yield rf"block8\.{k}\.conv", f"upsample.{2 * k}"
-        yield rf"block8\.{k}\.prelu", f"upsample.{2 * k + 1}"
-    yield r"block8\.\d", "tail"
+        yield rf"{enlarging}\.{k}\.conv", f"upsample.{2 * k}"
+        yield rf"{enlarging}\.{k}\.prelu", f"upsample.{2 * k + 1}"
+    yield rf"{enlarging}\.\d", "tail"
+
+
+def _srgan_layout(keys):
+    """Lay out leftthomas/SRGAN's generator, of which all published ones have five blocks."""
+    blocks = _count(keys, r"block(\d+)\.conv1\.weight")
+    return Layout("block1.0.weight", tuple(_srgan_names(blocks)), published=blocks == PUBLISHED)
+
+
+def _srvgg_of(keys):
+    return _srvgg_layout((_last(keys, r"body\.(\d+)\.weight") - 2) // 2)
+
+
+def _old_rrdb_layout(keys):
+    """Lay out ESRGAN's release of 2018, as most community models are, by its doublings.
+
+    Each is three layers, of which the second is a convolution; two more convolutions follow.
+    """
+    tail = _last(keys, r"model\.(\d+)\.weight")
+    doublings = (tail - 4) // 3
+    return Layout(
+        marker="model.0.weight",
+        names=(
+            (r"model\.0", "head"),
+            (r"model\.1\.sub\.(\d+)\.RDB([1-3])\.conv([1-5])\.0", RRDB_CONV),
+            (r"model\.1\.sub\.(\d+)\.RDB([1-3])\.conv1x1", r"body.\1.rdb\2.conv1x1"),
+            (r"model\.1\.sub\.(\d+)", r"body.\1"),
+            *((rf"model\.{3 * k + 3}", f"upsample.{k}") for k in range(doublings)),
+            (rf"model\.{3 * doublings + 2}", "tail.0"),
+            (rf"model\.{3 * doublings + 4}", "tail.2"),
+        ),
+    )
+
+
+def _ncnn_rrdb_layout(keys):
+    """Lay out an RRDBNet in ncnn's files, of 15 convolutions a block and four besides."""
+    convs = max(_count(keys, r"convolution\.(\d+)\.weight") - 4, 0)
+    blocks, doublings = divmod(convs, 15)
+    return _ncnn_layout(_rrdb_convs(blocks, doublings), graph=rrdb_graph(blocks, doublings))
+
+
+def _ncnn_srvgg_layout(state):
+    num_convs = max(_count(state, r"convolution\.(\d+)\.weight") - 2, 0)
+    first, last = (state.get(f"convolution.{k}.weight") for k in (0, num_convs + 1))
+    scale = 1 if last is None else math.isqrt(len(last) // max(first.shape[1], 1))
+    return _ncnn_layout(*_srvgg_convs(num_convs), graph=srvgg_graph(num_convs, scale))
+
+
+def _count(keys, pattern):
+    return len({match[1] for match in _matches(keys, pattern)})
+
+
+def _last(keys, pattern):
+    return max((int(match[1]) for match in _matches(keys, pattern)), default=0)
+
+
+def _matches(keys, pattern):
+    return filter(None, (re.fullmatch(pattern, str(key)) for key in keys))
 
 
 def _srvgg_layout(num_convs):
@@ -95,18 +158,17 @@ def _ncnn_layout(convs, slopes=(), *, graph):
     """
     kinds = {"convolution": convs, "prelu": slopes}
     names = [(rf"{kind}\.{k}", name) for kind in kinds for k, name in enumerate(kinds[kind])]
-    return Layout(
-        marker=f"convolution.{len(convs) - 1}.weight", names=tuple(names), fixed={"graph": graph}
-    )
+    return Layout("convolution.0.weight", names=tuple(names), fixed={"graph": graph})
 
 
-def _rrdb_convs(num_blocks):
+def _rrdb_convs(num_blocks, doublings):
     """List the convolutions of an RRDBNet in the order they are computed in."""
     dense = [
         (block, k, conv) for block in range(num_blocks) for k in (1, 2, 3) for conv in range(1, 6)
     ]
     body = [f"body.{block}.rdb{k}.conv{conv}" for block, k, conv in dense]
-    return ["head", *body, f"body.{num_blocks}", "upsample.0", "upsample.1", "tail.0", "tail.2"]
+    upsample = [f"upsample.{k}" for k in range(doublings)]
+    return ["head", *body, f"body.{num_blocks}", *upsample, "tail.0", "tail.2"]
 
 
 def _srvgg_convs(num_convs):
@@ -174,8 +236,10 @@ LAYOUTS = {
                 (r"head\.0", "head"),
                 (r"body\.(\d+)\.body\.0", r"body.\1.conv1"),
                 (r"body\.(\d+)\.body\.2", r"body.\1.conv2"),
+                (r"body\.(\d+)", r"body.\1"),
                 (r"tail\.0\.0", "upsample.0"),
                 (r"tail\.0\.2", "upsample.1"),
+                (r"tail\.0\.4", "upsample.2"),
                 (r"tail\.1", "tail"),
             ),
             fixed={
@@ -193,12 +257,24 @@ LAYOUTS = {
                 (r"conv_after_body", "body.{blocks}"),
                 (r"upsample\.0", "upsample.0"),
                 (r"upsample\.2", "upsample.1"),
+                (r"upsample\.4", "upsample.2"),
                 (r"conv_last", "tail"),
             ),
             published=True,
         ),
     ),
     "MSRResNet": (
+        Layout(  # BasicSR's first releases
+            marker="recon_trunk.0.conv1.weight",
+            names=(
+                (r"conv_first", "head"),
+                (r"recon_trunk\.(\d+)\.conv([12])", r"body.\1.conv\2"),
+                (r"upconv1", "upsample.0"),
+                (r"upconv2", "upsample.1"),
+                (r"HRconv", "tail.0"),
+                (r"conv_last", "tail.2"),
+            ),
+        ),
         Layout(  # BasicSR
             marker="upconv1.weight",
             names=(
@@ -224,27 +300,32 @@ LAYOUTS = {
         ),
     ),
     "RRDBNet": (
-        Layout(  # the release of 2018, and most community models
-            marker="model.0.weight",
-            names=(
-                (r"model\.0", "head"),
-                (r"model\.1\.sub\.(\d+)\.RDB([1-3])\.conv([1-5])\.0", RRDB_CONV),
-                (r"model\.1\.sub\.(\d+)", r"body.\1"),
-                (r"model\.3", "upsample.0"),
-                (r"model\.6", "upsample.1"),
-                (r"model\.8", "tail.0"),
-                (r"model\.10", "tail.2"),
-            ),
-        ),
         Layout(  # xinntao/ESRGAN today: RRDB_ESRGAN_x4.pth, RRDB_PSNR_x4.pth
             marker="trunk_conv.weight",
             names=(
                 (r"conv_first", "head"),
                 (r"RRDB_trunk\.(\d+)\.RDB([1-3])\.conv([1-5])", RRDB_CONV),
+                (r"RRDB_trunk\.(\d+)\.RDB([1-3])\.conv1x1", r"body.\1.rdb\2.conv1x1"),
                 (r"trunk_conv", "body.{blocks}"),
                 (r"upconv1", "upsample.0"),
                 (r"upconv2", "upsample.1"),
+                (r"upconv3", "upsample.2"),
+                (r"upconv4", "upsample.3"),
                 (r"HRconv", "tail.0"),
+                (r"conv_last", "tail.2"),
+            ),
+        ),
+        Layout(  # the next with three doublings or four
+            marker="conv_up3.weight",
+            names=(
+                (r"conv_first", "head"),
+                (r"body\.(\d+)\.rdb([1-3])\.conv([1-5])", RRDB_CONV),
+                (r"conv_body", "body.{blocks}"),
+                (r"conv_up1", "upsample.0"),
+                (r"conv_up2", "upsample.1"),
+                (r"conv_up3", "upsample.2"),
+                (r"conv_up4", "upsample.3"),
+                (r"conv_hr", "tail.0"),
                 (r"conv_last", "tail.2"),
             ),
         ),
@@ -261,14 +342,6 @@ LAYOUTS = {
             ),
             published=True,
         ),
-        _ncnn_layout(_rrdb_convs(23), graph="7554567cbabef562"),  # REALESRGAN_X4PLUS_UP4X
-        _ncnn_layout(_rrdb_convs(6), graph="b5aa8c247c845afe"),  # REALESRGAN_X4PLUSANIME_UP4X
-    ),
-    "SRResNet": (Layout(marker="block1.0.weight", names=tuple(_srgan_names()), published=True),),
-    "SRVGGNetCompact": (
-        _srvgg_layout(32),
-        _srvgg_layout(16),
-        _ncnn_layout(*_srvgg_convs(16), graph="83106c404b02bf7d"),  # REALESRGAN_ANIMAVIDEOV3_UP4X
     ),
     "StyleNet": (  # jcjohnson/fast-neural-style: eccv16, instance_norm
         _style_layout(BATCH_NORM, "reflect_start", marker="2.running_mean"),
@@ -277,3 +350,25 @@ LAYOUTS = {
         _style_layout(INSTANCE_NORM, "zero", marker="0.weight"),
     ),
 }
+
+COUNTED: dict[str, tuple[Callable[[Mapping], Layout], ...]] = {
+    "RRDBNet": (_old_rrdb_layout, _ncnn_rrdb_layout),
+    "SRResNet": (_srgan_layout,),
+    "SRVGGNetCompact": (_srvgg_of, _ncnn_srvgg_layout),
+}
+"""Layouts whose names depend on how many layers there are: made for weights by their keys."""
+
+
+def layouts_for(net_name: str, state: Mapping) -> tuple[Layout, ...]:
+    """List the layouts of a class of nets, with as many layers as these weights are of."""
+    return (*LAYOUTS.get(net_name, ()), *(make(state) for make in COUNTED.get(net_name, ())))
+
+
+def published_layouts(net_name: str, names: Collection[str]) -> tuple[Layout, ...]:
+    """List the layouts in which nets with these own names for their weights are exported."""
+    blocks = _last(names, r"body\.(\d+)\..*")
+    if net_name == "SRVGGNetCompact":
+        return (_srvgg_layout((blocks + 1) // 2),)
+    if net_name == "SRResNet":
+        return (Layout("block1.0.weight", tuple(_srgan_names(PUBLISHED)), published=True),)
+    return tuple(one for one in LAYOUTS.get(net_name, ()) if one.published)

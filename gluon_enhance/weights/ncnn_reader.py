@@ -10,7 +10,6 @@ References
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.weights.ncnn_graph import graph_of
 
 MAGIC = "7767517"
 LARGEST_PARAM = 4 << 20
@@ -76,7 +76,7 @@ def read_ncnn(path: str | os.PathLike) -> dict:
         if param.stat().st_size > LARGEST_PARAM:
             raise ValueError(f"the .param file has more than {LARGEST_PARAM:,} bytes")
         layers = list(_layers(param.read_text("ascii")))
-        return {**dict(_arrays(layers, data.read_bytes())), "graph": _graph_hash(layers)}
+        return {**dict(_arrays(layers, data.read_bytes())), "graph": graph_of(layers)}
     except OSError as error:
         raise WeightsError(
             f"{path} cannot be read ({error}); an ncnn net is a .param and a .bin file of one name"
@@ -140,15 +140,3 @@ def _shape(layer):
     out_channels, width = layer.count("0"), layer.count("1")
     height = layer.count("11", width)
     return out_channels, -1, height, width
-
-
-def _graph_hash(layers):
-    """Hash the graph with its values numbered in order, for their names are the exporter's."""
-    places: dict[str, int] = {}
-    lines = []
-    for layer in layers:
-        sources = [places[name] for name in layer.inputs]
-        places.update((name, len(places) + k) for k, name in enumerate(layer.outputs))
-        numbers = sorted(layer.numbers.items())
-        lines.append(f"{layer.kind} {sources} {len(layer.outputs)} {numbers}")
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

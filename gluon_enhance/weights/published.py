@@ -7,7 +7,7 @@ import re
 from typing import Optional
 
 from gluon_enhance.weights.convert import KINDS, regrouped, sub_pixel_factors
-from gluon_enhance.weights.layouts import DIV2K_MEAN, LAYOUTS
+from gluon_enhance.weights.layouts import DIV2K_MEAN, published_layouts
 
 SIZES = {"scale": "upscale", "num_blocks": "num_block", "channels": "num_feat"}
 COLORS = {"num_in_ch": 3, "num_out_ch": 3}
@@ -76,7 +76,7 @@ def published_state(net) -> Optional[dict]:
         if not isinstance(parameter, mx.gluon.Constant)  # built into the others' nets
     }
     factors, state = sub_pixel_factors(net), {}
-    layouts = (one for one in LAYOUTS.get(type(net).__name__, ()) if one.published)
+    layouts = published_layouts(type(net).__name__, parameters)
     named = (_keys(parameters, layout, len(factors) // 2) for layout in layouts)
     keys = next(filter(None, named), None)
     if keys is None:

@@ -92,6 +92,11 @@ def _read_zip(path):
     with zipfile.ZipFile(path) as archive:
         check_members(archive.infolist(), path.stat().st_size)
         names = archive.namelist()
+        if any(name.endswith("/constants.pkl") for name in names):
+            raise WeightsError(
+                f"{path} is TorchScript, a program, which is not run here; in PyTorch save the "
+                "weights: torch.save(torch.jit.load(FILE).state_dict(), OUT)"
+            )
         root = next((name[:-8] for name in names if name.endswith("/data.pkl")), None)
         if root is None:
             raise ValueError("the zip holds no data.pkl")

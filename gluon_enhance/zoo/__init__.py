@@ -5,28 +5,36 @@ Importing this module does not import MXNet; building a net does.
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import importlib
-import math
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
-from gluon_enhance.errors import UnknownModelError, WeightsError
+from gluon_enhance.errors import WeightsError
 from gluon_enhance.weights import store
-from gluon_enhance.weights.convert import load_state, load_weights, read_weights, unwrapped
+from gluon_enhance.weights.convert import load_state, read_weights, unwrapped
 from gluon_enhance.weights.interpolation import interpolate_states
 from gluon_enhance.weights.params import write_params
 from gluon_enhance.zoo.cards import OF_BLOCKS, card_of, spec_from_card, trained_spec
+from gluon_enhance.zoo.community import (
+    add_model,
+    community_files,
+    community_rows,
+    model_of,
+    unknown_model,
+)
+from gluon_enhance.zoo.recognition import built_spec, model_name, recognized_spec
 from gluon_enhance.zoo.spec import ModelSpec
 from gluon_enhance.zoo.table import MODELS
 
 __all__ = [
     "MODELS",
     "ModelSpec",
+    "add_model",
+    "community_files",
+    "community_rows",
     "convert",
     "find_weights",
     "get_model",
@@ -34,6 +42,9 @@ __all__ = [
     "interpolate",
     "known_spec",
     "list_models",
+    "model_name",
+    "model_of",
+    "recognized_spec",
     "shipped_spec",
     "spec_from_card",
     "trained_spec",
@@ -51,11 +62,7 @@ def get_spec(name: str) -> ModelSpec:
     try:
         return MODELS[name.lower()]
     except KeyError:
-        near = difflib.get_close_matches(name.lower(), MODELS)
-        hint = f"near ones are {', '.join(near)}; " if near else ""
-        raise UnknownModelError(
-            f"there is no model {name!r}; {hint}`gluon-enhance models` lists all"
-        ) from None
+        raise unknown_model(name, MODELS) from None
 
 
 def list_models(pattern: str = "*", pretrained: Optional[bool] = None) -> list[str]:
@@ -77,7 +84,7 @@ def list_models(pattern: str = "*", pretrained: Optional[bool] = None) -> list[s
 
 
 def get_model(
-    name: str,
+    name: Optional[str] = None,
     pretrained: bool | str | os.PathLike | Mapping = False,
     ctx=None,
     root: str | os.PathLike | None = None,
@@ -87,24 +94,27 @@ def get_model(
 
     Parameters
     ----------
-    name : str
+    name : str, optional
+        Needed unless a file is given, whose weights tell the net. With a name they must be of its
+        class and scale; the sizes are theirs.
     pretrained : bool, path or mapping
-        True for the zoo's weights; or a ``.params``, ``.pth``, ``.t7``, ``.index`` or ncnn's
-        ``.bin`` file; or arrays by name, such as `interpolate` gives. Without weights the net
-        comes uninitialized, as Gluon's do: call ``net.initialize()``.
+        True for the zoo's weights; or a ``.params``, ``.pth``, ``.pt``, ``.ckpt``,
+        ``.safetensors``, ``.t7``, ``.index`` or ncnn's ``.bin`` file; or arrays by name, such as
+        `interpolate` gives. Without weights the net comes uninitialized, as Gluon's do: call
+        ``net.initialize()``.
     ctx : mxnet.Context or list, optional
         Where to put the weights; default the CPU.
     root : path, optional
         Cache for downloaded weights; default ``MXNET_HOME/models``, else ``~/.mxnet/models``.
     **kwargs
         For the net's class, in place of those in the table, and of those that the card beside a
-        file of weights says it was trained with.
+        file of weights says it was trained with, or which were read off the weights.
 
     Returns
     -------
     HybridBlock
-        Its ``spec`` attribute is the `ModelSpec`, with the kwargs it was built with, its own size
-        and its own tiling.
+        Its ``spec`` attribute is the `ModelSpec`, with the kwargs it was built with, its own size,
+        scale, halo and tiling.
 
     Raises
     ------
@@ -115,44 +125,38 @@ def get_model(
     EngineError
         If MXNet is not installed.
     """
-    spec = get_spec(name)
+    if name is None and pretrained in (True, False):
+        raise ValueError("get_model needs a name, or a file as pretrained")
+    spec = None if name is None else get_spec(name)
+    if not pretrained:
+        return _built(spec, kwargs)
+    if isinstance(pretrained, Mapping):
+        return load_state(_built(spec, kwargs), pretrained, "the mapping given", ctx)
+    path = find_weights(spec, pretrained, root)
+    state = read_weights(path)
+    spec = shipped_spec(name) if pretrained is True else recognized_spec(state, path, spec)
+    return load_state(_built(spec, kwargs, path), state, path, ctx)
+
+
+def _built(spec, kwargs, path=None):
+    """Build a net, and say in its spec what it is."""
     module, _, class_name = spec.net.partition(".")
     net_class = getattr(importlib.import_module(f"gluon_enhance.models.{module}"), class_name)
-    if isinstance(pretrained, Mapping):
-        net = _built(net_class, spec, kwargs)
-        return load_state(net, pretrained, "the mapping given", ctx)
-    if not pretrained:
-        return _built(net_class, spec, kwargs)
-    path = find_weights(spec, pretrained, root)
-    spec = shipped_spec(name) if pretrained is True else trained_spec(spec, path)
-    return load_weights(_built(net_class, spec, kwargs, path), path, ctx)
-
-
-def _built(net_class, spec, kwargs, path=None):
-    """Build a net, and say in its spec what it is."""
-    from gluon_enhance.models.norms import moment_norms
-
     options = {**spec.kwargs, **kwargs}
     try:
         net = net_class(**options)
     except (TypeError, ValueError) as error:
-        if kwargs.keys() - set(OF_BLOCKS) or spec == MODELS[spec.name]:
+        if kwargs.keys() - set(OF_BLOCKS) or spec == MODELS.get(spec.name):
             raise
         raise WeightsError(
-            f"the card beside {path} has options that {spec.name} does not take: {error}"
+            f"{path}, or the card beside it, has options that {spec.name} does not take: {error}"
         ) from error
-    trained = [p for p in net.collect_params().values() if p.grad_req != "null"]
-    net.spec = replace(
-        spec,
-        kwargs={key: value for key, value in options.items() if key not in OF_BLOCKS},
-        parameters=sum(math.prod(parameter.shape) for parameter in trained),
-        tiling="global_statistics" if moment_norms(net) else "exact",
-    )
+    net.spec = built_spec(spec, net, options)
     return net
 
 
 def find_weights(
-    spec: ModelSpec,
+    spec: Optional[ModelSpec],
     pretrained: bool | str | os.PathLike = True,
     root: str | os.PathLike | None = None,
 ) -> Path:
@@ -175,15 +179,15 @@ def find_weights(
     return store.find(spec.weights, root)
 
 
-def convert(name: str, checkpoint: str | os.PathLike, out: str | os.PathLike) -> Path:
+def convert(name: Optional[str], checkpoint: str | os.PathLike, out: str | os.PathLike) -> Path:
     """Convert an official checkpoint, or any file that `get_model` takes, to a ``.params`` file.
 
     Parameters
     ----------
-    name : str
-        The model whose weights they are.
+    name : str or None
+        The model whose weights they are; None to read it off them.
     checkpoint : path
-        A ``.pth``, ``.t7``, TensorFlow ``.index``, ncnn ``.bin`` or ``.params`` file.
+        Any file of weights that `get_model` takes.
     out : path
         A ``.params`` file to write, replaced only when the new one is whole.
 
@@ -198,15 +202,21 @@ def convert(name: str, checkpoint: str | os.PathLike, out: str | os.PathLike) ->
         If there is no such model.
     WeightsError
         If the checkpoint cannot be read or does not fit the model, or `out` cannot be written; or
-        if its card tells options that `out`, which has none, would lose.
+        if it was trained with options that `out`, which has no card, would lose.
     """
     net = get_model(name, pretrained=Path(checkpoint))
-    if net.spec != get_spec(name):
+    arrays = _arrays(net)
+    try:
+        again = recognized_spec(arrays, out, name and get_spec(name))
+    except WeightsError:
+        again = None
+    if again is None or (again.net, again.kwargs) != (net.spec.net, net.spec.kwargs):
+        source = f"{net.spec.name}={checkpoint}" if name else checkpoint
         raise WeightsError(
-            f"{checkpoint} was trained with {net.spec.kwargs}, which only its card tells: use "
-            f"it as it is, or export {net.spec.name}={checkpoint}"
+            f"{checkpoint} was trained with {net.spec.kwargs}, which weights alone do not tell: "
+            f"use it as it is, or export {source}"
         )
-    return write_params(out, _arrays(net))
+    return write_params(out, arrays)
 
 
 def interpolate(weights_a: str | os.PathLike, weights_b: str | os.PathLike, alpha: float) -> dict:

@@ -45,10 +45,7 @@ def spec_from_card(card: Mapping) -> ModelSpec:
         checks = {
             "name": isinstance(spec.name, str) and Path(spec.name).name == spec.name,
             "tiling": spec.tiling in TILINGS,
-            **{
-                key: type(getattr(spec, key)) is int and low <= getattr(spec, key) <= high
-                for key, (low, high) in CARD_NUMBERS.items()
-            },
+            **{key: _is_within(getattr(spec, key), key) for key in CARD_NUMBERS},
         }
     except TypeError as error:
         raise WeightsError(
@@ -110,7 +107,13 @@ def trained_spec(spec: ModelSpec, weights: str | os.PathLike) -> ModelSpec:
             f"{path} has tiling {tiling!r} and parameters {parameters!r}: train the net again, or "
             "move the card away if the net is the table's"
         )
-    return replace(spec, kwargs=kwargs, parameters=parameters, tiling=tiling)
+    numbers = {key: card[key] for key in CARD_NUMBERS if _is_within(card.get(key), key)}
+    return replace(spec, kwargs=kwargs, parameters=parameters, tiling=tiling, **numbers)
+
+
+def _is_within(value, key):
+    low, high = CARD_NUMBERS[key]
+    return type(value) is int and low <= value <= high
 
 
 def _options(kwargs, path):

@@ -156,5 +156,5 @@ def test_parameter_names_are_the_file_format():
 
 
 def test_other_scales_are_refused():
-    with pytest.raises(ValueError, match="scale is 8"):
-        EDSR(scale=8)
+    with pytest.raises(ValueError, match="scale is 5"):
+        EDSR(scale=5)

@@ -181,5 +181,5 @@ def test_parameter_names_are_the_file_format():
 
 @pytest.mark.parametrize("net_class", [SRResNet, MSRResNet])
 def test_other_scales_are_refused(net_class):
-    with pytest.raises(ValueError, match="scale is 3"):
-        net_class(scale=3)
+    with pytest.raises(ValueError, match="scale is 5"):
+        net_class(scale=5)

@@ -9,6 +9,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 from gluon_enhance.errors import WeightsError  # noqa: E402
 from gluon_enhance.models.rrdbnet import RRDBNet  # noqa: E402
 from gluon_enhance.weights import convert, vgg  # noqa: E402
+from gluon_enhance.weights.layouts import COUNTED, LAYOUTS  # noqa: E402
 from gluon_enhance.weights.manifest import manifest  # noqa: E402
 
 BLOCKS = 2
@@ -149,7 +150,7 @@ def test_community_variants_are_refused():
     _, theirs = official(OLD)
     theirs["model.1.sub.0.RDB1.conv1x1.weight"] = np.zeros((4, 8, 1, 1))
     message = refusal(convert.load_state, small_net(), theirs)
-    assert "left over model.1.sub.0.RDB1.conv1x1.weight" in message
+    assert "left over body.0.rdb1.conv1x1.weight" in message
     assert "community variant" in message
 
 
@@ -178,5 +179,5 @@ def test_manifest_says_how_every_file_is_read():
         if file.layout == "VGGFeatures":  # a loss network
             assert file.convention in vgg.CONVENTIONS and Path(name).suffix in vgg.FORMATS
         else:
-            layouts = {*convert.LAYOUTS, "NIQEModel"}
+            layouts = {*LAYOUTS, *COUNTED, "NIQEModel"}
             assert file.layout in layouts and file.convention is None

@@ -7,9 +7,10 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 from gluon_enhance import get_model  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.weights.convert import load_state  # noqa: E402
-from gluon_enhance.weights.layouts import LAYOUTS  # noqa: E402
+from gluon_enhance.weights.layouts import published_layouts  # noqa: E402
 from gluon_enhance.weights.published import BUILDERS, published_class, published_state  # noqa: E402
 from gluon_enhance.weights.torch_reader import read_torch  # noqa: E402
+from gluon_enhance.zoo import MODELS  # noqa: E402
 
 TAIL = ["conv_hr", "conv_last"]
 #: Model and size -> its convolutions as BasicSR's classes name them.
@@ -119,5 +120,5 @@ def test_arguments_are_those_of_the_pytorch_class_for_the_same_net(name, options
 
 
 def test_every_net_with_published_names_has_a_pytorch_class():
-    named = {name for name, layouts in LAYOUTS.items() if any(one.published for one in layouts)}
-    assert named == set(BUILDERS)
+    classes = {spec.net.partition(".")[2] for spec in MODELS.values()}
+    assert {name for name in classes if published_layouts(name, ())} == set(BUILDERS)
