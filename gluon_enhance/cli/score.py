@@ -86,7 +86,7 @@ def score(
     def show():
         photos = photo_summary(rows, crop_border, metrics)
         print_scores(None, photos, summary(raster_protocol(crop_border), rasters), as_json)
-        if csv:
+        if csv and (rows or rasters):
             write_csv(csv, rows + rasters)
 
     for path, truth in pairs:

@@ -88,6 +88,17 @@ def test_the_table_has_a_row_an_image_and_the_models_names(tmp_path, folder):
     assert list(folder.parent.glob(".*")) == []
 
 
+def test_where_nothing_was_scored_there_is_no_table(tmp_path, folder):
+    table = tmp_path / "scores.csv"
+    options = ("--metrics", "niqe", "--niqe", tmp_path / "own.npz", "--csv", table)
+    write_niqe(tmp_path / "own.npz", metrics.NIQEModel(np.zeros(36), np.eye(36)))
+    Image.new("L", (50, 50)).save(tmp_path / "small.png")
+    path = tmp_path / "small.png"
+    result = run("score", path, path, *options, status=2)
+    assert "niqe needs two blocks of 96x96 pixels" in result.stderr
+    assert not table.exists()
+
+
 def test_two_models_are_compared_image_by_image(folder, photos):
     def psnrs(kernel):
         lows = [resize(photo, 1 / 2) for photo in photos]
