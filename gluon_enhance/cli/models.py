@@ -20,7 +20,7 @@ def models(pattern, as_json):
         return
     if not rows:
         raise click.UsageError(f"no model matches {pattern!r}; see `gluon-enhance models`")
-    click.echo(f"{'name':28} {'method':12} scale {'parameters':>11}  {'weights':8}  scores")
+    click.echo(f"{'name':28} {'method':12} scale {'parameters':>11}  {'weights':17}  scores")
     for row in rows:
         # A validation's numbers are of other crops than a test set's, which tell more.
         names = [name for name in row["scores"] if name != "validation"] or row["scores"]
@@ -30,8 +30,14 @@ def models(pattern, as_json):
         )
         click.echo(
             f"{row['name']:28} {row['method']:12} x{row['scale']:<4} "
-            f"{row['parameters']:>11,}  {row['weights']:8}  {scores}"
+            f"{row['parameters']:>11,}  {_weights(row):17}  {scores}"
         )
+
+
+def _weights(row):
+    """Say of weights whose whole SHA-256 is not known by what they are told."""
+    is_whole = row["checked_by"] in (None, "SHA-256")
+    return row["weights"] + ("" if is_whole else f", {row['checked_by']}")
 
 
 def _row(spec):
@@ -41,5 +47,6 @@ def _row(spec):
         "scale": spec.scale,
         "parameters": spec.parameters,
         "weights": spec.weights_kind,
+        "checked_by": spec.checked_by,
         "scores": spec.scores,
     }

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Callable, NamedTuple, Optional
@@ -15,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 from PIL import features
 
+from gluon_enhance.atomic import whole_file
 from gluon_enhance.errors import ImageError
 from gluon_enhance.files import encoders, exif, png, xmp
 from gluon_enhance.files.formats import SUFFIXES
@@ -157,8 +155,8 @@ def write_image(
     What it has no place for is named in one warning. PNG and TIFF are lossless, JPEG and AVIF are
     not, and WebP is at quality 100, or if the photo was read from a lossless WebP file and no
     quality is given. The file gets its name when it is complete; a file that bore the name before
-    stays until then, or if writing fails. A process that is killed leaves at most a hidden
-    ``.gluon-enhance-*.part``.
+    stays until then, or if writing fails. A process that is killed leaves at most a hidden folder,
+    ``.gluon-enhance-*``.
 
     Parameters
     ----------
@@ -188,7 +186,7 @@ def write_image(
         photo = photo.with_pixels(pixels[:, :, 0])
     try:
         photo, lost = _fitted(form, photo, software)
-        with _replacing(path) as out:
+        with whole_file(path) as draft, open(draft, "wb") as out:
             form.encode(out, photo, quality or QUALITY)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -228,18 +226,3 @@ def _fitted(form, photo, software) -> tuple[Photo, list[str]]:
     if "chunks" not in form.holds:
         lost += png.described(photo.chunks, bool(photo.icc_profile))
     return photo, lost
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file that becomes `path` on success and vanishes on failure."""
-    part = path.with_name(f".gluon-enhance-{uuid.uuid4().hex}.part")
-    try:
-        with open(part, "xb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

@@ -24,6 +24,7 @@ import numpy as np
 from rasterio.enums import MaskFlags
 from rasterio.windows import Window
 
+from gluon_enhance.atomic import write_text
 from gluon_enhance.baseline import Baseline, load
 from gluon_enhance.errors import ImageError
 from gluon_enhance.geotiff.assembling import BLOCK, assemble, block_sides, whole_options
@@ -373,7 +374,7 @@ def _prepare(work, resume):
         logger.warning("%s of an earlier run is deleted, as --resume is not given", folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    record.write_text(now)
+    write_text(record, now)
 
 
 def _counter(done, total, progress):
