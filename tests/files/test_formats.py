@@ -6,14 +6,14 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image
 from samples import DEEP, PICTURE, refusal, save
 
 from gluon_enhance.files import IMAGE_SUFFIXES, Photo, read_image, read_size, scan, write_image
 from gluon_enhance.files import heif as heif_module
-from gluon_enhance.files.formats import format_of
+from gluon_enhance.files.formats import format_of, has_avif
 
-needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+needs_avif = pytest.mark.skipif(not has_avif(), reason="this Pillow has no AVIF")
 
 
 def heic(image, **options):

@@ -8,12 +8,13 @@ import zlib
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, IptcImagePlugin, features
+from PIL import Image, IptcImagePlugin
 from samples import PICTURE, png, save
 
 from gluon_enhance.files import Photo, read_image, write_image
+from gluon_enhance.files.formats import has_avif
 
-SUFFIXES = (".png", ".jpg", ".tif", ".webp", *[".avif"] * features.check("avif"))
+SUFFIXES = (".png", ".jpg", ".tif", ".webp", *[".avif"] * has_avif())
 TIFF, MM = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/xap/1.0/mm/"
 EVENT = "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#"
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
