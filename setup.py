@@ -77,8 +77,8 @@ setup(
         "gluon_enhance.model_zoo": ["*.md", "*.png", "*/*"],
     },
     install_requires=[
-        # The first versions without known holes; `make test-oldest` tests them. Those of filelock,
-        # which links of others in one's own cache folder would need, are mended from Python 3.10 on.
+        # The first versions without known holes; `make test-oldest` tests them. Filelock's need
+        # links of others in one's own cache folder, and are mended from Python 3.10 on only.
         "click>=8",
         "filelock>=3.12; python_version < '3.10'",
         "filelock>=3.20.3; python_version >= '3.10'",

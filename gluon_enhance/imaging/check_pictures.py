@@ -31,7 +31,7 @@ def check_pictures(variant: int = 0) -> dict[str, np.ndarray]:
     pictures = {
         "photo": _photo(x, y, variant),
         "text": [1 - 0.9 * _strokes(rows, columns, variant)],
-        "hatch": [(rows + columns) % (4 + variant) < 2],
+        "hatch": [(rows + columns + variant) % (4 + variant // 2) < 2],
         "halftone": [np.sin(dots * rows) * np.sin(dots * columns) > 1.4 * x - 0.7],
         "sky": [0.35 + 0.02 * variant + 0.25 * y, 0.55 + 0.2 * y, 0.85 + 0.1 * y],
         "grays": [fields],

@@ -21,7 +21,11 @@ def save_arrays(path: str | Path, arrays: Mapping) -> None:
     OSError
         If they cannot be written.
     """
-    params.save_arrays(path, {name: array.asnumpy() for name, array in arrays.items()})
+    try:
+        params.save_arrays(path, {name: array.asnumpy() for name, array in arrays.items()})
+    except OSError as error:
+        reason = f"no room for {path}, or no right to write it ({error.strerror})"
+        raise OSError(reason) from error
 
 
 def load_arrays(path: str | Path, shapes: Mapping[str, tuple]) -> dict:

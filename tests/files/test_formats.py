@@ -125,7 +125,7 @@ def test_gain_map_of_heic_is_named_as_left_out(tmp_path, monkeypatch):
 def test_missing_decoder_is_named_with_what_to_install(tmp_path, monkeypatch, name):
     brand = name[-4:].encode()
     (tmp_path / name).write_bytes(b"\0\0\0\x18ftyp" + brand + bytes(40))
-    monkeypatch.setattr(features, "check", lambda _: False)
+    monkeypatch.setattr("gluon_enhance.files.reader.has_avif", lambda: False)
     monkeypatch.setattr(heif_module.importlib.util, "find_spec", lambda _: None)
     package = "'Pillow>=11.3'" if name == "a.avif" else "'gluon-enhance[heif]'"
     assert f"which needs pip install {package}" in refusal(tmp_path / name)
