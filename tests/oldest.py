@@ -1,6 +1,6 @@
 """Print the oldest versions of the base install's packages that setup.py allows, for pip's -c.
 
-    python tests/oldest.py > constraints.txt
+python tests/oldest.py > constraints.txt
 """
 
 import ast

@@ -18,7 +18,7 @@ from gluon_enhance.engines.proportion import refuse_huge
 from gluon_enhance.engines.telemetry import import_openvino
 from gluon_enhance.errors import EngineError
 from gluon_enhance.framework import physical_cores
-from gluon_enhance.imaging.check_pictures import SIDE, check_pictures
+from gluon_enhance.imaging.check_pictures import SIDE, agreement, check_pictures
 
 MIN_AGREEMENT = 50.0
 """PSNR in dB, for a range of 1, that bf16 must keep to fp32 on each of the check pictures to be
@@ -204,10 +204,4 @@ class OpenVINOEngine:
         signature = (((1, 3, SIDE, SIDE), "<f4"),)
         with self._refusing("compile"):
             nets = [self._compile(signature, precision) for precision in ("fp32", "bf16")]
-            return {k: _agreement(*(net(x)[0] for net in nets)) for k, x in pictures.items()}
-
-
-def _agreement(a, b):
-    """PSNR in dB of what is seen of two answers in [0, 1]; 0 where one is not finite."""
-    error = np.mean(np.square(np.clip(a, 0, 1) - np.clip(b, 0, 1), dtype=np.float64))
-    return -10 * math.log10(max(np.nan_to_num(error, nan=1), 1e-12))
+            return {k: agreement(*(net(x)[0] for net in nets)) for k, x in pictures.items()}

@@ -146,15 +146,6 @@ def test_one_kind_of_picture_decides(bf16, monkeypatch):
         assert engine.describe()["precision"] == precision
 
 
-@pytest.mark.parametrize("value, db", [(0.1, 20), (1e-9, 120), (np.nan, 0), (7.0, 0)])
-def test_agreement_is_the_psnr_of_what_is_seen(value, db):
-    from gluon_enhance.engines.openvino_engine import _agreement
-
-    a = np.zeros((1, 3, 4, 5), np.float32)
-    assert _agreement(a, a + np.float32(value)) == pytest.approx(db, abs=1e-4)
-    assert _agreement(a - 3, a) == 120
-
-
 @pytest.mark.parametrize("precision", ["bf16", "int8", "fp32"])
 def test_precision_that_is_asked_for_is_that_of_every_depth(bf16, precision):
     enhancer = ge.Enhancer("edsr_lite_x2", engine="openvino", precision=precision, threads=1)

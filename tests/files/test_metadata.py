@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 import zlib
 
 import numpy as np
+import PIL
 import pytest
 import tifffile
 from PIL import Image, IptcImagePlugin
@@ -34,6 +35,8 @@ def packet(attributes="", inner=""):
 
 def xmp_of(path):
     """The packet of a file, as Pillow finds it, parsed by another parser than ours."""
+    if int(PIL.__version__.partition(".")[0]) < 11:
+        pytest.skip("this Pillow shows XMP data of some formats only")
     with Image.open(path) as image:
         found = image.info.get("xmp")
     return found and ET.fromstring(found.strip(b"\0").decode())

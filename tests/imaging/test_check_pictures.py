@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gluon_enhance.imaging.check_pictures import SIDE, check_pictures
+from gluon_enhance.imaging.check_pictures import SIDE, agreement, check_pictures
 
 
 @pytest.mark.parametrize("variant", [0, 1, 5])
@@ -33,3 +33,10 @@ def test_each_shows_its_kind(variant):
 def test_variants_are_other_pictures():
     for kind, picture in check_pictures(1).items():
         assert not np.array_equal(picture, check_pictures(0)[kind])
+
+
+@pytest.mark.parametrize("value, db", [(0.1, 20), (1e-9, 120), (np.nan, 0), (7.0, 0)])
+def test_agreement_is_the_psnr_of_what_is_seen(value, db):
+    a = np.zeros((1, 3, 4, 5), np.float32)
+    assert agreement(a, a + np.float32(value)) == pytest.approx(db, abs=1e-4)
+    assert agreement(a - 3, a) == 120
