@@ -32,13 +32,18 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If the file cannot be written: there is no room, or no right to.
+        If the file cannot be written: there is no room, or no right to. It names the file.
     """
     path = Path(path)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=PREFIX) as folder:
-        draft = Path(folder, path.name)
-        yield draft
-        publish(draft, path)
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=PREFIX) as folder:
+            draft = Path(folder, path.name)
+            yield draft
+            publish(draft, path)
+    except OSError as error:
+        if error.filename is None or PREFIX in str(error.filename):
+            error.filename = str(path)
+        raise
 
 
 def publish(draft: str | os.PathLike, path: str | os.PathLike) -> None:

@@ -49,6 +49,14 @@ def test_what_is_written_is_on_the_disk_before_it_has_its_name(tmp_path, monkeyp
     assert (tmp_path / "a.bin").read_bytes() == b"new" and os.listdir(tmp_path) == ["a.bin"]
 
 
+def test_the_error_names_the_file_and_not_the_hidden_one(tmp_path, full_disk):
+    with full_disk(10), pytest.raises(OSError, match=f"File too large: '{tmp_path / 'a.bin'}'"):
+        write_bytes(tmp_path / "a.bin", bytes(100))
+    missing = tmp_path / "none" / "a.bin"
+    with pytest.raises(FileNotFoundError, match=f"No such file or directory: '{missing}'"):
+        write_bytes(missing, b"")
+
+
 def test_a_writer_that_is_interrupted_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.json"
     path.write_text("old")
