@@ -144,7 +144,7 @@ def test_8_bit_files_are_kept_only_if_they_are_worth_it(
     assert ({path.name for path in folder.iterdir()} == files | {"card.json"}) == is_kept
     assert (set(card["files"]) == files) == is_kept
     agreement = {"photo": 40.0, "hatch": kept}
-    row = {"loss_db": 0.1, "gain_over_bf16": 1.5, "agreement_db": agreement}
+    row = {"loss_db": 0.1, "gain_over_bf16": 1.5, "agreement_db": agreement, "contrast": 0.7}
     assert card.get("int8") == (row if is_kept else None)
     assert ("nothing was kept" in capsys.readouterr().out) != is_kept
 
