@@ -3,6 +3,8 @@
 SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
+OLDEST := .venv-oldest
+OLDEST_PYTHON ?= python3.9
 
 # The first Python that can make a virtual environment, from 3.9 on; of those that MXNet 1.9.1 has,
 # up to 3.12, where there is one. Name another with `make PYTHON=...`.
@@ -12,7 +14,7 @@ PYTHON ?= $(shell for newest in 12 99; do \
 	$$python -c 'import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, '$$newest'))' \
 	2>/dev/null && echo $$python && break 2; done; done)
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-oldest lint bench clean
 
 demo: $(VENV)/.base
 	$(BIN)/gluon-enhance demo -o demo
@@ -21,6 +23,12 @@ test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check -q .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --max-worker-restart 0
+
+# The oldest versions that setup.py allows, on the oldest Python: without MXNet.
+test-oldest: $(OLDEST)/.test
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -q -p no:cacheprovider tests/files \
+		tests/imaging tests/engines tests/cli tests/geotiff tests/test_without_mxnet.py \
+		tests/test_shipped_models.py tests/test_kinds_of_pictures.py tests/test_errors.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -58,5 +66,13 @@ $(VENV)/.test: $(BIN)/python setup.py
 	PYTHONWARNINGS=ignore $(BIN)/pip install -q -e ".[cpu,test]"
 	touch $@ $(VENV)/.base
 
+$(OLDEST)/.test: setup.py tests/oldest.py
+	$(OLDEST_PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install -q --upgrade pip packaging
+	$(OLDEST)/bin/python tests/oldest.py > $(OLDEST)/constraints.txt
+	PYTHONWARNINGS=ignore $(OLDEST)/bin/pip install -q -c $(OLDEST)/constraints.txt -e . \
+		pytest scikit-image tifffile
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo
+	rm -rf $(VENV) $(OLDEST) build dist *.egg-info demo

@@ -9,11 +9,42 @@
     |-- TrainingError       a training run that cannot start or go on
     |   `-- TrainingInterruptedError    one that a signal has ended early
     `-- ImageError          an image that cannot be read, written or enhanced
+
+Messages quote names of files, and what is in them: they are `printable`, and of bounded length.
 """
+
+import logging
+import re
+
+STEERING = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
+)
+"""Characters that names of files can hold and messages must not: controls, changes of the
+direction, and what is no text in UTF-8."""
+MAX_CHARACTERS = 2000
+"""Of a message."""
+
+
+def printable(text: str) -> str:
+    """Escape what would steer a terminal or turn text around, and shorten what is long."""
+    if len(text) > MAX_CHARACTERS:
+        half = MAX_CHARACTERS // 2
+        text = f"{text[:half]} ... {text[-half:]}"
+    return STEERING.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+class PrintableFormatter(logging.Formatter):
+    """A format of logs that name files, whatever their names are."""
+
+    def formatMessage(self, record):  # noqa: N802
+        return printable(super().formatMessage(record))
 
 
 class GluonEnhanceError(Exception):
-    """Base of the package's own errors."""
+    """Base of the package's own errors; the message becomes one line."""
+
+    def __init__(self, message: str = ""):
+        super().__init__(printable(" ".join(str(message).splitlines())))
 
 
 class UnknownModelError(GluonEnhanceError, ValueError):

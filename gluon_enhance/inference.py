@@ -59,7 +59,8 @@ class Enhancer:
     engine : {'auto', 'openvino', 'onnxruntime', 'mxnet'}
         'auto' takes the fastest that is installed.
     precision : {'auto', 'fp32', 'tf32', 'bf16', 'int8'}
-        'auto' takes bf16 where the processor has it and the answer stays within 50 dB of fp32, and
+        'auto' takes bf16 where the processor has it and the answer stays within 50 dB of fp32 on a
+        photo, text, lines, dots, a smooth sky and flat grays (else `describe` says why not), and
         tf32 on GPUs. 'int8' is for models that ship 8-bit files, on engine openvino.
     deep_precision : {'auto', 'fp32', 'tf32', 'bf16', 'int8'}
         The same of pictures of more than 8 bits. 'auto' takes fp32 where `precision` was left to

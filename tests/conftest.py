@@ -1,6 +1,7 @@
 """Fixtures that several tests share."""
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -47,6 +48,23 @@ def picture():
     noise = np.random.default_rng(1).integers(0, 30, (61, 47, 3))
     slopes = np.stack([rows * 3, columns * 4, 180 - rows], axis=-1)
     return (slopes + 40 * disc[..., None] + noise).astype(np.uint8)
+
+
+@pytest.fixture
+def full_disk():
+    """Return a context in which files get no longer than so many bytes, as on a full disk."""
+    resource = pytest.importorskip("resource", reason="no limits of files here")
+
+    @contextmanager
+    def limited(size):
+        former = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, former[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, former)
+
+    return limited
 
 
 class Repeating:

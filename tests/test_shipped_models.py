@@ -10,12 +10,14 @@ from gluon_enhance import engines, framework, zoo
 from gluon_enhance.errors import EngineError, WeightsError
 from gluon_enhance.files import read_image
 from gluon_enhance.imaging.arrays import to_float
+from gluon_enhance.imaging.check_pictures import agreement, check_pictures
 from gluon_enhance.imaging.metrics import psnr
 from gluon_enhance.imaging.resize import resize
 from gluon_enhance.inference import DEFAULT_MODEL
 from gluon_enhance.weights import store
 
 SHIPPED = [name for name, spec in zoo.MODELS.items() if spec.weights_kind == "shipped"]
+CARDS = {name: store.read_card(store.model_zoo_folder() / name) for name in SHIPPED}
 MAX_BYTES = 8_000_000
 
 
@@ -89,3 +91,15 @@ def test_eight_bits_cost_little_or_are_refused(name, sample):
     assert scores[1] > scores[0] - 0.3
     with pytest.raises(EngineError, match="int8; that needs --engine openvino"):
         ge.Enhancer(name, engine="onnxruntime", precision="int8")
+
+
+@pytest.mark.parametrize("name", [n for n in SHIPPED if "int8" in CARDS[n]])
+def test_eight_bits_hold_on_lines_dots_and_slopes_as_the_card_says(name):
+    exact, rounded = (
+        engines.load("openvino", store.find_shipped(name, suffix), precision=precision)
+        for suffix, precision in ((".onnx", "fp32"), (".int8.xml", "int8"))
+    )
+    for kind, picture in check_pictures().items():
+        kept = agreement(*(engine.run(picture[None]) for engine in (exact, rounded)))
+        assert kept >= 22
+        assert kept == pytest.approx(CARDS[name]["int8"]["agreement_db"][kind], abs=1.5)

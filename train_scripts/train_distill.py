@@ -119,7 +119,8 @@ def main(argv=None):
     net.hybridize(static_alloc=True)
     set_precision(config.precision, net)
     features = make_features(config, devices)
-    losses = make_losses(features, patches, config)
+    weights = features and layer_weights(features, patches)
+    losses = make_losses(features, weights, config)
     trainer = devices.trainer([net], config.learning_rate, beta2=0.99)
     if config.adversarial_weight:
         step = adversarial_step(net, losses, trainer, config, devices)
@@ -127,7 +128,8 @@ def main(argv=None):
         step = SupervisedStep(net, losses, trainer, devices)
 
     # Training
-    extra = features and feature_distances(FeatureLoss(features, "l1"), pairs, scale)
+    distance = features and FeatureLoss(features, "l1", weights)
+    extra = features and feature_distances(distance, pairs, scale)
     validation = Validation(net, pairs, devices.contexts[0], scale, extra=extra, with_start=starts)
     schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
     history = fit(step, patches.draw, validation, schedule, config, photos.fingerprint)
@@ -164,18 +166,19 @@ def make_features(config, devices):
     return features
 
 
-def make_losses(features, patches, config):
+def layer_weights(features, patches):
+    """Weigh the layers by the mean sizes of their maps, so that all count as much."""
+    truths = np.stack([patches.draw(np.random.default_rng(k))[2] for k in range(8)])
+    ctx = features.mean.list_ctx()[0]
+    sizes = [float(m.abs().mean().asscalar()) for m in features(mx.nd.array(truths, ctx=ctx))]
+    return [1 / (len(LAYERS) * size) for size in sizes]
+
+
+def make_losses(features, weights, config):
     losses = {"pixel": DistillationLoss(L1Loss(), config.truth_share, weight=config.pixel_weight)}
     if features:
-        truths = np.stack([patches.draw(np.random.default_rng(k))[2] for k in range(8)])
-        ctx = features.mean.list_ctx()[0]
-        sizes = [float(m.abs().mean().asscalar()) for m in features(mx.nd.array(truths, ctx=ctx))]
         losses["features"] = DistillationLoss(
-            L1Loss(),
-            config.truth_share,
-            features,
-            layer_weights=[1 / (len(LAYERS) * size) for size in sizes],
-            weight=config.feature_weight,
+            L1Loss(), config.truth_share, features, weights, weight=config.feature_weight
         )
     return losses
 

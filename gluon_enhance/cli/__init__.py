@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import re
 import sys
 
 import click
 
 from gluon_enhance.cli.interrupts import exit_by_signal
-from gluon_enhance.errors import GluonEnhanceError
+from gluon_enhance.errors import GluonEnhanceError, printable
 from gluon_enhance.framework import compute_in_caller
 
 #: Sub-command -> what ``--help`` says of it; its function lives in the module of its name.
@@ -25,15 +24,6 @@ COMMANDS = {
     "export": "Write a model as a folder that runs without MXNet.",
     "interpolate": "Mix the weights of two nets of one architecture.",
 }
-
-
-STEERING = re.compile(
-    "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
-)
-"""Characters that names of files can hold and messages must not: controls, changes of the
-direction, and what is no text in UTF-8."""
-MAX_CHARACTERS = 2000
-"""Of a message."""
 
 
 class _Commands(click.Group):
@@ -88,11 +78,3 @@ def main(argv=None):
 def one_line(error: Exception) -> str:
     """Join an error's message to one line."""
     return printable(" ".join(str(error).split())) or type(error).__name__
-
-
-def printable(text: str) -> str:
-    """Escape what would steer a terminal or turn text around, and shorten what is long."""
-    if len(text) > MAX_CHARACTERS:
-        half = MAX_CHARACTERS // 2
-        text = f"{text[:half]} ... {text[-half:]}"
-    return STEERING.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import click
 
+from gluon_enhance.atomic import whole_file
 from gluon_enhance.cli import Command
 from gluon_enhance.cli.messages import gdal_heard
 from gluon_enhance.cli.options import FilePath, Finite, cluster_option
@@ -133,6 +134,5 @@ def _draw(curves, path):
     panels[0].legend()
     for axes in panels[len(curves) :]:
         axes.remove()
-    part = path.with_name(f".{path.name}.part")
-    figure.savefig(part, format="png", dpi=100)
-    part.replace(path)
+    with whole_file(path) as part:
+        figure.savefig(part, format="png", dpi=100)

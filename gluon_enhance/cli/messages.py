@@ -9,17 +9,10 @@ from contextlib import contextmanager
 
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from gluon_enhance.cli import printable
+from gluon_enhance.errors import PrintableFormatter
 
 GDAL = logging.getLogger("rasterio._env")
 """Where rasterio logs what GDAL says; without handlers nobody sees it."""
-
-
-class _Printable(logging.Formatter):
-    """A format of messages that name files, whatever their names are."""
-
-    def formatMessage(self, record):  # noqa: N802
-        return printable(super().formatMessage(record))
 
 
 @contextmanager
@@ -39,7 +32,7 @@ def gdal_heard() -> Iterator[None]:
     others = {handler for logger in loggers for handler in logger.handlers}
     with logging_redirect_tqdm(loggers):
         for handler in {handler for logger in loggers for handler in logger.handlers} - others:
-            handler.setFormatter(_Printable())
+            handler.setFormatter(PrintableFormatter())
         for handler in [] if is_heard else GDAL.handlers:
             handler.addFilter(is_new)  # the handler's own: the logger's others hear all
         yield

@@ -47,7 +47,7 @@ def list_models(pattern, as_json):
         return
     if not rows:
         raise click.UsageError(f"no model matches {pattern!r}; see `gluon-enhance models`")
-    click.echo(f"{'name':28} {'method':12} scale {'parameters':>11}  {'weights':8}  scores")
+    click.echo(f"{'name':28} {'method':12} scale {'parameters':>11}  {'weights':17}  scores")
     for row in rows:
         # A validation's numbers are of other crops than a test set's, which tell more.
         names = [name for name in row["scores"] if name != "validation"] or row["scores"]
@@ -59,7 +59,7 @@ def list_models(pattern, as_json):
         parameters = "" if row["parameters"] is None else f"{row['parameters']:,}"
         line = (
             f"{row['name']:28} {row['method']:12} {scale:5} {parameters:>11}  "
-            f"{row['weights']:8}  {row.get('fault', scores)}"
+            f"{_weights(row):17}  {row.get('fault', scores)}"
         )
         click.echo(printable(line))
 
@@ -72,6 +72,12 @@ def add(file, name):
     click.echo(zoo.add_model(file, name))
 
 
+def _weights(row):
+    """Say of weights whose whole SHA-256 is not known by what they are told."""
+    is_whole = row["checked_by"] in (None, "SHA-256")
+    return row["weights"] + ("" if is_whole else f", {row['checked_by']}")
+
+
 def _row(spec):
     return {
         "name": spec.name,
@@ -79,11 +85,12 @@ def _row(spec):
         "scale": spec.scale,
         "parameters": spec.parameters,
         "weights": spec.weights_kind,
+        "checked_by": spec.checked_by,
         "scores": spec.scores,
     }
 
 
 def _own_row(row):
     known = {"name": row.name, "method": row.method, "scale": row.scale}
-    rest = {"parameters": row.parameters, "weights": "file", "scores": {}}
+    rest = {"parameters": row.parameters, "weights": "file", "checked_by": None, "scores": {}}
     return {**known, **rest, **({"fault": row.fault} if row.fault else {})}

@@ -145,15 +145,11 @@ def print_table(protocol: str, rows: list) -> None:
 def write_csv(path: Path, rows: list) -> None:
     """Write rows of scores to a file, a column for each name that is in any of them."""
     names = dict.fromkeys(name for row in rows for name in row)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with open(part, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(rows)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    options = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
+    with whole_file(path) as part, open(part, "w", **options) as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _finite(value):

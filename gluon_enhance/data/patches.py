@@ -92,8 +92,8 @@ class SuperResolutionPatches(PhotoSource):
         size, scale = self._size, self._scale
         place = int(np.searchsorted(detail, rng.random(dtype=np.float32) * detail[-1]))
         top, left = divmod(min(place, len(detail) - 1), lr.shape[1] - size + 1)
-        hr = _window(hr, top * scale, left * scale, size * scale)
-        lr = self._degrade(to_float(hr), rng) if self._degrade else _window(lr, top, left, size)
+        hr = window(hr, top * scale, left * scale, size * scale)
+        lr = self._degrade(to_float(hr), rng) if self._degrade else window(lr, top, left, size)
         return flip_and_turn((lr, hr), rng)
 
 
@@ -136,7 +136,7 @@ class PhotoPatches(PhotoSource):
         tuple of ndarray of shape (3, P, P), float32 in [0, 1]
         """
         (photo,) = self.choose(rng)
-        patch = _window(photo, *_place(photo, self._size, rng), self._size)
+        patch = window(photo, *_place(photo, self._size, rng), self._size)
         if not self._degrade:
             return flip_and_turn((patch,), rng)
         patch = to_float(patch)
@@ -179,7 +179,7 @@ class PairedPatches(PhotoSource):
         """Draw the same patch of an input and its target, (3, P, P) each, float32 in [0, 1]."""
         pair = self.choose(rng)
         top, left = _place(pair[0], self._size, rng)
-        return flip_and_turn([_window(photo, top, left, self._size) for photo in pair], rng)
+        return flip_and_turn([window(photo, top, left, self._size) for photo in pair], rng)
 
 
 class Unpaired:
@@ -231,7 +231,7 @@ def held_out_crops(paths: Iterable[Path], size: int) -> list[np.ndarray]:
     for photo in read_rgb(paths):
         top, left = ((n - size) // 2 for n in photo.shape[:2])
         if min(top, left) >= 0:
-            crops.append(np.ascontiguousarray(_window(photo, top, left, size)))
+            crops.append(np.ascontiguousarray(window(photo, top, left, size)))
     return crops
 
 
@@ -267,7 +267,7 @@ def read_pairs(
             result.append((photo, truth))
         elif min(photo.shape[:2]) >= size:
             top, left = ((n - size) // 2 for n in photo.shape[:2])
-            result.append((_window(photo, top, left, size), _window(truth, top, left, size)))
+            result.append((window(photo, top, left, size), window(truth, top, left, size)))
     return result
 
 
@@ -312,7 +312,8 @@ def _place(photo, size, rng):
     return (int(rng.integers(n - size + 1)) for n in photo.shape[:2])
 
 
-def _window(image, top, left, size):
+def window(image: np.ndarray, top: int, left: int, size: int) -> np.ndarray:
+    """View a square of an image, (size, size, ...)."""
     return image[top : top + size, left : left + size]
 
 

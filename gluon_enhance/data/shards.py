@@ -16,6 +16,7 @@ from typing import Callable
 import filelock
 import numpy as np
 
+from gluon_enhance.atomic import whole_file, write_text
 from gluon_enhance.errors import TrainingError
 from gluon_enhance.framework import mx
 
@@ -89,9 +90,6 @@ class Shards:
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw an input, (3, h, w), and the features of its truth, (C, h', w')."""
-        return self._choose(rng)
-
-    def _choose(self, rng):
         shard, sample = divmod(int(rng.integers(self._count * self._samples)), self._samples)
         return tuple(array[sample] for array in self._parts[shard])
 
@@ -99,7 +97,7 @@ class Shards:
         path = self._folder / "shards.json"
         made_of = json.loads(json.dumps(made_of))
         if not path.exists():
-            path.write_text(json.dumps(made_of))
+            write_text(path, json.dumps(made_of))
         former = json.loads(path.read_text())
         if former != made_of:
             changed = sorted(k for k in {*former, *made_of} if former.get(k) != made_of.get(k))
@@ -122,19 +120,22 @@ class Shards:
             inputs[first:last], features[first:last] = small, maps
         return inputs, features
 
-    @staticmethod
-    def _save(path, array):
-        part = path.with_name(f".{path.name}.part")
+    def _save(self, path, array):
         try:
-            mx.nd.save(str(part), [array])
-            Shards._mapped(part)  # MXNet does not notice that the end of a file found no room
-        except (mx.base.MXNetError, TrainingError) as error:
-            part.unlink(missing_ok=True)
-            reason = str(error).strip().splitlines()[-1]
+            with whole_file(path) as part:
+                self._write(part, array)
+        except OSError as error:
             raise TrainingError(
-                f"{path} cannot be written ({reason}): is the disk full?"
+                f"{path} cannot be written ({error.strerror}): is the disk full?"
             ) from error
-        part.replace(path)
+
+    @staticmethod
+    def _write(path, array):
+        """Write an NDArray as a shard; MXNet would not notice that the end found no room."""
+        with open(path, "wb") as file:
+            file.write(HEADER.pack(*_head(array.shape)))
+            file.write(array.asnumpy().data)
+            file.write(bytes(NAMES_BYTES))
 
     @staticmethod
     def _mapped(path):
@@ -143,7 +144,10 @@ class Shards:
             head = file.read(HEADER.size)
         shape = HEADER.unpack(head)[6:10] if len(head) == HEADER.size else ()
         size = HEADER.size + 4 * math.prod(shape) + NAMES_BYTES
-        usual = (0x112, 0, 1, 0xF993FAC9, 0, 4, *shape, 1, 0, 0)
-        if not shape or head != HEADER.pack(*usual) or path.stat().st_size != size:
+        if not shape or head != HEADER.pack(*_head(shape)) or path.stat().st_size != size:
             raise TrainingError(f"{path} is cut short or no shard; delete it, and it is made again")
         return np.memmap(path, np.float32, "r", HEADER.size, shape)
+
+
+def _head(shape):
+    return 0x112, 0, 1, 0xF993FAC9, 0, 4, *shape, 1, 0, 0

@@ -7,7 +7,7 @@ from typing import Callable
 
 import numpy as np
 
-from gluon_enhance.data.patches import flip_and_turn
+from gluon_enhance.data.patches import flip_and_turn, window
 from gluon_enhance.data.shards import Shards
 from gluon_enhance.errors import TrainingError
 from gluon_enhance.imaging.arrays import from_nchw, to_dtype
@@ -51,13 +51,12 @@ class TaughtPatches(Shards):
         lr : ndarray of shape (3, P, P), float32 in [0, 1]
         taught, hr : ndarray of shape (3, P * scale, P * scale), float32 in [0, 1]
         """
-        lr, *large = self._choose(rng)
-        top, left = (int(rng.integers(MARGIN, n - self._size - MARGIN + 1)) for n in lr.shape[:2])
-        parts = [lr[top : top + self._size, left : left + self._size]]
-        rows, columns = (
-            slice(k * self._scale, (k + self._size) * self._scale) for k in (top, left)
-        )
-        return flip_and_turn([*parts, *(image[rows, columns] for image in large)], rng)
+        lr, *large = super().draw(rng)
+        size, scale = self._size, self._scale
+        top, left = (int(rng.integers(MARGIN, n - size - MARGIN + 1)) for n in lr.shape[:2])
+        place = top * scale, left * scale, size * scale
+        parts = [window(lr, top, left, size), *(window(image, *place) for image in large)]
+        return flip_and_turn(parts, rng)
 
     def _make(self, shard, draw, teach, seed):
         samples = []
@@ -70,15 +69,8 @@ class TaughtPatches(Shards):
         return [np.stack(images) for images in zip(*samples)]
 
     @staticmethod
-    def _save(path, array):
-        part = path.with_suffix(".part")
-        try:
-            with open(part, "wb") as file:
-                np.save(file, array)
-            part.replace(path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise TrainingError(f"{path} cannot be written ({error}); make room") from error
+    def _write(path, array):
+        np.save(path, array)
 
     @staticmethod
     def _mapped(path):

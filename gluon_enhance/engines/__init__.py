@@ -102,9 +102,10 @@ def load(
     name : {'openvino', 'onnxruntime', 'mxnet'}
     model : path of an ONNX file, or for 'mxnet' a HybridBlock
     precision : {'auto', 'fp32', 'tf32', 'bf16', 'int8'}
-        'auto' takes bf16 where the processor has it and the answer stays close to fp32, and on GPUs
-        tf32: fp32 whose factors have 10 bits, from Ampere on. 'int8' is for files that were
-        quantized so, and takes bf16 for the rest of them.
+        'auto' takes bf16 where the processor has it and the answer stays close to fp32 on each of
+        the `gluon_enhance.imaging.check_pictures`, and on GPUs tf32: fp32 whose factors have 10
+        bits, from Ampere on. 'int8' is for files that were quantized so, and takes bf16 for the
+        rest of them.
     device : {'auto', 'cpu', 'cuda', 'cuda:N'}
     threads : int, optional
         Default: the physical cores.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Optional
+
+from gluon_enhance.atomic import write_bytes
 
 MAX_BYTES = 1_000_000_000
 """Of all files together; the one that was used longest ago goes first."""
@@ -58,10 +59,7 @@ class CompiledModels:
         path = self._path(details)
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self._folder, prefix=".") as folder:
-                part = Path(folder, path.name)
-                part.write_bytes(_digest(content).encode() + content)
-                os.replace(part, path)
+            write_bytes(path, _digest(content).encode() + content)
             self._make_room()
 
     def _path(self, details):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -17,17 +18,19 @@ from gluon_enhance.engines.proportion import refuse_huge
 from gluon_enhance.engines.telemetry import import_openvino
 from gluon_enhance.errors import EngineError
 from gluon_enhance.framework import physical_cores
+from gluon_enhance.imaging.check_pictures import SIDE, agreement, check_pictures
 
 MIN_AGREEMENT = 50.0
-"""PSNR in dB, for a range of 1, that bf16 must keep to fp32 to be chosen by 'auto'."""
+"""PSNR in dB, for a range of 1, that bf16 must keep to fp32 on each of the check pictures to be
+chosen by 'auto'."""
 
 LARGE = 1 << 20
 """Pixels of an image from which a net with norms, which runs on it whole, is compiled for any size:
 OpenVINO's plan for a fixed one holds 4 maps of DPED at once, where 3 do. Nets with many skips hold
 more without a plan."""
 
-FORM = 2
-"""Number of the way in which nets are changed before they are compiled and kept."""
+FORM = 3
+"""Number of the way in which nets are changed before they are compiled and kept, and checked."""
 
 
 class OpenVINOEngine:
@@ -47,14 +50,18 @@ class OpenVINOEngine:
         self._kept = CompiledModels(cache, Path(model), self._maker())
         self._threads = threads or physical_cores()
         self._requests = {}
-        self._precision = self._choose_precision(precision)
+        self._precision, self._reason = self._choose_precision(precision)
 
     def describe(self) -> dict:
-        """Name the engine, its version, precision, device and threads."""
+        """Name the engine, its version, precision, device and threads.
+
+        Where 'auto' did not take the bf16 that the processor has, ``precision_reason`` says why.
+        """
         return {
             "engine": "openvino",
             "version": self._openvino.__version__.split("-")[0],
             "precision": self._precision,
+            **({"precision_reason": self._reason} if self._reason else {}),
             "device": "cpu",
             "threads": self._threads,
         }
@@ -111,12 +118,12 @@ class OpenVINOEngine:
     def _maker(self):
         properties = ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")
         cpu = [self._core.get_property("CPU", name) for name in properties]
-        return f"openvino {self._openvino.__version__} {cpu}"
+        return f"openvino {self._openvino.__version__} {cpu} {FORM}"
 
     def _compiled(self, signature, as_features):
         """Compile, or take what an earlier run has compiled."""
         options = self._options(self._precision)
-        details = (signature, as_features, options, FORM)
+        details = (signature, as_features, options)
         kept = self._kept.get(*details)
         if kept:
             with suppress(RuntimeError):  # OpenVINO refuses it, and is asked to compile
@@ -173,28 +180,28 @@ class OpenVINOEngine:
         if precision == "bf16" and not has_bf16:
             raise EngineError("precision is 'bf16', which this processor lacks; use fp32 or auto")
         if precision != "auto":
-            return precision
-        if not has_bf16:
-            return "fp32"
-        details = ("precision", MIN_AGREEMENT, FORM)
-        kept = self._kept.get(*details)
+            return precision, None
+        reason = self._reason_against_bf16() if has_bf16 else None
+        return "bf16" if has_bf16 and not reason else "fp32", reason
+
+    def _reason_against_bf16(self):
+        kept = self._kept.get("agreements")
         if not kept:
-            kept = b"bf16" if self._agreement() >= MIN_AGREEMENT else b"fp32"
-            self._kept.put(kept, *details)
-        return kept.decode()
+            kept = json.dumps(self._agreements()).encode()
+            self._kept.put(kept, "agreements")
+        agreements = json.loads(kept)
+        worst = min(agreements, key=agreements.get)
+        if agreements[worst] >= MIN_AGREEMENT:
+            return None
+        return f"bf16 keeps {agreements[worst]:.1f} dB to it on a picture of kind {worst}"
 
     def _has_bf16(self):
         return "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
-    def _agreement(self):
-        """PSNR between bf16 and fp32 on a small picture with edges, slopes and texture."""
-        rows, columns = np.mgrid[0:48, 0:48] / 48
-        texture = np.random.default_rng(0).normal(0, 0.05, (3, 48, 48))
-        disc = (rows - 0.5) ** 2 + (columns - 0.4) ** 2 < 0.1
-        picture = np.stack([rows, columns, 1 - rows]) * 0.6 + 0.3 * disc + texture
-        batch = np.clip(picture, 0, 1).astype(np.float32)[None]
+    def _agreements(self):
+        """PSNR between bf16 and fp32 on each of the check pictures."""
+        pictures = {kind: picture[None] for kind, picture in check_pictures().items()}
+        signature = (((1, 3, SIDE, SIDE), "<f4"),)
         with self._refusing("compile"):
-            signature = ((batch.shape, batch.dtype.str),)
-            fp32, bf16 = (self._compile(signature, p)(batch)[0] for p in ("fp32", "bf16"))
-        error = np.mean(np.square(fp32 - bf16, dtype=np.float64))
-        return -10 * np.log10(max(error, 1e-12))
+            nets = [self._compile(signature, precision) for precision in ("fp32", "bf16")]
+            return {k: agreement(*(net(x)[0] for net in nets)) for k, x in pictures.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import os
+import json
 import tempfile
 from pathlib import Path
 from typing import Callable
@@ -11,9 +11,11 @@ from typing import Callable
 import numpy as np
 
 from gluon_enhance import engines, framework
-from gluon_enhance.errors import EngineError
+from gluon_enhance.atomic import publish
+from gluon_enhance.errors import EngineError, WeightsError
 from gluon_enhance.exporting.mending import mend_pair, restore_order
 from gluon_enhance.models.forms import EXPORTING, in_form
+from gluon_enhance.weights.params import read_params
 
 OPSET = 13
 """The newest that MXNet's translators are written for; every engine of today reads it."""
@@ -62,7 +64,7 @@ def export_onnx(net, path: str | Path, multiple: int = 1) -> Path:
         for engine in filter(engines.is_installed, ("openvino", "onnxruntime")):
             loaded = engines.load(engine, draft, precision="fp32", trusted=True)
             compare(path.name, loaded.run, answers)
-        os.replace(draft, path)
+        publish(draft, path)
     return path
 
 
@@ -118,12 +120,28 @@ def compare(name: str, run: Callable[[np.ndarray], np.ndarray], answers: list) -
             )
 
 
+def write_pair(net, base: Path) -> tuple[Path, Path]:
+    """Write the symbol and params files of a net that has run hybridized.
+
+    Raises
+    ------
+    EngineError
+        If they cannot be written; MXNet does not notice that the end of one found no room.
+    """
+    pair = Path(f"{base}-symbol.json"), Path(f"{base}-0000.params")
+    try:
+        net.export(str(base))
+        json.loads(pair[0].read_text(encoding="utf-8"))
+        read_params(pair[1])
+    except (framework.mx.base.MXNetError, WeightsError, ValueError) as error:
+        raise EngineError(f"{base.name} cannot be written: is the disk full?") from error
+    return pair
+
+
 def _export(net, draft, shape):
     import onnx
 
-    base = draft.with_suffix("")
-    net.export(str(base))
-    pair = Path(f"{base}-symbol.json"), Path(f"{base}-0000.params")
+    pair = write_pair(net, draft.with_suffix(""))
     mend_pair(*pair)
     # MXNet writes nodes of opset 13, and has onnx check them as nodes of the newest that it knows.
     context = onnx.checker.DEFAULT_CONTEXT

@@ -9,20 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance.errors import EngineError
-from gluon_enhance.exporting import compare, export_onnx, require, run_net
+from gluon_enhance.exporting import compare, export_onnx, require, run_net, write_pair
 from gluon_enhance.exporting.parts import split_onnx
-from gluon_enhance.exporting.symbols import SUFFIX, load_pair
+from gluon_enhance.exporting.symbols import load_pair
 from gluon_enhance.weights.convert import load_state
 from gluon_enhance.weights.published import published_class, published_state
 
 
 def write_symbol(net, folder: Path, unit: int, answers: list) -> None:
     """Write ``NAME-symbol.json`` and ``NAME-0000.params``, for MXNet's ``SymbolBlock.imports``."""
-    base = folder / net.spec.name
     net.hybridize()
     run_net(net, answers[0][0])
-    net.export(str(base))
-    pair = Path(f"{base}{SUFFIX}"), Path(f"{base}-0000.params")
+    pair = write_pair(net, folder / net.spec.name)
     compare(pair[0].name, partial(run_net, load_pair(*pair)), answers)
 
 

@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 
 from gluon_enhance import __version__, engines, zoo
+from gluon_enhance.atomic import sync
 from gluon_enhance.errors import EngineError, WeightsError
 from gluon_enhance.exporting import OPSET, answers_of, run_net, trial_unit
 from gluon_enhance.exporting.artefacts import WRITERS
@@ -83,19 +84,31 @@ def export(
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         draft = Path(temporary, "draft")
         draft.mkdir()
-        unit = trial_unit(net.spec)
-        answers = _answers(net, unit)
-        for name in formats:
-            WRITERS[name](widened(net) if name == "safetensors" else net, draft, unit, answers)
-        for suffix in EIGHT_BITS if "int8" in record else ():
-            shutil.copy(find_shipped(net.spec.name, suffix), draft)
-        files = {path.name: fingerprint(path) for path in sorted(draft.iterdir())}
-        spec, by = _with_measured_halo(net, draft)
-        record.update(by)
-        card = {**asdict(spec), "files": files, "range": [0, 1], "opset": OPSET}
-        write_card(draft, {**card, "version": __version__, "scores": {}, **record})
+        try:
+            _write_files(net, draft, formats, record)
+        except OSError as error:
+            raise EngineError(
+                f"{folder} cannot be written ({error.strerror or error}); check its rights and "
+                "free space"
+            ) from error
         _put_in_place(draft, folder)
     return folder
+
+
+def _write_files(net, draft, formats, record):
+    unit = trial_unit(net.spec)
+    answers = _answers(net, unit)
+    for name in formats:
+        WRITERS[name](widened(net) if name == "safetensors" else net, draft, unit, answers)
+    for suffix in EIGHT_BITS if "int8" in record else ():
+        shutil.copy(find_shipped(net.spec.name, suffix), draft)
+    files = {path.name: fingerprint(path) for path in sorted(draft.iterdir())}
+    spec, by = _with_measured_halo(net, draft)
+    record = {**record, **by}
+    card = {**asdict(spec), "files": files, "range": [0, 1], "opset": OPSET}
+    write_card(draft, {**card, "version": __version__, "scores": {}, **record})
+    for path in draft.iterdir():
+        sync(path)
 
 
 def exported_pair(model: str | os.PathLike) -> Path:

@@ -11,7 +11,9 @@ import ast
 import json
 from pathlib import Path
 
-from gluon_enhance import framework
+import numpy as np
+
+from gluon_enhance.weights.params import read_params, save_arrays
 
 MOMENT = (("broadcast_div", None), ("sum", (2,)), ("broadcast_div", None), ("sum", (3,)))
 """Operators, and their axes, that average planes in `gluon_enhance.models.norms.MomentNorm`."""
@@ -30,10 +32,10 @@ def mend_pair(symbol: Path, params: Path) -> None:
     _fold_shuffles(graph["nodes"])
     _fold_norms(graph["nodes"])
     symbol.write_text(json.dumps(graph), encoding="utf-8")
-    arrays = framework.mx.nd.load(str(params))
+    arrays = read_params(params)
     for name in _ignored_gammas(graph["nodes"]):
-        arrays[f"arg:{name}"][:] = 1
-    framework.mx.nd.save(str(params), arrays)
+        arrays[f"arg:{name}"] = np.ones_like(arrays[f"arg:{name}"])
+    save_arrays(params, arrays)
 
 
 def has_instance_norms(nodes: list[dict]) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance import engines
+from gluon_enhance.atomic import publish
 from gluon_enhance.bands import PROBE, TABLE, BandedNet
 from gluon_enhance.errors import EngineError
 from gluon_enhance.exporting.layout import channels_last
@@ -75,7 +76,9 @@ def split_onnx(path: str | os.PathLike, unit: int = 1) -> Path:
                 f"{path.name} in parts differs from the whole by {difference:.2g} (allowed "
                 f"{TOLERANCE:.2g}); they were not kept"
             )
-        return draft.replace(path.with_name(draft.name))
+        target = path.with_name(draft.name)
+        publish(draft, target)
+        return target
 
 
 def _cut(model, name):

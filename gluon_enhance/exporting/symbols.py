@@ -80,8 +80,11 @@ def load_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 1)):
         If a file cannot be read, the two do not fit, the net is not one from image to image, or
         it has or needs what no image net does; see `read_graph` and `refuse_out_of_proportion`.
     """
+    return _net_of(read_graph(symbol), symbol, params, values)
+
+
+def _net_of(text, symbol, params, values):
     mx = framework.mx
-    text = read_graph(symbol)
     weights = {name.partition(":")[2]: array.shape for name, array in read_params(params).items()}
     try:
         graph = mx.sym.load_json(text)
@@ -120,7 +123,8 @@ def measured_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 
     WeightsError
         As `load_pair`, or if the net does not enlarge RGB images by a whole number.
     """
-    net = load_pair(symbol, params, values)
+    text = read_graph(symbol)
+    net = _net_of(text, symbol, params, values)
     run = partial(run_net, net)
     sizes = measured_sizes(run)
     if sizes is None:
@@ -128,7 +132,7 @@ def measured_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 
             f"{symbol} does not make an RGB image of one, of the same size or enlarged by a whole "
             f"number, whatever the size; tried multiples of {', '.join(map(str, MULTIPLES))}"
         )
-    nodes = json.loads(read_graph(symbol))["nodes"]
+    nodes = json.loads(text)["nodes"]
     stride, halo = _stride(nodes), None
     if not has_instance_norms(nodes):
         halo = measured_halo(run, sizes.scale, math.lcm(sizes.multiple, stride))

@@ -179,7 +179,8 @@ def write_jpeg(out: BinaryIO, photo: Photo, quality: int) -> None:
     Each strip is compressed by itself with the same tables, and becomes one restart interval of
     the whole [3]_. It decodes to the same pixels as if compressed in one piece.
     """
-    options = {"quality": quality, "subsampling": 0, "icc_profile": photo.icc_profile}
+    tables = {"quality": quality, "subsampling": 0}
+    options = {**tables, "icc_profile": photo.icc_profile}
     if photo.dpi:
         options["dpi"] = photo.dpi
     options["extra"] = b"".join(_jpeg_segments(photo))
@@ -194,7 +195,7 @@ def write_jpeg(out: BinaryIO, photo: Photo, quality: int) -> None:
         header, scan = _split_jpeg(stream.getvalue(), height, interval)
         out.write(bytes([0xFF, next(restart_markers)]) if index else header)
         out.write(scan)
-        options = {"quality": quality, "subsampling": 0}
+        options = tables
     out.write(b"\xff\xd9")
 
 
@@ -226,20 +227,18 @@ def _split_jpeg(data, height, interval) -> tuple[bytes, bytes]:
 
 def write_webp(out: BinaryIO, photo: Photo, quality: int) -> None:
     """Write uint8 pixels of 1 to 4 channels, gray as RGB; quality 100 is lossless."""
-    photo = as_rgb(photo)
-    Image.fromarray(photo.pixels).save(
-        out, "WEBP", quality=quality, lossless=quality == 100, exact=True,
-        icc_profile=photo.icc_profile or b"", exif=photo.exif or b"", xmp=photo.xmp or b"",
-    )  # fmt: skip
+    _save(out, photo, "WEBP", quality=quality, lossless=quality == 100, exact=True)
 
 
 def write_avif(out: BinaryIO, photo: Photo, quality: int) -> None:
     """Write uint8 pixels of 1 to 4 channels, gray as RGB, chroma at full resolution."""
+    _save(out, photo, "AVIF", quality=quality, subsampling="4:4:4")
+
+
+def _save(out, photo, form, **options):
     photo = as_rgb(photo)
-    Image.fromarray(photo.pixels).save(
-        out, "AVIF", quality=quality, subsampling="4:4:4",
-        icc_profile=photo.icc_profile or b"", exif=photo.exif or b"", xmp=photo.xmp or b"",
-    )  # fmt: skip
+    says = {name: getattr(photo, name) or b"" for name in ("icc_profile", "exif", "xmp")}
+    Image.fromarray(photo.pixels).save(out, form, **options, **says)
 
 
 def _channels(pixels) -> int:

@@ -106,22 +106,6 @@ def with_software(data: Optional[bytes], text: str) -> bytes:
     return bytes(out + b"".join(entries[tag] for tag in sorted(entries)) + link)
 
 
-def value_of(data: bytes, tag: int) -> Optional[bytes]:
-    """Return the bytes of a value of the first directory; None if there is no such, or it is cut.
-
-    Raises
-    ------
-    ValueError
-        If the directory is damaged.
-    """
-    order, offset = _header(data)
-    for found, kind, count, position in _entries(data, order, offset):
-        if found == tag:
-            span = _span(data, order, kind, count, position)
-            return data[span] if span else None
-    return None
-
-
 def directory(data: bytes) -> tuple[str, dict[int, bytes]]:
     """Return the byte order ('<' or '>'), and the sound descriptive entries, 12 bytes each."""
     order, offset = _header(data)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple, Optional
 
+from PIL import features
+
 HEAD_BYTES = 64
 """So many of a file's first bytes tell its format."""
 
@@ -42,6 +44,11 @@ SUFFIXES = {form.name: form.suffixes for form in FORMATS}
 IMAGE_SUFFIXES = tuple(suffix for form in FORMATS for suffix in form.suffixes)
 """What files in folders must end in, in lower case, to be taken for pictures."""
 NAMES = ", ".join(form.name for form in FORMATS[:-1]) + f" or {FORMATS[-1].name}"
+
+
+def has_avif() -> bool:
+    """Tell whether Pillow reads and writes AVIF; before 11.3 it does not know the word."""
+    return "avif" in features.modules and features.check("avif")
 
 
 def format_of(head: bytes) -> Optional[Format]:

@@ -9,13 +9,14 @@ References
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 from collections.abc import Iterator
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.files import exif
 from gluon_enhance.files.photo import Contents
+from gluon_enhance.files.tiff import read_directories
 
 APP1, APP2, APP11, APP13, COMMENT, START_OF_SCAN = 0xE1, 0xE2, 0xEB, 0xED, 0xFE, 0xDA
 FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
@@ -160,11 +161,12 @@ def resource_segment(iptc: bytes) -> bytes:
 def _pictures(data) -> list[str]:
     """Name the pictures of a multi-picture file that are no previews."""
     try:
-        value = exif.value_of(data, ENTRIES) or b""
+        (page,) = read_directories(io.BytesIO(data), 1)
     except ValueError:
         return []
-    order = ">" if data[:2] == b"MM" else "<"
-    kinds = [kind for (kind,) in struct.iter_unpack(order + "I12x", value[: len(value) // 16 * 16])]
+    value = page.bytes(ENTRIES) or b""
+    whole = value[: len(value) // 16 * 16]
+    kinds = [kind for (kind,) in struct.iter_unpack(page.order + "I12x", whole)]
     others = [kind for kind in kinds[1:] if kind & 0xFF0000 != LARGE_THUMBNAIL]
     return ["further pictures"] if others else []
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Optional
 
 import numpy as np
-from PIL import Image, features
+from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -30,7 +30,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from gluon_enhance.errors import ImageError
 from gluon_enhance.files import deep, exif
 from gluon_enhance.files.conversion import in_srgb
-from gluon_enhance.files.formats import HEAD_BYTES, NAMES, format_of
+from gluon_enhance.files.formats import HEAD_BYTES, NAMES, format_of, has_avif
 from gluon_enhance.files.heif import HeicFile
 from gluon_enhance.files.jpeg import read_jpeg
 from gluon_enhance.files.photo import Contents, Photo
@@ -101,12 +101,11 @@ def read_image(path: str | os.PathLike, *, strict: bool = False) -> Photo:
         or outside [0, 1].
     """
     path = Path(path)
-    data = _read_bytes(path)
+    data, name = _read_bytes(path)
     problems = []
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata we say it
-            name = format_of(data).name
             if name in ("TIFF", "HEIC"):
                 photo = {"TIFF": _decode_tiff, "HEIC": _decode_heic}[name](data, problems, strict)
             else:
@@ -151,13 +150,15 @@ def read_size(path: str | os.PathLike) -> Optional[tuple[int, int]]:
         return None
 
 
-def _read_bytes(path) -> bytes:
+def _read_bytes(path) -> tuple[bytes, str]:
+    """Return a file's content and the name of its format."""
     try:
         if path.exists() and not path.is_file():
             raise ImageError(f"{path} is {'a folder' if path.is_dir() else 'no file'}; name a file")
         with path.open("rb") as file:
             data = file.read(HEAD_BYTES)
-            if format_of(data) and data[:4] not in BIG_TIFF:  # what is not read may be large
+            form = format_of(data)
+            if form and data[:4] not in BIG_TIFF:  # what is not read may be large
                 file.seek(0)
                 data = file.read()
     except OSError as error:
@@ -166,13 +167,13 @@ def _read_bytes(path) -> bytes:
         ) from error
     if not data:
         raise ImageError(f"{path} is empty (0 bytes); get the file again")
-    if format_of(data) is None:
+    if form is None:
         raise ImageError(f"{path} is no {NAMES} file; convert it to one")
     if data[:4] in BIG_TIFF:
         raise ImageError(
             f"{path} is a BigTIFF file, not supported for photos; save it as plain TIFF"
         )
-    return data
+    return data, form.name
 
 
 def _decode(data, name, problems, strict) -> Photo:
@@ -271,7 +272,7 @@ def _open(file, name) -> Image.Image:
     """
     if name != "AVIF":
         return OPENERS[name](file)
-    if not features.check("avif"):
+    if not has_avif():
         raise ImageError("is AVIF, which needs pip install 'Pillow>=11.3'")
     from PIL.AvifImagePlugin import AvifImageFile
 

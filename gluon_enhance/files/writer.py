@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, Callable, NamedTuple, Optional
 
 import numpy as np
 from numpy.typing import DTypeLike
-from PIL import features
 
+from gluon_enhance.atomic import whole_file
 from gluon_enhance.errors import ImageError
 from gluon_enhance.files import encoders, exif, png, xmp
-from gluon_enhance.files.formats import SUFFIXES
+from gluon_enhance.files.formats import SUFFIXES, has_avif
 from gluon_enhance.files.photo import Photo
 
 logger = logging.getLogger(__name__)
@@ -38,6 +37,8 @@ class _Format(NamedTuple):
     max_bytes: float = float("inf")
     holds: tuple[str, ...] = ()
     """Of `Photo`'s fields that not every format has a place for."""
+    limits: Mapping[str, int] = MappingProxyType({})
+    """Most bytes of fields."""
 
 
 _PNG = _Format(
@@ -45,7 +46,8 @@ _PNG = _Format(
     holds=("chunks", "comment"),
 )  # fmt: skip
 _JPEG = _Format(
-    "JPEG", encoders.write_jpeg, ("uint8",), (1, 3), 65500, holds=("iptc", "comment")
+    "JPEG", encoders.write_jpeg, ("uint8",), (1, 3), 65500,
+    holds=("iptc", "comment"), limits=encoders.JPEG_BYTES,
 )  # fmt: skip
 _WEBP = _Format("WebP", encoders.write_webp, ("uint8",), (1, 2, 3, 4), 16383)
 _AVIF = _Format("AVIF", encoders.write_avif, ("uint8",), (1, 2, 3, 4), 65536)
@@ -81,6 +83,7 @@ LABELS = {
     "exif": "EXIF data",
     "xmp": "XMP data",
     "iptc": "IPTC data",
+    "comment": "comment",
 }
 LOSSY = ("JPEG", "AVIF")
 """WebP is at quality 100 not."""
@@ -114,7 +117,7 @@ def check_writable(
     problem, remedy = _misfit(form, shape, np.dtype(dtype))
     if lossless and form.name in LOSSY:
         problem, remedy = "always loses something", "--ext png, tif or webp"
-    if form is _AVIF and not features.check("avif"):
+    if form is _AVIF and not has_avif():
         problem, remedy = "needs Pillow 11.3 or newer", "--ext png"
     if problem:
         raise ImageError(f"{path} cannot be written: {form.name} {problem}; use {remedy}")
@@ -157,8 +160,8 @@ def write_image(
     What it has no place for is named in one warning. PNG and TIFF are lossless, JPEG and AVIF are
     not, and WebP is at quality 100, or if the photo was read from a lossless WebP file and no
     quality is given. The file gets its name when it is complete; a file that bore the name before
-    stays until then, or if writing fails. A process that is killed leaves at most a hidden
-    ``.gluon-enhance-*.part``.
+    stays until then, or if writing fails. A process that is killed leaves at most a hidden folder,
+    ``.gluon-enhance-*``.
 
     Parameters
     ----------
@@ -188,7 +191,7 @@ def write_image(
         photo = photo.with_pixels(pixels[:, :, 0])
     try:
         photo, lost = _fitted(form, photo, software)
-        with _replacing(path) as out:
+        with whole_file(path) as draft, open(draft, "wb") as out:
             form.encode(out, photo, quality or QUALITY)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -215,31 +218,13 @@ def _fitted(form, photo, software) -> tuple[Photo, list[str]]:
         lost.append(f"XMP data ({error!s:.200})")
         packet = None
     photo = replace(photo, exif=exif_data, xmp=packet)
-    if form is _JPEG:
-        for field, size in encoders.JPEG_BYTES.items():
-            data = getattr(photo, field)
-            if data and len(data) > size:
-                photo = replace(photo, **{field: None})
-                lost.append(f"{LABELS[field]} (over {size:,} bytes)")
-    if photo.iptc and "iptc" not in form.holds:
-        lost.append(LABELS["iptc"])
-    if photo.comment and "comment" not in form.holds:
-        lost.append("comment")
+    for field, size in form.limits.items():
+        if len(getattr(photo, field) or b"") > size:
+            photo = replace(photo, **{field: None})
+            lost.append(f"{LABELS[field]} (over {size:,} bytes)")
+    for field in ("iptc", "comment"):
+        if getattr(photo, field) and field not in form.holds:
+            lost.append(LABELS[field])
     if "chunks" not in form.holds:
         lost += png.described(photo.chunks, bool(photo.icc_profile))
     return photo, lost
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file that becomes `path` on success and vanishes on failure."""
-    part = path.with_name(f".gluon-enhance-{uuid.uuid4().hex}.part")
-    try:
-        with open(part, "xb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

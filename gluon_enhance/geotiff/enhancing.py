@@ -24,6 +24,7 @@ import numpy as np
 from rasterio.enums import MaskFlags
 from rasterio.windows import Window
 
+from gluon_enhance.atomic import write_text
 from gluon_enhance.baseline import Baseline, load
 from gluon_enhance.errors import ImageError
 from gluon_enhance.geotiff.assembling import BLOCK, assemble, block_sides, whole_options
@@ -329,6 +330,7 @@ def _identify(enhancer):
     probe = np.random.default_rng(0).random((1, 3, side, side), np.float32)
     answer = np.ascontiguousarray(enhancer.run(probe))
     described = {**enhancer.describe(), "probe": hashlib.sha256(answer).hexdigest()}
+    described.pop("precision_reason", None)  # the same as if fp32 had been asked for
     return json.dumps(described, sort_keys=True)
 
 
@@ -373,7 +375,7 @@ def _prepare(work, resume):
         logger.warning("%s of an earlier run is deleted, as --resume is not given", folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    record.write_text(now)
+    write_text(record, now)
 
 
 def _counter(done, total, progress):

@@ -16,6 +16,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, Interleaving, MaskFlags
 from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError
 
+from gluon_enhance.atomic import publish, sync
 from gluon_enhance.errors import ImageError
 
 CACHE = 128
@@ -242,11 +243,11 @@ def _publish(draft, out, may_lack):
     """Give a finished file its name if it is whole, and replace what lay beside one before it."""
     _check_complete(draft, out, may_lack)
     sidecars = check_sidecars(draft, out)
-    os.replace(draft, out)
+    publish(draft, out)
     for suffix in SIDECARS:
         out.with_name(out.name + suffix).unlink(missing_ok=True)
     for path in sidecars:
-        os.replace(path, out.with_name(path.name))
+        publish(path, out.with_name(path.name))
 
 
 def check_sidecars(draft: Path, out: Path) -> list[Path]:
@@ -264,9 +265,8 @@ def check_sidecars(draft: Path, out: Path) -> list[Path]:
 
 def _check_complete(part, out, may_lack):
     """Look for blocks that are missing: on a full disk GDAL closes a file without an error."""
-    with open(part, "rb") as file:
-        os.fsync(file.fileno())
-        size = os.fstat(file.fileno()).st_size
+    sync(part)
+    size = part.stat().st_size
     with named("written", out):
         with rasterio.open(part) as dataset:
             overviews = range(len(dataset.overviews(1)))

@@ -98,21 +98,19 @@ class EDSR(mx.gluon.HybridBlock):
         ValueError
             If the nets differ in these.
         """
-        own, other = self._trunk(), net._trunk()
-        shapes = [{name: p.shape for name, p in trunk.items()} for trunk in (own, other)]
+        own, other = self._collect_params_with_prefix(), net._collect_params_with_prefix()
+        shapes = [
+            {name: p.shape for name, p in all_of.items() if name.startswith(("head.", "body."))}
+            for all_of in (own, other)
+        ]
         if shapes[0] != shapes[1] or self._residual_scale != net._residual_scale:
             raise ValueError(
                 f"head and body are {self._size()}, but {net._size()} in the net given"
             )
-        own, other = self._collect_params_with_prefix(), net._collect_params_with_prefix()
         for name in own.keys() & other.keys():
             if own[name].shape == other[name].shape:
                 for array in own[name].list_data():
                     other[name].list_data()[0].copyto(array)
-
-    def _trunk(self):
-        parameters = self._collect_params_with_prefix()
-        return {k: p for k, p in parameters.items() if k.startswith(("head.", "body."))}
 
     def _size(self):
         channels = self.head.weight.shape[0]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 from pathlib import Path
 
+from gluon_enhance.atomic import sync
 from gluon_enhance.errors import TrainingError, WeightsError
 from gluon_enhance.framework import mx
 from gluon_enhance.training import optimizers
@@ -59,8 +59,7 @@ def save_checkpoint(
         }
         (part / STATE).write_text(json.dumps(state))
         for path in part.iterdir():
-            with open(path, "rb") as file:
-                os.fsync(file.fileno())
+            sync(path)
     except OSError:
         shutil.rmtree(part, ignore_errors=True)
         raise

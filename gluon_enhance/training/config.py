@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from gluon_enhance.errors import GluonEnhanceError, TrainingInterruptedError
+from gluon_enhance.errors import (
+    GluonEnhanceError,
+    PrintableFormatter,
+    TrainingInterruptedError,
+    printable,
+)
 from gluon_enhance.framework import compute_in_caller
 from gluon_enhance.training import machines
 
@@ -179,7 +184,9 @@ def run_script(main) -> None:
     Where the environment says ``DMLC_ROLE=server`` or ``scheduler``, be that for the workers
     instead: every process of a run on several machines is started with the same command.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     compute_in_caller()
     try:
         if machines.role() == "worker":
@@ -192,4 +199,4 @@ def run_script(main) -> None:
     except KeyboardInterrupt:  # before the first step or after the last one
         sys.exit(128 + signal.SIGINT)
     except (GluonEnhanceError, ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(printable(f"error: {error}"))

@@ -17,6 +17,7 @@ from typing import Callable
 
 from tqdm import tqdm
 
+from gluon_enhance.atomic import whole_file, write_text
 from gluon_enhance.errors import TrainingError, TrainingInterruptedError
 from gluon_enhance.files import Photo, write_image
 from gluon_enhance.imaging.pictures import picture_table
@@ -24,7 +25,6 @@ from gluon_enhance.training.batches import batches
 from gluon_enhance.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from gluon_enhance.training.config import TrainingConfig
 from gluon_enhance.training.plots import plot_curves
-from gluon_enhance.training.whole_files import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -169,8 +169,7 @@ class _Log:
         self._began = time.time() - (history[-1]["seconds"] if history else 0)
         self._clear()
         out.mkdir(parents=True, exist_ok=True)
-        with whole_file(out / "config.json") as part:
-            part.write_text(json.dumps(asdict(config), indent=1))
+        write_text(out / "config.json", json.dumps(asdict(config), indent=1))
 
     def _clear(self):
         self._sums, self._counts = Counter(), Counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gluon_enhance.training.whole_files import whole_file
+from gluon_enhance.atomic import whole_file
 
 LOSSES, SIGNED_LOSSES = "losses", "losses that may be negative"
 PANELS = {

@@ -38,15 +38,20 @@ def precision_option():
     return option(
         "fp32",
         "what nets compute in; bf16 needs AVX-512 and is fast where the processor has it; auto: "
-        "bf16 there, else fp32",
+        "bf16 there, fp32 elsewhere and on GPUs",
         PRECISIONS,
     )
 
 
-def choose_precision(precision: str) -> str:
-    """Return 'fp32' or 'bf16' for one of `PRECISIONS`, by the flags of this machine's processor."""
+def choose_precision(precision: str, contexts=()) -> str:
+    """Return 'fp32' or 'bf16' for one of `PRECISIONS`, by the flags of this machine's processor.
+
+    'auto' is float32 where one of the contexts is a GPU.
+    """
     if precision != "auto":
         return precision
+    if any(context.device_type == "gpu" for context in contexts):
+        return "fp32"
     try:
         flags = CPUINFO.read_text().split()
     except OSError:
@@ -55,8 +60,9 @@ def choose_precision(precision: str) -> str:
 
 
 def set_precision(precision: str, *nets) -> None:
-    """Have nets compute in one of `PRECISIONS`, and say so if it is not float32."""
-    if choose_precision(precision) == "bf16":
+    """Have initialized nets compute in one of `PRECISIONS`, and say so if it is not float32."""
+    contexts = [c for net in nets for p in net.collect_params().values() for c in p.list_ctx()]
+    if choose_precision(precision, contexts) == "bf16":
         logger.info("computing in bfloat16")
         for net in nets:
             compute_in_bf16(net)

@@ -6,8 +6,9 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from gluon_enhance.atomic import whole_file, write_text
 from gluon_enhance.training.config import TrainingConfig
-from gluon_enhance.training.whole_files import save_arrays, whole_file
+from gluon_enhance.training.whole_files import save_arrays
 
 
 def save_result(step, net, config: TrainingConfig, history: list) -> Path:
@@ -35,6 +36,5 @@ def save_result(step, net, config: TrainingConfig, history: list) -> Path:
     with whole_file(path) as part:
         save_arrays(part, step.average.arrays)
     card = {**asdict(net.spec), "training": asdict(config), "log": history[-1:]}
-    with whole_file(path.with_name("card.json")) as part:
-        part.write_text(json.dumps(card, indent=1) + "\n")
+    write_text(path.with_name("card.json"), json.dumps(card, indent=1) + "\n")
     return path

@@ -1,33 +1,19 @@
-"""Files that are whole under their name, or not there."""
+"""A net's arrays, in files that may be anybody's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.framework import mx
-from gluon_enhance.weights.params import read_params
+from gluon_enhance.weights import params
 
 AT_ONCE = 45
 """Arrays that MXNet's operators for many can take; more are no error but a crash."""
 
 
-@contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
-    """Give a name to write to; the file gets its own when all is written."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        yield part
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def save_arrays(path: str | Path, arrays: dict) -> None:
+def save_arrays(path: str | Path, arrays: Mapping) -> None:
     """Write NDArrays by name, as Gluon's ``.params``.
 
     Raises
@@ -36,10 +22,10 @@ def save_arrays(path: str | Path, arrays: dict) -> None:
         If they cannot be written.
     """
     try:
-        mx.nd.save(str(path), arrays)
-        mx.nd.load(str(path))  # MXNet does not notice that the end of a file found no room
-    except mx.MXNetError as error:
-        raise OSError(f"no room for {path}, or no right to write it") from error
+        params.save_arrays(path, {name: array.asnumpy() for name, array in arrays.items()})
+    except OSError as error:
+        reason = f"no room for {path}, or no right to write it ({error.strerror})"
+        raise OSError(reason) from error
 
 
 def load_arrays(path: str | Path, shapes: Mapping[str, tuple]) -> dict:
@@ -62,7 +48,7 @@ def load_arrays(path: str | Path, shapes: Mapping[str, tuple]) -> dict:
     WeightsError
         If the file cannot be read or holds other arrays.
     """
-    arrays = read_params(path)
+    arrays = params.read_params(path)
     wanted = {name: f"float32 of {tuple(shape)}" for name, shape in shapes.items()}
     found = {name: f"{array.dtype} of {array.shape}" for name, array in arrays.items()}
     for name in {**wanted, **found}:

@@ -29,8 +29,8 @@ PREFIXES = (r"module\.", r"generator\.", r"net_g\.", r"netG\.", r"model\.(?!\d)"
 KINDS = {"weight": ("gamma", "alpha"), "bias": ("beta",), "running_mean": (), "running_var": ()}
 """Last part of a name in PyTorch -> what Gluon calls it in norms and PReLU, if otherwise."""
 
-LISTED = 20
-"""Names that an error message spells out before it counts the rest."""
+LISTED, LONGEST = 20, 100
+"""Names that an error message spells out before it counts the rest, and letters of each."""
 
 
 def load_weights(net, path: str | os.PathLike, ctx=None):
@@ -174,7 +174,8 @@ def _check_padding(net, layout, source):
 def _renamed(state, parameters, layout, source):
     for key, value in layout.fixed.items():
         if key in state and not is_equal(state[key], value):
-            found = f" ({state[key]}, not {value})" if isinstance(value, str) else ""
+            has_text = isinstance(value, str) and isinstance(state[key], str)
+            found = f" ({state[key]:.100}, not {value})" if has_text else ""
             raise WeightsError(
                 f"{source} has another {key} than the net, where it is built in{found}: it is of "
                 f"another net, or was trained on another range or mean of colors"
@@ -276,7 +277,7 @@ def differences(arrays: Mapping, expected: Mapping) -> str:
     missing = [name for name in expected if name not in arrays]
     left_over = [name for name in arrays if name not in expected]
     misfits = [
-        f"{name} {getattr(arrays[name], 'shape', 'no array')} instead of {other.shape}"
+        f"{name!s:.60} {getattr(arrays[name], 'shape', 'no array')} instead of {other.shape}"
         for name, other in expected.items()
         if name in arrays and getattr(arrays[name], "shape", None) != other.shape
     ]
@@ -294,4 +295,4 @@ def differences(arrays: Mapping, expected: Mapping) -> str:
 
 def _listed(names):
     rest = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(map(str, names[:LISTED])) + rest
+    return ", ".join(f"{name!s:.{LONGEST}}" for name in names[:LISTED]) + rest

@@ -34,7 +34,7 @@ def interpolate_states(a: Mapping, b: Mapping, alpha: float) -> dict[str, np.nda
         raise ValueError(f"alpha is {alpha}; give a number from 0 (all a) to 1 (all b)")
     others = [name for name, array in a.items() if not isinstance(array, np.ndarray)]
     if others or not a:
-        held = f"{others[0]}, which is no array" if others else "nothing"
+        held = f"{others[0]!s:.100}, which is no array" if others else "nothing"
         raise WeightsError(f"the first weights hold {held}: convert them to .params first")
     faults = differences(b, a)
     if faults:

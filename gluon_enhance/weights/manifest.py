@@ -11,9 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Optional
 
+from gluon_enhance.atomic import write_text
 from gluon_enhance.errors import WeightsError
 
 BLOCK = 1 << 20
+SHA256_DIGITS = 64
 HASHES = {"sha256": "SHA-256", "sha1": "SHA-1", "md5": "MD5"}
 """Fields of a file -> what errors call them; the first that is known is checked."""
 
@@ -56,6 +58,13 @@ class WeightFile:
     convention: Optional[str] = None
     extra: Optional[str] = None
 
+    @property
+    def checked_by(self) -> str:
+        """What tells that it is the right one: 'SHA-256', its 'prefix', 'SHA-1' or 'MD5'."""
+        if 0 < len(self.sha256) < SHA256_DIGITS:
+            return "prefix"
+        return next(label for kind, label in HASHES.items() if getattr(self, kind))
+
 
 @cache
 def manifest() -> dict[str, WeightFile]:
@@ -96,9 +105,7 @@ def read_card(folder: str | os.PathLike) -> dict:
 
 def write_card(folder: str | os.PathLike, card: dict) -> None:
     """Write a model folder's ``card.json``; it gets its name only when it is whole."""
-    part = Path(folder, ".card.json.part")
-    part.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    part.replace(part.with_name("card.json"))
+    write_text(Path(folder, "card.json"), json.dumps(card, indent=1) + "\n")
 
 
 def card_file(card: dict, name: str) -> WeightFile:
@@ -112,11 +119,12 @@ def card_file(card: dict, name: str) -> WeightFile:
     files = card.get("files")
     row = files.get(name) if isinstance(files, dict) else None
     digest, size = (row.get("sha256"), row.get("size")) if isinstance(row, dict) else (None, None)
-    is_whole = isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest)
+    is_whole = isinstance(digest, str) and re.fullmatch(f"[0-9a-f]{{{SHA256_DIGITS}}}", digest)
     if not (is_whole and isinstance(size, (int, type(None)))):
         advice = "use --precision auto" if ".int8." in name else "get or export the model again"
         raise WeightsError(
-            f"the card of {card.get('name')} lists no {name} with a SHA-256 of 64 digits; {advice}"
+            f"the card of {card.get('name')!s:.100} lists no {name} with a SHA-256 of 64 digits; "
+            f"{advice}"
         )
     return WeightFile(name, digest, size)
 

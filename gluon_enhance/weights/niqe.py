@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import tokenize
 import zipfile
-from pathlib import Path
 
 import numpy as np
 
+from gluon_enhance.atomic import whole_file
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.imaging.niqe import FEATURES, NIQEModel
 from gluon_enhance.weights import store
@@ -60,11 +60,5 @@ def read_niqe(path: str | os.PathLike) -> NIQEModel:
 
 def write_niqe(path: str | os.PathLike, model: NIQEModel) -> None:
     """Write a model to an ``.npz`` file, which is whole under its name or not there."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with open(part, "wb") as stream:  # np.savez would add a suffix to a name
-            np.savez(stream, **dict(zip(KEYS, (model.mean, model.covariance))))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as part, open(part, "wb") as stream:  # savez would add a suffix to a name
+        np.savez(stream, **dict(zip(KEYS, (model.mean, model.covariance))))

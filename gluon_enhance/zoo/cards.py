@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
+from reprlib import repr  # of JSON as deep and as long as it likes
 from typing import Optional
 
 from gluon_enhance.errors import WeightsError
@@ -49,11 +50,12 @@ def spec_from_card(card: Mapping) -> ModelSpec:
         }
     except TypeError as error:
         raise WeightsError(
-            f"the card of {card.get('name')} is incomplete: {error!s:.200}"
+            f"the card of {card.get('name')!s:.100} is incomplete: {error!s:.200}"
         ) from error
     wrong = [key for key, is_right in checks.items() if not is_right]
     if wrong:
-        raise WeightsError(f"the card of {spec.name} has {wrong[0]} {getattr(spec, wrong[0])!r}")
+        value = getattr(spec, wrong[0])
+        raise WeightsError(f"the card of {spec.name} has {wrong[0]} {repr(value)}")
     return spec
 
 
@@ -104,8 +106,8 @@ def trained_spec(spec: ModelSpec, weights: str | os.PathLike) -> ModelSpec:
     tiling, parameters = card.get("tiling"), card.get("parameters")
     if tiling not in TILINGS or type(parameters) is not int:
         raise WeightsError(
-            f"{path} has tiling {tiling!r} and parameters {parameters!r}: train the net again, or "
-            "move the card away if the net is the table's"
+            f"{path} has tiling {repr(tiling)} and parameters {repr(parameters)}: train the net "
+            "again, or move the card away if the net is the table's"
         )
     numbers = {key: card[key] for key in CARD_NUMBERS if _is_within(card.get(key), key)}
     return replace(spec, kwargs=kwargs, parameters=parameters, tiling=tiling, **numbers)
@@ -120,7 +122,7 @@ def _options(kwargs, path):
     named = isinstance(kwargs, dict) and not set(kwargs).intersection(OF_BLOCKS)
     if not named or not all(map(_is_plain, kwargs.values())):
         raise WeightsError(
-            f"{path} has options {kwargs!s:.200}, of which some are none of a net: get it again"
+            f"{path} has options {repr(kwargs)}, of which some are none of a net: get it again"
         )
     return kwargs
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Optional
 
 from gluon_enhance.weights import store
 
@@ -74,6 +75,16 @@ class ModelSpec:
         if (store.model_zoo_folder() / self.name / "card.json").is_file():
             return "shipped"
         return "official" if self.weights else "none"
+
+    @property
+    def checked_by(self) -> Optional[str]:
+        """What tells that a file of its weights is the right one; None if it has no weights.
+
+        'SHA-256', or of official files of which only its first 8 digits are published 'prefix'.
+        """
+        if self.weights_kind == "official":
+            return store.manifest()[self.weights[0]].checked_by
+        return "SHA-256" if self.weights_kind == "shipped" else None
 
     @property
     def scores(self) -> dict:

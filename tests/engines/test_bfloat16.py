@@ -1,5 +1,6 @@
 """OpenVINO in bf16, which it emulates on processors with AVX-512 that have none."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,31 @@ def test_auto_takes_bf16_for_eight_bits_and_fp32_for_more(bf16):
     assert [precision_of(enhancer, kind) for kind in deep] == ["fp32"] * 5
     described = enhancer.describe()
     assert (described["precision"], described["deep_precision"]) == ("bf16", "fp32")
+
+
+def test_a_net_that_bf16_bends_on_one_kind_of_picture_stays_in_fp32_and_says_so(bf16):
+    enhancer = ge.Enhancer("style_wave", engine="openvino", threads=1)
+    described = enhancer.describe()
+    assert described["precision"] == "fp32"
+    reason = r"bf16 keeps \d\d\.\d dB to it on a picture of kind sky"
+    assert re.fullmatch(reason, described["precision_reason"])
+    again = ge.Enhancer("style_wave", engine="openvino", threads=1)  # by what was kept
+    assert again.describe() == described
+    named = ge.Enhancer("style_wave", engine="openvino", precision="bf16", threads=1)
+    assert named.describe()["precision"] == "bf16"
+    assert "precision_reason" not in named.describe()
+
+
+def test_one_kind_of_picture_decides(bf16, monkeypatch):
+    from gluon_enhance.engines.openvino_engine import MIN_AGREEMENT, OpenVINOEngine
+
+    agreements = {"photo": 60.0, "text": MIN_AGREEMENT, "sky": 51.0}
+    for sky, precision in ((MIN_AGREEMENT, "bf16"), (MIN_AGREEMENT - 0.1, "fp32"), (-5, "fp32")):
+        found = {**agreements, "sky": sky}
+        monkeypatch.setattr(OpenVINOEngine, "_agreements", lambda self, found=found: found)
+        model = store.find_shipped("srcnn_x4", ".onnx")
+        engine = engines.load("openvino", model, threads=1)
+        assert engine.describe()["precision"] == precision
 
 
 @pytest.mark.parametrize("precision", ["bf16", "int8", "fp32"])

@@ -50,6 +50,7 @@ def test_unknown_options_are_named_with_the_choices(option, message):
     ],
 )
 def test_precision_of_other_engines_is_refused_with_the_engine_that_has_it(engine, precision, able):
+    pytest.importorskip(engine)
     message = f"engine {engine} has no {precision}; that needs --engine {able}"
     with pytest.raises(EngineError, match=message):
         engines.load(engine, "model.onnx", precision=precision)
@@ -64,6 +65,7 @@ def test_tf32_without_a_gpu_is_refused():
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 def test_file_that_is_no_model_is_refused_by_name(tmp_path, engine):
+    pytest.importorskip(engine)
     path = tmp_path / "model.onnx"
     path.write_bytes(b"no model")
     with pytest.raises(EngineError, match="model.onnx"):

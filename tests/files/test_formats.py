@@ -6,14 +6,14 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image
 from samples import DEEP, PICTURE, refusal, save
 
 from gluon_enhance.files import IMAGE_SUFFIXES, Photo, read_image, read_size, scan, write_image
 from gluon_enhance.files import heif as heif_module
-from gluon_enhance.files.formats import format_of
+from gluon_enhance.files.formats import format_of, has_avif
 
-needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+needs_avif = pytest.mark.skipif(not has_avif(), reason="this Pillow has no AVIF")
 
 
 def heic(image, **options):
@@ -125,7 +125,7 @@ def test_gain_map_of_heic_is_named_as_left_out(tmp_path, monkeypatch):
 def test_missing_decoder_is_named_with_what_to_install(tmp_path, monkeypatch, name):
     brand = name[-4:].encode()
     (tmp_path / name).write_bytes(b"\0\0\0\x18ftyp" + brand + bytes(40))
-    monkeypatch.setattr(features, "check", lambda _: False)
+    monkeypatch.setattr("gluon_enhance.files.reader.has_avif", lambda: False)
     monkeypatch.setattr(heif_module.importlib.util, "find_spec", lambda _: None)
     package = "'Pillow>=11.3'" if name == "a.avif" else "'gluon-enhance[heif]'"
     assert f"which needs pip install {package}" in refusal(tmp_path / name)

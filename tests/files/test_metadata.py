@@ -6,14 +6,16 @@ import xml.etree.ElementTree as ET
 import zlib
 
 import numpy as np
+import PIL
 import pytest
 import tifffile
-from PIL import Image, IptcImagePlugin, features
+from PIL import Image, IptcImagePlugin
 from samples import PICTURE, png, save
 
 from gluon_enhance.files import Photo, read_image, write_image
+from gluon_enhance.files.formats import has_avif
 
-SUFFIXES = (".png", ".jpg", ".tif", ".webp", *[".avif"] * features.check("avif"))
+SUFFIXES = (".png", ".jpg", ".tif", ".webp", *[".avif"] * has_avif())
 TIFF, MM = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/xap/1.0/mm/"
 EVENT = "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#"
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -33,6 +35,8 @@ def packet(attributes="", inner=""):
 
 def xmp_of(path):
     """The packet of a file, as Pillow finds it, parsed by another parser than ours."""
+    if int(PIL.__version__.partition(".")[0]) < 11:
+        pytest.skip("this Pillow shows XMP data of some formats only")
     with Image.open(path) as image:
         found = image.info.get("xmp")
     return found and ET.fromstring(found.strip(b"\0").decode())

@@ -15,9 +15,12 @@ from pathlib import Path
 import atheris
 
 CRASHERS = Path(__file__).with_name("crashers")
-LIMITS = ["-timeout=10", "-rss_limit_mb=2500", "-max_len=8192", "-len_control=0"]
+LIMITS = ["-timeout=10", "-rss_limit_mb=2500", "-len_control=0"]
+LENGTHS = {"photo": 1 << 16}
+"""Bytes of the longest file, where it is not `LENGTH`: what takes quadratic time shows then."""
+LENGTH = 8192
 CODE = ["gluon_enhance", "pickletools", "zipfile"]
-SLOW_CODE = {"image": ["PIL"], "keras": ["h5py"]}
+SLOW_CODE = {"image": ["PIL"], "photo": ["PIL"], "keras": ["h5py"]}
 """What takes seconds to prepare for being watched."""
 
 
@@ -34,7 +37,15 @@ def main(name, *options):
             Path(corpus, str(k)).write_bytes(seed)
         targets.forbid_code()
         with targets.without_checksums():
-            arguments = [sys.argv[0], *LIMITS, f"-artifact_prefix={found}/", *options, corpus]
+            length = f"-max_len={LENGTHS.get(name, LENGTH)}"
+            arguments = [
+                sys.argv[0],
+                *LIMITS,
+                length,
+                f"-artifact_prefix={found}/",
+                *options,
+                corpus,
+            ]
             atheris.Setup(arguments, lambda data: targets.check(name, data, Path(work)))
             atheris.Fuzz()
 

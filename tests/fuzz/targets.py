@@ -33,6 +33,7 @@ from gluon_enhance.exporting.graphs import read_graph
 from gluon_enhance.files import Photo, read_image, reader, write_image
 from gluon_enhance.files.xmp import updated
 from gluon_enhance.weights import tensorflow_reader
+from gluon_enhance.weights.ncnn_reader import read_ncnn
 from gluon_enhance.weights.params import MAGIC, read_params
 from gluon_enhance.weights.tensorflow_reader import read_tensorflow
 from gluon_enhance.weights.torch7_reader import read_torch7
@@ -183,6 +184,26 @@ def _pictures():
             yield file.getvalue()
 
 
+def _large_pictures():
+    """Yield pictures of some 10 kB, and with tags and scans enough to show what is quadratic."""
+    color = np.random.default_rng(0).integers(0, 256, (60, 50, 3), np.uint8)
+    rgb, exif = Image.fromarray(color), Image.Exif()
+    exif[0x010F], exif[0x9286] = "A camera", bytes(5000)
+    exif.get_ifd(0x8769).update({tag: "a text" for tag in range(0x9000, 0x9100)})
+    yield _saved(rgb, "JPEG", progressive=True, quality=95, exif=exif, icc_profile=bytes(9000))
+    yield _saved(rgb, "PNG", exif=exif, icc_profile=bytes(9000))
+    yield _saved(rgb, "WEBP", lossless=True, exif=exif)
+    for options in ({"rowsperstrip": 1}, {"tile": (16, 16)}, {"compression": "deflate"}):
+        file = io.BytesIO()
+        tifffile.imwrite(file, color, photometric="rgb", metadata=None, **options)
+        yield file.getvalue()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.png")
+        texts = ((b"zTXt", b"Title\0\0" + zlib.compress(b"a title")),) * 500
+        write_image(path, Photo(color, xmp=_packet(), chunks=texts))
+        yield path.read_bytes()
+
+
 def _pictures_with_metadata(color):
     everything = Photo(
         color,
@@ -261,6 +282,27 @@ def _read_checkpoint(path):
     return read_tensorflow(index)
 
 
+def _ncnn():
+    """List nets as `_read_ncnn` takes them: the text, a zero, the arrays."""
+    lines = (
+        "7767517",
+        "3 3",
+        "Input data 0 1 data",
+        "Convolution first 1 1 data a 0=2 1=3 5=1 6=54",
+        "PReLU slope 1 1 a b 0=2",
+    )
+    half = struct.pack("<I", 0x01306B47) + bytes(108)
+    text = "\n".join(lines).encode()
+    return [text + bytes(1) + half + bytes(16), text + bytes(1) + bytes(4 + 216 + 16)]
+
+
+def _read_ncnn(path):
+    text, _, arrays = path.read_bytes().partition(b"\0")
+    path.with_suffix(".param").write_bytes(text)
+    path.with_suffix(".bin").write_bytes(arrays)
+    return read_ncnn(path.with_suffix(".bin"))
+
+
 def _npz(path, state):
     with open(path, "wb") as file:
         np.savez_compressed(file, **state)
@@ -320,11 +362,18 @@ TARGETS = {
         8 * reader.DEFLATED_PIXELS_PER_BYTE,
         prepare=_png_with_checksums,
     ),
+    "photo": Target(
+        lambda: list(_large_pictures()),
+        read_image,
+        8 * reader.DEFLATED_PIXELS_PER_BYTE,
+        prepare=_png_with_checksums,
+    ),
     "xmp": Target(lambda: [_packet()], _update, 500),
     "zip": Target(lambda: list(_written(write_zip, _weights(), [{}])), read_torch, 200),
     "legacy": Target(lambda: list(_written(write_legacy, _weights(), [{}])), read_torch, 200),
     "torch7": Target(_torch7, read_torch7, 200),
     "tensorflow": Target(lambda: list(_written(_checkpoint, {})), _read_checkpoint, 500),
+    "ncnn": Target(_ncnn, _read_ncnn, 500),
     "params": Target(_params, read_params, 20),
     "npz": Target(lambda: list(_written(_npz, _weights())), _read_npz, 50),
     "keras": Target(lambda: list(_written(_keras, {})), _read_keras, 50),

@@ -10,6 +10,8 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 from gluon_enhance import Enhancer, zoo  # noqa: E402
 from gluon_enhance.errors import ImageError, WeightsError  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
+from gluon_enhance.weights.convert import load_state  # noqa: E402
+from gluon_enhance.weights.torch7_reader import read_torch7  # noqa: E402
 
 CHANNELS = 3
 MODELS = {
@@ -208,6 +210,17 @@ def test_nets_of_other_norms_or_colors_are_refused(norm, tmp_path, rng):
     checkpoint = {"model": Builder(rng, norm).net(), "opt": {"preprocessing": "resnet"}}
     with pytest.raises(WeightsError, match="another preprocessing .*resnet, not vgg"):
         zoo.get_model(MODELS[norm], write_t7(path, checkpoint), channels=CHANNELS)
+
+
+def test_a_layer_that_is_a_tuple_doubled_60_times_is_refused_at_once(norm, tmp_path, rng):
+    net = Builder(rng, norm).net()
+    state = read_torch7(write_t7(tmp_path / "net.t7", net))
+    doubled = ()
+    for _ in range(60):
+        doubled = (doubled, doubled)
+    loaded = zoo.get_model(MODELS[norm], channels=CHANNELS)
+    with pytest.raises(WeightsError, match="has another 0.layer than the net"):
+        load_state(loaded, {**state, "0.layer": doubled})
 
 
 def test_enhanced_photos_stay_within_their_range(tmp_path, rng):

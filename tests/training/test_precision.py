@@ -87,6 +87,21 @@ def test_auto_goes_by_the_processors_flags(monkeypatch, tmp_path, flags, expecte
     assert choose_precision("fp32") == "fp32" and choose_precision("bf16") == "bf16"
 
 
+def test_auto_is_fp32_on_gpus_whatever_the_processor_has(monkeypatch, tmp_path):
+    (tmp_path / "cpuinfo").write_text("flags\t\t: fpu avx512_bf16\n")
+    monkeypatch.setattr(precision, "CPUINFO", tmp_path / "cpuinfo")
+    assert choose_precision("auto", [mx.gpu(0), mx.gpu(1)]) == "fp32"
+    assert choose_precision("auto", [mx.cpu()]) == "bf16"
+    lowered = []
+    monkeypatch.setattr(precision, "compute_in_bf16", lowered.append)
+    net = mx.gluon.nn.Dense(2, in_units=2)
+    net.initialize()
+    precision.set_precision("auto", net)
+    monkeypatch.setattr(mx.gluon.Parameter, "list_ctx", lambda self: [mx.gpu(0)])
+    precision.set_precision("auto", net)
+    assert lowered == [net]
+
+
 def test_a_machine_that_does_not_tell_its_flags_trains_in_fp32(monkeypatch, tmp_path):
     monkeypatch.setattr(precision, "CPUINFO", tmp_path / "missing")
     assert choose_precision("auto") == "fp32"

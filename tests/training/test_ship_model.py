@@ -127,21 +127,25 @@ def quantize_script(script, model_zoo, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "loss, gain, is_kept", [(0.1, 1.5, True), (0.3, 1.5, False), (0.1, 1.1, False)]
+    "loss, gain, kept, is_kept",
+    [(0.1, 1.5, 30, True), (0.3, 1.5, 30, False), (0.1, 1.1, 30, False), (0.1, 1.5, 24, False)],
 )
 def test_8_bit_files_are_kept_only_if_they_are_worth_it(
-    loss, gain, is_kept, quantize_script, photos, monkeypatch, capsys
+    loss, gain, kept, is_kept, quantize_script, photos, monkeypatch, capsys
 ):
     module, folder = quantize_script
     monkeypatch.setattr(module, "CROP", 32)
     monkeypatch.setattr(module, "score", lambda e, *_: 30.0 - loss * (e == "int8"))
     monkeypatch.setattr(module, "measure_gain", lambda *_: gain)
+    monkeypatch.setattr(module, "agreements", lambda *_: {"photo": 40.0, "hatch": kept})
     module.main(["small_x4", "--data", str(photos), "--benchmark", "hr,lr"])
     files = {f"small_x4.int8.{suffix}" for suffix in ("xml", "bin")}
     card = json.loads((folder / "card.json").read_text())
     assert ({path.name for path in folder.iterdir()} == files | {"card.json"}) == is_kept
     assert (set(card["files"]) == files) == is_kept
-    assert card.get("int8") == ({"loss_db": 0.1, "gain_over_bf16": 1.5} if is_kept else None)
+    agreement = {"photo": 40.0, "hatch": kept}
+    row = {"loss_db": 0.1, "gain_over_bf16": 1.5, "agreement_db": agreement, "contrast": 0.7}
+    assert card.get("int8") == (row if is_kept else None)
     assert ("nothing was kept" in capsys.readouterr().out) != is_kept
 
 

@@ -1,5 +1,4 @@
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +7,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 from gluon_enhance.errors import WeightsError  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.weights.params import read_params, write_params  # noqa: E402
+from gluon_enhance.weights.params import read_params, save_arrays, write_params  # noqa: E402
 
 
 def refusal(function, *arguments):
@@ -43,16 +42,24 @@ def test_written_params_come_back_and_replace_the_old_file(tmp_path, rng):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
-    def fail(path, arrays):
-        Path(path).write_bytes(b"half")
-        raise mx.base.MXNetError("Check failed\nFileStream.Write incomplete")
+@pytest.mark.parametrize("lacking", [1, 100, 4000])
+def test_a_disk_that_is_full_by_little_leaves_the_old_file(tmp_path, full_disk, rng, lacking):
+    arrays = {"head.weight": rng.random((50, 40), np.float32)}
+    path = write_params(tmp_path / "net.params", arrays)
+    size, old = path.stat().st_size, path.read_bytes()
+    with full_disk(size - lacking):
+        message = refusal(write_params, path, {"head.weight": arrays["head.weight"] + 1})
+    assert "cannot be written (File too large)" in message
+    assert list(tmp_path.iterdir()) == [path] and path.read_bytes() == old
 
-    (tmp_path / "net.params").write_bytes(b"old")
-    monkeypatch.setattr(mx.nd, "save", fail)
-    message = refusal(write_params, tmp_path / "net.params", {})
-    assert "cannot be written (FileStream.Write incomplete): is the disk full?" in message
-    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+def test_files_are_bit_by_bit_those_of_mxnet(tmp_path, rng):
+    arrays = {"weight": rng.random((3, 2, 1), np.float32), "b": rng.random(4).astype(np.float16)}
+    write_params(tmp_path / "ours.params", arrays)
+    theirs = {name: mx.nd.array(array, dtype=array.dtype) for name, array in arrays.items()}
+    mx.nd.save(str(tmp_path / "theirs.params"), theirs)
+    ours, theirs = (tmp_path / f"{whose}.params" for whose in ("ours", "theirs"))
+    assert ours.read_bytes() == theirs.read_bytes()
 
 
 def test_other_suffixes_are_not_written(tmp_path):
@@ -92,6 +99,8 @@ def test_arrays_of_all_dtypes_read_as_mxnet_writes_them(tmp_path, dtype):
     mx.nd.save(str(tmp_path / "a.params"), {"a": mx.nd.array(array, dtype=dtype)})
     result = read_params(tmp_path / "a.params")["a"]
     assert result.dtype == dtype and np.array_equal(result, array)
+    save_arrays(tmp_path / "ours.params", {"a": array})
+    assert (tmp_path / "ours.params").read_bytes() == (tmp_path / "a.params").read_bytes()
 
 
 @pytest.mark.parametrize(

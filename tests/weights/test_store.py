@@ -7,7 +7,10 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 import zipfile
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +18,7 @@ import filelock
 import pytest
 
 from gluon_enhance.errors import WeightsError
-from gluon_enhance.weights import store
+from gluon_enhance.weights import download, store
 from gluon_enhance.weights.store import WeightFile
 
 CONTENT = bytes(range(256)) * 40
@@ -52,6 +55,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/missing":
             self.send_error(404)
             return
+        if self.path in ("/endless", "/dripping"):
+            self._go_on(self.path == "/dripping")
+            return
         content = ZIPS.get(self.path, CONTENT)
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
@@ -60,6 +66,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(0.5)
         self.wfile.write({"/wrong": CONTENT[::-1], "/cut": CONTENT[:100]}.get(self.path, content))
 
+    def _go_on(self, is_slow):
+        """Send without saying how much, until nobody listens."""
+        self.send_response(200)
+        self.end_headers()
+        with suppress(OSError):
+            while not self.server.is_over:
+                self.wfile.write(b"." if is_slow else bytes(5000))
+                time.sleep(0.02 * is_slow)
+
     def log_message(self, *_):
         pass
 
@@ -67,11 +82,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.requests = []
+        server.requests, server.is_over = [], False
         server.address = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
+        server.is_over = True
         server.shutdown()
         thread.join()
 
@@ -208,6 +224,40 @@ def test_a_failed_download_leaves_no_file(file, server, tmp_path, page, reason):
     message = refusal(store.fetch, replace(file, url=server.address + page), tmp_path)
     assert reason in message
     assert {p.name for p in tmp_path.iterdir()} <= {"net.pth.lock", "model_zoo"}
+
+
+def test_a_server_that_sends_more_than_the_file_has_is_cut_off(file, server, tmp_path):
+    received = []
+    online = replace(file, url=f"{server.address}/endless")
+    with pytest.raises(WeightsError, match="more than 10,240 bytes: it is another file"):
+        store.fetch(online, tmp_path / "cache", lambda done, _: received.append(done))
+    assert received[-1] <= len(CONTENT) + download.BLOCK
+    assert {p.name for p in (tmp_path / "cache").iterdir()} <= {"net.pth.lock"}
+    larger = replace(file, url=f"{server.address}/good", size=100)
+    assert "more than 100 bytes" in refusal(store.fetch, larger, tmp_path / "cache")
+
+
+def test_a_file_of_unknown_size_is_not_received_without_end(file, server, monkeypatch, tmp_path):
+    monkeypatch.setattr(download, "LARGEST", 20_000)
+    unknown = replace(file, url=f"{server.address}/endless", size=None)
+    assert "more than 20,000 bytes" in refusal(store.fetch, unknown, tmp_path / "cache")
+
+
+def test_a_server_that_drips_is_given_up(file, server, monkeypatch, tmp_path):
+    monkeypatch.setattr(download, "GRACE_SECONDS", 0.1)
+    began = time.monotonic()
+    dripping = replace(file, url=f"{server.address}/dripping")
+    assert "too slow: " in refusal(store.fetch, dripping, tmp_path / "cache")
+    assert 0.1 < time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("target", ["http://example.org/a", "file:///etc/passwd", "ftp://a.org/b"])
+def test_redirects_from_https_lead_to_https_only(target):
+    redirect = download._KeepingTLS().redirect_request
+    request = urllib.request.Request("https://example.org/a")
+    with pytest.raises((ConnectionError, urllib.error.HTTPError), match="refused|not allowed"):
+        redirect(request, io.BytesIO(), 302, "Found", {}, target)
+    assert redirect(request, io.BytesIO(), 302, "Found", {}, "https://b.org/c").host == "b.org"
 
 
 def test_official_files_of_one_name_are_told_apart_by_their_folders(
@@ -382,3 +432,10 @@ def test_manifest_knows_the_official_esrgan():
     file = store.manifest()["RRDB_ESRGAN_x4.pth"]
     assert file.size == 66_929_193
     assert file.sha256 == "65fece06e1ccb48853242aa972bdf00ad07a7dd8938d2dcbdf4221b59f6372ce"
+
+
+def test_what_tells_that_a_file_is_the_right_one_is_named():
+    kinds = {file.checked_by for file in store.manifest().values()}
+    assert kinds == {"SHA-256", "prefix", "SHA-1", "MD5"}
+    assert store.manifest()["edsr_x4-4f62e9ef.pt"].checked_by == "prefix"
+    assert store.manifest()["RRDB_ESRGAN_x4.pth"].checked_by == "SHA-256"

@@ -1,0 +1,68 @@
+"""Small pictures of the kinds on which fewer bits show: what a precision is checked with.
+
+Noise hides errors; flat areas and slopes show them, and lines and dots drive a net's maps to values
+that photos do not.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+SIDE = 48
+
+
+def check_pictures(variant: int = 0) -> dict[str, np.ndarray]:
+    """Compute the pictures.
+
+    Parameters
+    ----------
+    variant : int
+        From 0: others of the same kinds, so that a net can be made with some and checked with 0.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (3, SIDE, SIDE), float32 in [0, 1]
+        By what they show.
+    """
+    rows, columns = np.mgrid[0:SIDE, 0:SIDE]
+    y, x = rows / SIDE, columns / SIDE
+    dots = 1.3 + 0.1 * variant
+    fields = (1 + 2 * (rows // (SIDE // 2)) + columns // (SIDE // 2) + variant / 9) / 5
+    pictures = {
+        "photo": _photo(x, y, variant),
+        "text": [1 - 0.9 * _strokes(rows, columns, variant)],
+        "hatch": [(rows + columns) % (4 + variant) < 2],
+        "halftone": [np.sin(dots * rows) * np.sin(dots * columns) > 1.4 * x - 0.7],
+        "sky": [0.35 + 0.02 * variant + 0.25 * y, 0.55 + 0.2 * y, 0.85 + 0.1 * y],
+        "grays": [fields],
+    }
+    return {kind: _stacked(channels) for kind, channels in pictures.items()}
+
+
+def agreement(a: np.ndarray, b: np.ndarray) -> float:
+    """Compute the PSNR in dB of what is seen of two answers in [0, 1]; 0 if one is not finite."""
+    error = np.mean(np.square(np.clip(a, 0, 1) - np.clip(b, 0, 1), dtype=np.float64))
+    return -10 * math.log10(max(np.nan_to_num(error, nan=1), 1e-12))
+
+
+def _stacked(channels):
+    """Stack three channels, or one for all three."""
+    planes = np.stack(list(channels) * (3 // len(channels)))
+    return np.clip(planes, 0, 1).astype(np.float32)
+
+
+def _photo(x, y, seed):
+    """Slopes, a disc with an edge, and fine texture."""
+    texture = np.random.default_rng(seed).normal(0, 0.05, (3, SIDE, SIDE))
+    disc = (y - 0.5) ** 2 + (x - 0.4) ** 2 < 0.1
+    return np.stack([y, x, 1 - y]) * 0.6 + 0.3 * disc + texture
+
+
+def _strokes(rows, columns, seed):
+    """Lines of small signs, each of strokes in a grid of 5 by 3 cells of a pixel and a half."""
+    cells = np.random.default_rng(seed).random((SIDE, SIDE)) < 0.6
+    row, column = 2 * rows // 3, 2 * columns // 3
+    is_between = (row % 7 >= 5) | (column % 4 == 3)
+    return cells[row, column] & ~is_between
