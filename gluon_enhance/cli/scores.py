@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from gluon_enhance.atomic import whole_file
 from gluon_enhance.cli import printable
 from gluon_enhance.cli.intervals import with_intervals
 from gluon_enhance.cli.metrics import Metrics, protocol_of, scores_of
