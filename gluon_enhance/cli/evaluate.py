@@ -14,7 +14,7 @@ from gluon_enhance.baseline import Baseline
 from gluon_enhance.cli import one_line, printable
 from gluon_enhance.cli.kinds import is_raster, source_of
 from gluon_enhance.cli.messages import gdal_heard
-from gluon_enhance.cli.options import engine_options, model_option
+from gluon_enhance.cli.options import engine_options, model_option, trust_option
 from gluon_enhance.cli.rasters import BAND_OPTIONS, band_options, take_options
 from gluon_enhance.cli.scores import (
     print_scores,
@@ -32,6 +32,7 @@ from gluon_enhance.inference import Enhancer
 
 @click.command()
 @model_option(default=None)
+@trust_option
 @click.option(
     "--hr",
     required=True,
