@@ -120,10 +120,12 @@ class Enhancer:
             engines.load,
             threads=threads,
             cache=store.cache_folder() / "compiled",
-            trusted=self._source.trusted,
         )
         model = self._model(engine, precision)
-        self._engine = load(engine, model, precision=precision, device=device)
+        trusted = self._source.trusted
+        # Files of 8 bits are found only if this package ships them, or their maker is trusted.
+        own = trusted or precision == "int8"
+        self._engine = load(engine, model, precision=precision, device=device, trusted=own)
         used = self._engine.describe()
         if deep_precision == "auto":
             chosen = precision == "auto" and used["precision"] == "bf16"
@@ -132,7 +134,9 @@ class Enhancer:
         self._on_gpu = used["device"] != "cpu"
         if self._on_gpu:
             engine, device, used["precision"] = engines.choose("auto", "cpu"), "cpu", "fp32"
-        self._load_part = partial(load, engine, precision=used["precision"], device=device)
+        self._load_part = partial(
+            load, engine, precision=used["precision"], device=device, trusted=trusted
+        )
         if self.tile is None:
             small, whole = (GPU_TILE, GPU_WHOLE) if self._on_gpu else (AUTO_TILE, AUTO_WHOLE)
             self.tile = whole if self._needs_whole else small

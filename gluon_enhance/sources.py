@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
-from gluon_enhance import __version__, zoo
+from gluon_enhance import __version__, engines, zoo
 from gluon_enhance.errors import EngineError, WeightsError
 from gluon_enhance.weights import store
 from gluon_enhance.weights.manifest import card_file, difference, read_card, sha256
@@ -23,6 +23,9 @@ class Source(NamedTuple):
     find: Callable
     trusted: bool
 
+
+EIGHT_BITS = (".int8.xml", ".int8.bin")
+"""Ends of the names of files for ``--precision int8``."""
 
 DENOISING = "realesr_general_x4"
 KEEPING_NOISE = "realesr_general_wdn_x4"
@@ -98,6 +101,8 @@ def _from_folder(folder, trust):
         fault = difference(path, file)
         if fault:
             raise WeightsError(f"{path} {fault}; export the model again")
+        if suffix in EIGHT_BITS and not trust:
+            _refuse_what_is_not_shipped(path, spec.name, suffix)
         return path
 
     def net():
@@ -110,6 +115,19 @@ def _from_folder(folder, trust):
         return load_pair(find("-symbol.json"), find("-0000.params"), trust=trust)
 
     return spec, Source(net, find, trusted=trust)
+
+
+def _refuse_what_is_not_shipped(path, name, suffix):
+    """Refuse a graph in OpenVINO's own form, which nothing checks, unless this package ships it."""
+    try:
+        shipped = sha256(store.find_shipped(name, suffix))
+    except WeightsError:
+        shipped = None
+    if sha256(path) != shipped:
+        raise WeightsError(
+            f"{path} is not the file that this version ships for {name}: export the model again, "
+            f"or use --precision auto; {engines.WAY_OUT}"
+        )
 
 
 def _converted(spec, make_net, made_of, suffix) -> Path:
