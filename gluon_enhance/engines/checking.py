@@ -25,6 +25,7 @@ from gluon_enhance.engines.proportion import (
     most_at_once,
     refuse_disproportion,
     refuse_enlargement,
+    refuse_fixed,
 )
 from gluon_enhance.errors import EngineError
 
@@ -33,6 +34,9 @@ LARGEST_KNOWN = 1 << 10
 
 SIDES = (448, 720)
 """Of images that a graph is tried on; for each number up to 10, one of them is a multiple."""
+
+LARGEST_STATED = 1 << 24
+"""Numbers of an image whose size a file fixes."""
 
 Shapes = Iterable[tuple[int, ...]]
 
@@ -53,7 +57,7 @@ class CheckedGraph:
     """
 
     def __init__(self, path: str | os.PathLike, shapes: Optional[Shapes] = None):
-        self._path, self._passed = Path(path), set()
+        self._path, self._passed = Path(path), {}
         if self._path.suffix == ".xml":
             raise EngineError(
                 f"{path} is a graph in OpenVINO's own form, of which only those that this package "
@@ -77,8 +81,13 @@ class CheckedGraph:
     def _nodes(self):
         return self._graph.nodes
 
-    def check(self, shapes: Shapes) -> None:
+    def check(self, shapes: Shapes) -> list[tuple[int, ...]]:
         """Check what the graph does with inputs of these shapes; those that passed are known.
+
+        Returns
+        -------
+        list of tuple of int
+            The shapes of its outputs.
 
         Raises
         ------
@@ -87,18 +96,22 @@ class CheckedGraph:
         """
         shapes = tuple(tuple(shape) for shape in shapes)
         if shapes in self._passed:
-            return
+            return self._passed[shapes]
         try:
-            self._follow(shapes)
+            self._passed[shapes] = self._follow(shapes)
         except (ValueError, TypeError, IndexError, OverflowError) as error:
             raise self._refused(error) from error
-        self._passed.add(shapes)
+        return self._passed[shapes]
 
     def _try_images(self):
         """Check the graph for images; a net may need sides of some multiple, so two are tried."""
         for side in SIDES:
             try:
-                self.check([_of_image(shape, side) for shape in self._graph.inputs.values()])
+                shapes = [_of_image(shape, side) for shape in self._graph.inputs.values()]
+            except ValueError as error:
+                raise self._refused(error) from error
+            try:
+                self.check(shapes)
                 return
             except EngineError as error:
                 refusal = error
@@ -115,6 +128,7 @@ class CheckedGraph:
             raise ValueError(f"it has {len(graph.inputs)} inputs, not {len(shapes)}")
         tensors = {**graph.constants, **dict(zip(graph.inputs, map(Tensor, shapes)))}
         maker, sizes, takes, work = {}, [], [], 0
+        seen, fixed = set(graph.inputs), 0  # of the image's pixels, and of none
         weights = sum(math.prod(one.shape) for one in graph.constants.values())
         for k, (node, attributes) in enumerate(zip(self._nodes, self._attributes)):
             inputs = _named(node, partial(_taken, node, tensors))
@@ -124,6 +138,10 @@ class CheckedGraph:
             sizes.append(sum(math.prod(one.shape) for one in made))
             if node.op == "Constant":  # the file holds it
                 weights += sizes[-1]
+            elif node.op in ("Shape", "Size") or seen.isdisjoint(node.inputs):
+                fixed += sizes[-1]
+            else:
+                seen.update(node.outputs)
             takes.append({maker[name] for name in node.inputs if name in maker})
             maker.update(dict.fromkeys(node.outputs, k))
             work += _work(call, sizes[-1])
@@ -131,10 +149,13 @@ class CheckedGraph:
         if missing or not graph.outputs:
             raise ValueError(f"nothing makes its output {', '.join(missing):.60}")
         image = sum(math.prod(shape) for shape in shapes)
-        result = sum(math.prod(tensors[name].shape) for name in graph.outputs)
+        made = [tensors[name].shape for name in graph.outputs]
+        result = sum(map(math.prod, made))
         kept = {maker[name] for name in graph.outputs if name in maker}
+        refuse_fixed(image, weights, fixed)
         refuse_enlargement(image, result, len(graph.outputs))
         refuse_disproportion(image, result, weights, most_at_once(sizes, takes, kept), work)
+        return made
 
 
 def _named(node, step):
@@ -151,7 +172,10 @@ def _of_image(stated, side):
     image = (1, 3, side, side)
     if stated is None:
         return image
-    return tuple(own or one for own, one in zip(stated, (*image, *(1,) * len(stated))))
+    shape = tuple(own or one for own, one in zip(stated, (*image, *(1,) * len(stated))))
+    if min(shape, default=1) < 1 or math.prod(shape) > LARGEST_STATED:
+        raise ValueError(f"it states images of {stated!s:.60}")
+    return shape
 
 
 def _taken(node, tensors):

@@ -7,6 +7,8 @@ MAPS = 256
 EDSR's take 161."""
 CONSTANTS = 1 << 24
 """Numbers that these may have besides; for weights, as many more as there are."""
+FIXED = 4
+"""As `MAPS`, of maps that depend on the image's size at most, as grids of coordinates do."""
 LARGEST = 1 << 40
 """Numbers of one map until the others are known: far from what 64 bits hold."""
 ENLARGED = 64
@@ -16,6 +18,15 @@ WORK = 64
 use weights once take 1, and recursive ones as many as they have turns."""
 FEWEST = 1 << 12
 """Weights that any net may be taken to have, for its work."""
+
+
+def refuse_fixed(image: int, weights: int, fixed: int) -> None:
+    """Refuse a net with too many numbers in maps that are the same for all images.
+
+    Engines may make them when they load it. The parameters are those of `refuse_disproportion`.
+    """
+    if fixed > FIXED * image + weights + CONSTANTS:
+        raise ValueError(f"it makes {fixed:,} numbers of no image at all; no image needs that")
 
 
 def refuse_disproportion(image: int, result: int, weights: int, most: int, work: int) -> None:
@@ -69,6 +80,6 @@ def most_at_once(sizes: list[int], takes: list[set[int]], kept: set[int]) -> int
     for at, size in enumerate(sizes):
         live += size
         most = max(most, live)
-        done = {k for k in takes[at] if last[k] == at} | ({at} - last.keys())
-        live -= sum(sizes[k] for k in done)
+        live -= sum(sizes[k] for k in takes[at] if last[k] == at)
+        live -= 0 if at in last else size  # nothing takes it
     return most
