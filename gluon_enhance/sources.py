@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
 from gluon_enhance import __version__, engines, zoo
 from gluon_enhance.errors import EngineError, WeightsError
-from gluon_enhance.weights import store
+from gluon_enhance.weights import cache, store
 from gluon_enhance.weights.manifest import card_file, difference, read_card, sha256
 
 
@@ -132,8 +133,6 @@ def _refuse_what_is_not_shipped(path, name, suffix):
 
 def _converted(spec, make_net, made_of, suffix) -> Path:
     """Return a file of a net that ships none, made once and kept in the cache."""
-    import filelock
-
     # The same weights are another net under other options, such as the range of its tanh, and
     # another version may write other files.
     text = f"{__version__} {made_of()} {sorted(spec.kwargs.items())}"
@@ -142,19 +141,18 @@ def _converted(spec, make_net, made_of, suffix) -> Path:
     path = onnx.with_suffix(suffix)
     if suffix not in (".onnx", ".parts.zip"):
         raise EngineError(f"{spec.name} has no 8-bit files; use --precision auto")
-    if not path.is_file():
-        onnx.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(f"{onnx}.lock"):  # another process may be at it
-            _convert(make_net, onnx, path, spec)
+    if not cache.is_kept(path):
+        with cache.workshop(onnx) as work:  # another process may have been at it
+            _convert(make_net, onnx, path, spec, work)
     return path
 
 
-def _convert(make_net, onnx, path, spec):
-    if not onnx.is_file():
+def _convert(make_net, onnx, path, spec, work):
+    if not cache.is_kept(onnx):
         from gluon_enhance.exporting import export_onnx, trial_unit
 
-        export_onnx(make_net(), onnx, trial_unit(spec))
-    if not path.is_file():
+        cache.keep(export_onnx(make_net(), work / onnx.name, trial_unit(spec)), onnx)
+    if not cache.is_kept(path):
         from gluon_enhance.exporting.parts import split_onnx
 
-        split_onnx(onnx, spec.unit)
+        cache.keep(split_onnx(shutil.copy(onnx, work), spec.unit), path)

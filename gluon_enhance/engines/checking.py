@@ -18,8 +18,9 @@ import numpy as np
 
 from gluon_enhance.engines import WAY_OUT
 from gluon_enhance.engines.onnx_calls import Call
-from gluon_enhance.engines.onnx_file import MOST_AXES, Tensor, read_onnx
+from gluon_enhance.engines.onnx_file import DTYPES, MOST_AXES, Tensor, read_onnx
 from gluon_enhance.engines.onnx_operators import OPERATORS, read_attributes
+from gluon_enhance.engines.onnx_types import type_of
 from gluon_enhance.engines.proportion import (
     LARGEST,
     most_at_once,
@@ -117,6 +118,10 @@ class CheckedGraph:
                 refusal = error
         raise refusal
 
+    def _images(self, shapes):
+        ends = zip(self._graph.inputs, shapes, self._graph.kinds)
+        return {name: Tensor(shape, None, kind) for name, shape, kind in ends}
+
     def _refused(self, error):
         reason = " ".join(str(error).split())[:300]
         return EngineError(f"{self._path} is no net that is run here: {reason}; {WAY_OUT}")
@@ -126,7 +131,7 @@ class CheckedGraph:
         graph = self._graph
         if len(shapes) != len(graph.inputs):
             raise ValueError(f"it has {len(graph.inputs)} inputs, not {len(shapes)}")
-        tensors = {**graph.constants, **dict(zip(graph.inputs, map(Tensor, shapes)))}
+        tensors = {**graph.constants, **self._images(shapes)}
         maker, sizes, takes, work = {}, [], [], 0
         seen, fixed = set(graph.inputs), 0  # of the image's pixels, and of none
         weights = sum(math.prod(one.shape) for one in graph.constants.values())
@@ -192,6 +197,7 @@ def _taken(node, tensors):
 def _made(call, tensors):
     """Return a node's outputs."""
     operator, names = OPERATORS[call.node.op], call.node.outputs
+    kind = type_of(call, operator.types)
     shapes = operator.shape(call)
     shapes = shapes if isinstance(shapes, list) else [shapes]
     if len(names) != len(shapes) or not all(names):
@@ -204,11 +210,11 @@ def _made(call, tensors):
         known = all(one is None or one.value is not None for one in call.inputs)
         if known or call.node.op in ("Shape", "Size"):
             value = operator.value(call)
-            if value is not None and value.shape == shapes[0]:
-                return [Tensor(shapes[0], value)]
+            if value is not None and value.shape == shapes[0] and value.dtype == DTYPES[kind]:
+                return [Tensor(shapes[0], value, kind)]
     if not all(min(shape, default=1) > 0 for shape in shapes):
         raise ValueError(f"it makes a map of {shapes!s:.80}")
-    return [Tensor(shape) for shape in shapes]
+    return [Tensor(shape, None, kind) for shape in shapes]
 
 
 def _work(call, numbers):

@@ -36,6 +36,7 @@ DTYPES = {
 }  # fmt: skip
 """Of tensors, by their number; NumPy has no bfloat16."""
 REAL = (1, FLOAT16, 11)
+UINT8, INT64, BOOL = 2, 7, 9
 
 TYPED = {
     "float_data": (1,),
@@ -141,10 +142,11 @@ MODEL = {
 
 
 class Tensor(NamedTuple):
-    """A shape and, where it is known before there is an image, what is in it."""
+    """A shape, what is in it where that is known before there is an image, and its type."""
 
     shape: tuple[int, ...]
     value: Optional[np.ndarray] = None
+    kind: int = 1
 
 
 class Node(NamedTuple):
@@ -158,12 +160,17 @@ class Node(NamedTuple):
 
 
 class Graph(NamedTuple):
-    """What an ONNX file holds: `inputs` with the sizes it states, None for those it leaves open."""
+    """What an ONNX file holds.
+
+    Its `inputs` have the sizes that it states, None for those it leaves open, and `kinds` their
+    types.
+    """
 
     opset: int
     nodes: list[Node]
     constants: dict[str, Tensor]
     inputs: dict[str, Optional[tuple[Optional[int], ...]]]
+    kinds: list[int]
     outputs: list[str]
 
 
@@ -195,11 +202,15 @@ def _graph(model, data):
             raise ValueError(f"two of its tensors have the name {name!r:.60}, or one has none")
         constants[name] = _tensor(tensor, data)
     inputs = {one.get("name", ""): _stated(one) for one in graph["input"]}
+    kinds = [_kind(one) for one in graph["input"] if one.get("name", "") not in constants]
+    if not set(kinds) <= {*REAL, BFLOAT16}:
+        raise ValueError("it takes other numbers than real ones, which no image is of")
     return Graph(
         _opset(model["opset_import"]),
         [_node(node, k, data) for k, node in enumerate(graph["node"])],
         constants,
         {name: shape for name, shape in inputs.items() if name not in constants},
+        kinds,
         [one.get("name", "") for one in graph["output"]],
     )
 
@@ -237,6 +248,10 @@ def _stated(value):
     return shape and tuple(one.get("dim_value") or None for one in shape["dim"])
 
 
+def _kind(value):
+    return value.get("type", {}).get("tensor_type", {}).get("elem_type")
+
+
 def _tensor(fields, data):
     """Return a tensor, which has as many numbers as it says, with its value if that is small."""
     kind, shape = fields.get("data_type", 0), tuple(map(int, fields.get("dims", ())))
@@ -253,14 +268,14 @@ def _tensor(fields, data):
     if len(numbers) != count * (_bytes(kind) if is_raw else 1):
         raise ValueError(f"{name} has not the {count:,} numbers that its shape says")
     if kind == BFLOAT16 or count > (LARGEST_REAL if kind in REAL else LARGEST_WHOLE):
-        return Tensor(shape)
+        return Tensor(shape, None, kind)
     if is_raw:
         value = np.frombuffer(data[numbers.start : numbers.stop], DTYPES[kind])
     elif kind == FLOAT16:  # as the bits of an integer
         value = np.asarray(numbers, np.int64).astype("<u2").view("<f2")
     else:
         value = np.asarray(numbers).astype(DTYPES[kind])
-    return Tensor(shape, value.reshape(shape))
+    return Tensor(shape, value.reshape(shape), kind)
 
 
 def _bytes(kind):

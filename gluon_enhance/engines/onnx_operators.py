@@ -22,6 +22,7 @@ class Operator(NamedTuple):
     """What shapes an operator makes, of how many inputs, with which attributes.
 
     Of what is known before there is an image, `value` gives the result where that may be needed.
+    The rules of `types` are in `gluon_enhance.engines.onnx_types`.
     """
 
     shape: Callable[[Call], Union[tuple, list]] = same
@@ -29,6 +30,7 @@ class Operator(NamedTuple):
     attributes: Mapping[str, Callable] = {}
     value: Optional[Callable[[Call], np.ndarray]] = None
     work: Optional[Callable[[Call, int], int]] = None
+    types: str = "F>F"
 
 
 def read_attributes(node: Node) -> dict:
@@ -90,6 +92,7 @@ def _small(value):
 
 
 TRUTH = _one_of(0, 1)
+WHOLE = _whole(-(1 << 63), (1 << 63) - 1)
 AXIS = _whole(-8, 8)
 AXES = _several(-8, 8)
 POSITIONS = _several(-(1 << 63), (1 << 63) - 1)
@@ -189,16 +192,16 @@ OPERATORS: dict[str, Operator] = {
         (2, 3),
         {"epsilon": _positive, "axis": AXIS, "stash_type": _one_of(1)},
     ),
-    "MeanVarianceNormalization": Operator(same, (1, 1), {"axes": AXES}),
+    "MeanVarianceNormalization": Operator(shapes.mean_norm, (1, 1), {"axes": AXES}),
     "LpNormalization": Operator(shapes.along_axis, (1, 1), {"axis": AXIS, "p": _one_of(1, 2)}),
     "LRN": Operator(
-        same,
+        shapes.image_only,
         (1, 1),
         {"size": _whole(1, 63), "alpha": _number, "beta": _number, "bias": _number},
         work=lambda call, numbers: numbers * call.get("size", 1),
     ),
     "PRelu": Operator(shapes.prelu, (2, 2)),
-    "Clip": Operator(shapes.clip, (1, 3), {"min": _number, "max": _number}),
+    "Clip": Operator(shapes.clip, (1, 3), {"min": _number, "max": _number}, types="N>N"),
     "Softmax": Operator(shapes.along_axis, (1, 1), {"axis": AXIS}),
     "LogSoftmax": Operator(shapes.along_axis, (1, 1), {"axis": AXIS}),
     "Gelu": Operator(same, (1, 1), {"approximate": _one_of("none", "tanh")}),
@@ -212,20 +215,23 @@ OPERATORS: dict[str, Operator] = {
     ),
     **dict.fromkeys(
         ("Relu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Mish", "HardSwish", "Erf", "Exp",
-         "Log", "Reciprocal", "Sin", "Cos", "Round", "IsNaN"),
+         "Log", "Reciprocal", "Sin", "Cos", "Round"),
         Operator(),
     ),
     "Dropout": Operator(
-        shapes.dropout, (1, 3), {"ratio": _positive, "seed": _whole(-(1 << 63), (1 << 63) - 1)}
+        shapes.dropout, (1, 3), {"ratio": _positive, "seed": WHOLE}, types="FRB>F"
     ),
-    "QuantizeLinear": Operator(shapes.quantized, (2, 3), {"axis": AXIS, "saturate": TRUTH}),
-    "DequantizeLinear": Operator(shapes.quantized, (2, 3), {"axis": AXIS}),
-    "Resize": Operator(shapes.resize, (2, 4), RESIZED, work=_per_neighbor),
+    "QuantizeLinear": Operator(
+        shapes.quantized, (2, 3), {"axis": AXIS, "saturate": TRUTH}, types="FFQ>?"
+    ),
+    "DequantizeLinear": Operator(shapes.quantized, (2, 3), {"axis": AXIS}, types="QFQ>F"),
+    "Resize": Operator(shapes.resize, (2, 4), RESIZED, work=_per_neighbor, types="FRRL>F"),
     "Upsample": Operator(
         shapes.resize,
         (1, 2),
         {"mode": _one_of("nearest", "linear"), "scales": _numbers},
         work=_per_neighbor,
+        types="FR>F",
     ),
     "DepthToSpace": Operator(
         shapes.depth_to_space,
@@ -241,67 +247,78 @@ OPERATORS: dict[str, Operator] = {
             "pads": _several(-4096, 4096, 16),
             "value": _number,
         },
+        types="NLNL>N",
     ),
     **dict.fromkeys(
         ("ReduceMean", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp",
          "ReduceSumSquare"),
-        Operator(shapes.reduce, (1, 2), REDUCED),
+        Operator(shapes.reduce, (1, 2), REDUCED, types="FL>F"),
     ),
     # From here on what may be done to shapes, too: its results are known before there is an image.
     **{
-        name: Operator(shapes.reduce, (1, 2), REDUCED, values.reduced(function))
+        name: Operator(shapes.reduce, (1, 2), REDUCED, values.reduced(function), types="NL>N")
         for name, function in (
             ("ReduceSum", np.sum), ("ReduceProd", np.prod), ("ReduceMax", np.max),
             ("ReduceMin", np.min),
         )
     },
     **{
-        name: Operator(broadcast, (2, 2), {}, values.of_all(function))
-        for name, function in (
-            ("Add", np.add), ("Sub", np.subtract), ("Mul", np.multiply), ("Div", values.divide),
-            ("Equal", np.equal), ("Less", np.less), ("LessOrEqual", np.less_equal),
-            ("Greater", np.greater), ("GreaterOrEqual", np.greater_equal), ("And", np.logical_and),
-            ("Or", np.logical_or), ("Xor", np.logical_xor),
+        name: Operator(broadcast, (2, 2), {}, values.of_all(function), types=types)
+        for types, functions in (
+            ("N>N", {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply,
+                     "Div": values.divide}),
+            ("T>B", {"Equal": np.equal}),
+            ("N>B", {"Less": np.less, "LessOrEqual": np.less_equal, "Greater": np.greater,
+                     "GreaterOrEqual": np.greater_equal}),
+            ("B>B", {"And": np.logical_and, "Or": np.logical_or, "Xor": np.logical_xor}),
         )
+        for name, function in functions.items()
     },
     "Pow": Operator(broadcast, (2, 2)),
-    "Mod": Operator(broadcast, (2, 2), {"fmod": TRUTH}, values.remainder),
+    "Mod": Operator(broadcast, (2, 2), {"fmod": TRUTH}, values.remainder, types="N>N"),
     **{
-        name: Operator(broadcast, (1, ALL), {}, function)
+        name: Operator(broadcast, (1, ALL), {}, function, types="N>N")
         for name, function in (
             ("Max", values.folded(np.maximum)), ("Min", values.folded(np.minimum)),
-            ("Sum", values.folded(np.add)), ("Mean", None),
+            ("Sum", values.folded(np.add)),
         )
     },
+    "Mean": Operator(broadcast, (1, ALL)),
     **{
-        name: Operator(same, (1, 1), {}, values.of_all(function))
-        for name, function in (
-            ("Identity", np.asarray), ("Neg", np.negative), ("Abs", np.abs), ("Sqrt", np.sqrt),
-            ("Floor", np.floor), ("Ceil", np.ceil), ("Sign", np.sign), ("Not", np.logical_not),
+        name: Operator(same, (1, 1), {}, values.of_all(function), types=types)
+        for types, functions in (
+            ("T>T", {"Identity": np.asarray}),
+            ("N>N", {"Neg": np.negative, "Abs": np.abs, "Sign": np.sign}),
+            ("F>F", {"Sqrt": np.sqrt, "Floor": np.floor, "Ceil": np.ceil}),
+            ("B>B", {"Not": np.logical_not}),
         )
+        for name, function in functions.items()
     },
-    "Where": Operator(broadcast, (3, 3), {}, values.of_all(np.where)),
-    "Cast": Operator(same, (1, 1), {"to": DTYPE, "saturate": TRUTH}, values.cast),
-    "Shape": Operator(shapes.shape_of, (1, 1), {"start": AXIS, "end": AXIS}, values.shape),
-    "Size": Operator(shapes.scalar, (1, 1), {}, values.size),
+    "Where": Operator(broadcast, (3, 3), {}, values.of_all(np.where), types="BT>T"),
+    "Cast": Operator(same, (1, 1), {"to": DTYPE, "saturate": TRUTH}, values.cast, types="T>?"),
+    "Shape": Operator(
+        shapes.shape_of, (1, 1), {"start": AXIS, "end": AXIS}, values.shape, types="T>L"
+    ),
+    "Size": Operator(shapes.scalar, (1, 1), {}, values.size, types="T>L"),
     "Constant": Operator(
         values.constant_shape,
         (0, 0),
         {
             "value": _tensor,
             "value_float": _number,
-            "value_int": _whole(-(1 << 63), (1 << 63) - 1),
+            "value_int": WHOLE,
             "value_floats": _numbers,
             "value_ints": _several(-(1 << 63), (1 << 63) - 1, 1 << 18),
         },
         values.constant,
+        types=">?",
     ),
     "ConstantOfShape": Operator(
-        shapes.constant_of_shape, (1, 1), {"value": _small}, values.filled
+        shapes.constant_of_shape, (1, 1), {"value": _small}, values.filled, types="L>?"
     ),
-    "Range": Operator(shapes.ranged, (3, 3), {}, values.ranged),
+    "Range": Operator(shapes.ranged, (3, 3), {}, values.ranged, types="N>N"),
     **{
-        name: Operator(shape, inputs, attributes, values.reshaped(shape))
+        name: Operator(shape, inputs, attributes, values.reshaped(shape), types="TL>T")
         for name, shape, inputs, attributes in (
             ("Reshape", shapes.reshape, (2, 2), {"allowzero": TRUTH}),
             ("Flatten", shapes.flatten, (1, 1), {"axis": AXIS}),
@@ -310,26 +327,34 @@ OPERATORS: dict[str, Operator] = {
         )
     },
     "Transpose": Operator(
-        shapes.transpose, (1, 1), {"perm": _several(0, 7)}, values.transposed
+        shapes.transpose, (1, 1), {"perm": _several(0, 7)}, values.transposed, types="T>T"
     ),
-    "Expand": Operator(shapes.expand, (2, 2), {}, values.expanded),
-    "Tile": Operator(shapes.tile, (2, 2), {}, values.tiled),
-    "Concat": Operator(shapes.concat, (1, ALL), {"axis": AXIS}, values.joined),
+    "Expand": Operator(shapes.expand, (2, 2), {}, values.expanded, types="TL>T"),
+    "Tile": Operator(shapes.tile, (2, 2), {}, values.tiled, types="TL>T"),
+    "Concat": Operator(shapes.concat, (1, ALL), {"axis": AXIS}, values.joined, types="T>T"),
     "Split": Operator(
         shapes.split,
         (1, 2),
         {"axis": AXIS, "split": _several(1, 1 << 20, ALL), "num_outputs": _whole(1, ALL)},
+        types="TL>T",
     ),
     "Slice": Operator(
         shapes.sliced,
         (1, 5),
         {"starts": POSITIONS, "ends": POSITIONS, "axes": AXES},
         values.sliced,
+        types="TI>T",
     ),
-    "Gather": Operator(shapes.gather, (2, 2), {"axis": AXIS}, values.gathered),
-    "GatherND": Operator(shapes.gather_nd, (2, 2), {"batch_dims": _one_of(0)}, values.gathered_nd),
+    "Gather": Operator(shapes.gather, (2, 2), {"axis": AXIS}, values.gathered, types="TI>T"),
+    "GatherND": Operator(
+        shapes.gather_nd, (2, 2), {"batch_dims": _one_of(0)}, values.gathered_nd, types="TL>T"
+    ),
     "ScatterND": Operator(
-        shapes.scatter_nd, (3, 3), {"reduction": _one_of("none")}, values.scattered_nd
+        shapes.scatter_nd,
+        (3, 3),
+        {"reduction": _one_of("none")},
+        values.scattered_nd,
+        types="TLT>T",
     ),
 }  # fmt: skip
 """Everything else is refused."""

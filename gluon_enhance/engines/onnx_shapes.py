@@ -132,9 +132,19 @@ def prelu(call: Call):
 
 def along_axis(call: Call):
     """What keeps its shape and has an axis."""
-    if call.shape():
-        call.axis(-1)
+    call.axis(-1)
     return call.shape()
+
+
+def mean_norm(call: Call):
+    """A norm over axes, without weights."""
+    some_axes(call.get("axes", (0, 2, 3)), len(call.shape()))
+    return call.shape()
+
+
+def image_only(call: Call):
+    """What keeps the shape of an image."""
+    return _image(call)
 
 
 def clip(call: Call):

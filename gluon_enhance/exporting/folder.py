@@ -19,7 +19,15 @@ from gluon_enhance.exporting.artefacts import WRITERS
 from gluon_enhance.exporting.symbols import measured_pair, split_pair
 from gluon_enhance.exporting.widening import widened
 from gluon_enhance.framework import is_mxnet_installed
-from gluon_enhance.weights.manifest import fingerprint, read_card, sha256, write_card
+from gluon_enhance.weights.cache import workshop
+from gluon_enhance.weights.manifest import (
+    card_file,
+    difference,
+    fingerprint,
+    read_card,
+    sha256,
+    write_card,
+)
 from gluon_enhance.weights.store import cache_folder, find_shipped, model_zoo_folder
 
 MEASURED = ("scores", "protocol", "training", "int8")
@@ -109,21 +117,35 @@ def exported_pair(model: str | os.PathLike, trust: bool = False) -> Path:
     trust : bool
         As of `export`.
     """
-    import filelock
-
     symbol, params, values = split_pair(model)
     digest = "-".join([sha256(symbol)[:8], sha256(params)[:8], *(f"{v:g}" for v in values)])
     folder = cache_folder() / "symbols" / f"{symbol.name}-{digest}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(f"{folder}.lock"):  # another process may be at it
-        if not folder.is_dir():
-            if not is_mxnet_installed():
-                raise EngineError(
-                    f"{symbol} is converted by MXNet, which is not installed here: run "
-                    f"`gluon-enhance export {symbol} DIR` where it is, and use DIR"
-                )
-            export(model, folder, ("symbol", "onnx"), trust)
+    if not _is_whole(folder):
+        with workshop(folder) as work:
+            if not _is_whole(folder):  # another process may have been at it
+                _export_anew(model, symbol, folder, work, trust)
     return folder
+
+
+def _export_anew(model, symbol, folder, work, trust):
+    if not is_mxnet_installed():
+        raise EngineError(
+            f"{symbol} is converted by MXNet, which is not installed here: run "
+            f"`gluon-enhance export {symbol} DIR` where it is, and use DIR"
+        )
+    made = export(model, work / folder.name, ("symbol", "onnx"), trust)
+    if folder.exists():  # and damaged; nobody else writes there
+        folder.rename(work / "damaged")
+    made.rename(folder)
+
+
+def _is_whole(folder):
+    """Tell whether an export is there, with all its files as they were written."""
+    try:
+        card = read_card(folder)
+        return not any(difference(folder / name, card_file(card, name)) for name in card["files"])
+    except (WeightsError, OSError, KeyError):
+        return False
 
 
 def _refuse_what_no_export_wrote(folder, place):

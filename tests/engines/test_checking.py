@@ -232,9 +232,11 @@ def test_operators_that_image_nets_do_not_need_are_named(one, reason, save):
         ),
         ([node("Conv", ["x", "w"], ["y"], strides=[0, 1])], "strides=(0, 1) is not within"),
         ([node("Conv", ["x", "w"], ["y"], group=2)], "does not fit 3 channels in 2 groups"),
-        ([node("Conv", ["x", "w", "far"], ["y"])], "is not of 3 numbers"),
+        ([node("Conv", ["x", "w", "bias"], ["y"])], "is not of 3 numbers"),
         ([node("PRelu", ["x", "u"], ["y"])], "PRelu number 0: shape mismatch"),
         ([node("Pad", ["x", "margins"], ["y"], mode="reflect")], "margins are larger than"),
+        ([node("Add", ["x", "far"], ["y"])], "its input 1 is of a type that does not fit"),
+        ([node("Mish", ["far"], ["y"])], "its input 0 is of a type that does not fit"),
         ([node("Relu", ["z"], ["y"]), node("Relu", ["x"], ["z"])], "nothing before it makes 'z'"),
         ([node("Relu", ["x"], ["y"]), node("Relu", ["x"], ["y"])], "something else makes 'y'"),
         ([node("Relu", ["x"], ["z"])], "nothing makes its output y"),
@@ -243,7 +245,7 @@ def test_operators_that_image_nets_do_not_need_are_named(one, reason, save):
 def test_indices_and_shapes_out_of_range_are_refused(nodes, reason, save):
     constants = [kernel("w"), whole("far", 3), tensor("places", [[0, 99]], np.int64)]
     constants += [tensor("out", [[4]], np.int64), whole("v", 7), tensor("u", np.ones((1, 5, 7)))]
-    constants += [whole("margins", 0, 0, 999, 0, 0, 0, 999, 0)]
+    constants += [tensor("bias", np.ones(4)), whole("margins", 0, 0, 999, 0, 0, 0, 999, 0)]
     assert reason in refused(save(nodes, constants))
 
 
