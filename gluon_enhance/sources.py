@@ -151,7 +151,8 @@ def _convert(make_net, onnx, path, spec, work):
     if not cache.is_kept(onnx):
         from gluon_enhance.exporting import export_onnx, trial_unit
 
-        cache.keep(export_onnx(make_net(), work / onnx.name, trial_unit(spec)), onnx)
+        export_onnx(make_net(), work / onnx.name, trial_unit(spec))
+        cache.keep(work / onnx.name, onnx)
     if not cache.is_kept(path):
         from gluon_enhance.exporting.parts import split_onnx
 

@@ -36,6 +36,9 @@ LARGEST_KNOWN = 1 << 10
 SIDES = (448, 720)
 """Of images that a graph is tried on; for each number up to 10, one of them is a multiple."""
 
+MISFITS = (ValueError, TypeError, LookupError, ArithmeticError)
+"""What a node of wrong inputs and attributes leads to."""
+
 LARGEST_STATED = 1 << 24
 """Numbers of an image whose size a file fixes."""
 
@@ -100,7 +103,7 @@ class CheckedGraph:
             return self._passed[shapes]
         try:
             self._passed[shapes] = self._follow(shapes)
-        except (ValueError, TypeError, IndexError, OverflowError) as error:
+        except MISFITS as error:
             raise self._refused(error) from error
         return self._passed[shapes]
 
@@ -168,7 +171,7 @@ def _named(node, step):
     try:
         with np.errstate(all="ignore"):
             return step()
-    except (ValueError, TypeError, IndexError, OverflowError) as error:
+    except MISFITS as error:
         raise ValueError(f"{node.op:.60} {node.name:.60}: {error}") from error
 
 

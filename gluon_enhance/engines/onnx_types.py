@@ -53,6 +53,8 @@ def type_of(call: Call, rule: str) -> int:
 def _asked_for(call):
     """Return the type that an attribute or a zero point says."""
     if call.node.op == "Cast":
+        if "to" not in call.attributes:
+            raise ValueError("attribute 'to' is missing")
         return call.attributes["to"]
     if call.node.op == "QuantizeLinear":
         return call.inputs[2].kind if call.given(2) else UINT8

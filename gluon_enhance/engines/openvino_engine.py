@@ -92,11 +92,7 @@ class OpenVINOEngine:
         """Say of which file it is, in one line, that OpenVINO cannot do something."""
         try:
             yield
-        except (
-            RuntimeError,
-            ValueError,
-            IndexError,
-        ) as error:
+        except (RuntimeError, ValueError, IndexError) as error:
             reason = str(error).strip().splitlines()[-1][:200]
             raise EngineError(
                 f"{self._path} is not a model that OpenVINO can {what}: {reason}"

@@ -236,6 +236,8 @@ def test_operators_that_image_nets_do_not_need_are_named(one, reason, save):
         ([node("PRelu", ["x", "u"], ["y"])], "PRelu number 0: shape mismatch"),
         ([node("Pad", ["x", "margins"], ["y"], mode="reflect")], "margins are larger than"),
         ([node("Add", ["x", "far"], ["y"])], "its input 1 is of a type that does not fit"),
+        ([node("Cast", ["x"], ["y"])], "attribute 'to' is missing"),
+        ([node("MaxPool", ["x"], ["y"])], "its kernel_shape is missing"),
         ([node("Mish", ["far"], ["y"])], "its input 0 is of a type that does not fit"),
         ([node("Relu", ["z"], ["y"]), node("Relu", ["x"], ["z"])], "nothing before it makes 'z'"),
         ([node("Relu", ["x"], ["y"]), node("Relu", ["x"], ["y"])], "something else makes 'y'"),
