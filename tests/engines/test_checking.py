@@ -1,16 +1,19 @@
 """Graphs of others are programs: only what image nets need is run, and anything else is named."""
 
+import json
 import re
+import shutil
 import sys
 import tracemalloc
 
 import numpy as np
 import pytest
 
-from gluon_enhance import engines, zoo
+from gluon_enhance import Enhancer, engines, zoo
 from gluon_enhance.engines.checking import CheckedGraph
-from gluon_enhance.errors import EngineError
+from gluon_enhance.errors import EngineError, WeightsError
 from gluon_enhance.weights import store
+from gluon_enhance.weights.manifest import fingerprint
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
@@ -440,3 +443,18 @@ def test_the_table_of_fields_is_that_of_onnx():
             ours = table[field.number]
             assert ours.name in (field.name, "about the model"), f"{name} {field.name}"
             assert re.match("text|bytes", str(ours.kind)) is None or field.type in (9, 12)
+
+
+def test_files_of_8_bits_in_a_folder_are_those_that_are_shipped_or_need_trust(tmp_path):
+    pytest.importorskip("openvino")
+    folder = shutil.copytree(store.model_zoo_folder() / "esrgan_lite_x4", tmp_path / "net")
+    options = {"engine": "openvino", "precision": "int8", "threads": 1}
+    expected = Enhancer(folder, **options).run(IMAGE)
+    xml = folder / "esrgan_lite_x4.int8.xml"
+    xml.write_bytes(xml.read_bytes() + b"\n")
+    card = json.loads((folder / "card.json").read_text())
+    card["files"][xml.name] = fingerprint(xml)
+    (folder / "card.json").write_text(json.dumps(card))
+    with pytest.raises(WeightsError, match=r"int8.xml is not the file that this version ships"):
+        Enhancer(folder, **options)
+    assert np.array_equal(Enhancer(folder, trust=True, **options).run(IMAGE), expected)
