@@ -75,7 +75,8 @@ class BandedNet:
     path : path
         What `gluon_enhance.exporting.parts.split_onnx` wrote.
     load : callable
-        Takes the path of an ONNX file, gives an engine; see `gluon_enhance.engines`.
+        Takes the path of an ONNX file and the `shapes` of its inputs, gives an engine; see
+        `gluon_enhance.engines`.
     pixels : int
         Of the image, that a band yields, about.
     memory : int
@@ -208,8 +209,10 @@ class BandedNet:
                 yield maps
 
     def _run_part(self, part, maps, moments, spare, size, make_room, on_band):
-        engine, is_last = self._engine(part), part is self._parts[-1]
+        is_last, bands = part is self._parts[-1], self._bands(part, *size)
         norms = [array for norm in part["norms"] for array in gain_and_shift(norm, moments)]
+        first = [*self._read(part, maps, bands[0][0], size), *norms]
+        engine = self._engine(part, [array.shape for array in first])
         found = {name: [] for name in part["outputs"] if name in self._normed}
         outputs = None
 
@@ -221,7 +224,7 @@ class BandedNet:
 
         threads = engine.describe()["threads"]
         with ThreadPoolExecutor(threads) as pool:
-            for read, keep in self._bands(part, *size):
+            for read, keep in bands:
                 inputs = [*self._read(part, maps, read, size), *norms]
                 outputs = engine.compute(inputs, not is_last, outputs)
                 kept = {}
@@ -234,9 +237,9 @@ class BandedNet:
                 on_band()
         moments.update((name, merged_moments(of_bands)) for name, of_bands in found.items())
 
-    def _engine(self, part):
+    def _engine(self, part, shapes):
         with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(self._path) as archive:
-            return self._load(archive.extract(part["file"], folder))
+            return self._load(archive.extract(part["file"], folder), shapes=shapes)
 
     def _bands(self, part, height, width):
         """List what bands read and what they keep, rows and columns each, from above."""

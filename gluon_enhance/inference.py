@@ -81,6 +81,9 @@ class Enhancer:
     denoise : float, optional
         Of ``realesr_general_x4`` and ``realesr_general_wdn_x4``: take the net that is so far on
         the way from the latter, which keeps noise (0), to the former, which removes it (1).
+    trust : bool
+        Run the graphs of a folder or a symbol file unchecked, of any operators. They are programs:
+        only for those of people you trust.
 
     Raises
     ------
@@ -108,9 +111,10 @@ class Enhancer:
         self_ensemble=False,
         deep_precision="auto",
         denoise=None,
+        trust=False,
     ):
         self._options = {name: value for name, value in locals().items() if name != "self"}
-        self.spec, self._source = resolve(model, denoise)
+        self.spec, self._source = resolve(model, denoise, trust)
         self._needs_whole = self.spec.tiling == "global_statistics"
         self.tile = None if tile == "auto" else _whole_number(tile, "tile", 1)
         self.halo = self.spec.halo if halo == "auto" else _whole_number(halo, "halo", 0)
@@ -119,10 +123,12 @@ class Enhancer:
             engines.load,
             threads=threads,
             cache=store.cache_folder() / "compiled",
-            trusted=self._source.trusted,
         )
         model = self._model(engine, precision)
-        self._engine = load(engine, model, precision=precision, device=device)
+        trusted = self._source.trusted
+        # Files of 8 bits are found only if this package ships them, or their maker is trusted.
+        own = trusted or precision == "int8"
+        self._engine = load(engine, model, precision=precision, device=device, trusted=own)
         used = self._engine.describe()
         if deep_precision == "auto":
             chosen = precision == "auto" and used["precision"] == "bf16"
@@ -131,7 +137,9 @@ class Enhancer:
         self._on_gpu = used["device"] != "cpu"
         if self._on_gpu:
             engine, device, used["precision"] = engines.choose("auto", "cpu"), "cpu", "fp32"
-        self._load_part = partial(load, engine, precision=used["precision"], device=device)
+        self._load_part = partial(
+            load, engine, precision=used["precision"], device=device, trusted=trusted
+        )
         if self.tile is None:
             small, whole = (GPU_TILE, GPU_WHOLE) if self._on_gpu else (AUTO_TILE, AUTO_WHOLE)
             self.tile = whole if self._needs_whole else small

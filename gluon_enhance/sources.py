@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
-from gluon_enhance import __version__, zoo
+from gluon_enhance import __version__, engines, zoo
 from gluon_enhance.errors import EngineError, WeightsError
-from gluon_enhance.weights import store
+from gluon_enhance.weights import cache, store
 from gluon_enhance.weights.convert import read_weights
 from gluon_enhance.weights.manifest import card_file, difference, read_card, sha256
 from gluon_enhance.zoo.cards import card_of
@@ -18,7 +19,7 @@ from gluon_enhance.zoo.cards import card_of
 class Source(NamedTuple):
     """How a model is had: as a HybridBlock, and as a file for engines, by its suffix.
 
-    Its files are trusted if this package ships or makes them.
+    Its files are trusted if this package ships or makes them, or the user says so.
     """
 
     net: Callable
@@ -29,28 +30,33 @@ class Source(NamedTuple):
 PAIR = "-0000.params"
 """What files of weights end in that belong to a ``-symbol.json`` file."""
 
+EIGHT_BITS = (".int8.xml", ".int8.bin")
+"""Ends of the names of files for ``--precision int8``."""
+
 DENOISING = "realesr_general_x4"
 KEEPING_NOISE = "realesr_general_wdn_x4"
 """Real-ESRGAN's general models, of one architecture; nets between them denoise more or less."""
 
 
-def resolve(model, denoise: Optional[float] = None) -> tuple[zoo.ModelSpec, Source]:
+def resolve(
+    model, denoise: Optional[float] = None, trust: bool = False
+) -> tuple[zoo.ModelSpec, Source]:
     """Return what is known of a model, and where it comes from; see `gluon_enhance.Enhancer`."""
     text = str(model)
     if denoise is not None:
         return _between(text, denoise)
     if text and Path(text).is_dir():  # an empty text would be the current folder
-        return _from_folder(Path(text))
+        return _from_folder(Path(text), trust)
     if text.endswith("-symbol.json") or "-symbol.json=" in text:
         from gluon_enhance.exporting.folder import exported_pair
 
-        return _from_folder(exported_pair(text))
+        return _from_folder(exported_pair(text, trust), trust)
     name, weights = zoo.model_of(text)
     if name is None:
-        return _from_file(weights)
+        return _from_file(weights, trust)
     spec = zoo.get_spec(name)
     if weights and _differs(spec, weights):
-        return _from_file(weights, name)
+        return _from_file(weights, trust, name)
     # Names of arrays do not depend then on which nets this process made before.
     net = partial(zoo.get_model, name, pretrained=weights or True, prefix=f"{spec.name}_")
     if not weights and spec.weights_kind == "shipped":
@@ -65,18 +71,18 @@ def resolve(model, denoise: Optional[float] = None) -> tuple[zoo.ModelSpec, Sour
     return spec, Source(net, partial(_converted, spec, net, made_of), trusted=True)
 
 
-def _from_file(file, name=None):
+def _from_file(file, trust, name=None):
     """Return a net that is what its file says, beside a card, as a pair of files or by itself."""
     from gluon_enhance.exporting.folder import exported_pair
     from gluon_enhance.exporting.given import folder_of_onnx, folder_of_weights
 
     symbol = file.with_name(file.name.replace(PAIR, "-symbol.json"))
     if file.name.endswith(PAIR) and symbol.is_file():
-        return _from_folder(exported_pair(symbol))
+        return _from_folder(exported_pair(symbol, trust), trust)
     if file.suffix.lower() == ".onnx":
         card = card_of(file)
-        return _from_folder(file.parent if card else folder_of_onnx(file))
-    return _from_folder(folder_of_weights(file, name), trusted=True)
+        return _from_folder(file.parent if card else folder_of_onnx(file, trust), trust)
+    return _from_folder(folder_of_weights(file, name), trust=True)
 
 
 def _differs(spec, weights):
@@ -109,7 +115,7 @@ def _between(name, denoise):
     return spec, Source(net, partial(_converted, spec, net, made_of), trusted=True)
 
 
-def _from_folder(folder, trusted=False):
+def _from_folder(folder, trust):
     card = read_card(folder)
     spec = zoo.spec_from_card(card)
 
@@ -128,6 +134,8 @@ def _from_folder(folder, trusted=False):
         fault = difference(path, file)
         if fault:
             raise WeightsError(f"{path} {fault}; export the model again")
+        if suffix in EIGHT_BITS and not trust:
+            _refuse_what_is_not_shipped(path, spec.name, suffix)
         return path
 
     def net():
@@ -137,15 +145,26 @@ def _from_folder(folder, trusted=False):
             raise EngineError(
                 f"{folder} has no symbol file for mxnet; use --engine openvino or onnxruntime"
             )
-        return load_pair(find("-symbol.json"), find("-0000.params"))
+        return load_pair(find("-symbol.json"), find("-0000.params"), trust=trust)
 
-    return spec, Source(net, find, trusted)
+    return spec, Source(net, find, trusted=trust)
+
+
+def _refuse_what_is_not_shipped(path, name, suffix):
+    """Refuse a graph in OpenVINO's own form, which nothing checks, unless this package ships it."""
+    try:
+        shipped = sha256(store.find_shipped(name, suffix))
+    except WeightsError:
+        shipped = None
+    if sha256(path) != shipped:
+        raise WeightsError(
+            f"{path} is not the file that this version ships for {name}: export the model again, "
+            f"or use --precision auto; {engines.WAY_OUT}"
+        )
 
 
 def _converted(spec, make_net, made_of, suffix) -> Path:
     """Return a file of a net that ships none, made once and kept in the cache."""
-    import filelock
-
     # The same weights are another net under other options, such as the range of its tanh, and
     # another version may write other files.
     text = f"{__version__} {made_of()} {sorted(spec.kwargs.items())}"
@@ -154,19 +173,19 @@ def _converted(spec, make_net, made_of, suffix) -> Path:
     path = onnx.with_suffix(suffix)
     if suffix not in (".onnx", ".parts.zip"):
         raise EngineError(f"{spec.name} has no 8-bit files; use --precision auto")
-    if not path.is_file():
-        onnx.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(f"{onnx}.lock"):  # another process may be at it
-            _convert(make_net, onnx, path, spec)
+    if not cache.is_kept(path):
+        with cache.workshop(onnx) as work:  # another process may have been at it
+            _convert(make_net, onnx, path, spec, work)
     return path
 
 
-def _convert(make_net, onnx, path, spec):
-    if not onnx.is_file():
+def _convert(make_net, onnx, path, spec, work):
+    if not cache.is_kept(onnx):
         from gluon_enhance.exporting import export_onnx, trial_unit
 
-        export_onnx(make_net(), onnx, trial_unit(spec))
-    if not path.is_file():
+        export_onnx(make_net(), work / onnx.name, trial_unit(spec))
+        cache.keep(work / onnx.name, onnx)
+    if not cache.is_kept(path):
         from gluon_enhance.exporting.parts import split_onnx
 
-        split_onnx(onnx, spec.unit)
+        cache.keep(split_onnx(shutil.copy(onnx, work), spec.unit), path)

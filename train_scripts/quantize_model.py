@@ -63,7 +63,10 @@ def main(argv=None):
     onnx, xml = (folder / f"{options.name}{suffix}" for suffix in (".onnx", ".int8.xml"))
     crops = [draw_crop(path, card["scale"]) for path in find_images(options.data)[:CROPS]]
     openvino.save_model(quantize(onnx, [*crops, *soft_pictures(options.contrast)]), str(xml))
-    bf16, int8 = load("openvino", onnx, precision="bf16"), load("openvino", xml, precision="int8")
+    bf16, int8 = (
+        load("openvino", onnx, precision="bf16"),
+        load("openvino", xml, precision="int8", trusted=True),
+    )
     kept = agreements(load("openvino", onnx, precision="fp32"), int8)
 
     loss = score(bf16, card["scale"], options) - score(int8, card["scale"], options)

@@ -27,6 +27,7 @@ from gluon_enhance.cli.options import (
     cluster_option,
     engine_options,
     model_option,
+    trust_option,
 )
 from gluon_enhance.cli.photos import photo_options, take_photo_options
 from gluon_enhance.cli.pipeline import PhotoWork, run_all, run_on
@@ -47,6 +48,7 @@ logger = logging.getLogger(__name__)
 @click.command(cls=EnhanceCommand)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @model_option(default=DEFAULT_MODEL)
+@trust_option
 @click.option(
     "-o",
     "--output",

@@ -16,7 +16,7 @@ from gluon_enhance.cli.intervals import difference
 from gluon_enhance.cli.kinds import is_raster, source_of
 from gluon_enhance.cli.messages import gdal_heard
 from gluon_enhance.cli.metrics import metric_options, take_metrics
-from gluon_enhance.cli.options import engine_options, model_option
+from gluon_enhance.cli.options import engine_options, model_option, trust_option
 from gluon_enhance.cli.rasters import BAND_OPTIONS, band_options, take_options
 from gluon_enhance.cli.scores import (
     photo_summary,
@@ -39,6 +39,7 @@ BLOCK = 8
 
 @click.command()
 @model_option(default=None)
+@trust_option
 @click.option(
     "--against",
     metavar="MODEL",

@@ -36,6 +36,8 @@ PRECISIONS = {
     "bf16": ("openvino",),
     "int8": ("openvino",),
 }
+WAY_OUT = "--trust (trust=True) runs it unchecked, if you trust who made it"
+"""Of the errors that refuse a graph."""
 DEVICES = "auto, cpu, cuda or, of several GPUs, cuda:N"
 
 
@@ -94,6 +96,7 @@ def load(
     threads=None,
     cache=None,
     trusted=False,
+    shapes=None,
 ):
     """Make an engine.
 
@@ -112,8 +115,11 @@ def load(
     cache : Path, optional
         Folder for compiled models, which 'openvino' then need not compile again.
     trusted : bool
-        Whether the file was verified or made by this package: 'onnxruntime' then need not check
-        that its maps are in proportion to images, for which it needs OpenVINO.
+        Whether the file was verified or made by this package, or by whom the user trusts. Of others
+        only ONNX files are run, of what image nets need: see `gluon_enhance.engines.checking`.
+    shapes : sequence of tuple of int, optional
+        Of the inputs that will be given first, for which another's file is checked before it is
+        loaded; default: those of images.
 
     Raises
     ------
@@ -131,8 +137,8 @@ def load(
     module = importlib.import_module(f"gluon_enhance.engines.{name}_engine")
     engine_class = getattr(module, ENGINES[name][1])
     options = {"precision": precision, "device": device, "threads": threads}
+    if name != "mxnet":
+        options.update(trusted=trusted, shapes=shapes)
     if name == "openvino":
         options["cache"] = cache
-    elif name == "onnxruntime":
-        options["trusted"] = trusted
     return engine_class(model, **options)

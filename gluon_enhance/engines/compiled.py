@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Optional
@@ -15,6 +17,8 @@ MAX_BYTES = 1_000_000_000
 MAX_MODEL_BYTES = 200_000_000
 """Larger models would fill the folder."""
 SUFFIX = ".compiled"
+LONGEST_WRITE = 3600
+"""Seconds after which a hidden folder is one that a process left that was killed."""
 
 
 class CompiledModels:
@@ -66,6 +70,9 @@ class CompiledModels:
         return self._folder / (_digest(repr((self._made_of, details)).encode()) + SUFFIX)
 
     def _make_room(self):
+        for folder in self._folder.glob(".*"):
+            if folder.stat().st_mtime < time.time() - LONGEST_WRITE:
+                shutil.rmtree(folder, ignore_errors=True)
         used = sorted(self._folder.glob(f"*{SUFFIX}"), key=lambda path: -path.stat().st_mtime)
         total = 0
         for path in used:

@@ -8,8 +8,7 @@ from io import StringIO
 import numpy as np
 
 from gluon_enhance.engines import cuda_name, gpu_of
-from gluon_enhance.engines.contained import refuse_other_files
-from gluon_enhance.engines.proportion import MapsInProportion
+from gluon_enhance.engines.checking import CheckedGraph
 from gluon_enhance.engines.telemetry import import_onnxruntime
 from gluon_enhance.errors import EngineError
 from gluon_enhance.framework import physical_cores
@@ -20,7 +19,7 @@ CUDA = "CUDAExecutionProvider"
 class ONNXRuntimeEngine:
     """Run an ONNX file with ONNX Runtime; see `gluon_enhance.engines` for the contract."""
 
-    def __init__(self, model, precision, device, threads, trusted=False):
+    def __init__(self, model, precision, device, threads, trusted=False, shapes=None):
         onnxruntime = import_onnxruntime()
         has_cuda = CUDA in onnxruntime.get_available_providers()
         gpu = gpu_of(device)
@@ -29,8 +28,7 @@ class ONNXRuntimeEngine:
                 f"device is {device!r}, but this ONNX Runtime has no CUDA; "
                 "pip install 'gluon-enhance[gpu]', or use --device cpu"
             )
-        refuse_other_files(model)
-        self._maps = None if trusted else MapsInProportion(model)
+        self._graph = None if trusted else CheckedGraph(model, shapes)
         self._path = str(model)
         self._version = onnxruntime.__version__
         self._threads = threads or physical_cores()
@@ -85,8 +83,8 @@ class ONNXRuntimeEngine:
 
     def compute(self, arrays: list, as_features: bool = False, out: list | None = None) -> list:
         """Run any inputs, in the file's order, and give its outputs."""
-        if self._maps:
-            self._maps.check(tuple(array.shape for array in arrays))
+        if self._graph:
+            self._graph.check(array.shape for array in arrays)
         arrays = (array.astype(np.float32, copy=False) for array in arrays)
         try:
             outputs = self._session.run(None, dict(zip(self._inputs, arrays)))

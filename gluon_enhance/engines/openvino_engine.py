@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance.engines import bfloat16, gpu_of
+from gluon_enhance.engines.checking import CheckedGraph
 from gluon_enhance.engines.compiled import CompiledModels
-from gluon_enhance.engines.contained import refuse_other_files
-from gluon_enhance.engines.proportion import refuse_huge
 from gluon_enhance.engines.telemetry import import_openvino
 from gluon_enhance.errors import EngineError
 from gluon_enhance.framework import physical_cores
@@ -36,11 +35,11 @@ FORM = 3
 class OpenVINOEngine:
     """Run an ONNX file with OpenVINO; see `gluon_enhance.engines` for the contract."""
 
-    def __init__(self, model, precision, device, threads, cache=None):
+    def __init__(self, model, precision, device, threads, trusted=False, shapes=None, cache=None):
         openvino = import_openvino()
         if gpu_of(device) is not None:
             raise EngineError("engine openvino has no CUDA; use --engine onnxruntime")
-        refuse_other_files(model)
+        self._graph = None if trusted else CheckedGraph(model, shapes)
         self._openvino = openvino
         self._core = openvino.Core()
         self._path = str(model)
@@ -100,7 +99,7 @@ class OpenVINOEngine:
         """Say of which file it is, in one line, that OpenVINO cannot do something."""
         try:
             yield
-        except (RuntimeError, UnicodeDecodeError) as error:  # messages quote names as they are
+        except (RuntimeError, ValueError, IndexError) as error:
             reason = str(error).strip().splitlines()[-1][:200]
             raise EngineError(
                 f"{self._path} is not a model that OpenVINO can {what}: {reason}"
@@ -109,6 +108,8 @@ class OpenVINOEngine:
     def _request(self, signature, as_features):
         key = signature, as_features
         if key not in self._requests:
+            if self._graph:
+                self._graph.check(shape for shape, _ in signature)
             if len(self._requests) == 2:  # a shape and its transpose; each holds its feature maps
                 self._requests.clear()
             with self._refusing("compile"):
@@ -139,7 +140,6 @@ class OpenVINOEngine:
         whole = self._model if precision == "fp32" else self._rounded
         model = whole.clone()
         model.reshape({k: list(shape) for k, (shape, _) in enumerate(signature)})
-        refuse_huge(model, self._path)
         if self._runs_whole and math.prod(signature[0][0][2:]) >= LARGE:
             model = whole.clone()
         if precision != "fp32" and not as_features:

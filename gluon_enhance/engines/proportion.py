@@ -1,98 +1,85 @@
-"""Refuse nets with maps out of proportion, for which a few bytes of a file can ask."""
+"""Which memory and which work a net may ask for, by its image, its result and its weights."""
 
 from __future__ import annotations
 
-import math
-import os
+MAPS = 256
+"""Numbers of the maps that are needed at one time, for each number of the image and the result;
+EDSR's take 161."""
+CONSTANTS = 1 << 24
+"""Numbers that these may have besides; for weights, as many more as there are."""
+FIXED = 4
+"""As `MAPS`, of maps that depend on the image's size at most, as grids of coordinates do."""
+LARGEST = 1 << 40
+"""Numbers of one map until the others are known: far from what 64 bits hold."""
+ENLARGED = 64
+"""Numbers of a result for each one of the image, as the nets that enlarge 8 times have."""
+WORK = 64
+"""Products for each weight and each pixel of the image or the result, whichever has more; nets that
+use weights once take 1, and recursive ones as many as they have turns."""
+FEWEST = 1 << 12
+"""Weights that any net may be taken to have, for its work."""
 
-from gluon_enhance.engines.telemetry import import_openvino
-from gluon_enhance.errors import EngineError
 
-LARGEST_MAP = 256
-"""Numbers of a feature map for each one of the net's inputs and outputs; EDSR's take 80 at most."""
-SMALL_MAP = 1 << 24
-"""Numbers that a feature map may have besides; for weights, as many more as there are."""
+def refuse_fixed(image: int, weights: int, fixed: int) -> None:
+    """Refuse a net with too many numbers in maps that are the same for all images.
+
+    Engines may make them when they load it. The parameters are those of `refuse_disproportion`.
+    """
+    if fixed > FIXED * image + weights + CONSTANTS:
+        raise ValueError(f"it makes {fixed:,} numbers of no image at all; no image needs that")
 
 
-def refuse_huge(model, path: str) -> None:
-    """Refuse a net before it asks for memory that no image is worth.
+def refuse_disproportion(image: int, result: int, weights: int, most: int, work: int) -> None:
+    """Refuse a net that takes memory or time out of proportion.
 
     Parameters
     ----------
-    model : openvino.Model
-        Maps whose shape depends on the image count only once it has been given the image's.
-    path : str
-        Of its file, for the message.
+    image, result, weights : int
+        Numbers in what it takes, gives and holds.
+    most : int
+        Numbers in the maps that are needed at one time.
+    work : int
+        Products of two numbers.
 
     Raises
     ------
-    EngineError
-        If a map has more numbers than the bounds above allow.
+    ValueError
+        If it does.
     """
-    ends = sum(_count(port) for port in [*model.inputs, *model.outputs])
-    weights, largest = 0, 0
-    for op in model.get_ops():
-        numbers = sum(map(_count, op.outputs()))
-        if op.get_type_name() == "Constant":
-            weights += numbers
-        else:
-            largest = max(largest, numbers)
-    if largest > LARGEST_MAP * ends + weights + SMALL_MAP:
-        raise EngineError(
-            f"{path} makes {largest:,} numbers at once for {ends:,} of input and output "
-            "together; no image needs that: get the model elsewhere"
+    if most > MAPS * (image + result) + weights + CONSTANTS:
+        raise ValueError(
+            f"it holds {most:,} numbers at once for an image of {image:,}; no image needs that"
+        )
+    if work > WORK * (max(weights, FEWEST) * max(image, result) // 3 + CONSTANTS):
+        raise ValueError(
+            f"it takes {work:,} products for an image of {image:,}; no image needs that"
         )
 
 
-class MapsInProportion:
-    """What `refuse_huge` checks, for an engine that itself makes maps before it tells their size.
+def refuse_enlargement(image: int, result: int, outputs: int = 1) -> None:
+    """Refuse a net that makes more of an image than those that enlarge do; see above."""
+    if result > ENLARGED * image * outputs:
+        raise ValueError(f"it makes {result:,} numbers of {image:,}; no image needs that")
+
+
+def most_at_once(sizes: list[int], takes: list[set[int]], kept: set[int]) -> int:
+    """Return how many numbers are needed at one time, if steps run in order.
 
     Parameters
     ----------
-    path : path
-        Of an ONNX file, which OpenVINO reads for the shapes alone.
-
-    Raises
-    ------
-    EngineError
-        If it cannot or is not installed, or a map of a fixed shape is too large.
+    sizes : list of int
+        Numbers that each step makes.
+    takes : list of set of int
+        Steps whose numbers each takes.
+    kept : set of int
+        Steps whose numbers are needed to the end.
     """
-
-    def __init__(self, path: str | os.PathLike):
-        try:
-            openvino = import_openvino()
-        except ImportError as error:
-            raise EngineError(
-                f"{path} cannot be checked before ONNX Runtime loads it: OpenVINO is not "
-                "installed; pip install openvino"
-            ) from error
-        self._path, self._passed = str(path), set()
-        try:
-            self._model = openvino.Core().read_model(self._path)
-        except (RuntimeError, UnicodeDecodeError) as error:  # messages quote names as they are
-            reason = str(error).strip().splitlines()[-1][:200]
-            raise EngineError(f"{path} is not a model that can be checked: {reason}") from error
-        refuse_huge(self._model, self._path)
-
-    def check(self, shapes: tuple[tuple[int, ...], ...]) -> None:
-        """Check the maps for inputs of these shapes; those that passed are known.
-
-        Raises
-        ------
-        EngineError
-            If a map is too large, or the net takes no such inputs.
-        """
-        if shapes in self._passed:
-            return
-        try:
-            self._model.reshape({k: list(shape) for k, shape in enumerate(shapes)})
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1][:200]
-            raise EngineError(f"{self._path} does not take {shapes}: {reason}") from error
-        refuse_huge(self._model, self._path)
-        self._passed.add(shapes)
-
-
-def _count(port):
-    shape = port.partial_shape
-    return math.prod(shape.to_shape()) if shape.is_static else 0
+    last = {k: at for at, steps in enumerate(takes) for k in steps}
+    last.update(dict.fromkeys(kept, len(sizes)))
+    live = most = 0
+    for at, size in enumerate(sizes):
+        live += size
+        most = max(most, live)
+        live -= sum(sizes[k] for k in takes[at] if last[k] == at)
+        live -= 0 if at in last else size  # nothing takes it
+    return most

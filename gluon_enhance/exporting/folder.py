@@ -22,7 +22,15 @@ from gluon_enhance.exporting.measuring import HALOS, measured_halo
 from gluon_enhance.exporting.symbols import measured_pair, split_pair
 from gluon_enhance.exporting.widening import widened
 from gluon_enhance.framework import is_mxnet_installed
-from gluon_enhance.weights.manifest import fingerprint, read_card, sha256, write_card
+from gluon_enhance.weights.cache import workshop
+from gluon_enhance.weights.manifest import (
+    card_file,
+    difference,
+    fingerprint,
+    read_card,
+    sha256,
+    write_card,
+)
 from gluon_enhance.weights.store import cache_folder, find_shipped, model_zoo_folder
 
 MEASURED = ("scores", "protocol", "training", "int8")
@@ -33,7 +41,10 @@ EIGHT_BITS = (".int8.xml", ".int8.bin")
 
 
 def export(
-    model, folder: str | os.PathLike, formats: Sequence[str] = ("symbol", "onnx", "safetensors")
+    model,
+    folder: str | os.PathLike,
+    formats: Sequence[str] = ("symbol", "onnx", "safetensors"),
+    trust: bool = False,
 ) -> Path:
     """Write a model as a folder that `Enhancer` runs on any Python, without MXNet.
 
@@ -55,6 +66,9 @@ def export(
         engines run, and with them the shipped files of 8 bits of a model that has such;
         ``NAME.safetensors`` if a PyTorch program has this net, as that names its weights, among
         zeros where that has more channels.
+    trust : bool
+        Run the graph of a symbol file unchecked, of any operators, as `Enhancer` does. What runs
+        the folder must be told so, too.
 
     Returns
     -------
@@ -77,7 +91,7 @@ def export(
         raise ValueError(f"formats are {formats!r}; choose from {', '.join(WRITERS)}")
     folder = Path(folder).expanduser().resolve()
     _refuse_what_no_export_wrote(folder, folder)
-    net, record = _net_and_record(model)
+    net, record = _net_and_record(model, trust)
     if "onnx" not in formats:
         record.pop("int8", None)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -111,29 +125,45 @@ def _write_files(net, draft, formats, record):
         sync(path)
 
 
-def exported_pair(model: str | os.PathLike) -> Path:
+def exported_pair(model: str | os.PathLike, trust: bool = False) -> Path:
     """Export another's net into the cache, once, and return the folder.
 
     Parameters
     ----------
     model : str or path
         ``X-symbol.json`` or ``X-symbol.json=LOW,HIGH``; as for `export`, whose errors it raises.
+    trust : bool
+        As of `export`.
     """
-    import filelock
-
     symbol, params, values = split_pair(model)
     digest = "-".join([sha256(symbol)[:8], sha256(params)[:8], *(f"{v:g}" for v in values)])
     folder = cache_folder() / "symbols" / f"{symbol.name}-{digest}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(f"{folder}.lock"):  # another process may be at it
-        if not folder.is_dir():
-            if not is_mxnet_installed():
-                raise EngineError(
-                    f"{symbol} is converted by MXNet, which is not installed here: run "
-                    f"`gluon-enhance export {symbol} DIR` where it is, and use DIR"
-                )
-            export(model, folder, ("symbol", "onnx"))
+    if not _is_whole(folder):
+        with workshop(folder) as work:
+            if not _is_whole(folder):  # another process may have been at it
+                _export_anew(model, symbol, folder, work, trust)
     return folder
+
+
+def _export_anew(model, symbol, folder, work, trust):
+    if not is_mxnet_installed():
+        raise EngineError(
+            f"{symbol} is converted by MXNet, which is not installed here: run "
+            f"`gluon-enhance export {symbol} DIR` where it is, and use DIR"
+        )
+    made = export(model, work / folder.name, ("symbol", "onnx"), trust)
+    if folder.exists():  # and damaged; nobody else writes there
+        folder.rename(work / "damaged")
+    made.rename(folder)
+
+
+def _is_whole(folder):
+    """Tell whether an export is there, with all its files as they were written."""
+    try:
+        card = read_card(folder)
+        return not any(difference(folder / name, card_file(card, name)) for name in card["files"])
+    except (WeightsError, OSError, KeyError):
+        return False
 
 
 def _refuse_what_no_export_wrote(folder, place):
@@ -149,7 +179,7 @@ def _refuse_what_no_export_wrote(folder, place):
         )
 
 
-def _net_and_record(model):
+def _net_and_record(model, trust):
     """Return the net with its spec, and what else the card says."""
     if not isinstance(model, (str, os.PathLike)):
         if getattr(model, "spec", None) is None:
@@ -157,7 +187,7 @@ def _net_and_record(model):
         return model, {}
     pair = split_pair(model)
     if pair:
-        return measured_pair(*pair), {}
+        return measured_pair(*pair, trust=trust), {}
     name, file = zoo.model_of(str(model))
     if file and file.suffix.lower() == ".onnx":
         raise EngineError(f"{file} is an ONNX file, which runs as it is: use it as the model")

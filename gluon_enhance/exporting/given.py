@@ -61,8 +61,14 @@ def folder_of_weights(file: Path, name: Optional[str] = None) -> Path:
     return _kept(file, f"{name} {beside}", make)
 
 
-def folder_of_onnx(file: Path) -> Path:
+def folder_of_onnx(file: Path, trust: bool = False) -> Path:
     """Find out by trial how to run an ONNX file, and keep both in the cache.
+
+    Parameters
+    ----------
+    file : Path
+    trust : bool
+        Run it whatever its operators.
 
     Raises
     ------
@@ -71,12 +77,12 @@ def folder_of_onnx(file: Path) -> Path:
     WeightsError
         If it does not make RGB images of such, of the same size or enlarged by a whole number.
     """
-    return _kept(file, "", partial(_measure, file))
+    return _kept(file, "", partial(_measure, file, trust))
 
 
-def _measure(file, folder):
+def _measure(file, trust, folder):
     name = zoo.model_name(file)
-    engine = engines.load(engines.choose(), file, precision="fp32")
+    engine = engines.load(engines.choose(), file, precision="fp32", trusted=trust)
     sizes = measured_sizes(engine.run)
     if sizes is None:
         engine.run(_image())  # which may say why

@@ -9,25 +9,16 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from gluon_enhance import framework
+from gluon_enhance.engines.proportion import (
+    LARGEST,
+    most_at_once,
+    refuse_disproportion,
+    refuse_enlargement,
+)
 
 SIDES = (256, 2048)
 """Of the images that shapes are inferred for. What grows faster than images do, as the product of
 all pixels by all does, is too large for the second."""
-
-MAPS = 256
-"""Numbers of the maps that are needed at one time, for each number of the image and the result;
-EDSR's take 161."""
-CONSTANTS = 1 << 24
-"""Numbers that these may have besides; for weights, as many more as there are."""
-LARGEST = 1 << 40
-"""Numbers of one map until the others are known: far from what 64 bits hold."""
-ENLARGED = 64
-"""Numbers of a result for each one of the image, as the nets that enlarge 8 times have."""
-WORK = 64
-"""Products for each weight and each pixel of the image or the result, whichever has more; nets that
-use weights once take 1, and recursive ones as many as they have turns."""
-FEWEST = 1 << 12
-"""Weights that any net may be taken to have, for its work."""
 
 PRODUCTS = ("Convolution", "Deconvolution", "FullyConnected", "dot", "batch_dot")
 """Operators whose work is larger than their maps."""
@@ -70,18 +61,14 @@ def refuse_out_of_proportion(graph, image: str, weights: Mapping[str, tuple[int,
     for side in SIDES:
         maps = _shapes(nodes, {**weights, image: (1, 3, side, side)})
         pixels, result = 3 * side * side, math.prod(maps[head][output])
-        if result > ENLARGED * pixels:
-            raise ValueError(f"it makes {result:,} numbers of {pixels:,}; no image needs that")
-        most = _most_at_once(nodes, maps, head)
-        if most > MAPS * (pixels + result) + held + CONSTANTS:
-            raise ValueError(
-                f"it holds {most:,} numbers at once for an image of {pixels:,}; no image needs that"
-            )
+        refuse_enlargement(pixels, result)
+        sizes = [
+            0 if node["op"] == "null" else sum(map(math.prod, one))
+            for node, one in zip(nodes, maps)
+        ]
+        most = most_at_once(sizes, [{k for k, *_ in node["inputs"]} for node in nodes], {head})
         work = sum(_work(node, shapes[0], maps) for node, shapes in zip(nodes, maps))
-        if work > WORK * (max(held, FEWEST) * max(pixels, result) // 3 + CONSTANTS):
-            raise ValueError(
-                f"it takes {work:,} products for an image of {pixels:,}; no image needs that"
-            )
+        refuse_disproportion(pixels, result, held, most, work)
 
 
 def _shapes(nodes, known):
@@ -143,22 +130,6 @@ def _inferred(op, attrs, shapes):
     if not outputs or not all(outputs):
         raise ValueError(f"the shape that {op} makes of {shapes!s:.80} is not known")
     return tuple(map(tuple, outputs))
-
-
-def _most_at_once(nodes, maps, head):
-    """Return how many numbers are needed at one time, weights aside, if nodes run in order."""
-    last = {k: at for at, node in enumerate(nodes) for k, *_ in node["inputs"]}
-    last[head] = len(nodes)
-    sizes = [
-        0 if node["op"] == "null" else sum(map(math.prod, one)) for node, one in zip(nodes, maps)
-    ]
-    live = most = 0
-    for at, node in enumerate(nodes):
-        live += sizes[at]
-        most = max(most, live)
-        done = {k for k, *_ in node["inputs"] if last[k] == at} | ({at} - last.keys())
-        live -= sum(sizes[k] for k in done)
-    return most
 
 
 def _work(node, shape, maps):

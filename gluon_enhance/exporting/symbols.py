@@ -60,7 +60,9 @@ def split_pair(model: str | os.PathLike) -> Optional[tuple[Path, Path, tuple[flo
     return symbol, Path(files[-1]), (low, high)  # of the last epoch
 
 
-def load_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 1)):
+def load_pair(
+    symbol: Path, params: Path, values: tuple[float, float] = (0, 1), trust: bool = False
+):
     """Load a net from its two files.
 
     Parameters
@@ -68,6 +70,8 @@ def load_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 1)):
     symbol, params : Path
     values : (float, float)
         The range of values that the net takes and gives.
+    trust : bool
+        Take any operators, in any proportion: the file is a program, of someone who is trusted.
 
     Returns
     -------
@@ -80,10 +84,10 @@ def load_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 1)):
         If a file cannot be read, the two do not fit, the net is not one from image to image, or
         it has or needs what no image net does; see `read_graph` and `refuse_out_of_proportion`.
     """
-    return _net_of(read_graph(symbol), symbol, params, values)
+    return _net_of(read_graph(symbol, trust), symbol, params, values, trust)
 
 
-def _net_of(text, symbol, params, values):
+def _net_of(text, symbol, params, values, trust):
     mx = framework.mx
     weights = {name.partition(":")[2]: array.shape for name, array in read_params(params).items()}
     try:
@@ -94,7 +98,8 @@ def _net_of(text, symbol, params, values):
                 f"{symbol} has inputs {', '.join(inputs) or 'none'} that {params.name} does not "
                 f"hold, and {len(graph.list_outputs())} outputs; need one image and one image"
             )
-        refuse_out_of_proportion(graph, inputs[0], weights)
+        if not trust:
+            refuse_out_of_proportion(graph, inputs[0], weights)
         image, (low, high) = mx.sym.var("data", dtype="float32"), values
         if (low, high) == (0, 1):
             graph = graph(**{inputs[0]: image})
@@ -110,8 +115,12 @@ def _net_of(text, symbol, params, values):
     return net
 
 
-def measured_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 1)):
+def measured_pair(
+    symbol: Path, params: Path, values: tuple[float, float] = (0, 1), trust: bool = False
+):
     """Load a net from its two files, and find out by trial how to run it.
+
+    The parameters are those of `load_pair`.
 
     Returns
     -------
@@ -123,8 +132,8 @@ def measured_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 
     WeightsError
         As `load_pair`, or if the net does not enlarge RGB images by a whole number.
     """
-    text = read_graph(symbol)
-    net = _net_of(text, symbol, params, values)
+    text = read_graph(symbol, trust)
+    net = _net_of(text, symbol, params, values, trust)
     run = partial(run_net, net)
     sizes = measured_sizes(run)
     if sizes is None:

@@ -93,7 +93,9 @@ def test_net_made_ready_for_bf16_is_the_same_net_with_rounded_weights(name):
 def test_sums_of_the_last_layer_are_not_rounded(bf16, name, precision):
     suffix = ".int8.xml" if precision == "int8" else ".onnx"
     model = store.find_shipped(name, suffix)
-    sr = engines.load("openvino", model, precision=precision, threads=1).run(batch_of(RAMP))
+    sr = engines.load("openvino", model, precision=precision, threads=1, trusted=True).run(
+        batch_of(RAMP)
+    )
     assert levels(sr) >= 3000
 
 
