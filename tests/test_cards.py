@@ -149,7 +149,7 @@ def test_what_was_converted_under_other_options_is_not_taken(tmp_path, rng):
 
 def test_converting_refuses_to_lose_the_options(trained, tmp_path):
     net, path = trained
-    with pytest.raises(WeightsError, match="which only its card tells"):
+    with pytest.raises(WeightsError, match="which weights alone do not tell"):
         zoo.convert(net.spec.name, path, tmp_path / "out.params")
     assert not (tmp_path / "out.params").exists()
 

@@ -13,6 +13,8 @@ from math import lcm
 from pathlib import Path
 from typing import Optional
 
+import numpy as np
+
 from gluon_enhance import __version__, engines, zoo
 from gluon_enhance.errors import EngineError, WeightsError
 from gluon_enhance.exporting.folder import export
@@ -20,6 +22,7 @@ from gluon_enhance.exporting.measuring import measured_halo, measured_sizes
 from gluon_enhance.framework import is_mxnet_installed
 from gluon_enhance.weights.manifest import fingerprint, read_card, sha256, write_card
 from gluon_enhance.weights.store import cache_folder
+from gluon_enhance.zoo.community import companions_of
 from gluon_enhance.zoo.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
@@ -85,7 +88,7 @@ def _measure(file, trust, folder):
     engine = engines.load(engines.choose(), file, precision="fp32", trusted=trust)
     sizes = measured_sizes(engine.run)
     if sizes is None:
-        engine.run(_image())  # which may say why
+        engine.run(np.zeros((1, 3, 64, 64), np.float32))  # which may say why
         raise WeightsError(
             f"{file} does not make an RGB image of one, of the same size or enlarged by a whole "
             "number, whatever the size"
@@ -115,22 +118,11 @@ def _measure(file, trust, folder):
         draft.rename(folder)
 
 
-def _image():
-    import numpy as np
-
-    return np.zeros((1, 3, 64, 64), np.float32)
-
-
 def _kept(file: Path, how: str, make: Callable[[Path], None]) -> Path:
     """Make a folder of a file and its companions, unless it is in the cache."""
     import filelock
 
-    beside = sorted(
-        path
-        for path in file.parent.glob(f"{file.stem}.*")
-        if path.suffix in (".param", ".bin") or ".data-" in path.name
-    )
-    parts = [file, *beside] if file.suffix.lower() in (".bin", ".param", ".index") else [file]
+    parts = [file, *companions_of(file)]
     text = " ".join([__version__, file.name, how, *map(sha256, parts)])
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     folder = cache_folder() / "given" / f"{zoo.model_name(file)}-{digest}"

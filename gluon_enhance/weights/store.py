@@ -98,7 +98,9 @@ def given(path: str | os.PathLike) -> Path:
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise WeightsError(f"{path} is no file: give a .params, .pth, .t7, .index or .bin file")
+        raise WeightsError(
+            f"{path} is no file: give a .params, .pth, .safetensors, .t7, .index or .bin file"
+        )
     for name in {path.name, "/".join(path.parts[-2:])} & manifest().keys():
         _verify_all(path, manifest()[name])
     return path

@@ -101,7 +101,7 @@ def add_model(file: str | os.PathLike, name: Optional[str] = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{name}{suffix}"
     # The file that makes it a model comes last, and whole.
-    for companion in _companions(source):
+    for companion in companions_of(source):
         shutil.copyfile(companion, folder / f"{name}{companion.name[len(source.stem) :]}")
     draft = folder / f".{target.name}.part"
     shutil.copyfile(source, draft)
@@ -109,7 +109,8 @@ def add_model(file: str | os.PathLike, name: Optional[str] = None) -> Path:
     return target
 
 
-def _companions(source):
+def companions_of(source: Path) -> list[Path]:
+    """List the files that belong to a file of weights."""
     suffix = source.suffix.lower()
     if suffix == ".bin":
         return [source.with_suffix(".param")]
@@ -141,7 +142,8 @@ def model_of(text: str) -> tuple[Optional[str], Optional[Path]]:
     """
     is_file = Path(text).suffix.lower() in (*FILES, ".param")
     if is_file and ("=" not in text or Path(text).is_file()):
-        return None, given(text)
+        path = Path(text)
+        return None, given(path.with_suffix(".bin") if path.suffix.lower() == ".param" else path)
     name, _, file = text.partition("=")
     if file:
         return name, given(file)

@@ -63,8 +63,10 @@ def extent_of(net) -> Optional[Extent]:
         None if the graph has operators whose reach is not known here, or no whole scale.
     """
     from gluon_enhance.framework import mx
+    from gluon_enhance.models.forms import EXPORTING, in_form
 
-    return extent_of_graph(json.loads(net(mx.sym.var("data")).tojson()))
+    with in_form(net, EXPORTING):  # norms are one operator then
+        return extent_of_graph(json.loads(net(mx.sym.var("data")).tojson()))
 
 
 def extent_of_graph(graph: dict) -> Optional[Extent]:

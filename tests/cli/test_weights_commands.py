@@ -118,7 +118,10 @@ def test_nets_of_the_table_need_no_card(checkpoint, tmp_path, capsys):
             "near ones are realesr_video_x4",
         ),
         (["convert", MODEL, "nowhere.pth", "out.params"], "nowhere.pth is no file"),
-        (["convert", "srcnn_x4", "official.pth", "out.params"], "no weights of SRCNN"),
+        (
+            ["convert", "srcnn_x4", "official.pth", "out.params"],
+            "SRVGGNetCompact of scale 4, and srcnn_x4",
+        ),
         (["convert", MODEL, "official.pth", "out.pth"], "out.pth does not end in .params"),
         (["convert", MODEL, "official.pth"], "Missing argument 'OUT'"),
         (["interpolate", "official.pth", "official.pth", "-o", "out.params"], "'--alpha'"),
