@@ -19,7 +19,7 @@ from gluon_enhance.baseline import load
 from gluon_enhance.cli import printable
 from gluon_enhance.cli.batch import plan_jobs
 from gluon_enhance.cli.hints import EnhanceCommand
-from gluon_enhance.cli.kinds import TIFF, has_place_beside, is_raster
+from gluon_enhance.cli.kinds import has_place_beside, is_raster
 from gluon_enhance.cli.messages import gdal_heard
 from gluon_enhance.cli.options import (
     FilePath,
@@ -27,6 +27,7 @@ from gluon_enhance.cli.options import (
     cluster_option,
     engine_options,
     model_option,
+    trust_option,
 )
 from gluon_enhance.cli.photos import photo_options, take_photo_options
 from gluon_enhance.cli.pipeline import PhotoWork, run_all, run_on
@@ -39,6 +40,7 @@ from gluon_enhance.cli.rasters import (
     take_options,
 )
 from gluon_enhance.cli.reports import closing_line, left_out, unfinished, unreadable
+from gluon_enhance.geotiff.names import TIFF
 from gluon_enhance.inference import DEFAULT_MODEL
 
 logger = logging.getLogger(__name__)
@@ -82,6 +84,7 @@ logger = logging.getLogger(__name__)
 @raster_options
 @engine_options
 @cluster_option
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON report of every file.")
 def enhance(
     inputs,
@@ -96,6 +99,7 @@ def enhance(
     strict,
     no_record,
     cluster,
+    trust,
     as_json,
     **options,
 ):
@@ -140,7 +144,7 @@ def enhance(
         for report in reports:
             click.echo(printable(f"error: {report['error']}"), err=True)
         try:
-            works = _begin(plan.jobs, rasters, photo_work, shared, pipes, begun)
+            works = _begin(plan.jobs, rasters, trust, photo_work, shared, pipes, begun)
             with _shown(len(plan.jobs)) as show:
                 if cluster:
                     _run_on_cluster(cluster, model, options, enhancer, works, show)
@@ -161,20 +165,20 @@ def enhance(
     sys.exit(0 if not failed else 2 if failed == len(reports) else 1)
 
 
-def _begin(jobs, rasters, photo_work, shared, pipes, begun):
+def _begin(jobs, rasters, trust, photo_work, shared, pipes, begun):
     """Yield the work on each job, and note it."""
     for job in jobs:
-        work = _work(job, rasters, photo_work, shared)
+        work = _work(job, rasters, trust, photo_work, shared)
         pipes.named(work.report)
         begun.append(work)
         yield work
 
 
-def _work(job, rasters, photo_work, shared):
+def _work(job, rasters, trust, photo_work, shared):
     """Return the work on a raster or a photo, and say what the photo will lose."""
-    has_place = not isinstance(job.source, str) and has_place_beside(job.source)
-    if is_raster(job.source, rasters) or (has_place and job.target.suffix.lower() in TIFF):
-        return RasterWork(job, rasters, **shared)
+    has_place = not isinstance(job.source, str) and has_place_beside(job.source, trust)
+    if is_raster(job.source, rasters, trust) or (has_place and job.target.suffix.lower() in TIFF):
+        return RasterWork(job, {**rasters, "trust": trust}, **shared)
     if any(name in rasters for name in PART_OPTIONS):
         job = replace(job, problem="--window and --bounds are for rasters, and this is a photo")
     work = photo_work(job, **shared)

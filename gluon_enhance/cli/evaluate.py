@@ -14,7 +14,7 @@ from gluon_enhance.baseline import Baseline
 from gluon_enhance.cli import one_line, printable
 from gluon_enhance.cli.kinds import is_raster, source_of
 from gluon_enhance.cli.messages import gdal_heard
-from gluon_enhance.cli.options import engine_options, model_option
+from gluon_enhance.cli.options import engine_options, model_option, trust_option
 from gluon_enhance.cli.rasters import BAND_OPTIONS, band_options, take_options
 from gluon_enhance.cli.scores import (
     print_scores,
@@ -25,7 +25,7 @@ from gluon_enhance.cli.scores import (
     summary,
 )
 from gluon_enhance.data.benchmarks import Pair, find_pairs, read_pair
-from gluon_enhance.errors import GluonEnhanceError, ImageError
+from gluon_enhance.errors import ImageError
 from gluon_enhance.imaging.resize import KERNELS
 from gluon_enhance.inference import Enhancer
 
@@ -53,8 +53,9 @@ from gluon_enhance.inference import Enhancer
 @click.option("--per-band", is_flag=True, help="Also each band's bias and RMSE, in its numbers.")
 @band_options
 @engine_options
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
+def evaluate(model, hr, lr, scale, crop_border, per_band, trust, as_json, **options):
     """Enhance a benchmark set and score it.
 
     MODEL may also be bicubic, bilinear or nearest: MATLAB's imresize, the usual baseline. Rasters,
@@ -79,10 +80,11 @@ def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
 
     for pair in tqdm(pairs, unit="image", disable=None):
         try:
-            if any(is_raster(source, bands) for source in (pair.lr, pair.hr) if source):
-                net = enhancer or Baseline(model, scale or _ratio(pair))
+            if any(is_raster(source, bands, trust) for source in (pair.lr, pair.hr) if source):
+                _need_reduction(pair)
+                net = enhancer or Baseline(model, scale or _ratio(pair, trust))
                 border = net.scale if crop_border is None else crop_border
-                rasters += _evaluate_raster(pair, net, border, bands)
+                rasters += _evaluate_raster(pair, net, border, bands, trust)
             else:
                 low, high, scale = read_pair(pair, scale)
                 sr = (enhancer or Baseline(model, scale))(low)
@@ -90,7 +92,7 @@ def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
                 scores = score_pair(sr, high, border, per_band=per_band)
                 rows.append({"image": pair.name, **scores})
             done += 1
-        except (GluonEnhanceError, ValueError, OSError) as error:
+        except Exception as error:  # whatever a file holds, the others are scored
             click.echo(printable(f"error: {pair.name}: {one_line(error)}"), err=True)
     sys.exit(0 if done == len(pairs) else 1 if done else 2)
 
@@ -106,12 +108,11 @@ def _find_pairs(hr, lr):
     return [Pair(os.path.basename(hr), sources[0], sources[1] if lr else None)]
 
 
-def _ratio(pair):
+def _ratio(pair, trust):
     """Return the scale that the sizes of a pair of rasters say."""
     from gluon_enhance.geotiff.raster import size_of
 
-    _need_reduction(pair)
-    (width, _), (reduced, _) = size_of(pair.hr), size_of(pair.lr)
+    (width, _), (reduced, _) = size_of(pair.hr, trust), size_of(pair.lr, trust)
     return max(1, round(width / reduced))
 
 
@@ -120,10 +121,9 @@ def _need_reduction(pair):
         raise ImageError("this is a raster, which needs its reduction (--lr)")
 
 
-def _evaluate_raster(pair, enhancer, border, bands):
+def _evaluate_raster(pair, enhancer, border, bands, trust):
     from gluon_enhance.geotiff.enhancing import enhance_raster
 
-    _need_reduction(pair)
     with tempfile.TemporaryDirectory() as folder:
-        sr = enhance_raster(pair.lr, Path(folder, "sr.tif"), enhancer, **bands)
-        yield from score_raster(pair.name, sr, pair.hr, border)
+        sr = enhance_raster(pair.lr, Path(folder, "sr.tif"), enhancer, trust=trust, **bands)
+        yield from score_raster(pair.name, sr, pair.hr, border, trust=trust)

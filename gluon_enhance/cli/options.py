@@ -33,7 +33,15 @@ class FilePath(click.Path):
 cluster_option = click.option(
     "--cluster",
     metavar="ADDRESS",
-    help="Dask's workers do it: local, local:N processes, or a scheduler's tcp://HOST:PORT.",
+    help="Dask's workers do it: local, local:N processes, or a scheduler's tcp://HOST:PORT. Who "
+    "can reach a scheduler can run any code where it and its workers are, and here.",
+)
+
+trust_option = click.option(
+    "--trust",
+    is_flag=True,
+    help="Run graphs of any operators and follow rasters' links beyond their folder: only for "
+    "files of people you trust.",
 )
 
 

@@ -27,6 +27,8 @@ Result = TypeVar("Result")
 
 
 STAGES = ("read", "compute", "write")
+MENDABLE = (GluonEnhanceError, ValueError, OSError, MemoryError)
+"""Errors whose messages say by themselves what is wrong."""
 
 
 class PhotoOptions(NamedTuple):
@@ -118,8 +120,10 @@ class Work:
             getattr(self, stage)()
             if stage == STAGES[-1]:
                 self.report["status"] = "done"
-        except (GluonEnhanceError, ValueError, OSError, MemoryError) as error:
+        except Exception as error:  # whatever a file holds, the others go on
             message = one_line(error)
+            if not isinstance(error, MENDABLE):
+                message = f"{type(error).__name__}: {message}"
             for name, path in (("input", self.job.source), ("output", self.job.target)):
                 message = message.replace(str(path), self.report[name])  # on a cluster they differ
             if self.report["input"] not in message:
@@ -206,7 +210,9 @@ def run_on(cluster, works: Iterable[Work], enhancer) -> Iterator[dict]:
     among all.
     """
     works = list(works)
-    rasters = sum(not isinstance(work, PhotoWork) for work in works)
+    rasters = sum(
+        not isinstance(work, PhotoWork) and work.report["status"] == "unfinished" for work in works
+    )
     whole, divided = [], []
     for work in works:
         (whole if work.goes_whole(rasters) else divided).append(work)

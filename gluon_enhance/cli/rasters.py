@@ -158,10 +158,11 @@ class RasterWork(Work):
     def goes_whole(self, count):
         """Tell whether it makes no more parts, about, than there are rasters."""
         from gluon_enhance.geotiff.enhancing import PART_SAMPLES
-        from gluon_enhance.geotiff.raster import samples_of
+        from gluon_enhance.geotiff.regions import samples_of
 
-        with suppress(ImageError):  # of a file that cannot be read, as the work will say
-            return samples_of(self.job.source) * self.outscale**2 <= count * PART_SAMPLES
+        own = {name: self.options.get(name) for name in (*PART_OPTIONS, "trust")}
+        with suppress(Exception):  # of a file that cannot be read, as the work will say
+            return samples_of(self.job.source, **own) * self.outscale**2 <= count * PART_SAMPLES
         return True
 
     def compute(self):

@@ -75,6 +75,7 @@ def enhance_raster(
     overviews: bool = False,
     cog: bool = False,
     resume: bool = False,
+    trust: bool = False,
     compute: Optional[Callable] = None,
     announce: Optional[Callable[[Estimate], None]] = None,
     progress: Optional[Callable[[int, int], None]] = None,
@@ -135,6 +136,9 @@ def enhance_raster(
     resume : bool
         Go on with the parts that an interrupted run has left. They must be of the same source,
         model and options.
+    trust : bool
+        Follow links: rasters of any format that GDAL opens by its content, and a VRT's sources
+        outside its folder. Only for files of people you trust.
     compute : callable, optional
         Takes the `Work`, the indices of parts to compute and a function to call after each;
         default: one after the other, here.
@@ -158,7 +162,7 @@ def enhance_raster(
     options = creation_options or {}
     if isinstance(enhancer, (str, os.PathLike)):
         enhancer = load(enhancer)
-    with environment(), opened(source) as src, destination(out, source) as (out, result):
+    with environment(), opened(source, trust) as src, destination(out, source) as (out, result):
         check_out(out, src)
         if compute:
             check_shared(src)

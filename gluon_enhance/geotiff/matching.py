@@ -32,7 +32,6 @@ from gluon_enhance.geotiff.raster import (
     leave_nodata,
     limits_of,
     named,
-    open_raster,
     read_bands,
     reopened,
     rgb_bands,
@@ -61,6 +60,7 @@ def match_rasters(
     color_space: str = "RGB",
     bands: Optional[Sequence[int]] = None,
     creation_options: Optional[Mapping[str, str]] = None,
+    trust: bool = False,
     run: Optional[Run] = None,
     progress: Optional[Callable[[int, int], None]] = None,
 ) -> dict[str, Curves]:
@@ -90,6 +90,9 @@ def match_rasters(
         taken for one with losses that would change nodata or alpha. Where these options have such
         losses, a mask tells what is valid instead: in all bands, if these differ. What GDAL does
         not obey is an error.
+    trust : bool
+        Follow links: rasters of any format that GDAL opens by its content, and a VRT's sources
+        outside its folder. Only for files of people you trust.
     run : callable, optional
         Takes a function and what to call it with, one after the other; yields the index and the
         result of each, as they come: `gluon_enhance.cluster.Cluster.run`. What workers make is
@@ -110,7 +113,7 @@ def match_rasters(
         If bands, dtypes, values or options do not fit.
     """
     out, options = Path(out), creation_options or {}
-    with environment(), opened(source) as src, opened(reference) as ref:
+    with environment(), opened(source, trust) as src, opened(reference, trust) as ref:
         check_out(out, src, ref)
         for dataset in (src, ref) if run else ():
             check_shared(dataset)
@@ -283,7 +286,7 @@ def _match_part(plan, tables, item):
     window, path = item
     matcher = plan.matcher()
     matcher.tables = _load_tables(tables)
-    with environment(), open_raster(plan.files["source"]) as src:
+    with environment(), reopened(plan.files["source"]) as src:
         keep_part(path, _match_window(plan, matcher, src, window))
 
 

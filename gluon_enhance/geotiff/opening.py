@@ -22,13 +22,15 @@ DATASETS = (DatasetReader, DatasetWriter, WarpedVRT)
 
 
 @contextmanager
-def opened(raster) -> Iterator[DatasetReader]:
+def opened(raster, trust: bool = False) -> Iterator[DatasetReader]:
     """Give an open dataset of a raster, which is closed afterwards if it was not open.
 
     Parameters
     ----------
     raster : path, URL or name of what GDAL reads, open rasterio dataset, MemoryFile or DataArray
         The last is an ``xarray.DataArray`` after the conventions of rioxarray.
+    trust : bool
+        Open a name whatever it leads to; see `gluon_enhance.geotiff.links`.
 
     Raises
     ------
@@ -46,10 +48,10 @@ def opened(raster) -> Iterator[DatasetReader]:
         with dataset:
             yield dataset
     elif _is_data_array(raster):
-        with _written(raster) as path, open_raster(path) as dataset:
+        with _written(raster) as path, open_raster(path, trust=True) as dataset:
             yield dataset
     else:
-        with open_raster(raster) as dataset:
+        with open_raster(raster, trust) as dataset:
             yield dataset
 
 

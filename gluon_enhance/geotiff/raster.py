@@ -17,6 +17,7 @@ from rasterio.enums import ColorInterp, Interleaving, MaskFlags
 from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError
 
 from gluon_enhance.errors import ImageError
+from gluon_enhance.geotiff.links import check_opened, driver_for
 
 CACHE = 128
 """Megabytes of decoded blocks that GDAL may hold; by default it takes 5% of the memory."""
@@ -39,16 +40,10 @@ def check_out(out: Path, *inputs) -> None:
         raise ImageError(f"{out} is an input too; choose another name for the output")
 
 
-def size_of(path) -> tuple[int, int]:
+def size_of(path, trust: bool = False) -> tuple[int, int]:
     """Return width and height."""
-    with environment(), open_raster(path) as dataset:
+    with environment(), open_raster(path, trust) as dataset:
         return dataset.width, dataset.height
-
-
-def samples_of(path) -> int:
-    """Return the number of samples, of all bands together."""
-    with environment(), open_raster(path) as dataset:
-        return dataset.width * dataset.height * dataset.count
 
 
 def check_uniform(dataset) -> None:
@@ -134,10 +129,24 @@ def read_bands(dataset, bands, window):
 
 def bits_of(dataset):
     """Return the bits of a number that an integer raster declares (NBITS), or None."""
-    if np.dtype(dataset.dtypes[0]).kind not in "iu":
-        return None
+    dtype = np.dtype(dataset.dtypes[0])
     bits = dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
-    return int(bits) if bits else None
+    if dtype.kind not in "iu" or not bits:
+        return None
+    choices = range(1, 8 * dtype.itemsize + 1)
+    if bits not in map(str, choices):
+        raise ImageError(
+            f"{dataset.name} has NBITS={bits[:20]} of dtype {dtype}, which has 1 to {choices[-1]}"
+        )
+    return int(bits)
+
+
+def rpcs_of(dataset):
+    """Return RPCs; None if there are none, or they are incomplete."""
+    try:
+        return dataset.rpcs
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return None
 
 
 def limits_of(dataset):
@@ -180,17 +189,39 @@ def _next_to(nodata):
 
 @contextmanager
 def named(verb, path):
+    """Say of which file the errors of GDAL and of the system are."""
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise ImageError(
+            f"{path} has a name that is not UTF-8, which GDAL does not take; rename it"
+        ) from error
     except (RasterioError, CPLE_BaseError) as error:  # copies raise GDAL's own
         reason = error.__cause__ or error
         raise ImageError(f"{path} cannot be {verb}: {reason}") from error
 
 
-def open_raster(path):
-    """Open a dataset by its name: a path, a URL, or what else GDAL takes."""
+def open_dataset(path, trust: bool = False):
+    """Open what GDAL takes: a path, a URL or another name.
+
+    What it leads to is looked at, unless it is trusted; see `gluon_enhance.geotiff.links`.
+    """
+    name = os.fspath(path)
     with named("read", path):
-        dataset = rasterio.open(path)
+        driver = None if trust else driver_for(name)
+        dataset = rasterio.open(path, driver=driver)
+    try:
+        if not trust:
+            check_opened(dataset, name, driver)
+    except BaseException:
+        dataset.close()
+        raise
+    return dataset
+
+
+def open_raster(path, trust: bool = False):
+    """Open a dataset of one page, as `open_dataset` does."""
+    dataset = open_dataset(path, trust)
     names = dataset.subdatasets
     if not names and dataset.count:
         return dataset
@@ -204,8 +235,11 @@ def open_raster(path):
 
 
 def reopened(name, dataset=None):
-    """Return a context of a dataset: the one that is open, or what its name opens."""
-    return open_raster(name) if dataset is None else nullcontext(dataset)
+    """Return a context of a dataset: the one that is open, or what its name opens.
+
+    What the name leads to has been looked at where the work was planned.
+    """
+    return open_raster(name, trust=True) if dataset is None else nullcontext(dataset)
 
 
 @contextmanager
