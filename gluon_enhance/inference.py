@@ -78,6 +78,9 @@ class Enhancer:
     denoise : float, optional
         Of ``realesr_general_x4`` and ``realesr_general_wdn_x4``: take the net that is so far on
         the way from the latter, which keeps noise (0), to the former, which removes it (1).
+    trust : bool
+        Run the graphs of a folder or a symbol file unchecked, of any operators. They are programs:
+        only for those of people you trust.
 
     Raises
     ------
@@ -105,9 +108,10 @@ class Enhancer:
         self_ensemble=False,
         deep_precision="auto",
         denoise=None,
+        trust=False,
     ):
         self._options = {name: value for name, value in locals().items() if name != "self"}
-        self.spec, self._source = resolve(model, denoise)
+        self.spec, self._source = resolve(model, denoise, trust)
         self._needs_whole = self.spec.tiling == "global_statistics"
         self.tile = None if tile == "auto" else _whole_number(tile, "tile", 1)
         self.halo = self.spec.halo if halo == "auto" else _whole_number(halo, "halo", 0)

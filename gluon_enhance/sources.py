@@ -16,7 +16,7 @@ from gluon_enhance.weights.manifest import card_file, difference, read_card, sha
 class Source(NamedTuple):
     """How a model is had: as a HybridBlock, and as a file for engines, by its suffix.
 
-    Its files are trusted if this package ships or makes them.
+    Its files are trusted if this package ships or makes them, or the user says so.
     """
 
     net: Callable
@@ -29,17 +29,19 @@ KEEPING_NOISE = "realesr_general_wdn_x4"
 """Real-ESRGAN's general models, of one architecture; nets between them denoise more or less."""
 
 
-def resolve(model, denoise: Optional[float] = None) -> tuple[zoo.ModelSpec, Source]:
+def resolve(
+    model, denoise: Optional[float] = None, trust: bool = False
+) -> tuple[zoo.ModelSpec, Source]:
     """Return what is known of a model, and where it comes from; see `gluon_enhance.Enhancer`."""
     text = str(model)
     if denoise is not None:
         return _between(text, denoise)
     if text and Path(text).is_dir():  # an empty text would be the current folder
-        return _from_folder(Path(text))
+        return _from_folder(Path(text), trust)
     if text.endswith("-symbol.json") or "-symbol.json=" in text:
         from gluon_enhance.exporting.folder import exported_pair
 
-        return _from_folder(exported_pair(text))
+        return _from_folder(exported_pair(text, trust), trust)
     name, _, file = text.partition("=")
     spec, weights = zoo.get_spec(name), store.given(file) if file else None
     # Names of arrays do not depend then on which nets this process made before.
@@ -77,7 +79,7 @@ def _between(name, denoise):
     return spec, Source(net, partial(_converted, spec, net, made_of), trusted=True)
 
 
-def _from_folder(folder):
+def _from_folder(folder, trust):
     card = read_card(folder)
     spec = zoo.spec_from_card(card)
 
@@ -105,9 +107,9 @@ def _from_folder(folder):
             raise EngineError(
                 f"{folder} has no symbol file for mxnet; use --engine openvino or onnxruntime"
             )
-        return load_pair(find("-symbol.json"), find("-0000.params"))
+        return load_pair(find("-symbol.json"), find("-0000.params"), trust=trust)
 
-    return spec, Source(net, find, trusted=False)
+    return spec, Source(net, find, trusted=trust)
 
 
 def _converted(spec, make_net, made_of, suffix) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import numpy as np
 
-from gluon_enhance.cli.options import FilePath, model_option
+from gluon_enhance.cli.options import FilePath, model_option, trust_option
 from gluon_enhance.cli.scores import print_table, protocol, score_pair
 from gluon_enhance.data.degradations import PhoneLook
 from gluon_enhance.files import Photo, read_image, write_image
@@ -26,9 +26,10 @@ from gluon_enhance.weights.store import model_zoo_folder
     help="Folder for the pictures.",
 )
 @model_option(default=DEFAULT_MODEL)
-def demo(output, model):
+@trust_option
+def demo(output, model, trust):
     """Give a sample photo what the model undoes, enhance it, and compare it with the original."""
-    enhancer = Enhancer(model)
+    enhancer = Enhancer(model, trust=trust)
     pictures, before, rows = comparison(enhancer)
     output.mkdir(parents=True, exist_ok=True)
     files = {"before.png": before, "after.png": pictures[enhancer.spec.name]}

@@ -49,6 +49,7 @@ logger = logging.getLogger(__name__)
 @click.command(cls=EnhanceCommand)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @model_option(default=DEFAULT_MODEL)
+@trust_option
 @click.option(
     "-o",
     "--output",

@@ -32,6 +32,7 @@ from gluon_enhance.inference import Enhancer
 
 @click.command()
 @model_option(default=None)
+@trust_option
 @click.option(
     "--hr",
     required=True,

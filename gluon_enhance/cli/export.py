@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gluon_enhance.cli.options import FilePath
+from gluon_enhance.cli.options import FilePath, trust_option
 from gluon_enhance.exporting import folder
 
 
@@ -18,7 +18,8 @@ from gluon_enhance.exporting import folder
     metavar="LIST",
     help="Files to write; safetensors only for nets that PyTorch programs have too.",
 )
-def export(model, directory, formats):
+@trust_option
+def export(model, directory, formats, trust):
     """Write MODEL as the folder DIR, which `-m DIR` runs on any Python without MXNet.
 
     MODEL is a name of the zoo, NAME=WEIGHTS, or X-symbol.json with X-0000.params beside it, of any
@@ -26,4 +27,4 @@ def export(model, directory, formats):
     file is run at two sizes and compared with the net before DIR appears. Exit status: 0 done, 2
     otherwise; what was in DIR then stays.
     """
-    click.echo(folder.export(model, directory, formats.split(",")))
+    click.echo(folder.export(model, directory, formats.split(","), trust))

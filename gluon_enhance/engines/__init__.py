@@ -36,6 +36,8 @@ PRECISIONS = {
     "bf16": ("openvino",),
     "int8": ("openvino",),
 }
+WAY_OUT = "--trust (trust=True) runs it unchecked, if you trust who made it"
+"""Of the errors that refuse a graph."""
 DEVICES = "auto, cpu, cuda or, of several GPUs, cuda:N"
 
 

@@ -30,7 +30,10 @@ EIGHT_BITS = (".int8.xml", ".int8.bin")
 
 
 def export(
-    model, folder: str | os.PathLike, formats: Sequence[str] = ("symbol", "onnx", "safetensors")
+    model,
+    folder: str | os.PathLike,
+    formats: Sequence[str] = ("symbol", "onnx", "safetensors"),
+    trust: bool = False,
 ) -> Path:
     """Write a model as a folder that `Enhancer` runs on any Python, without MXNet.
 
@@ -51,6 +54,9 @@ def export(
         engines run, and with them the shipped files of 8 bits of a model that has such;
         ``NAME.safetensors`` if a PyTorch program has this net, as that names its weights, among
         zeros where that has more channels.
+    trust : bool
+        Run the graph of a symbol file unchecked, of any operators, as `Enhancer` does. What runs
+        the folder must be told so, too.
 
     Returns
     -------
@@ -73,7 +79,7 @@ def export(
         raise ValueError(f"formats are {formats!r}; choose from {', '.join(WRITERS)}")
     folder = Path(folder).expanduser().resolve()
     _refuse_what_no_export_wrote(folder, folder)
-    net, record = _net_and_record(model)
+    net, record = _net_and_record(model, trust)
     if "onnx" not in formats:
         record.pop("int8", None)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -93,13 +99,15 @@ def export(
     return folder
 
 
-def exported_pair(model: str | os.PathLike) -> Path:
+def exported_pair(model: str | os.PathLike, trust: bool = False) -> Path:
     """Export another's net into the cache, once, and return the folder.
 
     Parameters
     ----------
     model : str or path
         ``X-symbol.json`` or ``X-symbol.json=LOW,HIGH``; as for `export`, whose errors it raises.
+    trust : bool
+        As of `export`.
     """
     import filelock
 
@@ -114,7 +122,7 @@ def exported_pair(model: str | os.PathLike) -> Path:
                     f"{symbol} is converted by MXNet, which is not installed here: run "
                     f"`gluon-enhance export {symbol} DIR` where it is, and use DIR"
                 )
-            export(model, folder, ("symbol", "onnx"))
+            export(model, folder, ("symbol", "onnx"), trust)
     return folder
 
 
@@ -131,7 +139,7 @@ def _refuse_what_no_export_wrote(folder, place):
         )
 
 
-def _net_and_record(model):
+def _net_and_record(model, trust):
     """Return the net with its spec, and what else the card says."""
     if not isinstance(model, (str, os.PathLike)):
         if getattr(model, "spec", None) is None:
@@ -139,7 +147,7 @@ def _net_and_record(model):
         return model, {}
     pair = split_pair(model)
     if pair:
-        return measured_pair(*pair), {}
+        return measured_pair(*pair, trust=trust), {}
     name, _, file = str(model).partition("=")
     # The same names of arrays in every file, whichever nets this process made before.
     prefix = f"{zoo.get_spec(name).name}_"

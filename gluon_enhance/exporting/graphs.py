@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from gluon_enhance.engines import WAY_OUT
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.exporting.operators import (
     OLD_NAMES,
@@ -31,12 +32,14 @@ AUXILIARIES = 900
 """From this version on, 0.9, the moving averages of a BatchNorm are among its inputs."""
 
 
-def read_graph(path: Path) -> str:
+def read_graph(path: Path, trust: bool = False) -> str:
     """Read a symbol file and return the JSON that MXNet may be given.
 
     Parameters
     ----------
     path : Path
+    trust : bool
+        Return the file's own text, of any operators.
 
     Returns
     -------
@@ -49,6 +52,8 @@ def read_graph(path: Path) -> str:
         If the file cannot be read, is no graph, or asks for what the table of operators lacks.
     """
     try:
+        if trust:
+            return path.read_text(encoding="utf-8")
         if path.stat().st_size > LARGEST_FILE:
             raise ValueError(f"it is larger than {LARGEST_FILE >> 20} MB")
         graph = json.loads(
@@ -60,7 +65,9 @@ def read_graph(path: Path) -> str:
     except RecursionError:
         raise WeightsError(f"{path} is no net that is run here: it is nested too deep") from None
     except ValueError as error:
-        raise WeightsError(f"{path} is no net that is run here: {error!s:.300}") from error
+        raise WeightsError(
+            f"{path} is no net that is run here: {error!s:.300}; {WAY_OUT}"
+        ) from error
 
 
 def _integer(text):

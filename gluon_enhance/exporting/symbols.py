@@ -76,7 +76,9 @@ def split_pair(model: str | os.PathLike) -> Optional[tuple[Path, Path, tuple[flo
     return symbol, Path(files[-1]), (low, high)  # of the last epoch
 
 
-def load_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 1)):
+def load_pair(
+    symbol: Path, params: Path, values: tuple[float, float] = (0, 1), trust: bool = False
+):
     """Load a net from its two files.
 
     Parameters
@@ -84,6 +86,8 @@ def load_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 1)):
     symbol, params : Path
     values : (float, float)
         The range of values that the net takes and gives.
+    trust : bool
+        Take any operators, in any proportion: the file is a program, of someone who is trusted.
 
     Returns
     -------
@@ -97,7 +101,7 @@ def load_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 1)):
         it has or needs what no image net does; see `read_graph` and `refuse_out_of_proportion`.
     """
     mx = framework.mx
-    text = read_graph(symbol)
+    text = read_graph(symbol, trust)
     weights = {name.partition(":")[2]: array.shape for name, array in read_params(params).items()}
     try:
         graph = mx.sym.load_json(text)
@@ -107,7 +111,8 @@ def load_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 1)):
                 f"{symbol} has inputs {', '.join(inputs) or 'none'} that {params.name} does not "
                 f"hold, and {len(graph.list_outputs())} outputs; need one image and one image"
             )
-        refuse_out_of_proportion(graph, inputs[0], weights)
+        if not trust:
+            refuse_out_of_proportion(graph, inputs[0], weights)
         image, (low, high) = mx.sym.var("data", dtype="float32"), values
         if (low, high) == (0, 1):
             graph = graph(**{inputs[0]: image})
@@ -123,8 +128,12 @@ def load_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 1)):
     return net
 
 
-def measured_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 1)):
+def measured_pair(
+    symbol: Path, params: Path, values: tuple[float, float] = (0, 1), trust: bool = False
+):
     """Load a net from its two files, and find out by trial how to run it.
+
+    The parameters are those of `load_pair`.
 
     Returns
     -------
@@ -136,7 +145,7 @@ def measured_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 
     WeightsError
         As `load_pair`, or if the net does not enlarge RGB images by a whole number.
     """
-    net = load_pair(symbol, params, values)
+    net = load_pair(symbol, params, values, trust)
     multiple = next((m for m in MULTIPLES if all(_scale(net, 64 + k * m) for k in (1, 3))), None)
     if multiple is None:
         raise WeightsError(
@@ -145,7 +154,7 @@ def measured_pair(symbol: Path, params: Path, values: tuple[float, float] = (0, 
         )
     scale = _scale(net, 64 + multiple)
     sizes = (multiple << k for k in range(7))
-    nodes = json.loads(read_graph(symbol))["nodes"]
+    nodes = json.loads(read_graph(symbol, trust))["nodes"]
     stride, halo = _stride(nodes), None
     if not has_instance_norms(nodes):
         halo = _halo(net, scale, math.lcm(multiple, stride))
