@@ -85,7 +85,6 @@ logger = logging.getLogger(__name__)
 @raster_options
 @engine_options
 @cluster_option
-@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON report of every file.")
 def enhance(
     inputs,
@@ -100,7 +99,6 @@ def enhance(
     strict,
     no_record,
     cluster,
-    trust,
     as_json,
     **options,
 ):
@@ -145,7 +143,7 @@ def enhance(
         for report in reports:
             click.echo(printable(f"error: {report['error']}"), err=True)
         try:
-            works = _begin(plan.jobs, rasters, trust, photo_work, shared, pipes, begun)
+            works = _begin(plan.jobs, rasters, options["trust"], photo_work, shared, pipes, begun)
             with _shown(len(plan.jobs)) as show:
                 if cluster:
                     _run_on_cluster(cluster, model, options, enhancer, works, show)

@@ -54,9 +54,8 @@ from gluon_enhance.inference import Enhancer
 @click.option("--per-band", is_flag=True, help="Also each band's bias and RMSE, in its numbers.")
 @band_options
 @engine_options
-@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def evaluate(model, hr, lr, scale, crop_border, per_band, trust, as_json, **options):
+def evaluate(model, hr, lr, scale, crop_border, per_band, as_json, **options):
     """Enhance a benchmark set and score it.
 
     MODEL may also be bicubic, bilinear or nearest: MATLAB's imresize, the usual baseline. Rasters,
@@ -64,7 +63,7 @@ def evaluate(model, hr, lr, scale, crop_border, per_band, trust, as_json, **opti
     """
     click.get_current_context().with_resource(gdal_heard())
     bands = take_options(options, BAND_OPTIONS)
-    enhancer = None
+    enhancer, trust = None, options["trust"]
     if model not in KERNELS:
         enhancer = Enhancer(model, **options)
         if scale not in (None, enhancer.scale):

@@ -45,14 +45,6 @@ trust_option = click.option(
 )
 
 
-trust_option = click.option(
-    "--trust",
-    is_flag=True,
-    help="Run graphs of any operators and follow rasters' links beyond their folder: only for "
-    "files of people you trust.",
-)
-
-
 def engine_options(command):
     """Add the options that make an `Enhancer`."""
     for option in reversed(
