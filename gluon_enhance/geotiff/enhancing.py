@@ -237,9 +237,6 @@ def _compute_here(src, enhancer, work, indices, done):
 
 
 def _plan(src, out, enhancer, blocks, region, multiplies, input_range, unconstrained, rgb, others):
-    dtype = np.dtype(src.dtypes[0])
-    if dtype.kind not in "iuf":
-        raise ImageError(f"{src.name} is of dtype {dtype}; convert it to integers or floats")
     spec, scale = enhancer.spec, enhancer.scale
     if scale != int(scale):
         raise ValueError(f"outscale is {scale:g}; rasters take whole numbers")

@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 from gluon_enhance.errors import ImageError
 from gluon_enhance.files.formats import HEAD_BYTES, format_of
 from gluon_enhance.geotiff.names import TIFF, is_dataset_name, suffix_of
+from gluon_enhance.small_files import read_small
 
 SIGNATURES = re.compile(
     rb"II[*+]\0|MM\0[*+]|\0\0\0\x0cjP|\xffO\xffQ|EHFA_HEADER_TAG\0|UHL1|NITF0|GRIB"
@@ -147,10 +148,9 @@ def _holds_pixels(path):
 def _check_vrt(path, folder, known):
     """Refuse a VRT with code, or with sources outside a folder; `known` are those looked at."""
     known.add(path)
-    with open(path, "rb") as file:
-        data = file.read(MAX_TEXT + 1)
-    if len(data) > MAX_TEXT or MARKUP.search(data):
-        _refuse(path, f"is no plain XML of at most {MAX_TEXT >> 20} MiB")
+    data = read_small(path, MAX_TEXT)
+    if MARKUP.search(data):
+        _refuse(path, "is no plain XML")
     try:
         waiting = [ElementTree.fromstring(data)]
     except ElementTree.ParseError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import warnings
@@ -24,7 +25,17 @@ CACHE = 128
 LISTED = 5
 """Rasters in a file that are named when one must be chosen."""
 SIDECARS = (".aux.xml", ".msk", ".ovr")
+BYTES = {
+    kind: np.dtype(kind).itemsize
+    for kind in "int8 uint8 int16 uint16 int32 uint32 int64 uint64 float32 float64".split()
+}
+"""Dtypes that are enhanced, matched and scored -> bytes of a number."""
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+MAX_PIXELS = 1 << 40
+"""Of a raster: a square of a million pixels a side."""
+LARGE_BLOCK, PROPORTION = 64 << 20, 2000
+"""Bytes of a block, and how many times those of the file it may have if it is larger: no compression
+comes to more, and a block is unpacked as a whole."""
 EXACT = 2**53
 """Whole numbers beyond which float64 has not each."""
 NEAR = 2 * float(np.finfo(np.float32).eps)
@@ -48,6 +59,10 @@ def size_of(path, trust: bool = False) -> tuple[int, int]:
 
 def check_uniform(dataset) -> None:
     """Refuse what one array, or one GeoTIFF, cannot hold."""
+    if dataset.dtypes[0] not in BYTES:
+        raise ImageError(
+            f"{dataset.name} is of dtype {dataset.dtypes[0]}; convert it to integers or floats"
+        )
     if ColorInterp.palette in dataset.colorinterp and not is_min_is_white(dataset):
         raise ImageError(f"{dataset.name} has a color table; convert it to RGB")
     if len(set(dataset.dtypes)) > 1 or len(set(map(repr, dataset.nodatavals))) > 1:
@@ -213,10 +228,29 @@ def open_dataset(path, trust: bool = False):
     try:
         if not trust:
             check_opened(dataset, name, driver)
+        _check_claims(dataset)
     except BaseException:
         dataset.close()
         raise
     return dataset
+
+
+def _check_claims(dataset):
+    """Refuse a raster that says of itself what cannot be."""
+    if dataset.width * dataset.height > MAX_PIXELS:
+        raise ImageError(
+            f"{dataset.name} claims {dataset.width} x {dataset.height} pixels, which are more than "
+            "2**40; cut it into several"
+        )
+    is_file = dataset.driver == "GTiff" and os.path.isfile(dataset.name)
+    bands = 1 if dataset.interleaving == Interleaving.band else dataset.count
+    largest = max((math.prod(shape) for shape in dataset.block_shapes), default=0)
+    nbytes = largest * bands * BYTES.get(dataset.dtypes[0], 16) if largest else 0
+    if is_file and nbytes > max(LARGE_BLOCK, PROPORTION * os.path.getsize(dataset.name)):
+        raise ImageError(
+            f"{dataset.name} claims blocks of {nbytes:,} bytes, in a file of "
+            f"{os.path.getsize(dataset.name):,}; it is damaged, or write it in smaller blocks"
+        )
 
 
 def open_raster(path, trust: bool = False):
