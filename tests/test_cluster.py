@@ -25,7 +25,7 @@ from gluon_enhance.cli.batch import Job  # noqa: E402
 from gluon_enhance.cli.pipeline import PhotoWork, run_on  # noqa: E402
 from gluon_enhance.cluster import Cluster, ModelCluster, _absolute, _compute_part  # noqa: E402
 from gluon_enhance.errors import GluonEnhanceError, ImageError  # noqa: E402
-from gluon_enhance.geotiff import enhancing, matching  # noqa: E402
+from gluon_enhance.geotiff import matching, planning  # noqa: E402
 from gluon_enhance.geotiff.enhancing import enhance_raster  # noqa: E402
 from gluon_enhance.geotiff.matching import match_rasters  # noqa: E402
 from gluon_enhance.geotiff.parts import compute_part  # noqa: E402
@@ -43,7 +43,7 @@ def cluster():
 
 @pytest.fixture
 def source(tmp_path, rng, monkeypatch):
-    monkeypatch.setattr(enhancing, "PART_SAMPLES", 1)
+    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
     bands = rng.integers(0, 255, (3, 100, 200)).astype(np.uint8)
     profile = {"driver": "GTiff", "dtype": "uint8", "count": 3, "height": 100, "width": 200}
     with rasterio.open(tmp_path / "in.tif", "w", **PLACE, **profile) as out:

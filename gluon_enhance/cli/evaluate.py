@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 import click
@@ -28,6 +27,7 @@ from gluon_enhance.data.benchmarks import Pair, find_pairs, read_pair
 from gluon_enhance.errors import ImageError
 from gluon_enhance.imaging.resize import KERNELS
 from gluon_enhance.inference import Enhancer
+from gluon_enhance.leftovers import temporary_folder
 
 
 @click.command()
@@ -124,6 +124,6 @@ def _need_reduction(pair):
 def _evaluate_raster(pair, enhancer, border, bands, trust):
     from gluon_enhance.geotiff.enhancing import enhance_raster
 
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         sr = enhance_raster(pair.lr, Path(folder, "sr.tif"), enhancer, trust=trust, **bands)
         yield from score_raster(pair.name, sr, pair.hr, border, trust=trust)

@@ -157,7 +157,7 @@ class RasterWork(Work):
 
     def goes_whole(self, count):
         """Tell whether it makes no more parts, about, than there are rasters."""
-        from gluon_enhance.geotiff.enhancing import PART_SAMPLES
+        from gluon_enhance.geotiff.planning import PART_SAMPLES
         from gluon_enhance.geotiff.regions import samples_of
 
         own = {name: self.options.get(name) for name in (*PART_OPTIONS, "trust")}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Optional
@@ -13,6 +12,7 @@ from rasterio.drivers import raster_driver_extensions
 from rasterio.enums import MaskFlags
 
 from gluon_enhance.geotiff.raster import environment, open_dataset, rpcs_of
+from gluon_enhance.leftovers import temporary_folder
 
 PHOTOS = ("AVIF", "BIGGIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "WEBP")
 """Drivers of GDAL for formats that photos come in, besides TIFF."""
@@ -47,7 +47,7 @@ def _dataset(path, trust):
     try:
         os.fspath(path).encode()
     except UnicodeEncodeError:
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             link = Path(folder, f"link{Path(path).suffix}")
             link.symlink_to(os.path.abspath(path))
             with open_dataset(link, trust) as dataset:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Callable, NamedTuple, Optional
@@ -39,6 +36,7 @@ from gluon_enhance.geotiff.raster import (
 from gluon_enhance.geotiff.trial import try_options
 from gluon_enhance.imaging.histogram import Curves, Matcher
 from gluon_enhance.imaging.quantiles import Table
+from gluon_enhance.leftovers import temporary_folder
 
 logger = logging.getLogger(__name__)
 
@@ -262,7 +260,7 @@ def _valid_in_all(src, window):
 
 def _match_there(run, plan, matcher, windows, beside):
     """Yield what `_match_window` makes of each window, on workers."""
-    with _folder_in(beside) as folder:
+    with temporary_folder(beside) as folder:
         tables = folder / TABLES
         np.savez(tables, *(array for table in matcher.tables for array in table))
         parts = [folder / f"{k:07d}.tif" for k in range(len(windows))]
@@ -270,16 +268,6 @@ def _match_there(run, plan, matcher, windows, beside):
         for index in _in_order(index for index, _ in done):
             yield read_part(parts[index])
             parts[index].unlink()
-
-
-@contextmanager
-def _folder_in(parent):
-    """Give a folder, which vanishes, even while workers still make files there."""
-    folder = Path(tempfile.mkdtemp(prefix=".gluon-enhance-", dir=parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder.rename(f"{folder}.gone"))
 
 
 def _match_part(plan, tables, item):

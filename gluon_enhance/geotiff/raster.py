@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -19,23 +18,22 @@ from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, Raster
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.geotiff.links import check_opened, driver_for
+from gluon_enhance.leftovers import temporary_folder
 
 CACHE = 128
 """Megabytes of decoded blocks that GDAL may hold; by default it takes 5% of the memory."""
 LISTED = 5
 """Rasters in a file that are named when one must be chosen."""
 SIDECARS = (".aux.xml", ".msk", ".ovr")
-BYTES = {
-    kind: np.dtype(kind).itemsize
-    for kind in "int8 uint8 int16 uint16 int32 uint32 int64 uint64 float32 float64".split()
-}
-"""Dtypes that are enhanced, matched and scored -> bytes of a number."""
+DTYPES = tuple(f"{kind}{bits}" for bits in (8, 16, 32, 64) for kind in ("int", "uint"))
+DTYPES += ("float32", "float64")
+"""Those that are enhanced, matched and scored."""
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 MAX_PIXELS = 1 << 40
 """Of a raster: a square of a million pixels a side."""
 LARGE_BLOCK, PROPORTION = 64 << 20, 2000
-"""Bytes of a block, and how many times those of the file it may have if it is larger: no compression
-comes to more, and a block is unpacked as a whole."""
+"""Bytes of a block, and how many times those of the file it may have if it is larger: a block is
+unpacked as a whole, and deflate comes to 1032 times."""
 EXACT = 2**53
 """Whole numbers beyond which float64 has not each."""
 NEAR = 2 * float(np.finfo(np.float32).eps)
@@ -59,7 +57,7 @@ def size_of(path, trust: bool = False) -> tuple[int, int]:
 
 def check_uniform(dataset) -> None:
     """Refuse what one array, or one GeoTIFF, cannot hold."""
-    if dataset.dtypes[0] not in BYTES:
+    if dataset.dtypes[0] not in DTYPES:
         raise ImageError(
             f"{dataset.name} is of dtype {dataset.dtypes[0]}; convert it to integers or floats"
         )
@@ -225,13 +223,13 @@ def open_dataset(path, trust: bool = False):
     with named("read", path):
         driver = None if trust else driver_for(name)
         dataset = rasterio.open(path, driver=driver)
-    try:
-        if not trust:
-            check_opened(dataset, name, driver)
-        _check_claims(dataset)
-    except BaseException:
-        dataset.close()
-        raise
+        try:
+            if not trust:
+                check_opened(dataset, name, driver)
+            _check_claims(dataset)
+        except BaseException:
+            dataset.close()
+            raise
     return dataset
 
 
@@ -245,7 +243,7 @@ def _check_claims(dataset):
     is_file = dataset.driver == "GTiff" and os.path.isfile(dataset.name)
     bands = 1 if dataset.interleaving == Interleaving.band else dataset.count
     largest = max((math.prod(shape) for shape in dataset.block_shapes), default=0)
-    nbytes = largest * bands * BYTES.get(dataset.dtypes[0], 16) if largest else 0
+    nbytes = largest * bands * 8
     if is_file and nbytes > max(LARGE_BLOCK, PROPORTION * os.path.getsize(dataset.name)):
         raise ImageError(
             f"{dataset.name} claims blocks of {nbytes:,} bytes, in a file of "
@@ -300,7 +298,7 @@ def draft_of(
     It has a folder of its own, in `folder` or beside `out`, as GDAL may write more files than one.
     `may_lack` tells of a band, row and column whether that block may be missing.
     """
-    with tempfile.TemporaryDirectory(prefix=".gluon-enhance-", dir=folder or out.parent) as own:
+    with temporary_folder(folder or out.parent) as own:
         draft = Path(own, out.name)
         yield draft
         _publish(draft, out, may_lack)

@@ -10,7 +10,6 @@ import math
 import signal
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Optional
 
 from gluon_enhance.errors import GluonEnhanceError, TrainingInterruptedError

@@ -17,7 +17,7 @@ from gluon_enhance.cli.evaluate import evaluate
 from gluon_enhance.cli.pipeline import run_on
 from gluon_enhance.cli.rasters import RasterWork
 from gluon_enhance.errors import GluonEnhanceError, ImageError
-from gluon_enhance.geotiff import enhancing
+from gluon_enhance.geotiff import enhancing, planning
 from gluon_enhance.imaging.resize import resize
 
 
@@ -195,7 +195,7 @@ class OneWorker:
 def test_many_small_rasters_are_divided_among_workers_as_they_are(
     raster, tmp_path, monkeypatch, samples, whole
 ):
-    monkeypatch.setattr(enhancing, "PART_SAMPLES", samples)
+    monkeypatch.setattr(planning, "PART_SAMPLES", samples)
     sources = [raster, tmp_path / "other.tif"]
     sources[1].write_bytes(raster.read_bytes())
     options = {"enhancer": None, "outscale": 2, "match_colors": False, "skip_existing": False}
