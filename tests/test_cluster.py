@@ -111,6 +111,19 @@ def test_workers_of_one_machine_are_not_tied_to_the_same_cores(cluster):
     assert all(result == own for _, result in cluster.run(affinities, range(4)))
 
 
+def test_workers_of_one_machine_listen_to_it_alone(cluster):
+    """Who reaches a scheduler, or a worker, can have it run code."""
+    psutil = pytest.importorskip("psutil")
+    own = psutil.Process()
+    places = {
+        connection.laddr.ip
+        for process in (own, *own.children(recursive=True))
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert places == {"127.0.0.1"}
+
+
 def test_raster_equals_the_local_run_bit_for_bit(cluster, source, tmp_path):
     enhancer, seen = ge.Enhancer(MODEL, threads=1, **OPTIONS), []
     enhance_raster(source, tmp_path / "local.tif", enhancer)

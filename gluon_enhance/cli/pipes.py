@@ -46,6 +46,9 @@ class Pipes:
             raise click.UsageError("standard input (-) is given more than once")
         if self.to_stdout and (len(inputs) != 1 or Path(inputs[0]).is_dir()):
             raise click.UsageError("-o - takes one file; give -o FOLDER for several")
+        closed = [sys.stdin] * (PIPE in inputs) + [sys.stdout] * self.to_stdout
+        if None in closed:
+            raise click.UsageError("a standard stream (-) is closed; name a file")
         if self.to_stdout and sys.stdout.isatty():
             raise click.UsageError("standard output is a terminal; redirect it, or give -o FILE")
 

@@ -14,7 +14,9 @@ from rasterio.rpc import RPC
 from gluon_enhance.geotiff import enhancing
 from gluon_enhance.geotiff.enhancing import enhance_raster
 from gluon_enhance.geotiff.kinds import kind_of
-from gluon_enhance.geotiff.raster import environment, open_raster
+from gluon_enhance.geotiff.metadata import created
+from gluon_enhance.geotiff.opening import opened
+from gluon_enhance.geotiff.raster import check_uniform, environment, open_raster
 
 LARGEST = 1 << 16
 """Samples of a raster that a fuzzer has time for."""
@@ -91,6 +93,23 @@ def read_vrt(path):
     """Enhance a VRT."""
     write_source(path.parent)
     read(path)
+
+
+def look(path):
+    """Read a raster as planning does, if it is small; no part is made."""
+    kind_of(path)
+    with environment(), open_raster(path) as dataset:
+        if dataset.width * dataset.height * dataset.count > LARGEST:
+            return
+    with (
+        suppress(ValueError),
+        environment(),
+        tempfile.TemporaryDirectory() as folder,
+        opened(path) as src,
+    ):
+        check_uniform(src)
+        with created(Path(folder, "out.tif"), src, {}) as out:
+            out.write(src.read(), rasterio.windows.Window(0, 0, src.width, src.height))
 
 
 def read(path):
