@@ -56,7 +56,10 @@ logger = logging.getLogger(__name__)
     type=FilePath(),
     help="File for one input, else a folder; - is standard output. Default: beside each input.",
 )
-@click.option("--suffix", help="Added to each file's name. Default: _x and the scale.")
+@click.option(
+    "--suffix",
+    help="Added to each file's name. Default: _x and the scale, _part of --window and --bounds.",
+)
 @click.option("--ext", metavar="EXT", help="png, jpg, tif, webp or avif. Default: as the input.")
 @click.option(
     "--outscale",
@@ -123,7 +126,9 @@ def enhance(
         options["scale"] = outscale  # of a kernel; nets have their own
         enhancer = load(model, **options)
         outscale = outscale or enhancer.scale
-        suffix = f"_x{outscale:g}" if suffix is None else suffix
+        if suffix is None:  # a part is not to be taken for the whole's result
+            is_part = any(name in rasters for name in PART_OPTIONS)
+            suffix = f"_x{outscale:g}{'_part' * is_part}"
         plan = plan_jobs(pipes.inputs, pipes.output, suffix, ext, recursive, outscale)
         if pipes.to_stdout and len(plan.jobs) != 1:
             raise click.UsageError("-o - takes one file; give -o FOLDER for several")

@@ -16,6 +16,7 @@ import numpy as np
 
 from gluon_enhance.cli import one_line
 from gluon_enhance.cli.batch import Job
+from gluon_enhance.cli.reports import unfinished
 from gluon_enhance.errors import GluonEnhanceError, ImageError
 from gluon_enhance.files import Photo, check_writable, read_image, write_image
 from gluon_enhance.files.conversion import flattened, with_depth
@@ -92,7 +93,7 @@ class Work:
         self.job, self.enhancer, self.watched = job, enhancer, watched
         self.outscale, self.match_colors = outscale, match_colors
         self.photo_options = photo_options or PhotoOptions()
-        self.report = {"input": str(job.source), "output": str(job.target), "status": "unfinished"}
+        self.report = unfinished(job)
         if job.is_done or (skip_existing and job.target.exists() and not job.problem):
             self.report["status"] = "skipped"
 

@@ -9,6 +9,7 @@ from typing import Callable, Optional
 import click
 from tqdm import tqdm
 
+from gluon_enhance.cli import printable
 from gluon_enhance.cli.batch import Job
 from gluon_enhance.cli.pipeline import PhotoOptions, Work
 from gluon_enhance.errors import ImageError
@@ -207,7 +208,7 @@ class RasterWork(Work):
             text += "; the time is this machine's, and workers divide it"
         if not any(name in self.options for name in PART_OPTIONS):
             text += "; --window tries a part first"
-        tqdm.write(text, file=sys.stderr)
+        tqdm.write(printable(text), file=sys.stderr)
 
 
 def _duration(seconds):

@@ -76,7 +76,8 @@ def enhance_raster(
         What the net sees as 0 and 1: two numbers; ``'2%,98%'``, percentiles of what is valid;
         ``'scaled:0,0.3'``, values, which the file's scale and offset make of its numbers;
         ``'statistics'``, least and greatest of the bands' STATISTICS tags. Bands that go through
-        the net together share it. A mapping gives bands ranges of their own, ``None`` the others'.
+        the net together share it, and of colors that are multiplied by alpha the multiplied numbers
+        are counted. A mapping gives bands ranges of their own, ``None`` the others'.
         What values have beyond is enlarged with the bicubic kernel and added. Default: 0 and the
         largest number of uint8, else percentiles 2 and 98, which are logged. Of a raster of more
         than 2**28 samples, evenly spread blocks of its file are counted.
@@ -85,8 +86,8 @@ def enhance_raster(
         of scale x scale pixels is the source's pixel in all bands but alpha: exactly in integers,
         unless a pixel gives way to a nodata value within the dtype's limits, and to the dtype's
         precision in floats. The difference is enlarged without steps between blocks
-        (`gluon_enhance.imaging.block_means`), and no hole has a part in it. Kernels stay as they
-        are.
+        (`gluon_enhance.imaging.block_means`), and no hole has a part in it. Of colors that are
+        multiplied by alpha, the means are those before. Kernels stay as they are.
     rgb : sequence of 3 int, optional
         Bands that are red, green and blue. Default: those interpreted so, or all there are if these
         are one or three.
