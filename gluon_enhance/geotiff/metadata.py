@@ -13,6 +13,7 @@ from typing import Optional
 import rasterio
 from rasterio import Affine
 from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, PhotometricInterp
 
 from gluon_enhance.files import tiff
@@ -200,7 +201,7 @@ def _copy_metadata(src, dst, scale, region):
         dst.scales, dst.offsets = src.scales, src.offsets
     points, crs = src.gcps
     if points:
-        dst.gcps = [_scaled_point(point, scale, region) for point in points], crs
+        dst.gcps = [_scaled_point(point, scale, region) for point in points], crs or CRS()
     rpcs = rpcs_of(src)
     if rpcs:
         dst.rpcs = _scaled_rpcs(rpcs, scale, region)

@@ -94,6 +94,23 @@ def test_whole_rpcs_are_kept_without_one(raster, caplog):
         assert result.rpcs.line_scale == 16
 
 
+def test_control_points_need_no_coordinate_system(raster):
+    points = "".join(
+        f'<GCP Id="{n}" Pixel="{c}" Line="{r}" X="{c * 10}" Y="{r * -10}"/>'
+        for n, (c, r) in enumerate([(0, 0), (16, 0), (0, 16)])
+    )
+    bands = np.ones((1, 16, 16), np.uint8)
+    with environment():
+        write(raster, bands, crs=None, transform=None)
+    raster.with_name("a.tif.aux.xml").write_text(
+        f"<PAMDataset><GCPList>{points}</GCPList></PAMDataset>"
+    )
+    enlarged(raster)
+    with environment(), rasterio.open(raster.with_name("out.tif")) as result:
+        places = [(point.col, point.row, point.x, point.y) for point in result.gcps[0]]
+    assert places == [(0, 0, 0, 0), (64, 0, 160, 0), (0, 64, 0, -160)]
+
+
 def test_bad_rasters_do_not_stop_the_others(raster, tmp_path):
     inputs = tmp_path / "inputs"
     inputs.mkdir()
