@@ -6,13 +6,11 @@ A process that is killed leaves at most a hidden folder, ``.gluon-enhance-*``, b
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PREFIX = ".gluon-enhance-"
-"""Of the names of hidden folders, in which files are written."""
+from gluon_enhance.leftovers import PREFIX, temporary_folder
 
 
 @contextmanager
@@ -36,7 +34,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=PREFIX) as folder:
+        with temporary_folder(path.parent) as folder:
             draft = Path(folder, path.name)
             yield draft
             publish(draft, path)

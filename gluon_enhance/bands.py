@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import zipfile
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +38,7 @@ from gluon_enhance.features import (
     row_moments,
 )
 from gluon_enhance.imaging.tiling import plan_axis
+from gluon_enhance.leftovers import temporary_folder
 
 TABLE = "parts.json"
 """The archive's table of parts: what they take and give, halos, norms, and the rate of each map.
@@ -238,7 +238,7 @@ class BandedNet:
         moments.update((name, merged_moments(of_bands)) for name, of_bands in found.items())
 
     def _engine(self, part, shapes):
-        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(self._path) as archive:
+        with temporary_folder() as folder, zipfile.ZipFile(self._path) as archive:
             return self._load(archive.extract(part["file"], folder), shapes=shapes)
 
     def _bands(self, part, height, width):

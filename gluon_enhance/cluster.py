@@ -20,6 +20,8 @@ from gluon_enhance.errors import GluonEnhanceError
 from gluon_enhance.framework import physical_cores
 from gluon_enhance.geotiff.parts import compute_part
 
+LOOPBACK = "127.0.0.1"
+"""Where the processes of ``local`` are to be reached: who reaches them can have them run code."""
 TIMEOUT = 30
 """Seconds in which a scheduler must answer, and have a worker."""
 _one_at_a_time = threading.Lock()
@@ -32,7 +34,8 @@ class Cluster:
     ----------
     address : str
         ``local`` or ``local:N`` for N processes here (default: one for each core), or the address
-        of a Dask scheduler, such as ``tcp://host:8786``.
+        of a Dask scheduler, such as ``tcp://host:8786``. Its messages are pickles: who can reach it
+        can run any code on it, on its workers and here.
 
     Attributes
     ----------
@@ -61,7 +64,11 @@ class Cluster:
             workers = _worker_count(address, count)
             self.threads = max(1, physical_cores() // workers)
             self._local = distributed.LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=":0"
+                n_workers=workers,
+                threads_per_worker=1,
+                host=LOOPBACK,
+                dashboard_address=f"{LOOPBACK}:0",
+                worker_dashboard_address=f"{LOOPBACK}:0",
             )
         self._address = address
         self._client = self._connected()

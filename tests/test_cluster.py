@@ -25,7 +25,7 @@ from gluon_enhance.cli.batch import Job  # noqa: E402
 from gluon_enhance.cli.pipeline import PhotoWork, run_on  # noqa: E402
 from gluon_enhance.cluster import Cluster, ModelCluster, _absolute, _compute_part  # noqa: E402
 from gluon_enhance.errors import GluonEnhanceError, ImageError  # noqa: E402
-from gluon_enhance.geotiff import enhancing, matching  # noqa: E402
+from gluon_enhance.geotiff import matching, planning  # noqa: E402
 from gluon_enhance.geotiff.enhancing import enhance_raster  # noqa: E402
 from gluon_enhance.geotiff.matching import match_rasters  # noqa: E402
 from gluon_enhance.geotiff.parts import compute_part  # noqa: E402
@@ -43,7 +43,7 @@ def cluster():
 
 @pytest.fixture
 def source(tmp_path, rng, monkeypatch):
-    monkeypatch.setattr(enhancing, "PART_SAMPLES", 1)
+    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
     bands = rng.integers(0, 255, (3, 100, 200)).astype(np.uint8)
     profile = {"driver": "GTiff", "dtype": "uint8", "count": 3, "height": 100, "width": 200}
     with rasterio.open(tmp_path / "in.tif", "w", **PLACE, **profile) as out:
@@ -109,6 +109,19 @@ def test_model_is_loaded_once_on_each_worker(cluster):
 def test_workers_of_one_machine_are_not_tied_to_the_same_cores(cluster):
     own = {frozenset(os.sched_getaffinity(0))}
     assert all(result == own for _, result in cluster.run(affinities, range(4)))
+
+
+def test_workers_of_one_machine_listen_to_it_alone(cluster):
+    """Who reaches a scheduler, or a worker, can have it run code."""
+    psutil = pytest.importorskip("psutil")
+    own = psutil.Process()
+    places = {
+        connection.laddr.ip
+        for process in (own, *own.children(recursive=True))
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert places == {"127.0.0.1"}
 
 
 def test_raster_equals_the_local_run_bit_for_bit(cluster, source, tmp_path):

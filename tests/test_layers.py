@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "gluon_enhance"
 LAYERS = [
-    {"atomic", "imaging", "imports", "errors", "framework"},
+    {"atomic", "imaging", "imports", "errors", "framework", "leftovers", "small_files"},
     {"models", "losses", "files", "features"},
     {"data", "weights", "engines", "bands"},
     {"zoo", "training"},

@@ -8,6 +8,7 @@ import sys
 import click
 
 from gluon_enhance.cli.interrupts import exit_by_signal
+from gluon_enhance.cli.streams import open_closed_streams
 from gluon_enhance.errors import GluonEnhanceError, printable
 from gluon_enhance.framework import compute_in_caller
 
@@ -67,6 +68,7 @@ def cli():
 def main(argv=None):
     """Run the command; the errors that users can mend become one line and exit status 2."""
     if argv is None:  # the process is this command's own
+        open_closed_streams()
         compute_in_caller()
     try:
         cli.main(argv, prog_name="gluon-enhance", standalone_mode=True)

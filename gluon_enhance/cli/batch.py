@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Optional
 
 from gluon_enhance.cli.kinds import Source, check_output, is_raster, source_of
-from gluon_enhance.cli.results import Results
+from gluon_enhance.cli.results import Results, is_part
 from gluon_enhance.files import FORMATS, IMAGE_SUFFIXES, result_suffix, scan
 from gluon_enhance.geotiff.names import absolute_name, stem_of
 
@@ -139,7 +139,8 @@ def plan_jobs(
     )
     inputs_left = [path for path, _ in found if isinstance(path, Path)]
     taken = {path.resolve() for path in inputs_left if path.exists()}
-    known, named = {path.resolve() for path in by_name}, {Path(text) for text in inputs}
+    known = {path.resolve() for path in by_name if not is_part(path)}  # a part may be another
+    named = {Path(text) for text in inputs}
     for path, base in found:
         target = output if is_file else _target(path, base, output, suffix, ext)
         place, problem = target.resolve(), None

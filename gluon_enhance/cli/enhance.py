@@ -19,7 +19,7 @@ from gluon_enhance.baseline import load
 from gluon_enhance.cli import printable
 from gluon_enhance.cli.batch import plan_jobs
 from gluon_enhance.cli.hints import EnhanceCommand
-from gluon_enhance.cli.kinds import TIFF, has_place_beside, is_raster
+from gluon_enhance.cli.kinds import has_place_beside, is_raster
 from gluon_enhance.cli.messages import gdal_heard
 from gluon_enhance.cli.options import (
     FilePath,
@@ -40,6 +40,7 @@ from gluon_enhance.cli.rasters import (
     take_options,
 )
 from gluon_enhance.cli.reports import closing_line, left_out, unfinished, unreadable
+from gluon_enhance.geotiff.names import TIFF
 from gluon_enhance.inference import DEFAULT_MODEL
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,10 @@ logger = logging.getLogger(__name__)
     type=FilePath(),
     help="File for one input, else a folder; - is standard output. Default: beside each input.",
 )
-@click.option("--suffix", help="Added to each file's name. Default: _x and the scale.")
+@click.option(
+    "--suffix",
+    help="Added to each file's name. Default: _x and the scale, _part of --window and --bounds.",
+)
 @click.option("--ext", metavar="EXT", help="png, jpg, tif, webp or avif. Default: as the input.")
 @click.option(
     "--outscale",
@@ -128,7 +132,9 @@ def enhance(
         options["scale"] = outscale  # of a kernel; nets have their own
         enhancer = load(model, **options)
         outscale = outscale or enhancer.scale
-        suffix = f"_x{outscale:g}" if suffix is None else suffix
+        if suffix is None:  # a part is not to be taken for the whole's result
+            is_part = any(name in rasters for name in PART_OPTIONS)
+            suffix = f"_x{outscale:g}{'_part' * is_part}"
         plan = plan_jobs(pipes.inputs, pipes.output, suffix, ext, recursive, outscale)
         if pipes.to_stdout and len(plan.jobs) != 1:
             raise click.UsageError("-o - takes one file; give -o FOLDER for several")
@@ -148,7 +154,7 @@ def enhance(
         for report in reports:
             click.echo(printable(f"error: {report['error']}"), err=True)
         try:
-            works = _begin(plan.jobs, rasters, photo_work, shared, pipes, begun)
+            works = _begin(plan.jobs, rasters, options["trust"], photo_work, shared, pipes, begun)
             with _shown(len(plan.jobs)) as show:
                 if cluster:
                     _run_on_cluster(cluster, model, options, enhancer, works, show)
@@ -169,20 +175,20 @@ def enhance(
     sys.exit(0 if not failed else 2 if failed == len(reports) else 1)
 
 
-def _begin(jobs, rasters, photo_work, shared, pipes, begun):
+def _begin(jobs, rasters, trust, photo_work, shared, pipes, begun):
     """Yield the work on each job, and note it."""
     for job in jobs:
-        work = _work(job, rasters, photo_work, shared)
+        work = _work(job, rasters, trust, photo_work, shared)
         pipes.named(work.report)
         begun.append(work)
         yield work
 
 
-def _work(job, rasters, photo_work, shared):
+def _work(job, rasters, trust, photo_work, shared):
     """Return the work on a raster or a photo, and say what the photo will lose."""
-    has_place = not isinstance(job.source, str) and has_place_beside(job.source)
-    if is_raster(job.source, rasters) or (has_place and job.target.suffix.lower() in TIFF):
-        return RasterWork(job, rasters, **shared)
+    has_place = not isinstance(job.source, str) and has_place_beside(job.source, trust)
+    if is_raster(job.source, rasters, trust) or (has_place and job.target.suffix.lower() in TIFF):
+        return RasterWork(job, {**rasters, "trust": trust}, **shared)
     if any(name in rasters for name in PART_OPTIONS):
         job = replace(job, problem="--window and --bounds are for rasters, and this is a photo")
     work = photo_work(job, **shared)

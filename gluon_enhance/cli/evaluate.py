@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 import click
@@ -29,9 +28,10 @@ from gluon_enhance.cli.scores import (
     write_csv,
 )
 from gluon_enhance.data.benchmarks import Pair, find_pairs, read_pair
-from gluon_enhance.errors import GluonEnhanceError, ImageError
+from gluon_enhance.errors import ImageError
 from gluon_enhance.imaging.resize import KERNELS
 from gluon_enhance.inference import Enhancer
+from gluon_enhance.leftovers import temporary_folder
 
 BLOCK = 8
 """Side of JPEG's blocks."""
@@ -87,6 +87,7 @@ def evaluate(model, against, hr, lr, scale, crop_border, per_band, csv, as_json,
     enhancers = {}
     for name in models:
         enhancers[name], scale = _load(name, scale, options)
+    trust = options["trust"]
     pairs = _find_pairs(hr, lr)
     rows, rasters = ({name: [] for name in models} for _ in range(2))
     done = 0
@@ -102,11 +103,12 @@ def evaluate(model, against, hr, lr, scale, crop_border, per_band, csv, as_json,
     for pair in tqdm(pairs, unit="image", disable=None):
         try:
             found = {}
-            if any(is_raster(source, bands) for source in (pair.lr, pair.hr) if source):
+            if any(is_raster(source, bands, trust) for source in (pair.lr, pair.hr) if source):
+                _need_reduction(pair)
                 for name in models:
-                    net = enhancers[name] or Baseline(name, scale or _ratio(pair))
+                    net = enhancers[name] or Baseline(name, scale or _ratio(pair, trust))
                     border = net.scale if crop_border is None else crop_border
-                    found[name] = list(_evaluate_raster(pair, net, border, bands))
+                    found[name] = list(_evaluate_raster(pair, net, border, bands, trust))
                 into = rasters
             else:
                 low, high, scale = read_pair(pair, scale)
@@ -120,7 +122,7 @@ def evaluate(model, against, hr, lr, scale, crop_border, per_band, csv, as_json,
             for name in models:
                 into[name] += found[name]
             done += 1
-        except (GluonEnhanceError, ValueError, OSError) as error:
+        except Exception as error:  # whatever a file holds, the others are scored
             click.echo(printable(f"error: {pair.name}: {one_line(error)}"), err=True)
     sys.exit(0 if done == len(pairs) else 1 if done else 2)
 
@@ -157,12 +159,11 @@ def _find_pairs(hr, lr):
     return [Pair(os.path.basename(hr), sources[0], sources[1] if lr else None)]
 
 
-def _ratio(pair):
+def _ratio(pair, trust):
     """Return the scale that the sizes of a pair of rasters say."""
     from gluon_enhance.geotiff.raster import size_of
 
-    _need_reduction(pair)
-    (width, _), (reduced, _) = size_of(pair.hr), size_of(pair.lr)
+    (width, _), (reduced, _) = size_of(pair.hr, trust), size_of(pair.lr, trust)
     return max(1, round(width / reduced))
 
 
@@ -171,10 +172,9 @@ def _need_reduction(pair):
         raise ImageError("this is a raster, which needs its reduction (--lr)")
 
 
-def _evaluate_raster(pair, enhancer, border, bands):
+def _evaluate_raster(pair, enhancer, border, bands, trust):
     from gluon_enhance.geotiff.enhancing import enhance_raster
 
-    _need_reduction(pair)
-    with tempfile.TemporaryDirectory() as folder:
-        sr = enhance_raster(pair.lr, Path(folder, "sr.tif"), enhancer, **bands)
-        yield from score_raster(pair.name, sr, pair.hr, border)
+    with temporary_folder() as folder:
+        sr = enhance_raster(pair.lr, Path(folder, "sr.tif"), enhancer, trust=trust, **bands)
+        yield from score_raster(pair.name, sr, pair.hr, border, trust=trust)

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Optional, Union
 
 from gluon_enhance.files import FORMATS, IMAGE_SUFFIXES
-from gluon_enhance.geotiff.names import is_dataset_name
+from gluon_enhance.geotiff.names import TIFF, is_dataset_name
 
 Source = Union[Path, str]
 """A file, or the name of what only GDAL opens, which must stay text."""
-TIFF = (".tif", ".tiff")
 
 
 def source_of(text: str) -> Source:
@@ -19,27 +18,28 @@ def source_of(text: str) -> Source:
     return text if is_dataset_name(text) and not os.path.exists(text) else Path(text)
 
 
-def is_raster(source: Source, options: Optional[dict] = None) -> bool:
+def is_raster(source: Source, options: Optional[dict] = None, trust: bool = False) -> bool:
     """Tell whether GDAL is to read an input.
 
     That is all that is no plain file or has the suffix of no photo, TIFF files with options of
-    rasters, and TIFF files that say what a photo cannot hold, such as their place or nodata.
+    rasters, and TIFF files that say what a photo cannot hold, such as their place or nodata. With
+    `trust` what is called a TIFF file may be anything.
     """
     if isinstance(source, str):
         return True
     suffix = source.suffix.lower()
-    if suffix not in TIFF and (suffix in FORMATS or suffix in IMAGE_SUFFIXES):
+    if suffix not in TIFF and suffix in IMAGE_SUFFIXES:
         return False
     if suffix in TIFF and options:
         return True
     from gluon_enhance.geotiff.kinds import kind_of
 
-    kind = kind_of(source)
+    kind = kind_of(source, trust)
     # Of what GDAL cannot read, it says why; but a damaged TIFF file is a photo.
     return kind == "raster" or (kind is None and suffix not in TIFF)
 
 
-def has_place_beside(path: Path) -> bool:
+def has_place_beside(path: Path, trust: bool = False) -> bool:
     """Tell whether a picture other than TIFF has a place on Earth, in files beside it."""
     end = path.suffix[1:]
     if path.suffix.lower() in TIFF or not end:
@@ -50,7 +50,7 @@ def has_place_beside(path: Path) -> bool:
         return False
     from gluon_enhance.geotiff.kinds import is_placed
 
-    return is_placed(path)
+    return is_placed(path, trust)
 
 
 def check_output(output: Path) -> None:

@@ -12,7 +12,7 @@ import click
 from gluon_enhance.atomic import whole_file
 from gluon_enhance.cli import Command
 from gluon_enhance.cli.messages import gdal_heard
-from gluon_enhance.cli.options import FilePath, Finite, cluster_option
+from gluon_enhance.cli.options import FilePath, Finite, cluster_option, trust_option
 from gluon_enhance.cli.rasters import parse_creation_options
 
 COLOR_SPACES = ("RGB", "LCH", "Lab", "LUV", "XYZ")
@@ -68,6 +68,7 @@ def _parse_bands(context, option, text):
     help="Creation option of GDAL's GTiff driver. Default: tiling and compression of the source.",
 )
 @cluster_option
+@trust_option
 @click.option("-v", "--verbose", is_flag=True, help="Tell what is matched.")
 def match(source, reference, out, plot, cluster, verbose, **options):
     """Give the raster SOURCE the histograms of REFERENCE, band by band, and write GeoTIFF OUT.
@@ -79,7 +80,6 @@ def match(source, reference, out, plot, cluster, verbose, **options):
     if plot and importlib.util.find_spec("matplotlib") is None:
         raise click.UsageError("--plot needs matplotlib: pip install matplotlib")
     if verbose:
-        logging.basicConfig(stream=sys.stderr, format="%(message)s")
         logging.getLogger("gluon_enhance").setLevel(logging.INFO)
     with gdal_heard(), _workers(cluster) as run:
         curves = _match(source, reference, out, run=run, **options)

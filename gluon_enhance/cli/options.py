@@ -34,9 +34,9 @@ cluster_option = click.option(
     "--cluster",
     metavar="ADDRESS",
     help="Divide the work among Dask's workers: local, local:N for N processes here, or the "
-    "address of a scheduler, tcp://HOST:PORT.",
+    "address of a scheduler, tcp://HOST:PORT. Who can reach a scheduler can run any code where it "
+    "and its workers are, and here.",
 )
-
 
 trust_option = click.option(
     "--trust",

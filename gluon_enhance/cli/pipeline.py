@@ -16,6 +16,7 @@ import numpy as np
 
 from gluon_enhance.cli import one_line
 from gluon_enhance.cli.batch import Job
+from gluon_enhance.cli.reports import unfinished
 from gluon_enhance.errors import GluonEnhanceError, ImageError
 from gluon_enhance.files import Photo, check_writable, read_image, write_image
 from gluon_enhance.files.conversion import flattened, with_depth
@@ -27,6 +28,8 @@ Result = TypeVar("Result")
 
 
 STAGES = ("read", "compute", "write")
+MENDABLE = (GluonEnhanceError, ValueError, OSError, MemoryError)
+"""Errors whose messages say by themselves what is wrong."""
 
 
 class PhotoOptions(NamedTuple):
@@ -90,7 +93,7 @@ class Work:
         self.job, self.enhancer, self.watched = job, enhancer, watched
         self.outscale, self.match_colors = outscale, match_colors
         self.photo_options = photo_options or PhotoOptions()
-        self.report = {"input": str(job.source), "output": str(job.target), "status": "unfinished"}
+        self.report = unfinished(job)
         if job.is_done or (skip_existing and job.target.exists() and not job.problem):
             self.report["status"] = "skipped"
 
@@ -118,8 +121,10 @@ class Work:
             getattr(self, stage)()
             if stage == STAGES[-1]:
                 self.report["status"] = "done"
-        except (GluonEnhanceError, ValueError, OSError, MemoryError) as error:
+        except Exception as error:  # whatever a file holds, the others go on
             message = one_line(error)
+            if not isinstance(error, MENDABLE):
+                message = f"{type(error).__name__}: {message}"
             for name, path in (("input", self.job.source), ("output", self.job.target)):
                 message = message.replace(str(path), self.report[name])  # on a cluster they differ
             if self.report["input"] not in message:
@@ -206,7 +211,9 @@ def run_on(cluster, works: Iterable[Work], enhancer) -> Iterator[dict]:
     among all.
     """
     works = list(works)
-    rasters = sum(not isinstance(work, PhotoWork) for work in works)
+    rasters = sum(
+        not isinstance(work, PhotoWork) and work.report["status"] == "unfinished" for work in works
+    )
     whole, divided = [], []
     for work in works:
         (whole if work.goes_whole(rasters) else divided).append(work)

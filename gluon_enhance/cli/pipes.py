@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Optional
 
@@ -12,6 +12,7 @@ import click
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.files.formats import HEAD_BYTES, NAMES, format_of
+from gluon_enhance.leftovers import temporary_folder
 
 PIPE = "-"
 
@@ -45,20 +46,23 @@ class Pipes:
             raise click.UsageError("standard input (-) is given more than once")
         if self.to_stdout and (len(inputs) != 1 or Path(inputs[0]).is_dir()):
             raise click.UsageError("-o - takes one file; give -o FOLDER for several")
+        closed = [sys.stdin] * (PIPE in inputs) + [sys.stdout] * self.to_stdout
+        if None in closed:
+            raise click.UsageError("a standard stream (-) is closed; name a file")
         if self.to_stdout and sys.stdout.isatty():
             raise click.UsageError("standard output is a terminal; redirect it, or give -o FILE")
 
     def __enter__(self) -> Pipes:
         if not self.to_stdout and PIPE not in self.inputs:
             return self
-        self._temporary = tempfile.TemporaryDirectory(prefix="gluon-enhance-")
-        self._folder = Path(self._temporary.name)
+        self._temporary = ExitStack()
+        self._folder = self._temporary.enter_context(temporary_folder())
         try:
             if PIPE in self.inputs:
                 file = str(self._spool(sys.stdin.buffer))
                 self.inputs = tuple(file if text == PIPE else text for text in self.inputs)
         except BaseException:
-            self._temporary.cleanup()
+            self._temporary.close()
             raise
         if self.to_stdout:
             self.output = self._folder
@@ -66,7 +70,7 @@ class Pipes:
 
     def __exit__(self, *_):
         if self._temporary:
-            self._temporary.cleanup()
+            self._temporary.close()
 
     def named(self, report: dict) -> dict:
         """Have a report name pipes as the user did."""

@@ -9,6 +9,7 @@ from typing import Callable, Optional
 import click
 from tqdm import tqdm
 
+from gluon_enhance.cli import printable
 from gluon_enhance.cli.batch import Job
 from gluon_enhance.cli.pipeline import PhotoOptions, Work
 from gluon_enhance.errors import ImageError
@@ -161,11 +162,12 @@ class RasterWork(Work):
 
     def goes_whole(self, count):
         """Tell whether it makes no more parts, about, than there are rasters."""
-        from gluon_enhance.geotiff.enhancing import PART_SAMPLES
-        from gluon_enhance.geotiff.raster import samples_of
+        from gluon_enhance.geotiff.planning import PART_SAMPLES
+        from gluon_enhance.geotiff.regions import samples_of
 
-        with suppress(ImageError):  # of a file that cannot be read, as the work will say
-            return samples_of(self.job.source) * self.outscale**2 <= count * PART_SAMPLES
+        own = {name: self.options.get(name) for name in (*PART_OPTIONS, "trust")}
+        with suppress(Exception):  # of a file that cannot be read, as the work will say
+            return samples_of(self.job.source, **own) * self.outscale**2 <= count * PART_SAMPLES
         return True
 
     def compute(self):
@@ -210,7 +212,7 @@ class RasterWork(Work):
             text += "; the time is this machine's, and workers divide it"
         if not any(name in self.options for name in PART_OPTIONS):
             text += "; --window tries a part first"
-        tqdm.write(text, file=sys.stderr)
+        tqdm.write(printable(text), file=sys.stderr)
 
 
 def _duration(seconds):

@@ -9,8 +9,8 @@ from typing import Optional
 
 from gluon_enhance.files import read_size
 
-DEFAULT_SUFFIX = re.compile(r"(.+)_x(\d+(?:\.\d+)?)")
-"""What the command adds to a stem unless told: ``_x`` and the scale."""
+DEFAULT_SUFFIX = re.compile(r"(.+)_x(\d+(?:\.\d+)?)(_part)?")
+"""What the command adds to a stem unless told: ``_x`` and the scale, and of a part ``_part``."""
 
 
 class Results:
@@ -19,7 +19,7 @@ class Results:
     A file is a result of another if it is named like that one with the default suffix of any
     scale, or with this run's, and is so many times as large. With a suffix of the user's it may
     be any number of times as large, but once only if this run does not enlarge: pictures of one
-    camera are of one size.
+    camera are of one size. Parts may have any size.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Results:
             for stem, scale in self._unsuffixed(path):
                 for original, place in originals.get(stem, ()):
                     beside = original.parent == path.parent or _ends_with(folder, place)
-                    if beside and self._has_grown(original, path, scale):
+                    if beside and (is_part(path) or self._has_grown(original, path, scale)):
                         results[path] = original
         return results
 
@@ -79,6 +79,12 @@ class Results:
             return self._outscale == 1
         # A photo that is turned upright has its sides exchanged.
         return any(_is_scaled(sides, after, scale) for sides in (before, before[::-1]))
+
+
+def is_part(path: Path) -> bool:
+    """Tell whether a file is named like the result of a part, of which the size says nothing."""
+    match = DEFAULT_SUFFIX.fullmatch(path.stem)
+    return bool(match and match[3])
 
 
 def _is_scaled(before, after, scale):

@@ -11,7 +11,7 @@ from gluon_enhance.cli import one_line, printable
 from gluon_enhance.cli.kinds import is_raster, source_of
 from gluon_enhance.cli.messages import gdal_heard
 from gluon_enhance.cli.metrics import metric_options, take_metrics
-from gluon_enhance.cli.options import Finite
+from gluon_enhance.cli.options import Finite, trust_option
 from gluon_enhance.cli.scores import (
     photo_summary,
     print_scores,
@@ -48,6 +48,7 @@ from gluon_enhance.files import read_image
     type=Finite(0, min_open=True),
     help="Rasters: peak for PSNR. Default: the integer dtype's span, or of the reference's values.",
 )
+@trust_option
 @metric_options
 @click.option(
     "--block",
@@ -58,7 +59,17 @@ from gluon_enhance.files import read_image
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def score(
-    image, reference, crop_border, y_channel, per_band, data_range, block, csv, as_json, **options
+    image,
+    reference,
+    crop_border,
+    y_channel,
+    per_band,
+    data_range,
+    block,
+    csv,
+    trust,
+    as_json,
+    **options,
 ):
     """Score IMAGE against REFERENCE: two files, or two folders with the same paths in them.
 
@@ -93,15 +104,15 @@ def score(
         try:
             if truth is None:
                 raise GluonEnhanceError(f"no image of that path in {reference}")
-            if is_raster(truth) or is_raster(path):
+            if is_raster(truth, trust=trust) or is_raster(path, trust=trust):
                 if y_channel:
                     raise ValueError("--y-channel is for photos, and this is a raster")
-                rasters += score_raster(str(path), path, truth, crop_border, data_range)
+                rasters += score_raster(str(path), path, truth, crop_border, data_range, trust)
                 continue
             pixels = (read_image(name, strict=True).pixels for name in (path, truth))
             scores = score_pair(*pixels, crop_border, y_channel, per_band, metrics)
             rows.append({"image": str(path), **scores})
-        except (GluonEnhanceError, ValueError, OSError) as error:
+        except Exception as error:  # whatever a file holds, the others are scored
             failed = True
             click.echo(printable(f"error: {path}: {one_line(error)}"), err=True)
     sys.exit(0 if not failed else 1 if rows or rasters else 2)

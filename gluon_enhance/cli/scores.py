@@ -33,11 +33,13 @@ def raster_protocol(crop_border: int) -> str:
     )
 
 
-def score_raster(name: str, image, reference, crop_border: int, data_range=None) -> Iterator[dict]:
+def score_raster(
+    name: str, image, reference, crop_border: int, data_range=None, trust=False
+) -> Iterator[dict]:
     """Score a raster, and yield a row for each band."""
     from gluon_enhance.geotiff.scoring import score_rasters
 
-    for row in score_rasters(image, reference, crop_border, data_range):
+    for row in score_rasters(image, reference, crop_border, data_range, trust):
         yield {"image": f"{name} band {row.pop('band')}", **row}
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from gluon_enhance.atomic import whole_file, write_text
 from gluon_enhance.errors import TrainingError
 from gluon_enhance.framework import mx
+from gluon_enhance.small_files import read_small
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class Shards:
         made_of = json.loads(json.dumps(made_of))
         if not path.exists():
             write_text(path, json.dumps(made_of))
-        former = json.loads(path.read_text())
+        former = json.loads(read_small(path))
         if former != made_of:
             changed = sorted(k for k in {*former, *made_of} if former.get(k) != made_of.get(k))
             raise TrainingError(

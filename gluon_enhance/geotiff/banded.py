@@ -21,6 +21,7 @@ from gluon_enhance.bands import BandedNet
 from gluon_enhance.errors import ImageError
 from gluon_enhance.geotiff.parts import Work, fit_to_net, read_filled, round_up, window_of
 from gluon_enhance.geotiff.raster import draft_of, named
+from gluon_enhance.geotiff.seals import seal
 
 BLOCK = 256
 """Side of the blocks of the file, which are not compressed: rows come a few at a time."""
@@ -36,12 +37,11 @@ def run_in_bands(
     height, width = (side * work.scale for side in size)
     profile = {"driver": "GTiff", "dtype": "float32", "count": 3, "bigtiff": "yes"}
     layout = {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "interleave": "pixel"}
-    with (
-        draft_of(path) as draft,
-        named("written", path),
-        rasterio.open(draft, "w", height=height, width=width, **profile, **layout) as dst,
-    ):
-        net.run_rows(_RasterRows(work, src, bands), lambda *_: _ResultRows(dst), on_band)
+    size_of_result = {"height": height, "width": width}
+    with draft_of(path) as draft, named("written", path):
+        with rasterio.open(draft, "w", **size_of_result, **profile, **layout) as dst:
+            net.run_rows(_RasterRows(work, src, bands), lambda *_: _ResultRows(dst), on_band)
+        seal(draft)
 
 
 def check_disk(work: Work, net: BandedNet, count: int) -> None:

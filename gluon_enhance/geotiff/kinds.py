@@ -2,45 +2,59 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Optional
 
-import rasterio
 from PIL import Image
 from rasterio.drivers import raster_driver_extensions
 from rasterio.enums import MaskFlags
-from rasterio.errors import RasterioError
 
-from gluon_enhance.geotiff.raster import environment
+from gluon_enhance.geotiff.raster import environment, open_dataset, rpcs_of
+from gluon_enhance.leftovers import temporary_folder
 
 PHOTOS = ("AVIF", "BIGGIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "WEBP")
 """Drivers of GDAL for formats that photos come in, besides TIFF."""
 PHOTO_DTYPES = ("uint8", "uint16", "float32")
 
 
-def kind_of(path) -> Optional[str]:
-    """Return 'raster' or 'photo', or None if GDAL cannot read a file.
+def kind_of(path, trust: bool = False) -> Optional[str]:
+    """Return 'raster' or 'photo', or None if GDAL cannot read a file, or is not to.
 
     A TIFF file is a raster if it has a place on Earth, or anything else that a photo cannot hold.
+    With `trust` what it leads to is not looked at. No file raises an error here: who reads it
+    does.
     """
-    with environment():
-        try:
-            with rasterio.open(path) as dataset:
-                if dataset.driver in PHOTOS:
-                    return "photo"
-                is_photo = dataset.driver == "GTiff" and not _is_beyond_photos(dataset)
-                return "photo" if is_photo else "raster"
-        except RasterioError:
-            return None
+    with suppress(Exception), environment(), _dataset(path, trust) as dataset:
+        if dataset.driver in PHOTOS:
+            return "photo"
+        is_photo = dataset.driver == "GTiff" and not _is_beyond_photos(dataset)
+        return "photo" if is_photo else "raster"
+    return None
 
 
-def is_placed(path) -> bool:
+def is_placed(path, trust: bool = False) -> bool:
     """Tell whether GDAL can read a file and finds a place on Earth in it, or beside it."""
-    with environment():
-        try:
-            with rasterio.open(path) as dataset:
-                return _has_place(dataset)
-        except RasterioError:
-            return False
+    with suppress(Exception), environment(), _dataset(path, trust) as dataset:
+        return _has_place(dataset)
+    return False
+
+
+@contextmanager
+def _dataset(path, trust):
+    """Open a dataset; one whose name GDAL does not take, under another."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        with temporary_folder() as folder:
+            link = Path(folder, f"link{Path(path).suffix}")
+            link.symlink_to(os.path.abspath(path))
+            with open_dataset(link, trust) as dataset:
+                yield dataset
+    else:
+        with open_dataset(path, trust) as dataset:
+            yield dataset
 
 
 def is_format(suffix: str) -> bool:
@@ -50,7 +64,7 @@ def is_format(suffix: str) -> bool:
 
 def _has_place(dataset):
     placed = dataset.crs or not dataset.transform.is_identity
-    return bool(placed or dataset.gcps[0] or dataset.rpcs)
+    return bool(placed or dataset.gcps[0] or rpcs_of(dataset))
 
 
 def _is_beyond_photos(dataset):

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Callable, NamedTuple, Optional
@@ -32,7 +29,6 @@ from gluon_enhance.geotiff.raster import (
     leave_nodata,
     limits_of,
     named,
-    open_raster,
     read_bands,
     reopened,
     rgb_bands,
@@ -40,6 +36,7 @@ from gluon_enhance.geotiff.raster import (
 from gluon_enhance.geotiff.trial import try_options
 from gluon_enhance.imaging.histogram import Curves, Matcher
 from gluon_enhance.imaging.quantiles import Table
+from gluon_enhance.leftovers import temporary_folder
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +58,7 @@ def match_rasters(
     color_space: str = "RGB",
     bands: Optional[Sequence[int]] = None,
     creation_options: Optional[Mapping[str, str]] = None,
+    trust: bool = False,
     run: Optional[Run] = None,
     progress: Optional[Callable[[int, int], None]] = None,
 ) -> dict[str, Curves]:
@@ -90,6 +88,9 @@ def match_rasters(
         taken for one with losses that would change nodata or alpha. Where these options have such
         losses, a mask tells what is valid instead: in all bands, if these differ. What GDAL does
         not obey is an error.
+    trust : bool
+        Follow links: rasters of any format that GDAL opens by its content, and a VRT's sources
+        outside its folder. Only for files of people you trust.
     run : callable, optional
         Takes a function and what to call it with, one after the other; yields the index and the
         result of each, as they come: `gluon_enhance.cluster.Cluster.run`. What workers make is
@@ -110,7 +111,7 @@ def match_rasters(
         If bands, dtypes, values or options do not fit.
     """
     out, options = Path(out), creation_options or {}
-    with environment(), opened(source) as src, opened(reference) as ref:
+    with environment(), opened(source, trust) as src, opened(reference, trust) as ref:
         check_out(out, src, ref)
         for dataset in (src, ref) if run else ():
             check_shared(dataset)
@@ -259,7 +260,7 @@ def _valid_in_all(src, window):
 
 def _match_there(run, plan, matcher, windows, beside):
     """Yield what `_match_window` makes of each window, on workers."""
-    with _folder_in(beside) as folder:
+    with temporary_folder(beside) as folder:
         tables = folder / TABLES
         np.savez(tables, *(array for table in matcher.tables for array in table))
         parts = [folder / f"{k:07d}.tif" for k in range(len(windows))]
@@ -269,21 +270,11 @@ def _match_there(run, plan, matcher, windows, beside):
             parts[index].unlink()
 
 
-@contextmanager
-def _folder_in(parent):
-    """Give a folder, which vanishes, even while workers still make files there."""
-    folder = Path(tempfile.mkdtemp(prefix=".gluon-enhance-", dir=parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder.rename(f"{folder}.gone"))
-
-
 def _match_part(plan, tables, item):
     window, path = item
     matcher = plan.matcher()
     matcher.tables = _load_tables(tables)
-    with environment(), open_raster(plan.files["source"]) as src:
+    with environment(), reopened(plan.files["source"]) as src:
         keep_part(path, _match_window(plan, matcher, src, window))
 
 

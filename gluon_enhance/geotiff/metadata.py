@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,22 +13,25 @@ from typing import Optional
 import rasterio
 from rasterio import Affine
 from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, PhotometricInterp
 
 from gluon_enhance.files import tiff
 from gluon_enhance.files.deep import ASSOCIATED, extra_samples
 from gluon_enhance.geotiff.output import Output
-from gluon_enhance.geotiff.raster import bits_of, draft_of, is_min_is_white, named
+from gluon_enhance.geotiff.raster import bits_of, draft_of, is_min_is_white, named, rpcs_of
 from gluon_enhance.geotiff.regions import Region, region_of
 from gluon_enhance.geotiff.texts import Texts
+
+logger = logging.getLogger(__name__)
 
 #: Creation options that a file tells under the same name.
 COMPRESSION_DETAILS = ("PREDICTOR", "JPEG_QUALITY", "WEBP_LEVEL", "MAX_Z_ERROR")
 COG_METHODS = ("none", "lzw", "deflate", "lzma", "zstd", "jpeg", "webp", "lerc")
 #: Predictor of the GTiff driver -> of the COG driver.
 COG_PREDICTORS = {"2": "STANDARD", "3": "FLOATING_POINT"}
-#: Metadata that GDAL makes itself.
-OWN_NAMESPACES = ("IMAGE_STRUCTURE", "SUBDATASETS", "DERIVED_SUBDATASETS", "RPC")
+#: Metadata that GDAL makes itself, or that names another file's overviews.
+OWN_NAMESPACES = ("IMAGE_STRUCTURE", "SUBDATASETS", "DERIVED_SUBDATASETS", "RPC", "OVERVIEWS")
 PHOTOMETRICS = {5: "cmyk", 8: "cielab", 9: "icclab", 10: "itulab"}
 
 
@@ -130,7 +134,7 @@ def _profile(src, options, scale, region):
         "bigtiff": "if_safer",
     }
     points, _ = src.gcps
-    if not src.transform.is_identity or (src.crs and not points and not src.rpcs):
+    if not src.transform.is_identity or (src.crs and not points and not rpcs_of(src)):
         a, b, c, d, e, f = src.transform[:6]
         c, f = c + a * left + b * top, f + d * left + e * top
         profile["transform"] = Affine(a / scale, b / scale, c, d / scale, e / scale, f)
@@ -197,9 +201,12 @@ def _copy_metadata(src, dst, scale, region):
         dst.scales, dst.offsets = src.scales, src.offsets
     points, crs = src.gcps
     if points:
-        dst.gcps = [_scaled_point(point, scale, region) for point in points], crs
-    if src.rpcs:
-        dst.rpcs = _scaled_rpcs(src.rpcs, scale, region)
+        dst.gcps = [_scaled_point(point, scale, region) for point in points], crs or CRS()
+    rpcs = rpcs_of(src)
+    if rpcs:
+        dst.rpcs = _scaled_rpcs(rpcs, scale, region)
+    elif src.tags(ns="RPC"):
+        logger.warning("%s has RPCs that are incomplete; the result has none", src.name)
 
 
 def _scaled_point(point, scale, region):

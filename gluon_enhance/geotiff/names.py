@@ -9,6 +9,9 @@ import os
 import re
 from pathlib import PurePosixPath
 
+TIFF = (".tif", ".tiff")
+"""Suffixes."""
+
 #: ``/vsizip/...``, ``https://...``, ``NETCDF:"file":variable``; one letter is a drive of Windows.
 _DATASET = re.compile(r"/vsi\w+[/?]|[A-Za-z][\w.+-]+:")
 _URL = re.compile(r"[\w.+-]+://")
@@ -35,6 +38,17 @@ def stem_of(name: str) -> str:
         texts = re.findall(r'"[^"]*"|[^":]+', name)[1:]
     stems = (PurePosixPath(re.split(r"[/\\!]", text.strip('"/'))[-1]).stem for text in texts)
     return re.sub(r"[^\w.-]+", "_", "_".join(filter(None, stems))) or "raster"
+
+
+def suffix_of(name: str) -> str:
+    """Return how the path of a URL, or in an archive, ends, in lower case.
+
+    Examples
+    --------
+    >>> suffix_of("https://host:8080/tiles/scene.TIF?key=1"), suffix_of("zip://a.zip!deep/b.vrt")
+    ('.tif', '.vrt')
+    """
+    return PurePosixPath(re.split(r"[/\\!]", re.split(r"[?#]", name)[0])[-1]).suffix.lower()
 
 
 def absolute_name(name: str) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Callable
 
@@ -15,6 +14,7 @@ from rasterio.vrt import WarpedVRT
 
 from gluon_enhance.errors import GluonEnhanceError, ImageError
 from gluon_enhance.geotiff.raster import named, open_raster
+from gluon_enhance.leftovers import temporary_folder
 
 BLOCK = 512
 """Side of the blocks of an array's file."""
@@ -22,13 +22,15 @@ DATASETS = (DatasetReader, DatasetWriter, WarpedVRT)
 
 
 @contextmanager
-def opened(raster) -> Iterator[DatasetReader]:
+def opened(raster, trust: bool = False) -> Iterator[DatasetReader]:
     """Give an open dataset of a raster, which is closed afterwards if it was not open.
 
     Parameters
     ----------
     raster : path, URL or name of what GDAL reads, open rasterio dataset, MemoryFile or DataArray
         The last is an ``xarray.DataArray`` after the conventions of rioxarray.
+    trust : bool
+        Open a name whatever it leads to; see `gluon_enhance.geotiff.links`.
 
     Raises
     ------
@@ -39,18 +41,16 @@ def opened(raster) -> Iterator[DatasetReader]:
         if raster.closed or raster.mode == "w":
             state = "closed" if raster.closed else "open for writing only"
             raise ImageError(f"dataset {raster.name} is {state}; open it for reading")
-        yield raster
+        dataset = nullcontext(raster)
     elif isinstance(raster, MemoryFile):
         with named("read", raster.name):
             dataset = raster.open()
-        with dataset:
-            yield dataset
     elif _is_data_array(raster):
-        with _written(raster) as path, open_raster(path) as dataset:
-            yield dataset
+        dataset = _of_array(raster)
     else:
-        with open_raster(raster) as dataset:
-            yield dataset
+        dataset = open_raster(raster, trust)
+    with dataset as src, named("read", src.name):  # GDAL finds some faults late
+        yield src
 
 
 def check_shared(dataset) -> None:
@@ -72,7 +72,7 @@ def destination(out, raster) -> Iterator[tuple[Path, Callable[[], Any]]]:
     if out is not None:
         yield Path(out), lambda: Path(out)
     elif _is_data_array(raster):
-        with tempfile.TemporaryDirectory(prefix="gluon-enhance-") as folder:
+        with temporary_folder() as folder:
             path = Path(folder, "result.tif")
             yield path, lambda: _read_array(path, raster)
     else:
@@ -99,11 +99,17 @@ def _rioxarray():
 
 
 @contextmanager
+def _of_array(array):
+    with _written(array) as path, open_raster(path, trust=True) as dataset:
+        yield dataset
+
+
+@contextmanager
 def _written(array) -> Iterator[Path]:
     """Give a temporary GeoTIFF of an array, which may be lazy and larger than the memory."""
     failures = (_rioxarray().exceptions.RioXarrayError, RasterioError, TypeError, ValueError)
     name = str(array.name or "DataArray")
-    with tempfile.TemporaryDirectory(prefix="gluon-enhance-") as folder:
+    with temporary_folder() as folder:
         path = Path(folder, f"{name.replace('/', '_')}.tif")
         try:
             array.rio.to_raster(path, driver="GTiff", windowed=True, **_layout(array))

@@ -27,6 +27,7 @@ from gluon_enhance.geotiff.raster import (
     read_bands,
     reopened,
 )
+from gluon_enhance.geotiff.seals import seal
 from gluon_enhance.imaging.arrays import from_rgb
 from gluon_enhance.imaging.block_means import (
     MARGIN,
@@ -187,13 +188,11 @@ def keep_part(path: Path, made: np.ndarray) -> None:
     """Keep bands (C, h, w), the mask as the last one if there is one, whole or not at all."""
     profile = {"driver": "GTiff", "dtype": made.dtype, "compress": "deflate", "zlevel": 1}
     count, height, width = made.shape
-    with (
-        environment(),
-        draft_of(path) as draft,
-        named("written", path),
-        rasterio.open(draft, "w", count=count, height=height, width=width, **profile) as dst,
-    ):
-        dst.write(made)
+    size = {"count": count, "height": height, "width": width}
+    with environment(), draft_of(path) as draft, named("written", path):
+        with rasterio.open(draft, "w", **size, **profile) as dst:
+            dst.write(made)
+        seal(draft)
 
 
 def read_part(path: Path) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.geotiff.raster import limits_of, read_bands
+from gluon_enhance.geotiff.raster import is_min_is_white, limits_of, read_bands
 from gluon_enhance.imaging.quantiles import Histogram
 
 logger = logging.getLogger(__name__)
@@ -96,8 +96,8 @@ def ranges_of(
     histograms = _count(src, counted) if counted else {}
     result = [(0.0, 1.0)] * src.count
     for bands, own in units:
-        for band, pair in zip(bands, _resolved(src, bands, own, histograms.get(bands))):
-            result[band - 1] = pair
+        for band, (low, high) in zip(bands, _resolved(src, bands, own, histograms.get(bands))):
+            result[band - 1] = (high, low) if is_min_is_white(src) else (low, high)
         if own.kind != "numbers":
             _tell(src, bands, own, result)
     return tuple(result)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -18,13 +18,23 @@ from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, Raster
 
 from gluon_enhance.atomic import publish, sync
 from gluon_enhance.errors import ImageError
+from gluon_enhance.geotiff.links import check_opened, driver_for
+from gluon_enhance.leftovers import temporary_folder
 
 CACHE = 128
 """Megabytes of decoded blocks that GDAL may hold; by default it takes 5% of the memory."""
 LISTED = 5
 """Rasters in a file that are named when one must be chosen."""
 SIDECARS = (".aux.xml", ".msk", ".ovr")
+DTYPES = tuple(f"{kind}{bits}" for bits in (8, 16, 32, 64) for kind in ("int", "uint"))
+DTYPES += ("float32", "float64")
+"""Those that are enhanced, matched and scored."""
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+MAX_PIXELS = 1 << 40
+"""Of a raster: a square of a million pixels a side."""
+LARGE_BLOCK, PROPORTION = 64 << 20, 2000
+"""Bytes of a block, and how many times those of the file it may have if it is larger: a block is
+unpacked as a whole, and deflate comes to 1032 times."""
 EXACT = 2**53
 """Whole numbers beyond which float64 has not each."""
 NEAR = 2 * float(np.finfo(np.float32).eps)
@@ -40,20 +50,18 @@ def check_out(out: Path, *inputs) -> None:
         raise ImageError(f"{out} is an input too; choose another name for the output")
 
 
-def size_of(path) -> tuple[int, int]:
+def size_of(path, trust: bool = False) -> tuple[int, int]:
     """Return width and height."""
-    with environment(), open_raster(path) as dataset:
+    with environment(), open_raster(path, trust) as dataset:
         return dataset.width, dataset.height
-
-
-def samples_of(path) -> int:
-    """Return the number of samples, of all bands together."""
-    with environment(), open_raster(path) as dataset:
-        return dataset.width * dataset.height * dataset.count
 
 
 def check_uniform(dataset) -> None:
     """Refuse what one array, or one GeoTIFF, cannot hold."""
+    if dataset.dtypes[0] not in DTYPES:
+        raise ImageError(
+            f"{dataset.name} is of dtype {dataset.dtypes[0]}; convert it to integers or floats"
+        )
     if ColorInterp.palette in dataset.colorinterp and not is_min_is_white(dataset):
         raise ImageError(f"{dataset.name} has a color table; convert it to RGB")
     if len(set(dataset.dtypes)) > 1 or len(set(map(repr, dataset.nodatavals))) > 1:
@@ -135,10 +143,24 @@ def read_bands(dataset, bands, window):
 
 def bits_of(dataset):
     """Return the bits of a number that an integer raster declares (NBITS), or None."""
-    if np.dtype(dataset.dtypes[0]).kind not in "iu":
-        return None
+    dtype = np.dtype(dataset.dtypes[0])
     bits = dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
-    return int(bits) if bits else None
+    if dtype.kind not in "iu" or not bits:
+        return None
+    choices = range(1, 8 * dtype.itemsize + 1)
+    if bits not in map(str, choices):
+        raise ImageError(
+            f"{dataset.name} has NBITS={bits[:20]} of dtype {dtype}, which has 1 to {choices[-1]}"
+        )
+    return int(bits)
+
+
+def rpcs_of(dataset):
+    """Return RPCs; None if there are none, or they are incomplete."""
+    try:
+        return dataset.rpcs
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return None
 
 
 def limits_of(dataset):
@@ -181,17 +203,58 @@ def _next_to(nodata):
 
 @contextmanager
 def named(verb, path):
+    """Say of which file the errors of GDAL and of the system are."""
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise ImageError(
+            f"{path} has a name that is not UTF-8, which GDAL does not take; rename it"
+        ) from error
     except (RasterioError, CPLE_BaseError) as error:  # copies raise GDAL's own
         reason = error.__cause__ or error
         raise ImageError(f"{path} cannot be {verb}: {reason}") from error
 
 
-def open_raster(path):
-    """Open a dataset by its name: a path, a URL, or what else GDAL takes."""
+def open_dataset(path, trust: bool = False):
+    """Open what GDAL takes: a path, a URL or another name.
+
+    What it leads to is looked at, unless it is trusted; see `gluon_enhance.geotiff.links`.
+    """
+    name = os.fspath(path)
     with named("read", path):
-        dataset = rasterio.open(path)
+        driver = None if trust else driver_for(name)
+        dataset = rasterio.open(path, driver=driver)
+        try:
+            if not trust:
+                check_opened(dataset, name, driver)
+            _check_claims(dataset)
+        except BaseException:
+            dataset.close()
+            raise
+    return dataset
+
+
+def _check_claims(dataset):
+    """Refuse a raster that says of itself what cannot be."""
+    if dataset.width * dataset.height > MAX_PIXELS:
+        raise ImageError(
+            f"{dataset.name} claims {dataset.width} x {dataset.height} pixels, which are more than "
+            "2**40; cut it into several"
+        )
+    is_file = dataset.driver == "GTiff" and os.path.isfile(dataset.name)
+    bands = 1 if dataset.interleaving == Interleaving.band else dataset.count
+    largest = max((math.prod(shape) for shape in dataset.block_shapes), default=0)
+    nbytes = largest * bands * 8
+    if is_file and nbytes > max(LARGE_BLOCK, PROPORTION * os.path.getsize(dataset.name)):
+        raise ImageError(
+            f"{dataset.name} claims blocks of {nbytes:,} bytes, in a file of "
+            f"{os.path.getsize(dataset.name):,}; it is damaged, or write it in smaller blocks"
+        )
+
+
+def open_raster(path, trust: bool = False):
+    """Open a dataset of one page, as `open_dataset` does."""
+    dataset = open_dataset(path, trust)
     names = dataset.subdatasets
     if not names and dataset.count:
         return dataset
@@ -205,8 +268,11 @@ def open_raster(path):
 
 
 def reopened(name, dataset=None):
-    """Return a context of a dataset: the one that is open, or what its name opens."""
-    return open_raster(name) if dataset is None else nullcontext(dataset)
+    """Return a context of a dataset: the one that is open, or what its name opens.
+
+    What the name leads to has been looked at where the work was planned.
+    """
+    return open_raster(name, trust=True) if dataset is None else nullcontext(dataset)
 
 
 @contextmanager
@@ -233,7 +299,7 @@ def draft_of(
     It has a folder of its own, in `folder` or beside `out`, as GDAL may write more files than one.
     `may_lack` tells of a band, row and column whether that block may be missing.
     """
-    with tempfile.TemporaryDirectory(prefix=".gluon-enhance-", dir=folder or out.parent) as own:
+    with temporary_folder(folder or out.parent) as own:
         draft = Path(own, out.name)
         yield draft
         _publish(draft, out, may_lack)

@@ -10,6 +10,7 @@ from typing import Optional
 from rasterio.windows import Window
 
 from gluon_enhance.errors import ImageError
+from gluon_enhance.geotiff.raster import environment, open_raster
 
 SLACK = 1e-6
 """Pixels by which coordinates may miss a pixel's edge, as they come with few digits."""
@@ -62,6 +63,13 @@ def region_of(
             f"pixels{place}: nothing of it is in there"
         )
     return region
+
+
+def samples_of(path, window=None, bounds=None, trust: bool = False) -> int:
+    """Return the number of samples of a file's part, of all bands together; see `region_of`."""
+    with environment(), open_raster(path, trust) as dataset:
+        (top, bottom), (left, right) = region_of(dataset, window, bounds)
+        return (bottom - top) * (right - left) * dataset.count
 
 
 def _pixels(dataset, bounds):

@@ -21,6 +21,7 @@ def score_rasters(
     reference,
     crop_border: int = 0,
     data_range: Optional[float] = None,
+    trust: bool = False,
 ) -> list[dict]:
     """Score a raster in bounded memory.
 
@@ -34,6 +35,9 @@ def score_rasters(
     data_range : float, optional
         The peak that PSNR takes. Default: the span of the reference's integer dtype, or of its
         values for floats.
+    trust : bool
+        Follow links: rasters of any format that GDAL opens by its content, and a VRT's sources
+        outside its folder. Only for files of people you trust.
 
     Returns
     -------
@@ -47,7 +51,7 @@ def score_rasters(
     ImageError
         If a file cannot be read, the rasters do not fit, or nothing is valid in both in any band.
     """
-    with environment(), opened(image) as own, opened(reference) as ref:
+    with environment(), opened(image, trust) as own, opened(reference, trust) as ref:
         bands = color_bands(own)
         if own.shape != ref.shape or len(bands) != len(color_bands(ref)):
             raise ImageError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Optional
 from xml.etree import ElementTree
@@ -11,6 +10,8 @@ import rasterio.shutil
 from rasterio._err import CPLE_BaseError
 from rasterio.env import GDALVersion
 from rasterio.errors import RasterioError
+
+from gluon_enhance.leftovers import temporary_folder
 
 CONTROLS = dict.fromkeys(set(range(32)) - {9, 10, 13})
 """What XML has no place for."""
@@ -60,7 +61,7 @@ class Texts:
 def _root_of_other_encodings(src):
     """Return the VRT of a raster with texts that are no UTF-8, read as Latin-1; else None."""
     namespaces = {"copy_src_mdd": "yes"} if GDALVersion.runtime().at_least("3.8") else {}
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         path = Path(folder, "texts.vrt")
         try:
             rasterio.shutil.copy(src, path, driver="VRT", **namespaces)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import re
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from gluon_enhance.geotiff.assembling import to_cog
 from gluon_enhance.geotiff.metadata import created, is_on, needs_mask
 from gluon_enhance.geotiff.parts import write_part
 from gluon_enhance.geotiff.raster import check_sidecars
+from gluon_enhance.leftovers import temporary_folder
 
 WIDTH, HEIGHT = 777, 64
 """Of the raster: no tile is as wide, as 16 does not divide it. Of strips it has up to two."""
@@ -86,7 +86,7 @@ def _try(src, out, options, defaults, scale, cog):
         size.update(height=min(2 * strip, src.height * scale), blockysize=strip)
     is_masked = needs_mask(src, options, cog)
     with (
-        tempfile.TemporaryDirectory() as folder,
+        temporary_folder() as folder,
         rasterio.Env(GDAL_NUM_THREADS=1),  # other threads' errors are not heard
         _heard(out.name) as heard,
     ):

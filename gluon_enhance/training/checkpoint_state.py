@@ -7,6 +7,7 @@ import zlib
 from pathlib import Path
 
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.small_files import read_small
 
 STATE = "state.json"
 MOST = 2**53
@@ -34,7 +35,7 @@ def read_state(path: Path) -> dict:
     OSError, ValueError, TypeError, KeyError, RecursionError
         If it is not there, not JSON, or not what a run saves.
     """
-    state = json.loads(_read(path / STATE))
+    state = json.loads(read_small(path / STATE))
     if "updates" not in state:
         raise WeightsError(
             f"{path} is of an earlier version, whose optimizers are pickles; these could run any "

@@ -10,7 +10,6 @@ import math
 import signal
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Optional
 
 from gluon_enhance.errors import (
@@ -20,6 +19,7 @@ from gluon_enhance.errors import (
     printable,
 )
 from gluon_enhance.framework import compute_in_caller
+from gluon_enhance.small_files import read_small
 from gluon_enhance.training import machines
 
 
@@ -160,7 +160,7 @@ def _check_range(parser, field, value):
 def _read_config(path, config_class):
     """Read a config file as command-line arguments."""
     try:
-        values = dict(json.loads(Path(path).read_text()))
+        values = dict(json.loads(read_small(path)))
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"--config {path} cannot be read: {error}") from error
     known = {field.name for field in dataclasses.fields(config_class)}

@@ -13,6 +13,7 @@ from typing import Optional
 
 from gluon_enhance.atomic import write_text
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.small_files import read_small
 
 BLOCK = 1 << 20
 SHA256_DIGITS = 64
@@ -89,7 +90,7 @@ def read_card(folder: str | os.PathLike) -> dict:
     """
     path = Path(folder) / "card.json"
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = json.loads(read_small(path))
     except OSError as error:
         raise WeightsError(
             f"{path} cannot be read ({error.strerror}): is {folder} the folder of a model?"
@@ -153,6 +154,8 @@ def verify(path: str | os.PathLike, file: WeightFile) -> None:
 
 def difference(path: Path, file: WeightFile) -> Optional[str]:
     """Say how the file at the path differs from the right one; None if it does not."""
+    if path.exists() and not path.is_file():  # a pipe would not end
+        return "is no regular file"
     size = path.stat().st_size
     if file.size is not None and size != file.size:
         reason = "it is cut short" if size < file.size else "it is another file"

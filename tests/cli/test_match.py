@@ -1,5 +1,8 @@
 """``gluon-enhance match``, as users call it."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import rasterio
@@ -34,6 +37,13 @@ def test_the_plot_is_a_picture_beside_the_output(paths):
         assert len(np.unique(np.asarray(plot.convert("L")))) > 10
     names = {path.name for path in paths[2].parent.iterdir()}
     assert names == {"source.tif", "reference.tif", "out.tif", "out_plot.png"}
+
+
+def test_what_is_matched_is_told_once(paths):
+    command = [sys.executable, "-m", "gluon_enhance", "match", *map(str, paths), "-v"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    lines = [line.partition(":")[0] for line in result.stderr.splitlines() if "source" in line]
+    assert lines == ["band 1", "band 2", "band 3"]
 
 
 @pytest.mark.parametrize("text", ["1,two", "1;2", ",", "1.5"])

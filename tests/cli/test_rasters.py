@@ -17,7 +17,7 @@ from gluon_enhance.cli.evaluate import evaluate
 from gluon_enhance.cli.pipeline import run_on
 from gluon_enhance.cli.rasters import RasterWork
 from gluon_enhance.errors import GluonEnhanceError, ImageError
-from gluon_enhance.geotiff import enhancing
+from gluon_enhance.geotiff import enhancing, planning
 from gluon_enhance.imaging.resize import resize
 
 
@@ -74,6 +74,23 @@ def test_options_of_rasters_reach_them(raster, tmp_path):
     assert result.exit_code == 0, result.output
     with rasterio.open(tmp_path / "out.tif") as out:
         assert out.profile["compress"] == "lzw"
+
+
+def test_a_part_is_not_taken_for_the_wholes_result(raster):
+    folder = raster.parent
+    part = run(raster, "-m", "nearest", "--window", "8,8,16,16", "--json")
+    assert part.exit_code == 0, part.stderr
+    assert json.loads(part.stdout)["files"][0]["output"].endswith("scene_x4_part.tif")
+    whole = run(folder, "-m", "nearest", "--json")
+    report = json.loads(whole.stdout)
+    assert [file["status"] for file in report["files"]] == ["done"]
+    assert report["left_out"]["results"] == [str(folder / "scene_x4_part.tif")]
+    again = run(folder, "-m", "nearest", "--window", "0,0,8,8", "--json")
+    assert [file["status"] for file in json.loads(again.stdout)["files"]] == ["done"]
+    with rasterio.open(folder / "scene_x4_part.tif") as result:
+        assert result.shape == (32, 32)
+    with rasterio.open(folder / "scene_x4.tif") as result:
+        assert result.shape == (61 * 4, 47 * 4)
 
 
 def test_the_range_is_said_on_standard_error_and_the_constraint_can_be_left_out(
@@ -195,7 +212,7 @@ class OneWorker:
 def test_many_small_rasters_are_divided_among_workers_as_they_are(
     raster, tmp_path, monkeypatch, samples, whole
 ):
-    monkeypatch.setattr(enhancing, "PART_SAMPLES", samples)
+    monkeypatch.setattr(planning, "PART_SAMPLES", samples)
     sources = [raster, tmp_path / "other.tif"]
     sources[1].write_bytes(raster.read_bytes())
     options = {"enhancer": None, "outscale": 2, "match_colors": False, "skip_existing": False}

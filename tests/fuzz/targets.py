@@ -24,6 +24,7 @@ from unittest import mock
 
 import cv2
 import numpy as np
+import rasters
 import tifffile
 from PIL import Image
 
@@ -32,6 +33,7 @@ from gluon_enhance.errors import GluonEnhanceError
 from gluon_enhance.exporting.graphs import read_graph
 from gluon_enhance.files import Photo, read_image, reader, write_image
 from gluon_enhance.files.xmp import updated
+from gluon_enhance.geotiff.raster import PROPORTION
 from gluon_enhance.weights import tensorflow_reader
 from gluon_enhance.weights.ncnn_reader import read_ncnn
 from gluon_enhance.weights.params import MAGIC, read_params
@@ -374,6 +376,9 @@ TARGETS = {
     "torch7": Target(_torch7, read_torch7, 200),
     "tensorflow": Target(lambda: list(_written(_checkpoint, {})), _read_checkpoint, 500),
     "ncnn": Target(_ncnn, _read_ncnn, 500),
+    # GDAL holds blocks of at most so many times the file.
+    "raster": Target(lambda: list(rasters.rasters()), rasters.read, PROPORTION, "file.tif"),
+    "vrt": Target(lambda: list(rasters.descriptions()), rasters.read_vrt, PROPORTION, "file.vrt"),
     "params": Target(_params, read_params, 20),
     "npz": Target(lambda: list(_written(_npz, _weights())), _read_npz, 50),
     "keras": Target(lambda: list(_written(_keras, {})), _read_keras, 50),

@@ -9,7 +9,7 @@ import rasterio
 
 import gluon_enhance as ge
 from gluon_enhance.errors import ImageError
-from gluon_enhance.geotiff import banded, enhancing
+from gluon_enhance.geotiff import banded, planning
 from gluon_enhance.geotiff.enhancing import enhance_raster
 from gluon_enhance.geotiff.parts import compute_part
 
@@ -90,8 +90,8 @@ def source(tmp_path, rng):
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    monkeypatch.setattr(enhancing, "PART_SAMPLES", 1)
-    monkeypatch.setattr(enhancing, "WINDOW", 64)
+    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
+    monkeypatch.setattr(planning, "WINDOW", 64)
 
 
 def enhanced(path, enhancer, **options):

@@ -9,7 +9,7 @@ from PIL import Image
 from rasterio.enums import ColorInterp, Resampling
 
 import gluon_enhance as ge
-from gluon_enhance.geotiff import enhancing
+from gluon_enhance.geotiff import planning
 from gluon_enhance.geotiff.enhancing import enhance_raster
 from gluon_enhance.geotiff.parts import compute_part
 from gluon_enhance.imaging.block_means import constrain
@@ -130,7 +130,7 @@ def test_values_outside_the_range_come_back_as_they_were(tmp_path, rng):
 
 
 def test_tiles_parts_and_runs_that_are_resumed_give_the_same_pixels(tmp_path, rng, monkeypatch):
-    monkeypatch.setattr(enhancing, "PART_SAMPLES", 1)
+    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
     bands = rng.integers(0, 3000, (4, 200, 170)).astype(np.uint16)
     path = write(tmp_path / "in.tif", bands, nodata=7)
     whole = enhanced(path, Darkening(tile=1000), rgb=(1, 2, 3))

@@ -16,7 +16,7 @@ from rasterio.enums import ColorInterp
 from rasterio.rpc import RPC
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.geotiff import enhancing
+from gluon_enhance.geotiff import planning
 from gluon_enhance.geotiff.enhancing import enhance_raster
 from gluon_enhance.geotiff.parts import compute_part
 from gluon_enhance.imaging.resize import resize
@@ -429,7 +429,7 @@ def test_extent_stays_where_pixels_are_the_systems_units(tmp_path, rng):
 
 @pytest.mark.parametrize("sides", [(512, 512), (1024, 128), (16, 64)])
 def test_parts_are_whole_blocks_of_the_output(source, tmp_path, monkeypatch, sides):
-    monkeypatch.setattr(enhancing, "PART_SAMPLES", 1)
+    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
     path, bands = source
     enhancer, targets = Blur(), []
 
@@ -498,7 +498,7 @@ def test_creation_options_are_passed_on(source, tmp_path):
 
 
 def test_failing_tile_stops_the_work_and_resume_goes_on_from_it(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(enhancing, "PART_SAMPLES", 1)
+    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
     enhance_raster(source[0], tmp_path / "whole.tif", Blur())
     enhancer = Blur()
     run = enhancer.run
@@ -523,7 +523,7 @@ def test_failing_tile_stops_the_work_and_resume_goes_on_from_it(source, tmp_path
 
 
 def test_parts_that_are_kept_or_deleted_are_told_of(source, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(enhancing, "PART_SAMPLES", 1)
+    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
 
     def interrupted(work, indices, done):
         compute_part(work, 0, Blur())
@@ -629,8 +629,8 @@ def test_killed_run_is_resumed_to_the_same_file(source, tmp_path, monkeypatch):
     script = f"""
         import sys, time
         sys.path.insert(0, {os.path.dirname(__file__)!r})
-        from test_enhancing import Blur, enhance_raster, enhancing
-        enhancing.PART_SAMPLES = 1
+        from test_enhancing import Blur, enhance_raster, planning
+        planning.PART_SAMPLES = 1
         enhancer = Blur()
         run = enhancer.run
         def slow(batch):
@@ -647,7 +647,7 @@ def test_killed_run_is_resumed_to_the_same_file(source, tmp_path, monkeypatch):
         assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    monkeypatch.setattr(enhancing, "PART_SAMPLES", 1)
+    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
     rest = Blur()
     enhance_raster(source[0], tmp_path / "out.tif", rest, resume=True)
     enhance_raster(source[0], tmp_path / "whole.tif", Blur())
@@ -660,7 +660,7 @@ def test_killed_run_is_resumed_to_the_same_file(source, tmp_path, monkeypatch):
 def test_rasters_with_holes_come_to_the_same_bytes_again_and_when_resumed(
     tmp_path, rng, monkeypatch, hole, cog
 ):
-    monkeypatch.setattr(enhancing, "PART_SAMPLES", 1)
+    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
     bands = rng.integers(1, 255, (3 + (hole == "alpha"), 300, 410)).astype(np.uint8)
     holes = rng.random((300, 410)) < 0.1
     bands[-1 if hole == "alpha" else ..., holes] = 0

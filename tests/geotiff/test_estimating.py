@@ -11,7 +11,7 @@ from test_enhancing import TILES, Blur, write
 
 from gluon_enhance.cli import enhance as enhance_module
 from gluon_enhance.cli.enhance import enhance
-from gluon_enhance.geotiff import banded, enhancing, estimating
+from gluon_enhance.geotiff import banded, enhancing, estimating, planning
 from gluon_enhance.geotiff.enhancing import enhance_raster
 from gluon_enhance.geotiff.estimating import Estimate
 from gluon_enhance.geotiff.parts import compute_part
@@ -20,7 +20,7 @@ from gluon_enhance.geotiff.parts import compute_part
 @pytest.fixture
 def source(tmp_path, rng, monkeypatch):
     """Twelve tiles; a net takes five seconds for one, and eleven the first time."""
-    monkeypatch.setattr(enhancing, "PART_SAMPLES", 1)
+    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
     monkeypatch.setattr(estimating, "LEAST", 2)
     return write(tmp_path / "in.tif", rng.integers(0, 65536, (3, 300, 410)).astype(np.uint16))
 

@@ -82,6 +82,13 @@ def test_percentiles_and_numbers_are_taken_as_given(raster, rng, form):
         assert ranges_of(src, [(1, 2, 3)], given) == (expected,) * 3
 
 
+def test_white_at_the_least_number_is_told_as_it_is_seen(raster, caplog):
+    bands = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
+    with raster(bands, photometric="miniswhite") as src:
+        assert ranges_of(src, [(1,)], "10%,90%") == ((230.0, 25.0),)
+    assert "the net sees 230 to 25 in band 1 as black to white" in caplog.text
+
+
 def test_bands_may_have_ranges_of_their_own(raster, rng):
     bands = rng.integers(0, 9000, (3, 20, 30)).astype(np.uint16)
     given = dict(map(parse_range, ["2=5,700", "3=0%,100%", "1%,50%"]))

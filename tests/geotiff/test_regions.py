@@ -13,7 +13,7 @@ from test_enhancing import Blur, write
 
 from gluon_enhance.cli.enhance import enhance
 from gluon_enhance.errors import ImageError
-from gluon_enhance.geotiff import banded, enhancing
+from gluon_enhance.geotiff import banded, enhancing, planning
 from gluon_enhance.geotiff.enhancing import enhance_raster
 from gluon_enhance.geotiff.regions import region_of
 
@@ -39,7 +39,7 @@ def source(tmp_path, rng):
 @pytest.mark.parametrize("samples", [1, 1 << 20])
 @pytest.mark.parametrize("multiple", [1, 4])
 def test_a_window_equals_that_part_of_the_whole(source, tmp_path, monkeypatch, samples, multiple):
-    monkeypatch.setattr(enhancing, "PART_SAMPLES", samples)
+    monkeypatch.setattr(planning, "PART_SAMPLES", samples)
     net = Phases(multiple)
     enhance_raster(source, tmp_path / "whole.tif", net)
     enhance_raster(source, tmp_path / "part.tif", net, window=WINDOW)
