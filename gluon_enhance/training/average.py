@@ -29,6 +29,10 @@ class MovingAverage:
     def __init__(self, net, decay: float = 0.999):
         self._net = net
         self._decay = decay
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin with the net's parameters as they are."""
         self.count = 0
         self.arrays = self._current()
 

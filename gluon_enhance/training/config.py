@@ -11,11 +11,13 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import ClassVar, Optional
 
 from gluon_enhance.errors import GluonEnhanceError, TrainingInterruptedError
 from gluon_enhance.framework import compute_in_caller
 from gluon_enhance.training import machines
+from gluon_enhance.training.schedule import SCHEDULES
+from gluon_enhance.training.start import STARTS
 
 
 def option(
@@ -42,12 +44,31 @@ class TrainingConfig:
 
     data: tuple = option((), "folders of training photos")
     out: Optional[str] = option(None, "folder for logs, checkpoints and the result")
-    val: Optional[str] = option(None, "folder of validation photos; default: every 18th of --data")
+    val: tuple = option(
+        (),
+        "to validate with: folders of photos, or NAME=TRUTHS,INPUTS for sets of whole images; "
+        "default: about every 18th of --data, chosen by name",
+    )
+    test: tuple = option((), "the same, for the scores of the result alone; default: others of it")
+    init: tuple = option(
+        (), "weights to start from: FILE or a shipped model for the generator, NET=FILE for any net"
+    )
+    init_partial: bool = option(False, "take of --init what fits by name and shape, and list it")
+    start: Optional[str] = option(
+        None, "how nets begin; default: near what they shall do, if they can", STARTS
+    )
     iterations: int = option(0, "training steps in all")
     batch_size: int = option(16, "patches per step, on all devices together")
     patch_size: int = option(32, "side of a low-resolution patch, in pixels")
     learning_rate: float = option(2e-4, "Adam's step size at the start")
+    schedule: str = option("cosine", "how the learning rate falls", SCHEDULES)
     warmup: int = option(200, "steps over which the learning rate rises", least=0)
+    milestones: tuple = option(
+        (0.5,), "multistep: steps after which the rate falls; below 1: shares of --iterations"
+    )
+    decay: float = option(0.5, "multistep: what the rate is multiplied by at each", most=1)
+    periods: int = option(4, "restarts: cosines of equal length, one after the other")
+    betas: tuple = option((0.9, 0.999), "Adam's decays of mean and variance", most=1)
     seed: int = option(0, "seed of every random number", most=2**31 - 1)  # MXNet's largest
     ctx: str = option("cpu", "devices: cpu, or gpu(0),gpu(1)")
     kvstore: str = option(
@@ -68,8 +89,8 @@ class TrainingConfig:
         "data",
         "out",
         "val",
+        "test",
         "iterations",
-        "learning_rate",
         "ctx",
         "kvstore",
         "precision",
@@ -81,6 +102,9 @@ class TrainingConfig:
         "config",
         "dry_run",
     )
+
+    #: Option -> its value -> the defaults of others that go with it.
+    VARIANTS: ClassVar[dict] = {}
 
     def fixed(self) -> dict:
         """The options that a checkpoint must have been made with."""
@@ -113,6 +137,9 @@ def parse_config(config_class, description: str, argv=None):
     given, _ = parser.parse_known_args(argv)
     if given.config:
         argv = [*_read_config(given.config, config_class), *argv]  # the last one counts
+        given, _ = parser.parse_known_args(argv)
+    for name, variants in config_class.VARIANTS.items():
+        parser.set_defaults(**variants.get(getattr(given, name), {}))
     values = vars(parser.parse_args(argv))
     for name in ("data", "out"):
         if not values[name]:

@@ -24,6 +24,7 @@ from gluon_enhance.training.batches import batches
 from gluon_enhance.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from gluon_enhance.training.config import TrainingConfig
 from gluon_enhance.training.plots import plot_curves
+from gluon_enhance.training.schedule import make_schedule
 from gluon_enhance.training.whole_files import whole_file
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,6 @@ def fit(
     step,
     draw: Callable,
     validate: Callable[[], tuple],
-    schedule: Callable[[int], float],
     config: TrainingConfig,
     photos: str = "",
 ) -> list[dict]:
@@ -54,8 +54,6 @@ def fit(
     validate : callable
         Returns scores by name, and rows of pictures to look at, (H, W, 3) by heading; the net
         then holds its averaged parameters.
-    schedule : callable
-        Step count -> learning rate.
     config : TrainingConfig
     photos : str
         Fingerprint of the files that `draw` reads; a resumed run warns if it is another.
@@ -74,7 +72,7 @@ def fit(
         If a logged value is not finite or the generator's output is flat (the last checkpoint
         stays), a file cannot be written, or the folder holds another run's checkpoints.
     """
-    out, devices = Path(config.out), step.devices
+    out, devices, schedule = Path(config.out), step.devices, make_schedule(config)
     count, history = _start(step, out / CHECKPOINTS, config, photos)
     log = _Log(out, config, history, photos) if devices.is_first else None
     stopping = None
