@@ -155,7 +155,8 @@ def make_devices(config: TrainingConfig) -> Devices:
 
 def make_trainer(nets, config: TrainingConfig, devices: Devices):
     """Make the trainer of some nets, with the run's options."""
-    return devices.trainer(nets, config.learning_rate, *config.betas)
+    decay = config.weight_decay if config.optimizer == "adam" else 0.0
+    return devices.trainer(nets, config.learning_rate, *config.betas, decay)
 
 
 def load_features(
@@ -249,6 +250,9 @@ def train(
     validate = score(data.validation)
     fingerprint = data.patches.fingerprint
     history = fit(step, draw or data.patches.draw, validate, config, fingerprint)
+    if step.best and step.best.arrays:
+        step.average.arrays = step.best.arrays
+        history = [row for row in history if row["step"] == step.best.state["step"]]
     if mix and step.devices.is_first:
         step.average.arrays = mix(step.average.arrays)
         with step.average.applied():  # the card's scores are of what is kept

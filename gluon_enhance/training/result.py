@@ -40,6 +40,8 @@ def save_result(
     with whole_file(path) as part:
         save_arrays(part, step.average.arrays)
     card = {**asdict(net.spec), "training": asdict(config), "log": history[-1:]}
+    if step.best and step.best.state:
+        card["best"] = step.best.state
     if test:
         card["test"] = {f"test_{name}": value for name, value in test.items()}
     with whole_file(path.with_name("card.json")) as part:
