@@ -14,7 +14,7 @@ from gluon_enhance.models.norms import fuse_norms
 from gluon_enhance.training.average import MovingAverage
 from gluon_enhance.training.best import Best
 from gluon_enhance.training.collapse import CollapseWatch
-from gluon_enhance.training.gradients import GradientSum, before_update
+from gluon_enhance.training.gradients import GradientSum, are_finite, before_update
 
 LEAST_SPREAD = 1e-3
 """A quarter of an 8-bit level: what flat patches are taken to vary by."""
@@ -84,7 +84,7 @@ class Step:
     #: Steps left out so far because a number in them was not finite, and whether this one is.
     skipped, refused = 0, False
 
-    _prepare, _pieces = None, 1
+    _prepare, _skips, _pieces = None, False, 1
 
     def __init__(self, nets, trainers, generator, devices, ema_decay):
         for net in nets.values():
@@ -107,6 +107,7 @@ class Step:
         """
         self.devices.check_pieces(config.accumulate)
         self._pieces, self._prepare = config.accumulate, before_update(config)
+        self._skips = config.on_nan == "skip"
         self.average.decay = config.ema_decay
         self.best = Best(config.best) if config.best else None
 
@@ -155,10 +156,16 @@ class Step:
                 gradients.add()
         if gradients:
             gradients.put()
-        if not self.devices.update(trainer, self.trainers[trainer], self._prepare):
-            self.refused = True
         terms, others = zip(*results)
+        is_wrong = self._skips and self._has_wrong(terms)
+        if is_wrong or not self.devices.update(trainer, self.trainers[trainer], self._prepare):
+            self.refused = True
         return self.devices.mean(trainer, terms), others
+
+    def _has_wrong(self, terms):
+        """Tell whether a term is not finite: its gradient may be finite all the same."""
+        arrays = [array for part in terms for array in part.values()]
+        return self.devices.any([not are_finite(arrays)])[0]
 
     def _train_critics(self, critics, judged):
         """Update critics on each device's {critic: (real, fake)}; return losses and accuracies."""

@@ -103,6 +103,7 @@ def test_interrupted_run_saves_first_and_a_killed_one_leaves_whole_checkpoints(
 ):
     options = ("--iterations", 1_000_000, "--save-every", 1, "--log-every", 1, "--resume")
     command = [sys.executable, script("esrgan").__file__, *arguments(tmp_path, *PSNR, *options)]
+    (tmp_path / "config.json").write_text("{}")  # of a run that was killed at once
     for stop in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         before = list_checkpoints(tmp_path / "checkpoints")[:1]
