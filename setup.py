@@ -14,6 +14,7 @@ VERSION = re.search(
 # MXNet 1.9.1 runs on Python 3.9 to 3.12 with NumPy below 2; its ONNX exporter needs onnx.mapping,
 # which onnx 1.18 dropped; on Python 3.12 it needs setuptools for distutils.
 TRAINING = [
+    "PyYAML>=5.4",
     "matplotlib>=3.5",
     "numpy<2",
     "onnx>=1.17,<1.18",
@@ -125,6 +126,7 @@ setup(
         "heif": ["pillow-heif>=0.16"],
         "gluoncv": ["gluoncv>=0.8", "mxnet==1.9.1", *TRAINING],
         "xarray": ["rioxarray>=0.11"],
+        "tensorboard": ["tensorboardX>=2"],
         "test": TEST,
         "dev": [*TEST, "mypy", "build"],
     },

@@ -1,4 +1,4 @@
-"""Put a trained model into model_zoo/: weights, ONNX, card, curves and a sample picture.
+r"""Put a trained model into model_zoo/: weights, ONNX, card, curves and a sample picture.
 
     python train_scripts/ship_model.py rrdb_lite_x4 --run runs/rrdb_lite_x4 \
         --command "python train_scripts/train_esrgan.py ..." --data "146 photos, CC0 and CC BY" \

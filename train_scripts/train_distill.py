@@ -1,4 +1,4 @@
-"""Train a small net to do what a large one does: distilling [1]_, mostly for real photos.
+r"""Train a small net to do what a large one does: distilling [1]_, mostly for real photos.
 
     python train_scripts/train_distill.py --teacher realesrgan_x4 --model realesrgan_lite_x4 \
         --data PHOTOS --out runs/pixels --iterations 20000
@@ -20,61 +20,42 @@ References
    Data", ICCV Workshops 2021. https://arxiv.org/abs/2107.10833
 """
 
-import json
-import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 import numpy as np
 
 from gluon_enhance import Enhancer, zoo
-from gluon_enhance.data.degradations import DEGRADATIONS, make_degradation
-from gluon_enhance.data.folders import split_photos
-from gluon_enhance.data.patches import SuperResolutionPatches, held_out_pairs
+from gluon_enhance.data.degradations import DEGRADATIONS
 from gluon_enhance.data.taught import MARGIN, TaughtPatches, taught_by
 from gluon_enhance.framework import mx
-from gluon_enhance.losses import (
-    DistillationLoss,
-    FeatureLoss,
-    HingeAdversarial,
-    L1Loss,
-    VGGFeatures,
-)
+from gluon_enhance.losses import DistillationLoss, FeatureLoss, HingeAdversarial, L1Loss
 from gluon_enhance.models.unet_discriminator import NEGATIVE_SLOPE, UNetDiscriminator
-from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
-from gluon_enhance.training.devices import Devices
-from gluon_enhance.training.loop import fit
-from gluon_enhance.training.precision import precision_option, set_precision
-from gluon_enhance.training.result import save_result
-from gluon_enhance.training.schedule import warmup_cosine
+from gluon_enhance.training import recipe
+from gluon_enhance.training.config import option, parse_config, run_script
+from gluon_enhance.training.precision import precision_option
+from gluon_enhance.training.start import has_start
 from gluon_enhance.training.steps import AdversarialStep, Critic, SupervisedStep
-from gluon_enhance.training.validation import Validation, feature_distances
-from gluon_enhance.weights.convert import load_weights
-from gluon_enhance.weights.store import given
-from gluon_enhance.weights.vgg import load_vgg
+from gluon_enhance.training.validation import feature_distances
 
-VALIDATION_CROP = 192
 LAYERS = ("conv2_2", "conv3_4", "conv4_4", "conv5_4")
 #: Model -> the shipped net that it starts from, of its architecture, or at scale 2 of scale 4.
 STARTS = dict.fromkeys(("realesrgan_lite_x4", "realesrgan_lite_x2"), "rrdb_lite_x4")
 
 
 @dataclass
-class Config(TrainingConfig):
+class Config(recipe.EnlargingConfig):
     teacher: str = option("realesrgan_x4", "a zoo name, a folder or NAME=weights")
     model: str = option("realesrgan_lite_x4", "the student: a super-resolution net of the zoo")
-    init: Optional[str] = option(
-        None, "weights of the student; default: a shipped net like it, if there is one"
-    )
     iterations: int = option(100_000, "training steps in all")
     batch_size: int = option(6, "patches per step, on all devices together")
     patch_size: int = option(40, "side of the part of a sample that a step takes, in pixels")
     cache: Optional[str] = option(None, "folder of the teacher's outputs; default: OUT/taught")
     samples: int = option(4000, "patches that the teacher enlarges")
     sample_size: int = option(64, "side of the low-resolution patches that it gets, in pixels")
-    reductions: tuple = option((1.0, 0.75, 0.5), "sizes at which each photo is used")
     degrade: str = option("mixed", "how inputs are made of photos", tuple(DEGRADATIONS))
+    betas: tuple = option((0.9, 0.99), "Adam's decays of mean and variance", most=1)
     precision: str = precision_option()
     truth_share: float = option(0.3, "what the photo counts; the rest: the teacher", most=1)
     pixel_weight: float = option(1.0, "weight of L1")
@@ -84,7 +65,7 @@ class Config(TrainingConfig):
     vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
 
     #: More samples may be made when a run goes on.
-    NOT_COMPARED = (*TrainingConfig.NOT_COMPARED, "samples", "cache", "vgg")
+    NOT_COMPARED = (*recipe.EnlargingConfig.NOT_COMPARED, "samples", "cache", "vgg")
 
 
 def main(argv=None):
@@ -94,46 +75,30 @@ def main(argv=None):
             f"--sample-size is {config.sample_size}; give at least {2 * MARGIN} more than "
             f"--patch-size, {config.patch_size}"
         )
-
-    # Data
     net = zoo.get_model(config.model)
-    scale = net.spec.scale
-    init = config.init and given(config.init)  # before the teacher's work
-    starts = bool(init or config.model in STARTS)
-    if not (starts or hasattr(net, "initialize_as_interpolator")):
-        raise ValueError(f"--init is needed for {config.model}, which has no start of its own")
-    training, held_out = split_photos(config.data, config.val)
-    largest = max(config.sample_size, VALIDATION_CROP // scale)
-    degrade = make_degradation(config.degrade, training, scale, largest)
-    photos = SuperResolutionPatches(training, scale, config.sample_size, config.reductions, degrade)
-    pairs = held_out_pairs(held_out, VALIDATION_CROP, scale, degrade)
-    logging.info("%s; %d held out", photos, len(pairs))
+    data = recipe.enlarging_data(config, net.spec, config.sample_size)
     if config.dry_run:
-        return print(json.dumps(asdict(config), indent=1))
-    patches = taught_patches(photos, scale, config)
+        return print(recipe.describe(config))
 
-    # Nets, losses and step
-    devices = Devices(config.ctx, config.batch_size, config.kvstore)
-    mx.random.seed(config.seed)
-    initialize(net, init, config, devices)
-    net.hybridize(static_alloc=True)
-    set_precision(config.precision, net)
-    features = make_features(config, devices)
-    weights = features and layer_weights(features, patches)
+    scale = net.spec.scale
+    patches = taught_patches(data.patches, scale, config)
+    devices = recipe.make_devices(config)
+    recipe.start_net(net, config, devices)
+    starts = has_start(config)
+    if not (starts or config.start) and config.model in STARTS:
+        net.initialize_from(zoo.get_model(STARTS[config.model], pretrained=True))
+        starts = True
+    features = weights = None
+    if config.feature_weight:
+        features = recipe.load_features(19, LAYERS, config, devices)
+        weights = layer_weights(features, patches)
     losses = make_losses(features, weights, config)
-    trainer = devices.trainer([net], config.learning_rate, beta2=0.99)
-    if config.adversarial_weight:
-        step = adversarial_step(net, losses, trainer, config, devices)
-    else:
-        step = SupervisedStep(net, losses, trainer, devices)
-
-    # Training
-    distance = features and FeatureLoss(features, "l1", weights)
-    extra = features and feature_distances(distance, pairs, scale)
-    validation = Validation(net, pairs, devices.contexts[0], scale, extra=extra, with_start=starts)
-    schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
-    history = fit(step, patches.draw, validation, schedule, config, photos.fingerprint)
-    print(save_result(step, net, config, history))
+    step = make_step(net, losses, config, devices)
+    extra = None
+    if features:
+        distance = FeatureLoss(features, "l1", weights)
+        extra = feature_distances(distance, scale, devices.contexts[0])
+    print(recipe.train(step, net, data, config, patches.draw, extra=extra, with_start=starts))
 
 
 def taught_patches(photos, scale, config):
@@ -145,25 +110,6 @@ def taught_patches(photos, scale, config):
     made_of.update(scale=scale, photos=photos.fingerprint)
     patches.complete(photos.draw, taught_by(teacher, scale), config.seed, made_of)
     return patches
-
-
-def initialize(net, init, config, devices):
-    if init:
-        load_weights(net, init, devices.contexts)
-    elif config.model in STARTS:
-        net.initialize(ctx=devices.contexts)
-        net.initialize_from(zoo.get_model(STARTS[config.model], pretrained=True))
-    else:
-        net.initialize_as_interpolator(np.random.default_rng(config.seed), devices.contexts)
-
-
-def make_features(config, devices):
-    if not config.feature_weight:
-        return None
-    features = load_vgg(VGGFeatures(19, LAYERS), config.vgg, ctx=devices.contexts)
-    features.hybridize(static_alloc=True)
-    set_precision(config.precision, features)
-    return features
 
 
 def layer_weights(features, patches):
@@ -183,12 +129,14 @@ def make_losses(features, weights, config):
     return losses
 
 
-def adversarial_step(net, losses, trainer, config, devices):
+def make_step(net, losses, config, devices):
+    trainer = recipe.make_trainer([net], config, devices)
+    if not config.adversarial_weight:
+        return SupervisedStep(net, losses, trainer, devices)
     critic_net = UNetDiscriminator(config.critic_channels)
-    critic_net.initialize(mx.init.MSRAPrelu(slope=NEGATIVE_SLOPE), devices.contexts)
-    critic_net.hybridize(static_alloc=True)
+    recipe.make_critic_net(critic_net, NEGATIVE_SLOPE, config, devices)
     critic = Critic(critic_net, HingeAdversarial(), config.adversarial_weight)
-    critics = devices.trainer([critic_net], config.learning_rate, beta2=0.99)
+    critics = recipe.make_trainer([critic_net], config, devices)
     trainers = {"generator": trainer, "critics": critics}
     return AdversarialStep(net, {"critic": critic}, losses, trainers, devices)
 

@@ -20,33 +20,22 @@ References
    ICCV 2017. https://arxiv.org/abs/1704.02470
 """
 
-import json
-import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Optional
 
-import numpy as np
-
 from gluon_enhance import zoo
-from gluon_enhance.data.phones import PHONES, phone_photos, scores_of_inputs
-from gluon_enhance.framework import mx
+from gluon_enhance.data.phones import score_input
 from gluon_enhance.losses import (
     ColorLoss,
     FeatureLoss,
     Grayscale,
     StandardAdversarial,
     TotalVariationLoss,
-    VGGFeatures,
 )
 from gluon_enhance.models.dped import NEGATIVE_SLOPE, DPEDDiscriminator
-from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
-from gluon_enhance.training.devices import Devices
-from gluon_enhance.training.loop import fit
-from gluon_enhance.training.result import save_result
-from gluon_enhance.training.schedule import warmup_cosine
+from gluon_enhance.training import recipe
+from gluon_enhance.training.config import option, parse_config, run_script
 from gluon_enhance.training.steps import AdversarialStep, Critic
-from gluon_enhance.training.validation import Validation
-from gluon_enhance.weights.vgg import load_vgg
 
 #: Whose -> weights of content, color, texture and total variation. All our losses are means over
 #: the batch; DPED's code sums texture over its batch of 50, so it has 50 times the weight here.
@@ -54,10 +43,12 @@ WEIGHTS = {"code": (10.0, 0.5, 50 * 1.0, 2000.0), "paper": (1.0, 0.1, 50 * 0.4, 
 
 
 @dataclass
-class Config(TrainingConfig):
-    phone: Optional[str] = option(None, "of the DPED data set, which --data then is", PHONES)
+class Config(recipe.PhoneConfig):
     target: Optional[str] = option(None, "folder of the camera's photos, of the names of --data's")
     val_target: Optional[str] = option(None, "the same of --val's, if --val is not within --data")
+    model: Optional[str] = option(
+        None, "a net of the zoo that does not enlarge; default: by the next"
+    )
     generator: str = option("resnet", "the paper's, or with dense blocks", ("resnet", "densenet"))
     norm: str = option(
         "instance", "instance: the code's; batch: the paper's", ("instance", "batch", "batch_stats")
@@ -75,39 +66,25 @@ class Config(TrainingConfig):
         None, "file with VGG-19's weights, DPED's are Caffe's; default: torchvision's"
     )
 
-    NOT_COMPARED = (*TrainingConfig.NOT_COMPARED, "val_target")
+    NOT_COMPARED = (*recipe.PhoneConfig.NOT_COMPARED, "val_target")
+    VARIANTS = {"recipe": {"report": {"schedule": "constant", "warmup": 0, "start": "paper"}}}
 
 
 def main(argv=None):
     config = parse_config(Config, __doc__, argv)
-
-    # Data
-    patches, pairs = phone_photos(
-        config.data,
-        config.patch_size,
-        config.phone,
-        config.target,
-        config.val,
-        held_out_target=config.val_target,
-    )
-    logging.info("%s; %d held out", patches, len(pairs))
     net = make_generator(config)
+    data = recipe.phone_data(config, net.spec, val_target=config.val_target)
     if config.dry_run:
-        return print(json.dumps(asdict(config), indent=1))
+        return print(recipe.describe(config))
 
-    # Nets, losses and step
-    devices = Devices(config.ctx, config.batch_size, config.kvstore)
-    mx.random.seed(config.seed)
+    devices = recipe.make_devices(config)
     step = make_step(net, config, devices)
-
-    # Training
-    validation = Validation(net, pairs, devices.contexts[0], extra=scores_of_inputs(pairs))
-    schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
-    history = fit(step, patches.draw, validation, schedule, config, patches.fingerprint)
-    print(save_result(step, net, config, history))
+    print(recipe.train(step, net, data, config, extra=score_input))
 
 
 def make_generator(config):
+    if config.model:
+        return zoo.get_model(config.model)
     if config.generator == "densenet":
         return zoo.get_model("dped_densenet", norm=config.norm, dense=config.dense)
     if config.dense:
@@ -117,11 +94,8 @@ def make_generator(config):
 
 
 def make_step(net, config, devices):
-    net.initialize_as_identity(np.random.default_rng(config.seed), devices.contexts)
-    net.hybridize(static_alloc=True)
-    features = VGGFeatures(19, "relu5_4", pooling="ceil")
-    load_vgg(features, config.vgg, ctx=devices.contexts)
-    features.hybridize(static_alloc=True)
+    recipe.start_net(net, config, devices)
+    features = recipe.load_features(19, "relu5_4", config, devices, pooling="ceil")
     content, color, texture, variation = WEIGHTS[config.weights]
     losses = {
         "content": FeatureLoss(features, weight=content),
@@ -131,13 +105,11 @@ def make_step(net, config, devices):
     losses["color"].initialize(ctx=devices.contexts)
 
     critic_net = DPEDDiscriminator(norm=config.norm, patch_size=config.patch_size)
-    critic_net.initialize(mx.init.MSRAPrelu(slope=NEGATIVE_SLOPE), devices.contexts)
-    critic_net.hybridize(static_alloc=True)
+    recipe.make_critic_net(critic_net, NEGATIVE_SLOPE, config, devices)
     critic = Critic(critic_net, StandardAdversarial(saturating=True), texture, view=Grayscale())
-
     trainers = {
-        "generator": devices.trainer([net], config.learning_rate),
-        "critics": devices.trainer([critic_net], config.learning_rate),
+        "generator": recipe.make_trainer([net], config, devices),
+        "critics": recipe.make_trainer([critic_net], config, devices),
     }
     return AdversarialStep(net, {"texture": critic}, losses, trainers, devices)
 

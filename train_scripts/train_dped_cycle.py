@@ -15,40 +15,24 @@ References
    ICCV 2017. https://arxiv.org/abs/1704.02470
 """
 
-import json
-import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Optional
 
-import numpy as np
-
 from gluon_enhance import zoo
-from gluon_enhance.data.phones import PHONES, phone_photos, scores_of_inputs
-from gluon_enhance.framework import mx
-from gluon_enhance.losses import (
-    CycleLoss,
-    FeatureLoss,
-    Grayscale,
-    StandardAdversarial,
-    VGGFeatures,
-)
+from gluon_enhance.data.phones import score_input
+from gluon_enhance.losses import CycleLoss, FeatureLoss, Grayscale, StandardAdversarial
 from gluon_enhance.models.dped import NEGATIVE_SLOPE, DPEDDiscriminator
-from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
-from gluon_enhance.training.devices import Devices
-from gluon_enhance.training.loop import fit
-from gluon_enhance.training.result import save_result
-from gluon_enhance.training.schedule import warmup_cosine
+from gluon_enhance.training import recipe
+from gluon_enhance.training.config import option, parse_config, run_script
 from gluon_enhance.training.steps import Critic, CycleStep
-from gluon_enhance.training.validation import Validation
-from gluon_enhance.weights.vgg import load_vgg
 
 #: What discriminators see -> channels of it.
 VIEWS = {"gray": 1, "color": 3}
 
 
 @dataclass
-class Config(TrainingConfig):
-    phone: Optional[str] = option(None, "of the DPED data set, which --data then is", PHONES)
+class Config(recipe.PhoneConfig):
+    model: str = option("dped_cycle", "a net of the zoo that does not enlarge, of both generators")
     target: Optional[str] = option(None, "folder of the camera's photos, whatever their names")
     # The report's, but for the rate, which is constant there; a cosine ends lower on any budget.
     iterations: int = option(8000, "training steps in all")
@@ -66,49 +50,35 @@ class Config(TrainingConfig):
         "gray", "what the discriminators see: gray, as DPED's, or color", tuple(VIEWS)
     )
 
+    VARIANTS = {"recipe": {"report": {"schedule": "constant", "warmup": 0, "start": "paper"}}}
+
 
 def main(argv=None):
     config = parse_config(Config, __doc__, argv)
-
-    # Data
-    patches, pairs = phone_photos(
-        config.data, config.patch_size, config.phone, config.target, config.val, paired=False
-    )
-    logging.info("%s; %d held out", patches, len(pairs))
+    net = zoo.get_model(config.model)
+    data = recipe.phone_data(config, net.spec, paired=False)
     if config.dry_run:
-        return print(json.dumps(asdict(config), indent=1))
+        return print(recipe.describe(config))
 
-    # Nets, losses and step
-    devices = Devices(config.ctx, config.batch_size, config.kvstore)
-    mx.random.seed(config.seed)
-    net = zoo.get_model("dped_cycle")
+    devices = recipe.make_devices(config)
     step = make_step(net, config, devices)
-
-    # Training
-    extra, backward = scores_of_inputs(pairs), step.nets["backward"]
-    validation = Validation(net, pairs, devices.contexts[0], extra=extra, backward=backward)
-    schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
-    history = fit(step, patches.draw, validation, schedule, config, patches.fingerprint)
-    print(save_result(step, net, config, history))
+    backward = step.nets["backward"]
+    print(recipe.train(step, net, data, config, extra=score_input, backward=backward))
 
 
 def make_step(net, config, devices):
-    generators = net, zoo.get_model("dped_cycle", prefix="backward_")
+    generators = net, zoo.get_model(config.model, prefix="backward_")
     for index, generator in enumerate(generators):
-        rng = np.random.default_rng((config.seed, index))
-        generator.initialize_as_identity(rng, devices.contexts)
-        generator.hybridize(static_alloc=True)
+        recipe.start_net(generator, config, devices, (index,))
     cycle_losses = {"cycle": CycleLoss("sum", weight=config.cycle_weight)}
     if config.content_weight:
-        features = VGGFeatures(19, "relu5_4", pooling="ceil")
-        load_vgg(features, config.vgg, ctx=devices.contexts)
-        features.hybridize(static_alloc=True)
+        features = recipe.load_features(19, "relu5_4", config, devices, pooling="ceil")
         cycle_losses["content"] = FeatureLoss(features, weight=config.content_weight)
 
     critics = [make_critic(config, devices) for _ in generators]
     trainers = {
-        "generators": devices.trainer(generators, config.learning_rate),
-        "critics": devices.trainer([critic.net for critic in critics], config.learning_rate),
+        "generators": recipe.make_trainer(generators, config, devices),
+        "critics": recipe.make_trainer([critic.net for critic in critics], config, devices),
     }
     forward, backward = ({f"{name}texture": c} for name, c in zip(("", "backward_"), critics))
     return CycleStep(*generators, forward, backward, cycle_losses, {}, trainers, devices)
@@ -116,8 +86,7 @@ def make_step(net, config, devices):
 
 def make_critic(config, devices):
     net = DPEDDiscriminator(VIEWS[config.view], patch_size=config.patch_size)
-    net.initialize(mx.init.MSRAPrelu(slope=NEGATIVE_SLOPE), devices.contexts)
-    net.hybridize(static_alloc=True)
+    recipe.make_critic_net(net, NEGATIVE_SLOPE, config, devices)
     view = {"view": Grayscale()} if config.view == "gray" else {}
     return Critic(net, StandardAdversarial(saturating=True), config.texture_weight, **view)
 

@@ -1,4 +1,4 @@
-"""Train a net that paints photos in the style of one picture, as Johnson et al. [1]_.
+r"""Train a net that paints photos in the style of one picture, as Johnson et al. [1]_.
 
     python train_scripts/train_style.py --style starry_night.jpg --data PHOTOS \
         --out runs/style_starry_night --model style_starry_night
@@ -14,30 +14,26 @@ References
 .. [2] https://github.com/jcjohnson/fast-neural-style
 """
 
-import json
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Optional
 
-import numpy as np
-
 from gluon_enhance import zoo
-from gluon_enhance.data.folders import read_photo, split_photos
+from gluon_enhance.data.folders import read_photo
+from gluon_enhance.data.held_out import Data, parse_held_out, split_photos
 from gluon_enhance.data.patches import PhotoPatches, held_out_crops
 from gluon_enhance.framework import mx
 from gluon_enhance.imaging.arrays import to_nchw
 from gluon_enhance.imaging.resize import resize
-from gluon_enhance.losses import CachedGramLoss, L2Loss, TotalVariationLoss, VGGFeatures
+from gluon_enhance.losses import CachedGramLoss, L2Loss, TotalVariationLoss
+from gluon_enhance.training import recipe
 from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
-from gluon_enhance.training.devices import Devices
-from gluon_enhance.training.loop import fit
-from gluon_enhance.training.result import save_result
-from gluon_enhance.training.schedule import warmup_cosine
 from gluon_enhance.training.style import StyleStep
-from gluon_enhance.weights.vgg import load_vgg
 
 VALIDATION_SIZE = 256
+#: Sides of reduced crops are multiples of it, and at least that many of them.
+UNIT, LEAST_UNITS = 4, 24
 
 
 @dataclass
@@ -70,34 +66,45 @@ def main(argv=None):
     config = parse_config(Config, __doc__, argv)
     if not config.style:
         raise ValueError("--style is needed: the picture whose style is learned")
-
-    # Data
-    training, held_out = split_photos(config.data, config.val)
-    patches = PhotoPatches(training, config.patch_size, reductions=config.reductions)
-    crops = [resize(crop, 0.5) for crop in held_out_crops(held_out, 2 * VALIDATION_SIZE)]
-    if not crops:
-        raise ValueError(f"no held-out photo has {2 * VALIDATION_SIZE} pixels a side; give larger")
+    net = zoo.get_model(config.model)
+    recipe.check_fits(net.spec, config, enlarging=False)
+    data = open_data(config)
     picture = read_photo(config.style)
     style = mx.nd.array(to_nchw(resize(picture, config.style_size / max(picture.shape))))
     shown = resize(picture, (VALIDATION_SIZE, VALIDATION_SIZE))
-    logging.info("%s; %d held out", patches, len(crops))
     if config.dry_run:
-        return print(json.dumps(asdict(config), indent=1))
+        return print(recipe.describe(config))
 
-    # Nets, losses and step
-    devices = Devices(config.ctx, config.batch_size, config.kvstore)
-    mx.random.seed(config.seed)
-    net = zoo.get_model(config.model)
-    net.initialize_as_identity(np.random.default_rng(config.seed), devices.contexts)
-    net.hybridize(static_alloc=True)
-    trainer = devices.trainer([net], config.learning_rate)
+    devices = recipe.make_devices(config)
+    recipe.start_net(net, config, devices)
+    trainer = recipe.make_trainer([net], config, devices)
     step = make_step(net, style, trainer, devices, config)
 
-    # Training
-    schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
-    validate = partial(step.validate, crops, shown)
-    history = fit(step, patches.draw, validate, schedule, config, patches.fingerprint)
-    print(save_result(step, net, config, history))
+    def score(sets):
+        return partial(step.validate, sets[""], shown)
+
+    print(recipe.train(step, net, data, config, score=score))
+
+
+def open_data(config):
+    parts = [parse_held_out(texts) for texts in (config.val, config.test)]
+    if any(part.named for part in parts):
+        raise ValueError("--val and --test are folders of photos here: a style has no truths")
+    split = split_photos(config.data, *(part.folders for part in parts))
+    patches = PhotoPatches(split.training, config.patch_size, reductions=config.reductions)
+    crops = [reduced_crops(paths) for paths in (split.validation, split.test)]
+    if not crops[0]:
+        raise ValueError(
+            f"no held-out photo has {2 * UNIT * LEAST_UNITS} pixels a side; give larger"
+        )
+    data = Data(patches, *({"": part} if part else {} for part in crops))
+    logging.info("%s", data)
+    return data
+
+
+def reduced_crops(paths):
+    crops = held_out_crops(paths, 2 * VALIDATION_SIZE, 2 * UNIT)
+    return [resize(crop, 0.5) for crop in crops if len(crop) >= 2 * UNIT * LEAST_UNITS]
 
 
 def make_step(net, style, trainer, devices, config):
@@ -107,18 +114,12 @@ def make_step(net, style, trainer, devices, config):
         "style": CachedGramLoss(config.style_reduction, weight=config.style_weight),
         "variation": TotalVariationLoss("fast_neural_style", weight=variation),
     }
-    content_of = load_features((config.content_layer,), devices, config)
+    content_of = recipe.load_features(config.vgg_depth, (config.content_layer,), config, devices)
     layers = dict.fromkeys((*config.style_layers, config.content_layer))
-    features = load_features(layers, devices, config)
+    features = recipe.load_features(config.vgg_depth, layers, config, devices)
     return StyleStep(
         net, style, losses, content_of, features, config.style_layers, trainer, devices
     )
-
-
-def load_features(layers, devices, config):
-    features = load_vgg(VGGFeatures(config.vgg_depth, layers), config.vgg, ctx=devices.contexts)
-    features.hybridize(static_alloc=True)
-    return features
 
 
 if __name__ == "__main__":

@@ -16,42 +16,31 @@ References
    CVPR Workshops 2018. https://arxiv.org/abs/1709.01118
 """
 
-import json
-import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Optional
 
-import numpy as np
-
 from gluon_enhance import zoo
-from gluon_enhance.data.phones import PHONES, phone_photos, scores_of_inputs
-from gluon_enhance.framework import mx
+from gluon_enhance.data.phones import score_input
 from gluon_enhance.losses import (
     FeatureLoss,
     GaussianBlur,
     Grayscale,
     StandardAdversarial,
     TotalVariationLoss,
-    VGGFeatures,
 )
 from gluon_enhance.models.dped import NEGATIVE_SLOPE
 from gluon_enhance.models.wespe import ColorDiscriminator, TextureDiscriminator
+from gluon_enhance.training import recipe
 from gluon_enhance.training.balance import DynamicBalance
-from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
-from gluon_enhance.training.devices import Devices
-from gluon_enhance.training.loop import fit
-from gluon_enhance.training.result import save_result
-from gluon_enhance.training.schedule import warmup_cosine
+from gluon_enhance.training.config import option, parse_config, run_script
 from gluon_enhance.training.steps import Critic, CycleStep
-from gluon_enhance.training.validation import Validation
-from gluon_enhance.weights.vgg import load_vgg
 
 NORMS = ("batch", "instance", "layer")
 
 
 @dataclass
-class Config(TrainingConfig):
-    phone: Optional[str] = option(None, "of the DPED data set, which --data then is", PHONES)
+class Config(recipe.PhoneConfig):
+    model: str = option("wespe", "a net of the zoo that does not enlarge, of both generators")
     target: Optional[str] = option(None, "folder of the camera's photos, whatever their names")
     norm: str = option("instance", "of the generators; the paper's is batch", NORMS)
     critic_norm: str = option("instance", "of the discriminators; the paper's is batch", NORMS)
@@ -72,52 +61,45 @@ class Config(TrainingConfig):
     balance_window: int = option(5, "last losses whose mean is held against a threshold")
     balance_ratio: int = option(3, "steps in one of which they learn when they are held back")
 
+    VARIANTS = {
+        "recipe": {"report": {"schedule": "constant", "warmup": 0, "start": "kaiming_uniform"}}
+    }
+
 
 def main(argv=None):
     config = parse_config(Config, __doc__, argv)
-
-    # Data
-    patches, pairs = phone_photos(
-        config.data, config.patch_size, config.phone, config.target, config.val, paired=False
-    )
-    logging.info("%s; %d held out", patches, len(pairs))
+    net = make_generator(config)
+    data = recipe.phone_data(config, net.spec, paired=False)
     if config.dry_run:
-        return print(json.dumps(asdict(config), indent=1))
+        return print(recipe.describe(config))
 
-    # Nets, losses and step
-    devices = Devices(config.ctx, config.batch_size, config.kvstore)
-    mx.random.seed(config.seed)
-    net = zoo.get_model("wespe", norm=config.norm, tanh_scale=config.tanh_scale)
+    devices = recipe.make_devices(config)
     step = make_step(net, config, devices)
+    backward = step.nets["backward"]
+    print(recipe.train(step, net, data, config, extra=score_input, backward=backward))
 
-    # Training
-    extra, backward = scores_of_inputs(pairs), step.nets["backward"]
-    validation = Validation(net, pairs, devices.contexts[0], extra=extra, backward=backward)
-    schedule = warmup_cosine(config.learning_rate, config.iterations, config.warmup)
-    history = fit(step, patches.draw, validation, schedule, config, patches.fingerprint)
-    print(save_result(step, net, config, history))
+
+def make_generator(config, **options):
+    if config.model == "wespe":
+        options.update(norm=config.norm, tanh_scale=config.tanh_scale)
+    return zoo.get_model(config.model, **options)
 
 
 def make_step(net, config, devices):
-    options = {"norm": config.norm, "tanh_scale": config.tanh_scale, "prefix": "backward_"}
-    generators = net, zoo.get_model("wespe", **options)
+    generators = net, make_generator(config, prefix="backward_")
     for index, generator in enumerate(generators):
-        rng = np.random.default_rng((config.seed, index))
-        generator.initialize_as_identity(rng, devices.contexts)
-        generator.hybridize(static_alloc=True)
-    features = VGGFeatures(19, "relu5_4", pooling="ceil")
-    load_vgg(features, config.vgg, ctx=devices.contexts)
-    features.hybridize(static_alloc=True)
+        recipe.start_net(generator, config, devices, (index,))
+    features = recipe.load_features(19, "relu5_4", config, devices, pooling="ceil")
     blur = GaussianBlur()
     blur.initialize(ctx=devices.contexts)
-
     critics = {
         "color": make_critic(ColorDiscriminator, blur, config, devices),
         "texture": make_critic(TextureDiscriminator, Grayscale(), config, devices),
     }
+    critic_nets = [critic.net for critic in critics.values()]
     trainers = {
-        "generators": devices.trainer(generators, config.learning_rate),
-        "critics": devices.trainer([c.net for c in critics.values()], config.learning_rate),
+        "generators": recipe.make_trainer(generators, config, devices),
+        "critics": recipe.make_trainer(critic_nets, config, devices),
     }
     return CycleStep(
         *generators,
@@ -133,8 +115,7 @@ def make_step(net, config, devices):
 
 def make_critic(discriminator, view, config, devices):
     net = discriminator(config.classes, config.critic_norm, config.patch_size)
-    net.initialize(mx.init.MSRAPrelu(slope=NEGATIVE_SLOPE), devices.contexts)
-    net.hybridize(static_alloc=True)
+    recipe.make_critic_net(net, NEGATIVE_SLOPE, config, devices)
     return Critic(net, StandardAdversarial(), config.adversarial_weight, view)
 
 

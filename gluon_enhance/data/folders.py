@@ -15,8 +15,6 @@ from gluon_enhance.imaging.holes import fill_hidden
 
 logger = logging.getLogger(__name__)
 
-HOLD_OUT_EVERY = 18
-
 
 def find_images(folder: str | Path) -> list[Path]:
     """List the images of a folder and its subfolders, sorted by path.
@@ -35,30 +33,6 @@ def find_images(folder: str | Path) -> list[Path]:
     if not found.pictures:
         raise ValueError(f"{folder} holds no image ({', '.join(IMAGE_SUFFIXES)})")
     return found.pictures
-
-
-def split_photos(
-    folders: Iterable[str | Path], held_out: str | Path | None = None
-) -> tuple[list[Path], list[Path]]:
-    """List the photos to train on, and those to validate with.
-
-    Parameters
-    ----------
-    folders : iterable of path
-    held_out : path, optional
-        Folder of validation photos. Default: every 18th of `folders`, the first one included.
-
-    Raises
-    ------
-    ValueError
-        If a folder does not exist or holds no image, or no photo is left to train on.
-    """
-    photos = [path for folder in folders for path in find_images(folder)]
-    validation = find_images(held_out) if held_out else photos[::HOLD_OUT_EVERY]
-    training = sorted(set(photos) - set(validation))
-    if not training:
-        raise ValueError(f"{len(photos)} photos leave none to train on; give more")
-    return training, validation
 
 
 def dped_folders(root: str | Path, phone: str, part: str = "training_data") -> tuple[Path, Path]:

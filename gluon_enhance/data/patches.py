@@ -21,6 +21,9 @@ from gluon_enhance.data.photos import PhotoSource
 from gluon_enhance.imaging.arrays import to_dtype, to_float, to_nchw
 from gluon_enhance.imaging.resize import resize
 
+LEAST_CROP = 32
+"""Side of a held-out crop, in pixels, that can still be scored."""
+
 
 class SuperResolutionPatches(PhotoSource):
     """Pairs of low- and high-resolution patches.
@@ -41,11 +44,13 @@ class SuperResolutionPatches(PhotoSource):
     degrade : callable, optional
         Makes the low-resolution patch: takes the high-resolution one, (h, w, 3) float32 in
         [0, 1], and the generator. Default: a MATLAB-bicubic reduction, of the whole photo.
+    inputs : mapping of path to path, optional
+        The photos' own reductions, of which no others are made then.
 
     Raises
     ------
     ValueError
-        If no photo is large enough for a patch.
+        If no photo is large enough for a patch, or a reduction is of another scale.
     """
 
     def __init__(
@@ -55,11 +60,20 @@ class SuperResolutionPatches(PhotoSource):
         patch_size: int,
         reductions: Sequence[float] = (1.0,),
         degrade: Callable | None = None,
+        inputs: Mapping[Path, Path] | None = None,
     ):
         super().__init__(paths, reductions, patch_size * scale)
         self._scale = scale
         self._size = patch_size
         self._degrade = degrade
+        self._inputs = inputs
+        if inputs:
+            sizes, _ = read_sizes(inputs[path] for path in self._sizes)
+            for path, size in self._sizes.items():
+                if inputs[path] in sizes:  # either may be stored on its side
+                    _check_scale(
+                        inputs[path], sorted(sizes[inputs[path]]), path, sorted(size), scale
+                    )
 
     def _weights(self):
         # A compressed file is as large as its photo is detailed: for our JPEGs the correlation
@@ -75,9 +89,12 @@ class SuperResolutionPatches(PhotoSource):
         ]
 
     def _prepare(self, photo, path):
-        height, width = (n // self._scale * self._scale for n in photo.shape[:2])
-        hr = photo[:height, :width]
-        lr = resize(hr, 1 / self._scale)
+        if self._inputs:
+            lr, hr = _own_pair(self._inputs[path], path, photo, self._scale)
+        else:
+            height, width = (n // self._scale * self._scale for n in photo.shape[:2])
+            hr = photo[:height, :width]
+            lr = resize(hr, 1 / self._scale)
         return hr, lr, np.cumsum(_detail(lr, self._size)).astype(np.float32)
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -225,32 +242,38 @@ def flip_and_turn(images: Sequence[np.ndarray], rng: np.random.Generator) -> tup
     return tuple(to_nchw(np.rot90(image[:, ::-1] if flip else image, turns))[0] for image in images)
 
 
-def held_out_crops(paths: Iterable[Path], size: int) -> list[np.ndarray]:
-    """Cut the centre of photos for validation, (size, size, 3) uint8; smaller ones are left out."""
-    crops = []
-    for photo in read_rgb(paths):
-        top, left = ((n - size) // 2 for n in photo.shape[:2])
-        if min(top, left) >= 0:
-            crops.append(np.ascontiguousarray(window(photo, top, left, size)))
-    return crops
+def held_out_crops(paths: Iterable[Path], size: int, unit: int = 1) -> list[np.ndarray]:
+    """Cut the center of photos for validation, uint8.
+
+    Parameters
+    ----------
+    paths : iterable of path
+    size : int
+        Side of a crop, in pixels. Of a smaller photo the crop is as large as goes; it is left out
+        if that is under `LEAST_CROP`.
+    unit : int
+        What the sides are multiples of.
+    """
+    places = ((photo, _center(photo.shape, size, unit)) for photo in read_rgb(paths))
+    return [np.ascontiguousarray(photo[place]) for photo, place in places if place]
 
 
 def read_pairs(
     pairs: Mapping[Path, Path], size: int | None = None
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Read pairs of photos for validation, whole or the centre; smaller ones are left out.
+    """Read pairs of photos for validation, whole or the center.
 
     Parameters
     ----------
     pairs : mapping of path to path
         Input to truth.
     size : int, optional
-        Side of the centre, in pixels; default: whole photos.
+        Side of the center, in pixels, as for `held_out_crops`; default: whole photos.
 
     Returns
     -------
     list of (input, truth)
-        uint8, (size, size, 3).
+        uint8, (h, w, 3).
 
     Raises
     ------
@@ -263,41 +286,92 @@ def read_pairs(
     for path, target in pairs.items():
         photo, truth = read_photo(path), read_photo(target)
         _check_sizes(path, photo.shape, target, truth.shape)
-        if size is None:
-            result.append((photo, truth))
-        elif min(photo.shape[:2]) >= size:
-            top, left = ((n - size) // 2 for n in photo.shape[:2])
-            result.append((window(photo, top, left, size), window(truth, top, left, size)))
+        place = _center(photo.shape, size) if size else slice(None)
+        if place:
+            result.append((photo[place], truth[place]))
     return result
 
 
 def held_out_pairs(
-    paths: Iterable[Path], size: int, scale: int = 1, degrade: Callable | None = None
+    paths: Iterable[Path],
+    size: int,
+    scale: int = 1,
+    degrade: Callable | None = None,
+    multiple: int = 1,
+    inputs: Mapping[Path, Path] | None = None,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Cut the centre of photos for validation, and make the inputs that belong to them.
+    """Cut the center of photos for validation, and make the inputs that belong to them.
 
     Parameters
     ----------
     paths : iterable of path
     size : int
-        Side of a true crop, in pixels.
+        Side of a true crop, in pixels, as for `held_out_crops`.
     scale : int
         The input is the crop's MATLAB-bicubic reduction by this, unless there is `degrade`.
     degrade : callable, optional
         As for `PhotoPatches` or `SuperResolutionPatches`; each crop has a generator of its own.
+    multiple : int
+        What the sides of inputs are multiples of.
+    inputs : mapping of path to path, optional
+        The photos' own reductions, of which the same part is taken.
 
     Returns
     -------
     list of (input, truth)
-        uint8 (size / scale, size / scale, 3) and (size, size, 3).
+        uint8 (h / scale, w / scale, 3) and (h, w, 3).
+
+    Raises
+    ------
+    ImageError
+        If a reduction cannot be read.
+    ValueError
+        If a reduction is of another scale.
     """
-    crops = held_out_crops(paths, size)
+    if inputs:
+        return _own_crops(paths, size, scale, multiple, inputs)
+    crops = held_out_crops(paths, size, scale * multiple)
     if not degrade:
         return [(resize(crop, 1 / scale), crop) for crop in crops]
     return [
         (to_dtype(degrade(to_float(crop), np.random.default_rng(index)), np.uint8), crop)
         for index, crop in enumerate(crops)
     ]
+
+
+def _own_crops(paths, size, scale, multiple, inputs):
+    pairs = []
+    for path in paths:
+        lr, hr = _own_pair(inputs[path], path, read_photo(path), scale)
+        place = _center(lr.shape, size // scale, multiple, LEAST_CROP // scale)
+        if place:
+            large = tuple(slice(part.start * scale, part.stop * scale) for part in place)
+            pairs.append((lr[place], hr[large]))
+    return pairs
+
+
+def _own_pair(lr_path, hr_path, hr, scale):
+    """Read a photo's own reduction; the photo is cropped to a multiple of it."""
+    lr = read_photo(lr_path)
+    _check_scale(lr_path, lr.shape, hr_path, hr.shape, scale)
+    height, width = (n * scale for n in lr.shape[:2])
+    return lr, hr[:height, :width]
+
+
+def _check_scale(path, size, other, other_size, scale):
+    if any(not 0 <= n - m * scale < scale for m, n in zip(size[:2], other_size[:2])):
+        raise ValueError(
+            f"{path} is {size[1]}x{size[0]} and {other} {other_size[1]}x{other_size[0]}: not "
+            f"{scale} times as large; give the reductions that belong to the scale of the model"
+        )
+
+
+def _center(shape, size, unit=1, least=LEAST_CROP):
+    """Return the slices of the middle of an image, or None if it is too small."""
+    side = min(size, *shape[:2]) // unit * unit
+    top, left = ((n - side) // 2 for n in shape[:2])
+    enough = side >= min(least, size)
+    return (slice(top, top + side), slice(left, left + side)) if enough else None
 
 
 def _check_sizes(path, size, other, other_size):

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 
 from gluon_enhance.data.degradations import PhoneLook
-from gluon_enhance.data.folders import dped_folders, find_images, split_photos
+from gluon_enhance.data.folders import dped_folders, find_images
+from gluon_enhance.data.held_out import (
+    VALIDATION_CROP,
+    Data,
+    parse_held_out,
+    read_named,
+    split_photos,
+)
 from gluon_enhance.data.pairing import find_truths
 from gluon_enhance.data.patches import (
     PairedPatches,
@@ -22,9 +28,8 @@ from gluon_enhance.data.patches import (
 from gluon_enhance.imaging.metrics import psnr, ssim
 
 PHONES = ("blackberry", "iphone", "sony")
-VALIDATION_CROP = 192
 VALIDATION_PATCHES = 64
-"""Of the DPED data set's test patches."""
+"""Of the DPED data set's test patches; as many more are for the test."""
 
 
 def phone_photos(
@@ -32,10 +37,11 @@ def phone_photos(
     patch_size: int,
     phone: str | None = None,
     target: str | Path | None = None,
-    held_out: str | Path | None = None,
+    validation: Sequence[str] = (),
     paired: bool = True,
-    held_out_target: str | Path | None = None,
-) -> tuple:
+    validation_target: str | Path | None = None,
+    test: Sequence[str] = (),
+) -> Data:
     """Make a data set of a phone's patches and a camera's.
 
     Parameters
@@ -48,19 +54,20 @@ def phone_photos(
     phone : {'blackberry', 'iphone', 'sony'}, optional
     target : path, optional
         Folder of a camera's photos: with `paired`, of the phone's sizes, and at the same paths.
-    held_out : path, optional
-        Folder of validation photos; default: every 18th. The DPED data set has its own.
+    validation, test : sequence of str
+        Folders of photos, of which the centers are scored, or sets of whole images as
+        ``NAME=TRUTHS,INPUTS``; default: photos of `folders`, chosen by their names. The DPED data
+        set has its own.
     paired : bool
         Whether the patches of a sample are of the same place; else they are of any two.
-    held_out_target : path, optional
-        Folder of the camera's photos of `held_out`, which `target` has only of what is in
-        `folders` too.
+    validation_target : path, optional
+        Folder of the camera's photos of the folders in `validation` and `test`, which `target`
+        has only of what is in `folders` too.
 
     Returns
     -------
-    patches : data set
-    pairs : list of (input, truth)
-        For validation: (h, w, 3), uint8. Without pairs, in two folders, the truths are None.
+    Data
+        Without pairs, in two folders, the truths of held-out photos are None.
 
     Raises
     ------
@@ -68,40 +75,75 @@ def phone_photos(
         If a folder is missing or empty, photos have no target or it is not plain which, or none is
         as large as a patch.
     """
-    if phone and (target or len(folders) != 1 or held_out):
+    parts = [parse_held_out(texts) for texts in (validation, test)]
+    given = [folder for part in parts for folder in part.folders or ()]
+    if phone and (target or len(folders) != 1 or given):
         raise ValueError(
-            "--phone takes the one folder of the DPED data set as --data, no --target and no --val"
+            "--phone takes the one folder of the DPED data set as --data, no --target, and no "
+            "folder as --val or --test"
         )
-    if held_out_target and not (held_out and target):
+    if validation_target and not (given and target):
         raise ValueError("--val-target is of the photos of --val, for --target; give all three")
-    if target and not paired:
-        return _two_folders(folders, patch_size, target, held_out)
     if phone:
-        patches, pairs = _dped(folders[0], patch_size, phone)
+        data = _dped(folders[0], patch_size, phone)
     else:
-        training, validation = split_photos(folders, held_out)
-        if target:
-            patches = PairedPatches(_with_truths(training, folders, target), patch_size)
-            if held_out_target:
-                folders, target = [held_out], held_out_target
-            elif not all(_is_within(path, folders) for path in validation):
-                raise ValueError(
-                    f"--val {held_out} is not within --data, and --target has the photos of that; "
-                    "give the camera's photos of --val as --val-target"
-                )
-            pairs = read_pairs(_with_truths(validation, folders, target), VALIDATION_CROP)
+        split = split_photos(folders, *(part.folders for part in parts))
+        if target and not paired:
+            data = _two_folders(split, patch_size, target)
+        elif target:
+            data = _pairs(split, patch_size, folders, target, given, validation_target)
         else:
-            patches = PhotoPatches(training, patch_size, PhoneLook())
-            pairs = held_out_pairs(validation, VALIDATION_CROP, degrade=PhoneLook())
-    return (patches if paired else Unpaired(patches, patches)), pairs
+            data = _looks(split, patch_size)
+    if not (paired or target):
+        data.patches = Unpaired(data.patches, data.patches)
+    for sets, part in zip((data.validation, data.test), parts):
+        sets.update(read_named(part.named, 1))
+    return data
+
+
+def _data(patches, validation, test):
+    sets = ({"": pairs} if pairs else {} for pairs in (validation, test))
+    return Data(patches, *sets)
 
 
 def _dped(folder, patch_size, phone):
     inputs, targets = dped_folders(folder, phone)
     patches = PairedPatches(_with_truths(find_images(inputs), [inputs], targets), patch_size)
     inputs, targets = dped_folders(folder, phone, "test_data/patches")
-    tests = _with_truths(find_images(inputs)[:VALIDATION_PATCHES], [inputs], targets)
-    return patches, read_pairs(tests)
+    paths = find_images(inputs)
+    parts = paths[:VALIDATION_PATCHES], paths[VALIDATION_PATCHES:][:VALIDATION_PATCHES]
+    return _data(patches, *(read_pairs(_with_truths(p, [inputs], targets)) for p in parts))
+
+
+def _two_folders(split, patch_size, target):
+    sources = (PhotoPatches(paths, patch_size) for paths in (split.training, find_images(target)))
+    parts = split.validation, split.test
+    crops = ([(crop, None) for crop in held_out_crops(p, VALIDATION_CROP)] for p in parts)
+    return _data(Unpaired(*sources), *crops)
+
+
+def _pairs(split, patch_size, folders, target, given, given_target):
+    patches = PairedPatches(_with_truths(split.training, folders, target), patch_size)
+    parts = []
+    for paths in (split.validation, split.test):
+        within = [path for path in paths if _is_within(path, folders)]
+        others = [path for path in paths if path not in within]
+        if others and not given_target:
+            raise ValueError(
+                f"--val {given[0]} is not within --data, and --target has the photos of that; "
+                "give the camera's photos of --val as --val-target"
+            )
+        truths = _with_truths(within, folders, target) if within else {}
+        if others:
+            truths.update(_with_truths(others, given, given_target))
+        parts.append(read_pairs(truths, VALIDATION_CROP))
+    return _data(patches, *parts)
+
+
+def _looks(split, patch_size):
+    parts = split.validation, split.test
+    pairs = (held_out_pairs(paths, VALIDATION_CROP, degrade=PhoneLook()) for paths in parts)
+    return _data(PhotoPatches(split.training, patch_size, PhoneLook()), *pairs)
 
 
 def _with_truths(paths, folders, target):
@@ -120,25 +162,12 @@ def _is_within(path, folders):
     return any(path.is_relative_to(folder) for folder in folders)
 
 
-def _two_folders(folders, patch_size, target, held_out):
-    training, validation = split_photos(folders, held_out)
-    sources = (PhotoPatches(paths, patch_size) for paths in (training, find_images(target)))
-    return Unpaired(*sources), [
-        (crop, None) for crop in held_out_crops(validation, VALIDATION_CROP)
-    ]
+def score_input(output, truth, image: np.ndarray) -> dict:
+    """Score an input as it is, for the log of a net that shall bring it closer to the truth.
 
-
-def scores_of_inputs(pairs: Sequence) -> Callable:
-    """Score the inputs of `pairs` as they are, for the log of a net that shall bring them closer.
-
-    There are no scores if the pairs have no truths.
-
-    Returns
-    -------
-    callable
-        For `gluon_enhance.training.validation.Validation`, as ``extra``.
+    For `gluon_enhance.training.validation.Validation`, as ``extra``; without a truth there are no
+    scores.
     """
-    known = [pair for pair in pairs if pair[1] is not None]
-    metrics = {"psnr_of_input": psnr, "ssim_of_input": ssim} if known else {}
-    scores = {name: float(np.mean([f(*pair) for pair in known])) for name, f in metrics.items()}
-    return lambda outputs, truths: scores
+    if truth is None:
+        return {}
+    return {"psnr_of_input": psnr(image, truth), "ssim_of_input": ssim(image, truth)}

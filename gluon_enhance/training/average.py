@@ -20,6 +20,7 @@ class MovingAverage:
 
     Attributes
     ----------
+    decay : float
     arrays : dict of str to NDArray
         The averages, by structural name.
     count : int
@@ -28,14 +29,18 @@ class MovingAverage:
 
     def __init__(self, net, decay: float = 0.999):
         self._net = net
-        self._decay = decay
+        self.decay = decay
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin with the net's parameters as they are."""
         self.count = 0
-        self.arrays = self._current()
+        self.arrays = self.net_arrays()
 
     def update(self) -> None:
         """Take the net's parameters in, after an update of them."""
         self.count += 1
-        decay = min(self._decay, (1 + self.count) / (10 + self.count))
+        decay = min(self.decay, (1 + self.count) / (10 + self.count))
         pairs = [(self.arrays[name], array) for name, array in net_arrays(self._net).items()]
         for k in range(0, len(pairs), AT_ONCE):
             _approach(pairs[k : k + AT_ONCE], 1 - decay)
@@ -43,14 +48,15 @@ class MovingAverage:
     @contextmanager
     def applied(self):
         """Have the net hold the averages for a while."""
-        current = self._current()
+        current = self.net_arrays()
         self._set(self.arrays)
         try:
             yield
         finally:
             self._set(current)
 
-    def _current(self):
+    def net_arrays(self) -> dict:
+        """Copy the net's parameters as they are, by structural name."""
         return {name: array.copy() for name, array in net_arrays(self._net).items()}
 
     def _set(self, arrays):

@@ -9,20 +9,26 @@ from pathlib import Path
 
 from gluon_enhance.atomic import sync
 from gluon_enhance.errors import TrainingError, WeightsError
-from gluon_enhance.framework import mx
 from gluon_enhance.training import optimizers
 from gluon_enhance.training.checkpoint_state import STATE, checksum, read_state
-from gluon_enhance.training.whole_files import AT_ONCE, load_arrays, net_arrays, save_arrays
+from gluon_enhance.training.gradients import are_finite
+from gluon_enhance.training.whole_files import load_arrays, net_arrays, save_arrays
 
 logger = logging.getLogger(__name__)
 
 
 def save_checkpoint(
-    folder: str | Path, step, count: int, config: dict, history: list, photos: str = ""
+    folder: str | Path,
+    step,
+    count: int,
+    config: dict,
+    history: list,
+    photos: str = "",
+    keep: int = 2,
 ) -> Path:
     """Write nets, averaged net, optimizers, config and log as ``step-COUNT``.
 
-    A kill or a full disk leaves the former checkpoints whole; the newest two are kept. `photos` is
+    A kill or a full disk leaves the former checkpoints whole; the newest `keep` stay. `photos` is
     a fingerprint of the files that the run learns from.
 
     Raises
@@ -35,14 +41,15 @@ def save_checkpoint(
     folder = Path(folder)
     nets = {name: net_arrays(net) for name, net in step.nets.items()}
     for name, arrays in nets.items():
-        _check_finite(name, list(arrays.values()), count)
+        _check_finite(name, list(arrays.values()), count, folder)
     for unfinished in folder.glob(".step-*"):  # of a run that was killed while it wrote
         shutil.rmtree(unfinished)
     final = folder / f"step-{count:07d}"
     part = folder / f".{final.name}"
     try:
         part.mkdir(parents=True)
-        for name, arrays in {**nets, "average": step.average.arrays}.items():
+        best = {"best": step.best.arrays} if step.best and step.best.arrays else {}
+        for name, arrays in {**nets, "average": step.average.arrays, **best}.items():
             save_arrays(part / f"{name}.params", arrays)
         for name, trainer in step.trainers.items():
             save_arrays(part / f"{name}.states", optimizers.moments(trainer, step.nets))
@@ -52,6 +59,8 @@ def save_checkpoint(
             "updates": {n: trainer.optimizer.num_update for n, trainer in step.trainers.items()},
             "balance": step.balance and step.balance.state,
             "collapse": step.collapse.state,
+            "skipped": step.skipped,
+            "best": step.best.state if step.best else {},
             "photos": photos,
             "config": config,
             "history": history,
@@ -67,18 +76,26 @@ def save_checkpoint(
     part.replace(final)
     # Newer ones could not be read when the run went on from an older one.
     older = [path for path in list_checkpoints(folder) if path < final]
-    for path in set(list_checkpoints(folder)) - {final, *older[:1]}:
+    for path in set(list_checkpoints(folder)) - {final, *older[: keep - 1]}:
         _remove(path)
     return final
 
 
-def _check_finite(name, arrays, count):
-    parts = (arrays[k : k + AT_ONCE] for k in range(0, len(arrays), AT_ONCE))
-    if not all(mx.nd.multi_all_finite(*p, num_arrays=len(p)).asscalar() for p in parts):
+def _check_finite(name, arrays, count, folder):
+    if not are_finite(arrays):
         raise TrainingError(
-            f"a weight of the {name} is not finite at step {count}; the last checkpoint stays: "
-            "go on with --resume and a lower --learning-rate"
+            f"a weight of the {name} is not finite at step {count}; {way_on(folder)}"
         )
+
+
+def way_on(folder: str | Path) -> str:
+    """Say how a run goes on whose numbers have become useless."""
+    if list_checkpoints(folder):
+        return (
+            "the last checkpoint stays: go on with --resume --change and a lower --learning-rate, "
+            "or with --clip-norm"
+        )
+    return "nothing had been saved yet: start again with a lower --learning-rate"
 
 
 def _remove(path):
@@ -94,10 +111,13 @@ def list_checkpoints(folder: str | Path) -> list[Path]:
     return sorted(Path(folder).glob("step-*"), reverse=True)
 
 
-def load_checkpoint(folder: str | Path, step, config: dict, photos: str = "") -> tuple[int, list]:
+def load_checkpoint(
+    folder: str | Path, step, config: dict, photos: str = "", change: bool = False
+) -> tuple[int, list, dict]:
     """Put the state of a folder's newest checkpoint into the step; damaged ones are passed over.
 
-    There is a warning if the photos are not those of the checkpoint.
+    There is a warning if the photos are not those of the checkpoint. With `change` options may
+    differ from it, and are logged.
 
     Returns
     -------
@@ -105,6 +125,8 @@ def load_checkpoint(folder: str | Path, step, config: dict, photos: str = "") ->
         Steps done so far.
     history : list of dict
         The log so far.
+    config : dict
+        The options that the checkpoint was saved with.
 
     Raises
     ------
@@ -114,7 +136,7 @@ def load_checkpoint(folder: str | Path, step, config: dict, photos: str = "") ->
     """
     path, state = _newest_whole(folder)
     logger.info("going on from %s", path)
-    _check_fits(path, state, step, config)
+    _check_fits(path, state, step, config, change)
     if state["photos"] != photos:
         logger.warning(
             "the photos of --data are not those that %s was trained on: files have come, gone or "
@@ -129,6 +151,8 @@ def load_checkpoint(folder: str | Path, step, config: dict, photos: str = "") ->
         optimizers.restore(trainer, step.nets, moments, updates)
     step.average.count = state["averaged"]
     step.collapse.state = state["collapse"]
+    step.skipped = state.get("skipped", 0)
+    _restore_best(path, step, state)
     if step.balance:
         try:
             step.balance.state = state["balance"]
@@ -136,20 +160,36 @@ def load_checkpoint(folder: str | Path, step, config: dict, photos: str = "") ->
             raise WeightsError(
                 f"{path / STATE} has no 'balance' to go on from; start again with another --out"
             ) from error
-    return state["count"], state["history"]
+    return state["count"], state["history"], state["config"]
 
 
-def _check_fits(path, state, step, config):
+def _restore_best(path, step, state):
+    best = state.get("best")
+    if (
+        step.best
+        and best
+        and best["score"] == step.best.score
+        and "best.params" in state["checksums"]
+    ):
+        own = step.average.arrays
+        arrays = load_arrays(path / "best.params", {name: own[name].shape for name in own})
+        step.best.state = best
+        step.best.arrays = {n: a.as_in_context(own[n].context) for n, a in arrays.items()}
+
+
+def _check_fits(path, state, step, config, change):
     changed = [
         f"{key} was {state['config'][key]!r:.100}, is {value!r}"
         for key, value in config.items()
         if state["config"].get(key, value) != value  # it may be older than an option
     ]
-    if changed:
+    if changed and not change:
         raise WeightsError(
             f"{path} does not fit this run: {'; '.join(changed)}. "
-            "Give the same options, or another --out"
+            "Give the same options, --change to go on with these, or another --out"
         )
+    for text in changed:
+        logger.info("changed at step %d: %s", state["count"], text)
     nets = [f"{name}.params" for name in (*step.nets, "average")]
     missing = {*nets, *(f"{name}.states" for name in step.trainers)} - state["checksums"].keys()
     if missing:

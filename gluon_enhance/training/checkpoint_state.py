@@ -42,7 +42,7 @@ def read_state(path: Path) -> dict:
             "code and are not read: start again with another --out, or finish it with that version"
         )
     for key, is_right in FORMS.items():
-        if not is_right(state[key]):
+        if not is_right(state.get(key) if key in NEWER else state[key]):
             raise ValueError(f"{key!r} is not what is saved there")
     return state
 
@@ -79,14 +79,28 @@ def _is_row(value):
     )
 
 
+def _is_best(value):
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("score"), str)
+        and isinstance(value.get("value"), float)
+        and _is_count(value.get("step"))
+    )
+
+
 FORMS = {
     "count": _is_count,
     "averaged": _is_count,
     "updates": _are_counts,
     "collapse": _are_counts,
+    "skipped": lambda value: value is None or _is_count(value),
+    "best": lambda value: not value or _is_best(value),
     "photos": lambda value: isinstance(value, str),
     "config": lambda value: isinstance(value, dict),
     "history": _is_history,
     "checksums": _are_checksums,
 }
 """What of ``state.json`` a run relies on."""
+
+NEWER = ("skipped", "best")
+"""What checkpoints may be older than."""

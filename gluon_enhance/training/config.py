@@ -10,7 +10,10 @@ import math
 import signal
 import sys
 from dataclasses import dataclass
-from typing import Optional
+from pathlib import Path
+from typing import ClassVar, Optional
+
+import yaml
 
 from gluon_enhance.errors import (
     GluonEnhanceError,
@@ -21,6 +24,8 @@ from gluon_enhance.errors import (
 from gluon_enhance.framework import compute_in_caller
 from gluon_enhance.small_files import read_small
 from gluon_enhance.training import machines
+from gluon_enhance.training.schedule import SCHEDULES
+from gluon_enhance.training.start import STARTS
 
 
 def option(
@@ -47,12 +52,41 @@ class TrainingConfig:
 
     data: tuple = option((), "folders of training photos")
     out: Optional[str] = option(None, "folder for logs, checkpoints and the result")
-    val: Optional[str] = option(None, "folder of validation photos; default: every 18th of --data")
+    val: tuple = option(
+        (),
+        "to validate with: folders of photos, or NAME=TRUTHS,INPUTS for sets of whole images; "
+        "default: about every 18th of --data, chosen by name",
+    )
+    test: tuple = option((), "the same, for the scores of the result alone; default: others of it")
+    init: tuple = option(
+        (), "weights to start from: FILE or a shipped model for the generator, NET=FILE for any net"
+    )
+    init_partial: bool = option(False, "take of --init what fits by name and shape, and list it")
+    start: Optional[str] = option(
+        None, "how nets begin; default: near what they shall do, if they can", STARTS
+    )
     iterations: int = option(0, "training steps in all")
     batch_size: int = option(16, "patches per step, on all devices together")
     patch_size: int = option(32, "side of a low-resolution patch, in pixels")
     learning_rate: float = option(2e-4, "Adam's step size at the start")
+    schedule: str = option("cosine", "how the learning rate falls", SCHEDULES)
     warmup: int = option(200, "steps over which the learning rate rises", least=0)
+    milestones: tuple = option(
+        (0.5,), "multistep: steps after which the rate falls; below 1: shares of --iterations"
+    )
+    decay: float = option(0.5, "multistep: what the rate is multiplied by at each", most=1)
+    periods: int = option(4, "restarts: cosines of equal length, one after the other")
+    optimizer: str = option(
+        "adam", "adamw: the weights' decay is apart from the gradients", ("adam", "adamw")
+    )
+    betas: tuple = option((0.9, 0.999), "Adam's decays of mean and variance", most=1)
+    weight_decay: float = option(0.0, "of the optimizer")
+    clip_norm: float = option(0.0, "largest norm of a trainer's gradient; 0: any")
+    accumulate: int = option(1, "pieces that a step's batch is computed in, to save memory")
+    ema_decay: float = option(0.999, "of the moving average of the weights", most=1)
+    on_nan: str = option(
+        "stop", "what a number that is not finite does; skip: at most ten steps", ("stop", "skip")
+    )
     seed: int = option(0, "seed of every random number", most=2**31 - 1)  # MXNet's largest
     ctx: str = option("cpu", "devices: cpu, or gpu(0),gpu(1)")
     kvstore: str = option(
@@ -64,8 +98,18 @@ class TrainingConfig:
     log_every: int = option(100, "steps between rows of metrics.csv")
     validate_every: int = option(1000, "steps between validations")
     save_every: int = option(500, "steps between checkpoints")
+    keep: int = option(2, "newest checkpoints that are kept")
+    best: Optional[str] = option(
+        None, "score of the validation by which the result is chosen; default: the last net"
+    )
+    keep_weights: bool = option(False, "write the weights of each validation, averaged and raw")
+    tensorboard: bool = option(False, "write TensorBoard's event files too")
     resume: bool = option(False, "go on from the newest whole checkpoint in --out")
-    config: Optional[str] = option(None, "config.json of another run, for options not given here")
+    change: bool = option(False, "with --resume: with other options, which are logged")
+    config: Optional[str] = option(
+        None, "JSON or YAML with options that are not given here, such as another run's config.json"
+    )
+    print_config: bool = option(False, "write all options as JSON, and stop")
     dry_run: bool = option(False, "read options and data, say what would be done, and stop")
 
     #: Options that may differ between a run and its continuation.
@@ -73,8 +117,8 @@ class TrainingConfig:
         "data",
         "out",
         "val",
+        "test",
         "iterations",
-        "learning_rate",
         "ctx",
         "kvstore",
         "precision",
@@ -82,10 +126,20 @@ class TrainingConfig:
         "log_every",
         "validate_every",
         "save_every",
+        "keep",
+        "best",
+        "keep_weights",
+        "tensorboard",
+        "on_nan",
         "resume",
+        "change",
         "config",
+        "print_config",
         "dry_run",
     )
+
+    #: Option -> its value -> the defaults of others that go with it.
+    VARIANTS: ClassVar[dict] = {}
 
     def fixed(self) -> dict:
         """The options that a checkpoint must have been made with."""
@@ -118,12 +172,22 @@ def parse_config(config_class, description: str, argv=None):
     given, _ = parser.parse_known_args(argv)
     if given.config:
         argv = [*_read_config(given.config, config_class), *argv]  # the last one counts
+        given, _ = parser.parse_known_args(argv)
+    for name, variants in config_class.VARIANTS.items():
+        parser.set_defaults(**variants.get(getattr(given, name), {}))
     values = vars(parser.parse_args(argv))
+    if values["print_config"]:
+        sys.stdout.write(json.dumps({**values, "print_config": False}, indent=1) + "\n")
+        parser.exit()
     for name in ("data", "out"):
         if not values[name]:
             parser.error(f"--{name} is needed")
     for field in dataclasses.fields(config_class):
         _check_range(parser, field, values[field.name])
+    if len(values["betas"]) != 2:
+        parser.error(f"--betas takes two numbers, not {len(values['betas'])}")
+    if values["change"] and not values["resume"]:
+        parser.error("--change is for --resume; leave it out")
     return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
@@ -160,8 +224,10 @@ def _check_range(parser, field, value):
 def _read_config(path, config_class):
     """Read a config file as command-line arguments."""
     try:
-        values = dict(json.loads(read_small(path)))
-    except (OSError, ValueError, TypeError) as error:
+        text = read_small(path).decode()
+        is_yaml = Path(path).suffix.lower() in (".yaml", ".yml")
+        values = dict(yaml.safe_load(text) if is_yaml else json.loads(text))
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
         raise ValueError(f"--config {path} cannot be read: {error}") from error
     known = {field.name for field in dataclasses.fields(config_class)}
     unknown = sorted(set(values) - known)

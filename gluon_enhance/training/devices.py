@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import Callable
+
+import numpy as np
 
 from gluon_enhance.framework import context, mx
 from gluon_enhance.training.machines import Machines
@@ -61,26 +64,53 @@ class Devices:
         """Whether this is the machine that writes files, or the only one."""
         return self.share[0] == 0
 
-    def split(self, batch) -> list[tuple]:
-        """Put an equal part of the arrays (N, ...) on every context."""
-        shared = (mx.gluon.utils.split_and_load(array, self.contexts) for array in batch)
-        return list(zip(*shared))
+    def split(self, batch, pieces: int = 1) -> list[tuple]:
+        """Put an equal part of the arrays (N, ...) on every context; of each piece in turn."""
+        pieced = zip(*(np.split(array, pieces) for array in batch)) if pieces > 1 else [batch]
+        return [
+            part
+            for piece in pieced
+            for part in zip(*(mx.gluon.utils.split_and_load(a, self.contexts) for a in piece))
+        ]
 
-    def trainer(self, nets, learning_rate: float, beta1: float = 0.9, beta2: float = 0.999):
-        """Make an Adam trainer of all parameters of some nets."""
+    def check_pieces(self, pieces: int) -> None:
+        """Raise ValueError if the batch is not equal pieces on every context."""
+        if self.batch_size % (self._count * pieces):
+            raise ValueError(
+                f"--batch-size is {self.batch_size}; with --accumulate {pieces} it must be a "
+                f"multiple of {self._count * pieces}"
+            )
+
+    def trainer(
+        self,
+        nets,
+        learning_rate: float,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        weight_decay: float = 0.0,
+    ):
+        """Make an Adam trainer of all parameters of some nets; the decay is that of L2."""
         parameters = mx.gluon.ParameterDict()
         for net in nets:
             parameters.update(net.collect_params())
         options = {"learning_rate": learning_rate, "beta1": beta1, "beta2": beta2}
+        options["wd"] = weight_decay
         # A store of each trainer's own would use the same keys as the others'.
         return mx.gluon.Trainer(parameters, "adam", options, kvstore=None)
 
-    def update(self, name: str, trainer) -> None:
-        """Sum a trainer's gradients over the devices, and let it take its step."""
+    def update(self, name: str, trainer, prepare: Callable | None = None) -> bool:
+        """Sum a trainer's gradients over the devices, and let it take its step.
+
+        `prepare` is given the trainer in between; where it returns False there is no step, and
+        False is returned.
+        """
         if self._count > 1:
             for index, parameter in _learned(trainer):
                 self._sum(f"{name}/{index}", parameter.list_grad(), priority=-index)
+        if prepare and not prepare(trainer):
+            return False
         trainer.update(self.batch_size)
+        return True
 
     def mean(self, key: str, values: Sequence[dict]) -> dict:
         """Average values {name: NDArray} of each context, over samples, contexts and machines.
@@ -90,13 +120,14 @@ class Devices:
         key : str
             One for each place that this is called from.
         values : sequence of dict
+            One of each part that `split` made.
 
         Returns
         -------
         dict of str to NDArray of shape (1,)
         """
         rows = (mx.nd.concat(*(array.mean() for array in v.values()), dim=0) for v in values)
-        total = sum(row.as_in_context(mx.cpu()) for row in rows) / self._count
+        total = sum(row.as_in_context(mx.cpu()) for row in rows) / (len(values) * self.share[1])
         if self._machines:
             self._sum(f"mean/{key}", [total])
         return {name: total[k : k + 1] for k, name in enumerate(values[0])}

@@ -9,12 +9,13 @@ import math
 import signal
 import time
 from collections import Counter
-from contextlib import closing
-from dataclasses import asdict
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import asdict, replace
 from itertools import compress
 from pathlib import Path
 from typing import Callable
 
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from gluon_enhance.atomic import whole_file, write_text
@@ -22,13 +23,23 @@ from gluon_enhance.errors import TrainingError, TrainingInterruptedError
 from gluon_enhance.files import Photo, write_image
 from gluon_enhance.imaging.pictures import picture_table
 from gluon_enhance.training.batches import batches
-from gluon_enhance.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
+from gluon_enhance.training.checkpoint import (
+    list_checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+    way_on,
+)
 from gluon_enhance.training.config import TrainingConfig
 from gluon_enhance.training.plots import plot_curves
+from gluon_enhance.training.schedule import make_schedule
+from gluon_enhance.training.tensorboard import EventFiles
+from gluon_enhance.training.whole_files import save_arrays
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
+MOST_SKIPPED = 10
+"""Steps of a run that ``--on-nan skip`` leaves out."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What asks a run to end: Ctrl-C, and what ``kill`` and job schedulers send."""
 
@@ -37,7 +48,6 @@ def fit(
     step,
     draw: Callable,
     validate: Callable[[], tuple],
-    schedule: Callable[[int], float],
     config: TrainingConfig,
     photos: str = "",
 ) -> list[dict]:
@@ -54,8 +64,6 @@ def fit(
     validate : callable
         Returns scores by name, and rows of pictures to look at, (H, W, 3) by heading; the net
         then holds its averaged parameters.
-    schedule : callable
-        Step count -> learning rate.
     config : TrainingConfig
     photos : str
         Fingerprint of the files that `draw` reads; a resumed run warns if it is another.
@@ -74,49 +82,104 @@ def fit(
         If a logged value is not finite or the generator's output is flat (the last checkpoint
         stays), a file cannot be written, or the folder holds another run's checkpoints.
     """
-    out, devices = Path(config.out), step.devices
-    count, history = _start(step, out / CHECKPOINTS, config, photos)
-    log = _Log(out, config, history, photos) if devices.is_first else None
-    stopping = None
-    source = batches(
-        draw,
-        config.batch_size,
-        config.seed,
-        count,
-        config.iterations,
-        config.workers,
-        devices.share,
-    )
-    bar = tqdm(
-        total=config.iterations,
-        initial=count,
-        unit="step",
-        dynamic_ncols=True,
-        disable=not devices.is_first,
-    )
-    with _StopSignals() as stop, bar, closing(source):
-        while count < config.iterations and not stopping:
-            step.learning_rate = schedule(count)
-            began = time.perf_counter()
-            batch = next(source)
-            waited = time.perf_counter() - began
-            # MXNet computes in the background; reading the values keeps bar and Ctrl-C honest.
-            values = {name: float(value.asscalar()) for name, value in step(batch).items()}
-            count += 1
-            _check_finite(values, count)
-            step.collapse.check(values, count)
-            requested = devices.any([stop.requested == one for one in SIGNALS])
-            stopping = next(compress(SIGNALS, requested), None)
-            if log:
-                log.add(values, waited, time.perf_counter() - began)
-                _write(log, step, count, validate, config, bar, stopping)
-            bar.update()
-    devices.leave()
+    out, devices, schedule = Path(config.out), step.devices, make_schedule(config)
+    step.take_options(config)
+    with _locked(out, config) if devices.is_first else nullcontext():
+        count, history = _start(step, out / CHECKPOINTS, config, photos)
+        log = _Log(out, config, history, photos, count) if devices.is_first else None
+        source = batches(
+            draw,
+            config.batch_size,
+            config.seed,
+            count,
+            config.iterations,
+            config.workers,
+            devices.share,
+        )
+        with closing(source), closing(log) if log else nullcontext():
+            count, stopping = _repeat(step, source, validate, schedule, config, log, count)
+        devices.leave()
     if count < config.iterations:
         raise TrainingInterruptedError(
             f"stopped at step {count} of {config.iterations}; go on with --resume", stopping
         )
     return history
+
+
+def _repeat(step, source, validate, schedule, config, log, count):
+    """Take the steps; return how many are done, and the signal that has ended them."""
+    stopping = None
+    bar = tqdm(
+        total=config.iterations,
+        initial=count,
+        unit="step",
+        dynamic_ncols=True,
+        disable=not log,
+    )
+    with _StopSignals() as stop, bar:
+        while count < config.iterations and not stopping:
+            step.learning_rate = schedule(count)
+            began = time.perf_counter()
+            batch = next(source)
+            waited = time.perf_counter() - began
+            values = _take(step, batch, count + 1, config)
+            count += 1
+            if values is not None:
+                step.collapse.check(values, count)
+            requested = step.devices.any([stop.requested == one for one in SIGNALS])
+            stopping = next(compress(SIGNALS, requested), None)
+            if log:
+                log.add(values or {}, waited, time.perf_counter() - began)
+                _write(log, step, count, validate, config, bar, stopping)
+            bar.update()
+    return count, stopping
+
+
+def _take(step, batch, number, config):
+    """Take a step; return what it logs, or None if ``--on-nan skip`` has left it out."""
+    step.refused = False
+    statistics = step.running_statistics() if config.on_nan == "skip" else ()
+    # MXNet computes in the background; reading the values keeps bar and Ctrl-C honest.
+    values = {name: float(value.asscalar()) for name, value in step(batch).items()}
+    wrong = [name for name, value in values.items() if not math.isfinite(value)]
+    if not wrong and not step.refused:
+        return values
+    what = f"{wrong[0]} is {values[wrong[0]]}" if wrong else "a gradient is not finite"
+    if config.on_nan == "stop" or step.skipped == MOST_SKIPPED:
+        more = f", after {step.skipped} steps that were left out" if step.skipped else ""
+        folder = Path(config.out, CHECKPOINTS)
+        raise TrainingError(f"{what} at step {number}{more}; {way_on(folder)}")
+    for array, copy in statistics:
+        copy.copyto(array)
+    step.skipped += 1
+    logger.warning(
+        "%s at step %d, which is left out: %d of at most %d",
+        *(what, number, step.skipped, MOST_SKIPPED),
+    )
+    return None
+
+
+@contextmanager
+def _locked(out, config):
+    """Hold the lock of a run's folder, which is made for a new run."""
+    if config.resume and not (
+        list_checkpoints(out / CHECKPOINTS) or (out / "config.json").exists()
+    ):
+        raise TrainingError(
+            f"{out} holds no run to go on from; correct --out, or leave out --resume to begin there"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise TrainingError(
+            f"another run is writing to {out}; wait for it, or give another --out"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _start(step, checkpoints, config, photos):
@@ -126,7 +189,10 @@ def _start(step, checkpoints, config, photos):
             raise TrainingError(
                 f"{checkpoints} holds a run already; go on with --resume, or give another --out"
             )
-        count, history = load_checkpoint(checkpoints, step, config.fixed(), photos)
+        count, history, former = load_checkpoint(
+            checkpoints, step, config.fixed(), photos, config.change
+        )
+        _check_length(count, former.get("iterations"), config)
     if not step.devices.agree(json.dumps([count, config.fixed()])):
         raise TrainingError(
             f"the machines differ in their options, or in the step they go on from (here {count}); "
@@ -134,6 +200,24 @@ def _start(step, checkpoints, config, photos):
         )
     step.devices.take_weights(step.trainers)
     return count, history
+
+
+def _check_length(count, former, config):
+    """Refuse a length that is over already, and tell what another one does to the rate."""
+    if count > config.iterations:
+        raise TrainingError(
+            f"{config.out} is at step {count} already, and --iterations is {config.iterations}; "
+            "give more, or another --out"
+        )
+    if type(former) is not int or not 0 < former != config.iterations:
+        return
+    rate = make_schedule(config)(count)
+    before = make_schedule(replace(config, iterations=former))(min(count, former - 1))
+    if not math.isclose(rate, before, rel_tol=0.01):
+        logger.warning(
+            "--iterations was %d and is %d: the learning rate goes on at %.3g, where it was %.3g",
+            *(former, config.iterations, rate, before),
+        )
 
 
 def _write(log, step, count, validate, config, bar, stopping):
@@ -146,24 +230,40 @@ def _write(log, step, count, validate, config, bar, stopping):
             if validating:
                 with step.average.applied():
                     scores, pictures = validate()
-                _write_sample(log.out / "samples", count, pictures)
+                log.write_samples(count, pictures)
+                if step.best:
+                    step.best.offer(scores, count, step.average.arrays)
+                if config.keep_weights:
+                    _write_weights(log.out / "weights", count, step.average)
             row = log.row(count, step.learning_rate, scores)
             bar.set_postfix({k: f"{v:.4g}" for k, v in row.items() if k != "step"})
         if count % config.save_every == 0 or last or stopping:
             folder = log.out / CHECKPOINTS
-            save_checkpoint(folder, step, count, config.fixed(), log.history, log.photos)
+            options = {**config.fixed(), "iterations": config.iterations}
+            save_checkpoint(folder, step, count, options, log.history, log.photos, config.keep)
     except OSError as error:
+        kept = list_checkpoints(log.out / CHECKPOINTS)
+        way = "the last checkpoint stays: make room and go on with --resume"
         raise TrainingError(
-            f"{log.out} cannot be written at step {count} ({error}); the last checkpoint stays: "
-            "make room and go on with --resume"
+            f"{log.out} cannot be written at step {count} ({error}); "
+            + (way if kept else "make room and start again")
         ) from error
+
+
+def _write_weights(folder, count, average):
+    """Write the averaged net, and the net as it is, ``.raw``."""
+    folder.mkdir(exist_ok=True)
+    for suffix, arrays in ((".params", average.arrays), (".raw.params", average.net_arrays())):
+        with whole_file(folder / f"step-{count:07d}{suffix}") as part:
+            save_arrays(part, arrays)
 
 
 class _Log:
     """Means of what steps return, as rows of ``metrics.csv``; with scores, ``curves.png`` too."""
 
-    def __init__(self, out, config, history, photos):
+    def __init__(self, out, config, history, photos, count):
         self.out = out
+        self._events = EventFiles(out, count) if config.tensorboard else None
         self.photos = photos
         self.history = history
         self._began = time.time() - (history[-1]["seconds"] if history else 0)
@@ -198,23 +298,22 @@ class _Log:
             writer.writerows(self.history)
         if scores:
             plot_curves(self.history, self.out / "curves.png")
+        if self._events:
+            self._events.add_row(row)
         return row
 
+    def write_samples(self, count, rows):
+        if not rows:
+            return
+        picture = picture_table(rows)
+        (self.out / "samples").mkdir(exist_ok=True)
+        write_image(self.out / "samples" / f"step-{count:07d}.png", Photo(picture))
+        if self._events:
+            self._events.add_samples(picture, count)
 
-def _write_sample(folder, count, rows):
-    if not rows:
-        return
-    folder.mkdir(exist_ok=True)
-    write_image(folder / f"step-{count:07d}.png", Photo(picture_table(rows)))
-
-
-def _check_finite(values, count):
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"{name} is {value} at step {count}; the last checkpoint stays: go on with "
-                "--resume and a lower --learning-rate"
-            )
+    def close(self):
+        if self._events:
+            self._events.close()
 
 
 class _StopSignals:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from gluon_enhance.training.config import TrainingConfig
 from gluon_enhance.training.whole_files import save_arrays
 
 
-def save_result(step, net, config: TrainingConfig, history: list) -> Path:
+def save_result(
+    step, net, config: TrainingConfig, history: list, test: Mapping[str, float] | None = None
+) -> Path:
     """Write the averaged net as ``NAME.params`` with a ``card.json`` beside it.
 
     Of several machines only the first writes.
@@ -24,6 +27,8 @@ def save_result(step, net, config: TrainingConfig, history: list) -> Path:
     config : TrainingConfig
     history : list of dict
         Rows of the log; the card gets the last.
+    test : mapping of str to float, optional
+        Scores of the test, for the card, as ``test_NAME``.
 
     Returns
     -------
@@ -36,5 +41,9 @@ def save_result(step, net, config: TrainingConfig, history: list) -> Path:
     with whole_file(path) as part:
         save_arrays(part, step.average.arrays)
     card = {**asdict(net.spec), "training": asdict(config), "log": history[-1:]}
+    if step.best and step.best.state:
+        card["best"] = step.best.state
+    if test:
+        card["test"] = {f"test_{name}": value for name, value in test.items()}
     write_text(path.with_name("card.json"), json.dumps(card, indent=1) + "\n")
     return path

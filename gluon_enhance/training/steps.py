@@ -12,7 +12,9 @@ from gluon_enhance.framework import mx
 from gluon_enhance.models.forms import FAST, set_form
 from gluon_enhance.models.norms import fuse_norms
 from gluon_enhance.training.average import MovingAverage
+from gluon_enhance.training.best import Best
 from gluon_enhance.training.collapse import CollapseWatch
+from gluon_enhance.training.gradients import GradientSum, are_finite, before_update
 
 LEAST_SPREAD = 1e-3
 """A quarter of an 8-bit level: what flat patches are taken to vary by."""
@@ -79,6 +81,11 @@ class Step:
 
     balance = None
 
+    #: Steps left out so far because a number in them was not finite, and whether this one is.
+    skipped, refused = 0, False
+
+    _prepare, _skips, _pieces = None, False, 1
+
     def __init__(self, nets, trainers, generator, devices, ema_decay):
         for net in nets.values():
             set_form(net, FAST)
@@ -88,6 +95,38 @@ class Step:
         self.devices = devices
         self.average = MovingAverage(nets[generator], ema_decay)
         self.collapse = CollapseWatch()
+        self.best = None
+
+    def take_options(self, config) -> None:
+        """Take from a run's options what is done to gradients, averages and the best net.
+
+        Raises
+        ------
+        ValueError
+            If the batch is not equal pieces for ``--accumulate``.
+        """
+        self.devices.check_pieces(config.accumulate)
+        self._pieces, self._prepare = config.accumulate, before_update(config)
+        self._skips = config.on_nan == "skip"
+        self.average.decay = config.ema_decay
+        self.best = Best(config.best) if config.best else None
+
+    def running_statistics(self) -> list:
+        """Copy what nets learn in their forward passes: (array, copy) of each device."""
+        return [
+            (array, array.copy())
+            for net in self.nets.values()
+            for parameter in net.collect_params().values()
+            if parameter.grad_req == "null"
+            for array in parameter.list_data()
+        ]
+
+    def _split(self, batch):
+        return self.devices.split(batch, self._pieces)
+
+    def _update_average(self):
+        if not self.refused:
+            self.average.update()
 
     @property
     def learning_rate(self) -> float:
@@ -100,16 +139,33 @@ class Step:
             trainer.set_learning_rate(value)
 
     def _descend(self, trainer, parts, terms_of):
-        """Descend the sum of the terms, {name: (N,)}, that each device's part of the batch gives.
+        """Descend the sum of the terms, {name: (N,)}, that each part of the batch gives.
 
-        Returns the mean of every term, and the devices' second results.
+        Returns the mean of every term, and the parts' second results.
         """
-        with mx.autograd.record():
-            terms, others = zip(*(terms_of(*part) for part in parts))
-            totals = [sum(device.values()) for device in terms]
-        mx.autograd.backward(totals)
-        self.devices.update(trainer, self.trainers[trainer])
+        gradients = GradientSum(self.trainers[trainer]) if self._pieces > 1 else None
+        at_once = len(parts) // self._pieces
+        results = []
+        for first in range(0, len(parts), at_once):
+            with mx.autograd.record():
+                piece = [terms_of(*part) for part in parts[first : first + at_once]]
+                totals = [sum(terms.values()) for terms, _ in piece]
+            mx.autograd.backward(totals)
+            results += piece
+            if gradients:
+                gradients.add()
+        if gradients:
+            gradients.put()
+        terms, others = zip(*results)
+        is_wrong = self._skips and self._has_wrong(terms)
+        if is_wrong or not self.devices.update(trainer, self.trainers[trainer], self._prepare):
+            self.refused = True
         return self.devices.mean(trainer, terms), others
+
+    def _has_wrong(self, terms):
+        """Tell whether a term is not finite: its gradient may be finite all the same."""
+        arrays = [array for part in terms for array in part.values()]
+        return self.devices.any([not are_finite(arrays)])[0]
 
     def _train_critics(self, critics, judged):
         """Update critics on each device's {critic: (real, fake)}; return losses and accuracies."""
@@ -144,8 +200,8 @@ class SupervisedStep(Step):
         self.losses = losses
 
     def __call__(self, batch):
-        log, _ = self._descend("net", self.devices.split(batch), self._terms)
-        self.average.update()
+        log, _ = self._descend("net", self._split(batch), self._terms)
+        self._update_average()
         return log
 
     def _terms(self, lr, *labels):
@@ -176,9 +232,9 @@ class AdversarialStep(Step):
         self.losses = losses
 
     def __call__(self, batch):
-        parts = self.devices.split(batch)
+        parts = self._split(batch)
         log, outputs = self._descend("generator", parts, self._terms)
-        self.average.update()
+        self._update_average()
         pairs = [(part[-1], sr) for part, sr in zip(parts, outputs)]
         judged = [dict.fromkeys(self.critics, pair) for pair in pairs]
         spread = [{"spread": _relative_spread(sr, hr)} for hr, sr in pairs]
@@ -239,15 +295,17 @@ class CycleStep(Step):
         self.balance = balance
 
     def __call__(self, batch):
-        parts = self.devices.split(batch)
+        parts = self._split(batch)
         log, judged = self._descend("generators", parts, self._terms)
         adversarial = sum(log[name] for name in self.critics)
-        self.average.update()
+        self._update_average()
         fakes = [next(iter(pairs.values()))[1] for pairs in judged]
         spread = [{"spread": _relative_spread(y, x)} for y, (x, _) in zip(fakes, parts)]
         log.update(self.devices.mean("spread", spread))
         if self.balance is None:
             return {**log, **self._train_critics(self.critics, judged)}
+        if self.refused:  # the balance shall not remember it
+            return log
         learn = self.balance.critics_learn(float(adversarial.asscalar()))
         if learn:
             log.update(self._train_critics(self.critics, judged))

@@ -10,7 +10,7 @@ from gluon_enhance.framework import mx
 from gluon_enhance.imaging.arrays import from_nchw, to_dtype, to_nchw
 from gluon_enhance.losses.perceptual import gram_matrix
 from gluon_enhance.training.steps import SupervisedStep
-from gluon_enhance.training.validation import PICTURES
+from gluon_enhance.training.validation import PICTURES, same_size
 
 
 class StyleStep(SupervisedStep):
@@ -68,4 +68,4 @@ class StyleStep(SupervisedStep):
             sums.update({f"held_out_{name}": float(x.asscalar()) for name, x in terms.items()})
             output = to_dtype(from_nchw(output.asnumpy()), np.uint8)
             rows.append({"photo": crop, "output": output, "style, stretched": picture})
-        return {name: total / len(crops) for name, total in sums.items()}, rows[:PICTURES]
+        return {n: total / len(crops) for n, total in sums.items()}, same_size(rows[:PICTURES])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Callable
 
 import numpy as np
@@ -14,6 +14,8 @@ from gluon_enhance.imaging.metrics import psnr, ssim
 from gluon_enhance.imaging.resize import resize, resize_rounding_once
 
 PICTURES = 4
+LARGEST_PICTURE = 512
+"""Side of what is shown of an image, in pixels: its middle."""
 
 
 class Validation:
@@ -22,9 +24,11 @@ class Validation:
     Parameters
     ----------
     net : HybridBlock
-    pairs : sequence of (input, truth)
-        uint8 (h, w, 3) and (h * scale, w * scale, 3), all of one size. Where all truths are None,
-        outputs are compared with the inputs: ``psnr_to_input`` says how much the net changes.
+    sets : mapping of str to sequence of (input, truth)
+        By name, as `gluon_enhance.data.held_out.Data` has them; the scores of a set with a name
+        end in ``_NAME``. Images are uint8 (h, w, 3) and (h * scale, w * scale, 3). Where all truths
+        of a set are None, outputs are compared with the inputs: ``psnr_to_input`` says how much
+        the net changes.
     ctx : mxnet.Context
     scale : int
         Pixels left out at the border of the scores, and the ratio of the sizes. PSNR and SSIM
@@ -32,17 +36,23 @@ class Validation:
     match_colors : bool
         Also show the output with its histograms matched to the input's.
     extra : callable, optional
-        Takes the outputs and the truths, (N, 3, H, W) each; returns more scores by name.
+        Takes an output, what it is compared with, and the input, uint8 each; returns more scores
+        by name, of which the mean counts.
     with_start : bool
         Repeat, as ``NAME_of_start``, the scores of the net as it is now.
     backward : HybridBlock, optional
         Also show what this net restores of the output.
+
+    Raises
+    ------
+    ValueError
+        If a set is empty, or there is none.
     """
 
     def __init__(
         self,
         net,
-        pairs: Sequence,
+        sets: Mapping[str, Sequence],
         ctx,
         scale: int = 1,
         match_colors: bool = False,
@@ -50,10 +60,10 @@ class Validation:
         with_start: bool = False,
         backward=None,
     ):
-        if not pairs:
-            raise ValueError("no held-out photo is as large as the validation crop; give larger")
+        if not sets or not all(sets.values()):
+            raise ValueError("no held-out photo is large enough to be scored; give larger")
         self._net = net
-        self._pairs = pairs
+        self._sets = sets
         self._ctx = ctx
         self._scale = scale
         self._match_colors = match_colors
@@ -70,27 +80,27 @@ class Validation:
         -------
         scores : dict of str to float
         rows : list of dict of str to ndarray of shape (H, W, 3), uint8
-            Input, output, and whatever there is to compare it with, by heading.
+            Input, output, and whatever there is to compare it with, by heading; of one size.
         """
-        outputs = [_apply(self._net, image, self._ctx) for image, _ in self._pairs]
-        has_truths = self._pairs[0][1] is not None
-        suffix = "_y" if self._scale > 1 else "" if has_truths else "_to_input"
+        scores, rows = {}, []
+        for name, pairs in self._sets.items():
+            of_images = []
+            for image, truth in pairs:
+                output = _apply(self._net, image, self._ctx)
+                of_images.append(self._score(output, image, truth))
+                if len(rows) < PICTURES:
+                    rows.append(self._row(image, output, truth))
+            suffix = f"_{name}" if name else ""
+            for key in of_images[0]:
+                scores[f"{key}{suffix}"] = float(np.mean([one[key] for one in of_images]))
+        return {**scores, **self._start}, same_size(rows)
+
+    def _score(self, output, image, truth):
+        suffix = "_y" if self._scale > 1 else "" if truth is not None else "_to_input"
         options = {"crop_border": self._scale, "y_channel": True} if self._scale > 1 else {}
-        pairs = [
-            (output, truth if has_truths else image)
-            for output, (image, truth) in zip(outputs, self._pairs)
-        ]
-        scores = {
-            f"psnr{suffix}": float(np.mean([psnr(*pair, **options) for pair in pairs])),
-            f"ssim{suffix}": float(np.mean([ssim(*pair, **options) for pair in pairs])),
-        }
-        if self._extra:
-            batches = (_batch(images, self._ctx) for images in zip(*pairs))
-            scores.update({name: float(v) for name, v in self._extra(*batches).items()})
-        return {**scores, **self._start}, [
-            self._row(image, output, truth)
-            for output, (image, truth) in zip(outputs[:PICTURES], self._pairs)
-        ]
+        pair = output, (image if truth is None else truth)
+        scores = {f"psnr{suffix}": psnr(*pair, **options), f"ssim{suffix}": ssim(*pair, **options)}
+        return {**scores, **(self._extra(output, truth, image) if self._extra else {})}
 
     def _row(self, image, output, truth):
         large = resize(image, self._scale, kernel="nearest") if self._scale > 1 else image
@@ -102,33 +112,53 @@ class Validation:
         return row if truth is None else {**row, "truth": truth}
 
 
-def feature_distances(distance, pairs, scale) -> Callable:
+def feature_distances(distance, scale: int, ctx, bicubic: bool = True) -> Callable:
     """Make a `Validation`'s extra scores: distances of outputs and of bicubic from the truth.
 
     Parameters
     ----------
     distance : gluon.loss.Loss
         Of two batches of images, one value for each.
-    pairs : sequence of (input, truth)
-        Those of the `Validation`.
     scale : int
-        Ratio of their sizes.
-
-    Returns
-    -------
-    callable
-        Takes the outputs and the truths, (N, 3, H, W) each.
+        Ratio of the sizes.
+    ctx : mxnet.Context
+    bicubic : bool
+        Whether the input's bicubic enlargement is scored too.
     """
-    bicubic = np.concatenate([to_nchw(resize_rounding_once(lr, scale)) for lr, _ in pairs])
-    return lambda sr, hr: {
-        "feature_distance": distance(sr, hr).mean().asscalar(),
-        "bicubic_distance": distance(mx.nd.array(bicubic, ctx=hr.context), hr).mean().asscalar(),
-    }
+
+    def distance_of(image, truth):
+        return float(distance(_batch(image, ctx), _batch(truth, ctx)).asscalar())
+
+    def extra(output, truth, image):
+        scores = {"feature_distance": distance_of(output, truth)}
+        if bicubic:
+            scores["bicubic_distance"] = distance_of(resize_rounding_once(image, scale), truth)
+        return scores
+
+    return extra
+
+
+def same_size(rows: Sequence[Mapping]) -> list[dict]:
+    """Crop pictures to their middle, and pad them with white to one size, for a table of them."""
+    rows = [{name: _middle(picture) for name, picture in row.items()} for row in rows]
+    sizes = [picture.shape[:2] for row in rows for picture in row.values()]
+    height, width = np.max(sizes, axis=0) if sizes else (0, 0)
+    return [{name: _padded(p, height, width) for name, p in row.items()} for row in rows]
+
+
+def _middle(picture):
+    top, left = (max(0, n - LARGEST_PICTURE) // 2 for n in picture.shape[:2])
+    return picture[top : top + LARGEST_PICTURE, left : left + LARGEST_PICTURE]
+
+
+def _padded(picture, height, width):
+    missing = height - picture.shape[0], width - picture.shape[1]
+    return np.pad(picture, [(0, missing[0]), (0, missing[1]), (0, 0)], constant_values=255)
 
 
 def _apply(net, image, ctx):
     return to_dtype(from_nchw(net(mx.nd.array(to_nchw(image), ctx=ctx)).asnumpy()), np.uint8)
 
 
-def _batch(images, ctx):
-    return mx.nd.array(np.concatenate([to_nchw(image) for image in images]), ctx=ctx)
+def _batch(image, ctx):
+    return mx.nd.array(to_nchw(image), ctx=ctx)

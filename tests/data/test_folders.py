@@ -10,7 +10,6 @@ from gluon_enhance.data.folders import (
     read_photo,
     read_rgb,
     read_sizes,
-    split_photos,
 )
 from gluon_enhance.errors import ImageError
 
@@ -25,26 +24,6 @@ def test_images_of_subfolders_are_found_in_order(save, photos, tmp_path):
 def test_a_folder_without_images_is_an_error(tmp_path, name, message):
     with pytest.raises(ValueError, match=message):
         find_images(tmp_path / name)
-
-
-def test_every_18th_photo_is_held_out(save, tmp_path):
-    for index in range(37):
-        save(f"{index:02d}.png", np.zeros((2, 2, 3), np.uint8))
-    training, held_out = split_photos([tmp_path])
-    assert [int(p.stem) for p in held_out] == [0, 18, 36]
-    assert len(training) == 34 and not set(training) & set(held_out)
-
-
-def test_a_validation_folder_inside_the_training_folder_is_not_trained_on(paths, save, photos):
-    inner = save("val/x.png", photos[0])
-    training, held_out = split_photos([inner.parents[1]], inner.parent)
-    assert training == paths and held_out == [inner]
-
-
-def test_no_photo_left_to_train_on_is_an_error(save, photos, tmp_path):
-    save("0.png", photos[0])
-    with pytest.raises(ValueError, match="none to train on"):
-        split_photos([tmp_path])
 
 
 def test_sixteen_bits_and_gray_are_read_as_8_bit_rgb(save, rng):

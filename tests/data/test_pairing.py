@@ -118,10 +118,11 @@ def test_validation_photos_are_compared_with_their_own_cameras(gray, tmp_path):
     phone, camera, val, val_camera = (
         tmp_path / name for name in ("phone", "camera", "val", "val_camera")
     )
-    options = {"target": camera, "held_out": val}
+    options = {"target": camera, "validation": [val]}
     with pytest.raises(ValueError, match="--val .*val is not within --data.*--val-target"):
         phone_photos([phone], 16, **options)
-    _, ((image, truth),) = phone_photos([phone], 16, **options, held_out_target=val_camera)
+    data = phone_photos([phone], 16, **options, validation_target=val_camera)
+    ((image, truth),) = data.validation[""]
     assert (image == 110).all() and (truth == 120).all()
 
 
@@ -129,11 +130,12 @@ def test_validation_photos_within_the_training_folder_have_the_same_camera(gray,
     for place, value in (("1.png", 10), ("val/1.png", 110)):
         gray(f"phone/{place}", value), gray(f"camera/{place}", value + 5)
     phone, camera = tmp_path / "phone", tmp_path / "camera"
-    _, ((image, truth),) = phone_photos([phone], 16, target=camera, held_out=phone / "val")
+    data = phone_photos([phone], 16, target=camera, validation=[phone / "val"])
+    ((image, truth),) = data.validation[""]
     assert (image == 110).all() and (truth == 115).all()
 
 
 def test_a_camera_of_validation_photos_alone_is_refused(gray, tmp_path):
     photo = gray("phone/1.png", 10)
     with pytest.raises(ValueError, match="--val-target is of the photos of --val, for --target"):
-        phone_photos([photo.parent], 16, held_out_target=photo.parent)
+        phone_photos([photo.parent], 16, validation_target=photo.parent)

@@ -168,7 +168,7 @@ def test_pairs_are_read_whole_or_in_part(save, photos, tmp_path):
     pairs = truths_in(tmp_path)
     whole = read_pairs(pairs)
     assert np.array_equal(whole[1][0], photos[1][:30] // 2)
-    ((image, truth),) = read_pairs(pairs, 32)
+    ((image, truth),) = read_pairs(pairs, 32)  # the other one is under 32 pixels
     assert np.array_equal(truth, photos[0][17:49, 29:61]) and np.array_equal(image, truth // 2)
 
 
@@ -241,6 +241,7 @@ def test_flips_and_turns_reach_all_eight_alike_for_all_images(rng):
 def test_held_out_crops_are_central(paths, photos, save):
     small = save("small.png", photos[0][:30])
     (crop, _) = held_out_crops([*paths, small], 32)
+    assert held_out_crops([small], 40) == []  # under 32 pixels
     assert np.array_equal(crop, photos[0][17:49, 29:61])
     lr, hr = held_out_pairs(paths, 32, scale=4)[0]
     assert np.array_equal(hr, crop) and np.array_equal(lr, resize(crop, 1 / 4))

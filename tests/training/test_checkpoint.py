@@ -152,7 +152,7 @@ def damage_by_change(path):
 def test_damaged_checkpoint_is_passed_over_with_a_warning(step, tmp_path, caplog, damage, name):
     saved(step, tmp_path, 1, 2)
     damage(tmp_path / "step-0000002" / name)
-    count, history = load_checkpoint(tmp_path, step, {"seed": 0})
+    count, history, _ = load_checkpoint(tmp_path, step, {"seed": 0})
     assert count == 1 and history == [{"step": 1, "seconds": 1}]
     assert "step-0000002 is damaged" in caplog.text and name in caplog.text
 

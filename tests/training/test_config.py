@@ -138,3 +138,53 @@ def test_what_a_user_can_mend_is_one_line(error, capsys, monkeypatch):
     with pytest.raises(SystemExit) as exit:
         run_script(main)
     assert exit.value.code == "error: no photos"  # Python prints it, with status 1
+
+
+def test_yaml_gives_options_too_and_numbers_as_people_write_them(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("weight: 3\nsizes: [0.5, 1]\nlearning_rate: 1e-5\ndense: true\n")
+    config = parse("--config", str(path))
+    assert (config.weight, config.sizes, config.dense) == (3.0, (0.5, 1.0), True)
+    assert config.learning_rate == 1e-5
+    path.write_text("weight: [")
+    with pytest.raises(ValueError, match="config.yaml cannot be read"):
+        parse("--config", str(path))
+
+
+def test_all_options_are_printed_without_any_needed(capsys):
+    with pytest.raises(SystemExit) as exit:
+        parse_config(Config, "a script", ["--print-config", "--weight", "3"])
+    assert not exit.value.code
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["weight"] == 3 and printed["phase"] == "psnr" and not printed["print_config"]
+    assert printed.keys() == {field.name for field in dataclasses.fields(Config)}
+
+
+@dataclass
+class WithVariants(Config):
+    VARIANTS = {"phase": {"gan": {"weight": 2.0, "warmup": 0}}}
+
+
+def test_an_option_has_defaults_of_others_which_the_command_line_overrides():
+    def parsed(*arguments):
+        return parse_config(WithVariants, "a script", [*NEEDED, *arguments])
+
+    assert (parsed().weight, parsed().warmup) == (0.5, 200)
+    gan = parsed("--phase", "gan")
+    assert (gan.weight, gan.warmup) == (2.0, 0)
+    assert parsed("--phase", "gan", "--weight", "5").weight == 5
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("--betas", "0.9"), "--betas takes two numbers, not 1"),
+        (("--change",), "--change is for --resume; leave it out"),
+        (("--start", "random"), "invalid choice: 'random'"),
+        (("--decay", "1.5"), "--decay is 1.5; give 0 to 1"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        parse(*arguments)
+    assert message in capsys.readouterr().err

@@ -140,9 +140,10 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     update = step.devices.update
 
     def break_second_update(*arguments):
-        update(*arguments)
+        done = update(*arguments)
         if step.average.count == 1:
             step.net[0].bias.set_data(mx.nd.full(4, np.nan))
+        return done
 
     step.devices.update = break_second_update
     with pytest.raises(TrainingError, match="a weight of the net is not finite at step 2"):

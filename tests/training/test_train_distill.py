@@ -98,6 +98,4 @@ def test_a_missing_start_and_patches_larger_than_samples_are_refused(train, tmp_
         train("distill", tmp_path, *TAUGHT, "--iterations", 1, "--init", "nowhere.params")
     with pytest.raises(ValueError, match="--sample-size is 16; give at least 8 more"):
         train("distill", tmp_path, *TAUGHT, "--iterations", 1, "--patch-size", 9)
-    with pytest.raises(ValueError, match="--init is needed for realesr_video_x4"):
-        train("distill", tmp_path, *TAUGHT, "--iterations", 1, "--model", "realesr_video_x4")
     assert not list(tmp_path.rglob("taught_*.npy"))  # refused before the teacher's work

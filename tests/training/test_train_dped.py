@@ -10,7 +10,7 @@ from PIL import Image
 
 from gluon_enhance import zoo
 from gluon_enhance.data.degradations import PhoneLook
-from gluon_enhance.data.phones import phone_photos, scores_of_inputs
+from gluon_enhance.data.phones import phone_photos, score_input
 from gluon_enhance.framework import mx
 from gluon_enhance.imaging.metrics import psnr
 from gluon_enhance.imaging.pictures import HEADING_HEIGHT
@@ -73,7 +73,7 @@ def test_resumed_training_equals_uninterrupted_bit_for_bit(name, scripts, check_
 def test_dped_data_set_is_taken_as_it_unpacks(name, scripts, dped_folder, train, tmp_path):
     options, _ = scripts[name]
     train(name, tmp_path / "run", *options, *FEW, "--phone", "iphone", data=dped_folder)
-    pairs = phone_photos([dped_folder], 16, "iphone")[1]
+    pairs = phone_photos([dped_folder], 16, "iphone").validation[""]
     expected = np.mean([psnr(image, truth) for image, truth in pairs])
     assert rows(tmp_path / "run")[-1]["psnr_of_input"] == pytest.approx(expected)
 
@@ -134,11 +134,11 @@ def test_wespes_balance_has_another_window_and_ratio(scripts, train, tmp_path):
 
 
 def test_photos_without_a_phone_are_paired_with_their_phone_look(photos, rng):
-    patches, pairs = phone_photos([photos], 16)
-    image, truth = patches.draw(rng)
+    data = phone_photos([photos], 16)
+    image, truth = data.patches.draw(rng)
     assert image.shape == truth.shape == (3, 16, 16)
     assert 12 < psnr(image.transpose(1, 2, 0), truth.transpose(1, 2, 0)) < 40
-    (image, truth) = pairs[0]
+    (image, truth) = data.validation[""][0]
     look = PhoneLook()((truth / 255).astype(np.float32), np.random.default_rng(0))
     assert np.abs(image - look * 255).max() <= 0.5
 
@@ -158,9 +158,10 @@ def test_two_folders_are_paired_by_path(two_folders, scripts, train, tmp_path):
     phone, camera = two_folders
     options = scripts["dped"][0]
     train("dped", tmp_path / "run", *options, *FEW, "--target", camera, data=phone)
-    patches, ((image, truth),) = phone_photos([phone], 16, target=camera)
+    data = phone_photos([phone], 16, target=camera)
+    ((image, truth),) = data.validation[""]
     assert rows(tmp_path / "run")[-1]["psnr_of_input"] == pytest.approx(psnr(image, truth))
-    image, truth = patches.draw(np.random.default_rng(0))
+    image, truth = data.patches.draw(np.random.default_rng(0))
     np.testing.assert_allclose(truth, image / 2, atol=0.6 / 255)
 
 
@@ -180,18 +181,19 @@ def test_two_folders_need_no_pairs(name, two_folders, scripts, train, tmp_path):
 
 def test_patches_of_two_folders_are_of_both(two_folders, rng):
     phone, camera = two_folders
-    patches, pairs = phone_photos([phone], 16, target=camera, paired=False)
-    samples = [patches.draw(rng) for _ in range(20)]
+    data = phone_photos([phone], 16, target=camera, paired=False)
+    samples = [data.patches.draw(rng) for _ in range(20)]
     bright, dark = (np.mean([sample[k] for sample in samples]) for k in (0, 1))
     assert 0.4 < bright < 0.6 and 0.2 < dark < 0.3
-    assert [truth for _, truth in pairs] == [None]
-    assert scores_of_inputs(pairs)(None, None) == {}
+    assert [truth for _, truth in data.validation[""]] == [None]
+    assert score_input(None, None, None) == {}
 
 
 def test_photo_without_a_partner_is_an_error(two_folders):
     phone, camera = two_folders
-    (camera / "2.png").unlink()
-    with pytest.raises(ValueError, match="no image for 1 of 2 photos, .*2.png first"):
+    for photo in camera.iterdir():
+        photo.rename(photo.with_name(f"other{photo.name}"))
+    with pytest.raises(ValueError, match="no image for 1 of 1 photos, .*.png first"):
         phone_photos([phone], 16, target=camera)
 
 

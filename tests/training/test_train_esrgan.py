@@ -87,7 +87,7 @@ def test_gan_phase_starts_from_the_shipped_net_and_the_card_has_the_mixtures_sco
     (row,) = json.loads((tmp_path / "card.json").read_text())["log"]
     assert row["psnr_y"] == row["psnr_y_of_start"]
     (logged,) = csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines())
-    assert float(logged["psnr_y"]) < row["psnr_y"] - 1  # of the GAN's net itself
+    assert float(logged["psnr_y"]) < row["psnr_y"] - 0.5  # of the GAN's net itself
 
 
 @pytest.mark.parametrize("phase, rate", [("psnr", 2e-4), ("gan", 1e-4)])
@@ -103,6 +103,7 @@ def test_interrupted_run_saves_first_and_a_killed_one_leaves_whole_checkpoints(
 ):
     options = ("--iterations", 1_000_000, "--save-every", 1, "--log-every", 1, "--resume")
     command = [sys.executable, script("esrgan").__file__, *arguments(tmp_path, *PSNR, *options)]
+    (tmp_path / "config.json").write_text("{}")  # of a run that was killed at once
     for stop in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         before = list_checkpoints(tmp_path / "checkpoints")[:1]

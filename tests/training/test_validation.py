@@ -22,24 +22,35 @@ def pairs(rng):
 
 
 def test_scores_are_means_over_rgb_images_that_are_not_enlarged(pairs):
-    scores, pictures = Validation(Brighten(), pairs, mx.cpu())()
+    scores, pictures = Validation(Brighten(), {"": pairs}, mx.cpu())()
     assert scores["psnr"] == pytest.approx(20 * np.log10(255 / 10))
     assert scores["ssim"] == pytest.approx(np.mean([ssim(*pair) for pair in pairs]))
     assert [list(row) for row in pictures] == [["input", "output", "truth"]] * 2
     assert all(picture.shape == (16, 16, 3) for row in pictures for picture in row.values())
 
 
-def test_more_scores_get_outputs_and_truths(pairs):
-    def extra(outputs, truths):
-        return {"largest_distance": (outputs - truths).abs().max().asscalar() * 255}
+def test_more_scores_get_output_truth_and_input(pairs):
+    def extra(output, truth, image):
+        assert np.array_equal(output, image)
+        return {"distance": float(np.abs(truth.astype(int) - output).max())}
 
-    scores, _ = Validation(Brighten(), pairs, mx.cpu(), extra=extra)()
-    assert scores["largest_distance"] == pytest.approx(10, abs=1e-3)
+    scores, _ = Validation(Brighten(), {"": pairs}, mx.cpu(), extra=extra)()
+    assert scores["distance"] == 10
+
+
+def test_several_sets_of_images_of_any_size_are_scored_by_name(pairs, rng):
+    other = rng.integers(0, 200, (24, 16, 3), dtype=np.uint8)
+    sets = {"": pairs, "Set5": [(other, other + np.uint8(1)), (other[:20], other[:20])]}
+    scores, rows = Validation(Brighten(), sets, mx.cpu())()
+    assert scores["psnr"] == pytest.approx(20 * np.log10(25.5))
+    assert scores["ssim_Set5"] == pytest.approx((ssim(other, other + np.uint8(1)) + 1) / 2)
+    assert {picture.shape for row in rows for picture in row.values()} == {(24, 16, 3)}
+    assert (rows[0]["input"][16:] == 255).all()
 
 
 def test_scores_of_the_start_are_repeated_when_the_net_has_changed(pairs):
     net = Brighten()
-    validation = Validation(net, pairs, mx.cpu(), with_start=True)
+    validation = Validation(net, {"": pairs}, mx.cpu(), with_start=True)
     net.steps = 9
     scores, _ = validation()
     assert scores["psnr"] == pytest.approx(20 * np.log10(255))
@@ -49,7 +60,7 @@ def test_scores_of_the_start_are_repeated_when_the_net_has_changed(pairs):
 def test_outputs_without_truths_are_compared_with_the_inputs(pairs):
     net = Brighten()
     net.steps = 10
-    scores, (row, _) = Validation(net, [(image, None) for image, _ in pairs], mx.cpu())()
+    scores, (row, _) = Validation(net, {"": [(image, None) for image, _ in pairs]}, mx.cpu())()
     assert scores["psnr_to_input"] == pytest.approx(20 * np.log10(255 / 10))
     assert set(scores) == {"psnr_to_input", "ssim_to_input"} and list(row) == ["input", "output"]
 
@@ -57,11 +68,11 @@ def test_outputs_without_truths_are_compared_with_the_inputs(pairs):
 def test_what_the_backward_net_restores_is_shown(pairs):
     there, back = Brighten(), Brighten()
     there.steps, back.steps = 10, -4
-    _, (row, _) = Validation(there, pairs, mx.cpu(), backward=back)()
+    _, (row, _) = Validation(there, {"": pairs}, mx.cpu(), backward=back)()
     assert list(row) == ["input", "output", "restored", "truth"]
     assert np.array_equal(row["restored"], row["input"] + 6)
 
 
 def test_no_pair_is_an_error_that_says_why():
     with pytest.raises(ValueError, match="no held-out photo"):
-        Validation(Brighten(), [], mx.cpu())
+        Validation(Brighten(), {"": []}, mx.cpu())

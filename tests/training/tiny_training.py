@@ -10,7 +10,6 @@ from gluon_enhance.losses import L1Loss, LeastSquaresAdversarial
 from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
 from gluon_enhance.training.devices import Devices
 from gluon_enhance.training.loop import fit
-from gluon_enhance.training.schedule import warmup_cosine
 from gluon_enhance.training.steps import AdversarialStep, Critic, SupervisedStep
 
 nn = mx.gluon.nn
@@ -22,6 +21,7 @@ class Config(TrainingConfig):
     batch_size: int = option(4, "patches per step")
     patch_size: int = option(6, "side of a patch")
     learning_rate: float = option(1e-2, "Adam's step size")
+    warmup: int = option(2, "steps over which the learning rate rises")
     log_every: int = option(1, "steps between rows of metrics.csv")
     validate_every: int = option(2, "steps between validations")
     save_every: int = option(2, "steps between checkpoints")
@@ -67,8 +67,7 @@ def train(config, step, validate=lambda: ({"psnr": 20.0}, []), photos=""):
         hr = rng.random((3, config.patch_size, config.patch_size), np.float32)
         return hr**2, hr
 
-    schedule = warmup_cosine(config.learning_rate, config.iterations, 2)
-    return fit(step, draw, validate, schedule, config, photos)
+    return fit(step, draw, validate, config, photos)
 
 
 if __name__ == "__main__":
