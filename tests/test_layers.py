@@ -7,7 +7,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "gluon_enhance"
 LAYERS = [
-    {"atomic", "imaging", "imports", "errors", "framework", "leftovers", "small_files"},
+    {"errors", "framework", "imaging", "imports", "leftovers", "small_files"},
+    {"atomic"},
     {"models", "losses", "files", "features"},
     {"data", "weights", "engines", "bands"},
     {"zoo", "training"},
