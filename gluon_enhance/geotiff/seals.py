@@ -10,6 +10,8 @@ import struct
 import zlib
 from pathlib import Path
 
+from gluon_enhance.errors import ImageError
+
 SEAL = struct.Struct("<8sQI")
 """`MAGIC`, the bytes before, and their CRC-32."""
 MAGIC = b"\nsealed\n"
@@ -17,10 +19,19 @@ BLOCK = 1 << 20
 
 
 def seal(path: Path) -> None:
-    """Add the checksum of a file to it."""
-    with open(path, "r+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.write(SEAL.pack(MAGIC, size, _checksum(file, size)))
+    """Add the checksum of a file to it.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be written: GDAL may not have noticed that the disk is full.
+    """
+    try:
+        with open(path, "r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.write(SEAL.pack(MAGIC, size, _checksum(file, size)))
+    except OSError as error:
+        raise ImageError(f"{path} cannot be written ({error.strerror}); make room") from error
 
 
 def is_sealed(path: Path) -> bool:
