@@ -39,7 +39,8 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
             yield draft
             publish(draft, path)
     except OSError as error:
-        if error.filename is None or PREFIX in str(error.filename):
+        of_draft = error.filename is None or PREFIX in str(error.filename)
+        if error.errno is not None and of_draft:  # else it is one of words alone
             error.filename = str(path)
         raise
 

@@ -115,7 +115,7 @@ def trained(request, tmp_path):
     net.initialize(mx.init.Xavier())
     net(mx.nd.zeros((1, 3, 48, 48)))
     devices = SimpleNamespace(is_first=True)
-    step = SimpleNamespace(devices=devices, average=MovingAverage(net))
+    step = SimpleNamespace(devices=devices, average=MovingAverage(net), best=None)
     return net, save_result(step, net, TrainingConfig(out=str(tmp_path)), [])
 
 
