@@ -274,7 +274,7 @@ OPERATORS: dict[str, Operator] = {
         )
         for name, function in functions.items()
     },
-    "Pow": Operator(broadcast, (2, 2)),
+    "Pow": Operator(broadcast, (2, 2), types="FM>F"),
     "Mod": Operator(broadcast, (2, 2), {"fmod": TRUTH}, values.remainder, types="N>N"),
     **{
         name: Operator(broadcast, (1, ALL), {}, function, types="N>N")

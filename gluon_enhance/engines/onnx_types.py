@@ -4,7 +4,8 @@ A rule such as ``TL>T`` names the types of the inputs in turn, of which the last
 others, too, and of the result:
 
 - T any type, N one of numbers, F one of real numbers: the same wherever the letter stands
-- R some real numbers, I whole numbers of 32 or 64 bits, L of 64 bits, B truth values, Q bytes
+- M some numbers, R some real ones, I whole ones of 32 or 64 bits, L of 64 bits, B truth values,
+  Q bytes
 - ? as an attribute, or a zero point, says
 """
 
@@ -18,6 +19,7 @@ ALLOWED = {
     "T": set(DTYPES),
     "N": set(DTYPES) - {BOOL},
     "F": REALS,
+    "M": set(DTYPES) - {BOOL},
     "R": REALS,
     "I": {6, INT64},
     "L": {INT64},
