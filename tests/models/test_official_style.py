@@ -179,7 +179,6 @@ def test_converted_net_is_the_same(norm, tmp_path, rng):
     [
         ({"strides": 1}, "another 4.layer .* 3 3 1 1 1 1, not SpatialConvolution 3 3 2 2 1 1"),
         ({"tanh_constant": 127.5}, "another 23.layer .* .MulConstant 127.5, not MulConstant 150"),
-        ({"padding": "zero"}, "is of a net with padding 'zero', not 'reflect_start'; build"),
     ],
 )
 def test_nets_of_other_layers_are_refused_though_their_shapes_fit(
@@ -202,11 +201,17 @@ def test_a_net_with_zero_padding_refuses_what_reflects_and_layers_that_do_not_pa
         zoo.get_model(MODELS[norm], write_t7(path, net), channels=CHANNELS, padding="zero")
 
 
-def test_nets_of_other_norms_or_colors_are_refused(norm, tmp_path, rng):
+def test_a_net_has_the_padding_and_the_norm_that_its_file_says(norm, tmp_path, rng):
     other = next(name for key, name in MODELS.items() if key != norm)
-    path = write_t7(tmp_path / "net.t7", Builder(rng, norm).net())
-    with pytest.raises(WeightsError, match="running_mean"):
-        zoo.get_model(other, path, channels=CHANNELS)
+    path = write_t7(tmp_path / "net.t7", Builder(rng, norm, "zero").net())
+    own, renamed = (zoo.get_model(name, path) for name in (MODELS[norm], other))
+    assert own.spec.kwargs == renamed.spec.kwargs and own.spec.kwargs["padding"] == "zero"
+    image = mx.nd.array(rng.random((1, 3, 48, 44)))
+    assert np.array_equal(own(image).asnumpy(), renamed(image).asnumpy())
+
+
+def test_nets_of_other_colors_are_refused(norm, tmp_path, rng):
+    path = tmp_path / "net.t7"
     checkpoint = {"model": Builder(rng, norm).net(), "opt": {"preprocessing": "resnet"}}
     with pytest.raises(WeightsError, match="another preprocessing .*resnet, not vgg"):
         zoo.get_model(MODELS[norm], write_t7(path, checkpoint), channels=CHANNELS)
