@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Callable
 
+import cv2
 import numpy as np
 
 from gluon_enhance.data.patches import flip_and_turn, window
 from gluon_enhance.data.shards import Shards
 from gluon_enhance.errors import TrainingError
-from gluon_enhance.imaging.arrays import from_nchw, to_dtype
+from gluon_enhance.imaging.arrays import from_nchw, to_dtype, to_float
 from gluon_enhance.imaging.resize import resize
 
 MARGIN = 4
@@ -18,6 +19,11 @@ MARGIN = 4
 
 PER_SHARD = 32
 """Patches of a shard: what a kill may cost."""
+
+CELL = 32
+"""Side of the cells, in pixels of the truth, over which a teacher's colors are corrected: wider
+than the textures that it paints. RealESRGAN_x4plus darkens: on 512 patches its means were 2.6, 1.9
+and 0.7 of 255 under the truth's in red, green and blue, and over 8 from it in one of twenty."""
 
 
 class TaughtPatches(Shards):
@@ -44,7 +50,7 @@ class TaughtPatches(Shards):
         self._scale = scale
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Draw a part of a patch.
+        """Draw a part of a patch; the teacher's output gets the truth's colors.
 
         Returns
         -------
@@ -55,8 +61,8 @@ class TaughtPatches(Shards):
         size, scale = self._size, self._scale
         top, left = (int(rng.integers(MARGIN, n - size - MARGIN + 1)) for n in lr.shape[:2])
         place = top * scale, left * scale, size * scale
-        parts = [window(lr, top, left, size), *(window(image, *place) for image in large)]
-        return flip_and_turn(parts, rng)
+        taught, hr = (to_float(window(image, *place)) for image in large)
+        return flip_and_turn([window(lr, top, left, size), with_colors_of(taught, hr), hr], rng)
 
     def _make(self, shard, draw, teach, seed):
         samples = []
@@ -80,6 +86,24 @@ class TaughtPatches(Shards):
             raise TrainingError(
                 f"{path} is cut short or no array ({error}); delete it, and it is made again"
             ) from error
+
+
+def with_colors_of(image: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Give an image the local mean colors of another; its details stay.
+
+    Parameters
+    ----------
+    image, truth : ndarray of shape (H, W, 3), float32 in [0, 1]
+
+    Returns
+    -------
+    ndarray of shape (H, W, 3), float32 in [0, 1]
+        Its means over cells of about `CELL` pixels are near the truth's.
+    """
+    height, width = image.shape[:2]
+    cells = max(1, round(width / CELL)), max(1, round(height / CELL))
+    means = cv2.resize(truth - image, cells, interpolation=cv2.INTER_AREA)
+    return np.clip(image + cv2.resize(means, (width, height), interpolation=cv2.INTER_LINEAR), 0, 1)
 
 
 def taught_by(enhancer, scale: int) -> Callable[[np.ndarray], np.ndarray]:

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
-from gluon_enhance.data.taught import MARGIN, PER_SHARD, TaughtPatches, taught_by  # noqa: E402
+from gluon_enhance.data.taught import MARGIN, PER_SHARD, TaughtPatches, taught_by, with_colors_of  # noqa: E402
 from gluon_enhance.errors import TrainingError  # noqa: E402
 
 SIZE, SCALE = 24, 2
@@ -36,9 +36,23 @@ def test_the_three_parts_of_a_sample_are_of_one_place_and_away_from_the_edges(tm
         assert lr.shape == (3, 8, 8) and hr.shape == taught.shape == (3, 16, 16)
         assert lr.dtype == taught.dtype == hr.dtype == np.float32
         np.testing.assert_array_equal(hr, lr.repeat(SCALE, 1).repeat(SCALE, 2))
-        np.testing.assert_allclose(taught, 1 - hr, atol=1e-6)
+        # The teacher's negative, with the truth's mean: all is one cell.
+        np.testing.assert_allclose(taught, 2 * hr.mean((1, 2), keepdims=True) - hr, atol=1e-6)
         rows.update(np.unique(np.round(255 * lr[0])))
     assert rows == set(range(MARGIN, SIZE - MARGIN))
+
+
+def test_a_teachers_cast_and_shading_go_and_its_details_stay():
+    rng = np.random.default_rng(0)
+    details = 0.1 * (np.indices((128, 160)).sum(0) % 2)
+    truth = np.full((128, 160, 3), 0.5, np.float32)
+    shading = np.linspace(-0.1, 0.1, 160)[:, None] + rng.uniform(-0.1, 0.1, 3)
+    image = (truth + details[..., None] + shading).astype(np.float32)
+    result = with_colors_of(image, truth)
+    assert np.abs(result.mean((0, 1)) - 0.5).max() < 0.001
+    left, right = (result[:, part].mean() for part in (slice(16, 48), slice(112, 144)))
+    assert abs(left - right) < 0.005  # 0.12 before
+    assert np.allclose(np.diff(result, axis=0), np.diff(image, axis=0), atol=1e-3)
 
 
 def test_what_an_interrupted_run_has_made_is_not_made_again(tmp_path):
