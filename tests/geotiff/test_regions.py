@@ -158,6 +158,6 @@ def test_the_command_takes_both_and_refuses_them_for_photos(source, tmp_path, pi
         assert result.exit_code == 1
         assert "photo.png: --window and --bounds are for rasters" in result.stderr
         expected = part_of(read(source).repeat(4, axis=1).repeat(4, axis=2), 4)
-        assert np.array_equal(read(tmp_path / name / "in_x4.tif"), expected)
+        assert np.array_equal(read(tmp_path / name / "in_x4_part.tif"), expected)
     result = CliRunner().invoke(enhance, [str(source), "--window", "1,2,3"])
     assert result.exit_code == 2 and "'1,2,3' is no list of 4 numbers" in result.stderr
