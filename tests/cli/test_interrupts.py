@@ -18,6 +18,14 @@ SIGNALS = pytest.mark.parametrize(
 )
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_raises():
+    """Also where the tests run in the background, for which shells have it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def folders(tmp_path, picture):
     for folder in ("a", "b"):

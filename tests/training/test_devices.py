@@ -51,7 +51,7 @@ def test_checkpoint_and_validation_work_on_two_contexts(batch, tmp_path):
         assert np.array_equal(array.asnumpy(), other.asnumpy())
     pairs = [(np.zeros((16, 16, 3), np.uint8), np.ones((16, 16, 3), np.uint8))]
     with again.average.applied():
-        scores, _ = Validation(again.generator, pairs, again.devices.contexts[0])()
+        scores, _ = Validation(again.generator, {"": pairs}, again.devices.contexts[0])()
     assert scores["psnr"] > 0
 
 

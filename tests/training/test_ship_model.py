@@ -121,7 +121,7 @@ def quantize_script(script, model_zoo, monkeypatch):
 
     monkeypatch.setattr(module, "model_zoo_folder", lambda: model_zoo)
     monkeypatch.setattr(module, "quantize", lambda onnx, crops: None)
-    monkeypatch.setattr(module, "load", lambda engine, path, precision: precision)
+    monkeypatch.setattr(module, "load", lambda engine, path, precision, **_: precision)
     monkeypatch.setattr(module.openvino, "save_model", save_model)
     return module, folder
 
