@@ -8,7 +8,7 @@ from typing import Optional
 
 import numpy as np
 
-from gluon_enhance.imaging.image_pairs import BAND, check_pair, check_single, luma
+from gluon_enhance.imaging.image_pairs import BAND, check_pair, check_single, cropped, luma
 
 RING = 16
 """Pixels beside an edge in which it may ring."""
@@ -60,7 +60,7 @@ def blockiness(
             f"image has shape {image.shape}, crop_border is {crop_border}, block {block}: "
             "blockiness needs blocks of 2x2 pixels or more, and two of them on either axis"
         )
-    inside = image[tuple(slice(crop_border, n - crop_border) for n in image.shape[:2])]
+    inside = cropped(image, crop_border)
     across, down = np.zeros(inside.shape[1] - 1), []
     for top in range(0, inside.shape[0], BAND):
         plane = luma(inside[top : top + BAND + 1], peak)  # with the next band's first row
@@ -126,8 +126,7 @@ def ringing(
     0.0
     """
     peak = check_pair(image, reference, data_range, crop_border, y_channel=False)
-    inside = tuple(slice(crop_border, n - crop_border) for n in image.shape[:2])
-    image, reference = image[inside], reference[inside]
+    image, reference = cropped(image, crop_border), cropped(reference, crop_border)
     squares = sum(float(np.square(g).sum()) for _, g in _gradients(reference, peak))
     threshold = math.sqrt(4 * squares / (image.shape[0] * image.shape[1]))
     total, count = 0.0, 0

@@ -7,7 +7,7 @@ from typing import Optional
 import numpy as np
 
 from gluon_enhance.imaging.color import rgb_to_lab
-from gluon_enhance.imaging.image_pairs import BAND, check_pair
+from gluon_enhance.imaging.image_pairs import BAND, check_pair, cropped
 
 
 def delta_e(
@@ -48,8 +48,7 @@ def delta_e(
     peak = check_pair(image, reference, data_range, crop_border, y_channel=False)
     if image.shape[2:] not in ((), (3,)):
         raise ValueError(f"images have shape {image.shape}; delta_e needs gray or RGB, (H, W, 3)")
-    inside = tuple(slice(crop_border, n - crop_border) for n in image.shape[:2])
-    pair = image[inside], reference[inside]
+    pair = cropped(image, crop_border), cropped(reference, crop_border)
     height, width = pair[0].shape[:2]
     total = 0.0
     for top in range(0, height, BAND):

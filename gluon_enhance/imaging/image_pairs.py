@@ -67,6 +67,11 @@ def check_finite(array: np.ndarray, name: str) -> None:
         raise ValueError(f"{name} holds {bad} NaN or infinite values of {array.size}")
 
 
+def cropped(image: np.ndarray, crop_border: int) -> np.ndarray:
+    """Leave out so many pixels at each side."""
+    return image[tuple(slice(crop_border, n - crop_border) for n in image.shape[:2])]
+
+
 def planes_in_bands(
     image: np.ndarray,
     reference: np.ndarray,
@@ -76,8 +81,7 @@ def planes_in_bands(
     overlap: int,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield float64 planes of both images: bands of rows that overlap, one channel at a time."""
-    inside = tuple(slice(crop_border, n - crop_border) for n in image.shape[:2])
-    pair = image[inside], reference[inside]
+    pair = cropped(image, crop_border), cropped(reference, crop_border)
     for top in range(0, pair[0].shape[0] - overlap, BAND):
         a, b = (array[top : top + BAND + overlap] for array in pair)
         if y_channel:
