@@ -211,8 +211,8 @@ class BandedNet:
     def _run_part(self, part, maps, moments, spare, size, make_room, on_band):
         is_last, bands = part is self._parts[-1], self._bands(part, *size)
         norms = [array for norm in part["norms"] for array in gain_and_shift(norm, moments)]
-        first = [*self._read(part, maps, bands[0][0], size), *norms]
-        engine = self._engine(part, [array.shape for array in first])
+        inputs = [*self._read(part, maps, bands[0][0], size), *norms]
+        engine = self._engine(part, [array.shape for array in inputs])
         found = {name: [] for name in part["outputs"] if name in self._normed}
         outputs = None
 
@@ -224,8 +224,9 @@ class BandedNet:
 
         threads = engine.describe()["threads"]
         with ThreadPoolExecutor(threads) as pool:
-            for read, keep in bands:
-                inputs = [*self._read(part, maps, read, size), *norms]
+            for k, (read, keep) in enumerate(bands):
+                if k:
+                    inputs = [*self._read(part, maps, read, size), *norms]
                 outputs = engine.compute(inputs, not is_last, outputs)
                 kept = {}
                 for name, output in zip(part["outputs"], outputs):

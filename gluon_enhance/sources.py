@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import shutil
 from functools import partial
@@ -29,9 +30,6 @@ class Source(NamedTuple):
 
 PAIR = "-0000.params"
 """What files of weights end in that belong to a ``-symbol.json`` file."""
-
-EIGHT_BITS = (".int8.xml", ".int8.bin")
-"""Ends of the names of files for ``--precision int8``."""
 
 DENOISING = "realesr_general_x4"
 KEEPING_NOISE = "realesr_general_wdn_x4"
@@ -65,6 +63,7 @@ def resolve(
     if weights:
         spec = zoo.trained_spec(spec, weights)
 
+    @functools.cache  # a net in parts has two files
     def made_of():
         return sha256(weights or zoo.find_weights(spec))
 
@@ -108,6 +107,7 @@ def _between(name, denoise):
         weights = zoo.interpolate(KEEPING_NOISE, DENOISING, denoise)
         return zoo.get_model(DENOISING, pretrained=weights, prefix=f"{DENOISING}_")
 
+    @functools.cache
     def made_of():
         ends = (zoo.get_spec(end).weights for end in (KEEPING_NOISE, DENOISING))
         return " ".join([*(sha256(store.find(files)) for files in ends), str(float(denoise))])
@@ -134,7 +134,7 @@ def _from_folder(folder, trust):
         fault = difference(path, file)
         if fault:
             raise WeightsError(f"{path} {fault}; export the model again")
-        if suffix in EIGHT_BITS and not trust:
+        if suffix in store.EIGHT_BITS and not trust:
             _refuse_what_is_not_shipped(path, spec.name, suffix)
         return path
 

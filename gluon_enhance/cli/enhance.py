@@ -33,9 +33,9 @@ from gluon_enhance.cli.photos import photo_options, take_photo_options
 from gluon_enhance.cli.pipeline import PhotoWork, run_all, run_on
 from gluon_enhance.cli.pipes import Pipes
 from gluon_enhance.cli.rasters import (
-    PART_OPTIONS,
     RASTER_OPTIONS,
     RasterWork,
+    of_part,
     raster_options,
     take_options,
 )
@@ -133,8 +133,7 @@ def enhance(
         enhancer = load(model, **options)
         outscale = outscale or enhancer.scale
         if suffix is None:  # a part is not to be taken for the whole's result
-            is_part = any(name in rasters for name in PART_OPTIONS)
-            suffix = f"_x{outscale:g}{'_part' * is_part}"
+            suffix = f"_x{outscale:g}{'_part' * of_part(rasters)}"
         plan = plan_jobs(pipes.inputs, pipes.output, suffix, ext, recursive, outscale)
         if pipes.to_stdout and len(plan.jobs) != 1:
             raise click.UsageError("-o - takes one file; give -o FOLDER for several")
@@ -189,7 +188,7 @@ def _work(job, rasters, trust, photo_work, shared):
     has_place = not isinstance(job.source, str) and has_place_beside(job.source, trust)
     if is_raster(job.source, rasters, trust) or (has_place and job.target.suffix.lower() in TIFF):
         return RasterWork(job, {**rasters, "trust": trust}, **shared)
-    if any(name in rasters for name in PART_OPTIONS):
+    if of_part(rasters):
         job = replace(job, problem="--window and --bounds are for rasters, and this is a photo")
     work = photo_work(job, **shared)
     if has_place and work.report["status"] == "unfinished":

@@ -105,8 +105,9 @@ def evaluate(model, against, hr, lr, scale, crop_border, per_band, csv, as_json,
             found = {}
             if any(is_raster(source, bands, trust) for source in (pair.lr, pair.hr) if source):
                 _need_reduction(pair)
+                ratio = scale or _ratio(pair, trust)
                 for name in models:
-                    net = enhancers[name] or Baseline(name, scale or _ratio(pair, trust))
+                    net = enhancers[name] or Baseline(name, ratio)
                     border = net.scale if crop_border is None else crop_border
                     found[name] = list(_evaluate_raster(pair, net, border, bands, trust))
                 into = rasters

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 
 import click
@@ -40,8 +39,7 @@ def list_models(pattern, as_json):
     downloaded), or none: such a model is there to be trained. Scores are those of its card.
     """
     rows = [_row(zoo.get_spec(name)) for name in zoo.list_models(pattern)]
-    own = [one for one in zoo.community_rows() if fnmatch.fnmatchcase(one.name, pattern)]
-    rows += [_own_row(one) for one in own]
+    rows += [_own_row(one) for one in zoo.community_rows(pattern)]
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return

@@ -41,7 +41,7 @@ class Pipes:
     def __init__(self, inputs: tuple, output: Optional[Path]):
         self.inputs, self.output = inputs, output
         self.to_stdout = str(output) == PIPE or (output is None and inputs == (PIPE,))
-        self._temporary = self._folder = None
+        self._temporary, self._folder = ExitStack(), None
         if inputs.count(PIPE) > 1:
             raise click.UsageError("standard input (-) is given more than once")
         if self.to_stdout and (len(inputs) != 1 or Path(inputs[0]).is_dir()):
@@ -55,7 +55,6 @@ class Pipes:
     def __enter__(self) -> Pipes:
         if not self.to_stdout and PIPE not in self.inputs:
             return self
-        self._temporary = ExitStack()
         self._folder = self._temporary.enter_context(temporary_folder())
         try:
             if PIPE in self.inputs:
@@ -69,8 +68,7 @@ class Pipes:
         return self
 
     def __exit__(self, *_):
-        if self._temporary:
-            self._temporary.close()
+        self._temporary.close()
 
     def named(self, report: dict) -> dict:
         """Have a report name pipes as the user did."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Callable, Optional
 
@@ -127,6 +128,13 @@ def raster_options(command):
 BAND_OPTIONS = ("input_range", "unconstrained", "rgb", "others")
 PART_OPTIONS = ("window", "bounds")
 RASTER_OPTIONS = (*BAND_OPTIONS, *PART_OPTIONS, "creation_options", "overviews", "cog", "resume")
+
+
+def of_part(options: Mapping) -> bool:
+    """Tell whether options ask for a part of a raster."""
+    return any(name in options for name in PART_OPTIONS)
+
+
 LONG = 60
 """Seconds from which on it is said beforehand how long a raster takes."""
 
@@ -210,7 +218,7 @@ class RasterWork(Work):
         )
         if self.compute_parts:
             text += "; the time is this machine's, and workers divide it"
-        if not any(name in self.options for name in PART_OPTIONS):
+        if not of_part(self.options):
             text += "; --window tries a part first"
         tqdm.write(printable(text), file=sys.stderr)
 

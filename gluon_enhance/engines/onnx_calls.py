@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple, Optional
 
 import numpy as np
@@ -99,8 +98,3 @@ def need_vectors(call: Call, count: int, numbers: range) -> None:
     for k in numbers:
         if call.given(k):
             need(call.shape(k) == (count,), f"its input {k} is not of {count} numbers")
-
-
-def count(shape: tuple[int, ...]) -> int:
-    """Return how many numbers a shape has."""
-    return math.prod(shape)

@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
@@ -31,13 +31,10 @@ from gluon_enhance.weights.manifest import (
     sha256,
     write_card,
 )
-from gluon_enhance.weights.store import cache_folder, find_shipped, model_zoo_folder
+from gluon_enhance.weights.store import EIGHT_BITS, cache_folder, find_shipped, model_zoo_folder
 
 MEASURED = ("scores", "protocol", "training", "int8")
 """What the card of a shipped model says of its weights."""
-
-EIGHT_BITS = (".int8.xml", ".int8.bin")
-"""Files of a shipped model for ``--precision int8``, where it has them."""
 
 
 def export(
@@ -138,23 +135,40 @@ def exported_pair(model: str | os.PathLike, trust: bool = False) -> Path:
     symbol, params, values = split_pair(model)
     digest = "-".join([sha256(symbol)[:8], sha256(params)[:8], *(f"{v:g}" for v in values)])
     folder = cache_folder() / "symbols" / f"{symbol.name}-{digest}"
+
+    def make(made):
+        require_mxnet(symbol)
+        export(model, made, ("symbol", "onnx"), trust)
+
+    return kept_folder(folder, make)
+
+
+def require_mxnet(file: Path) -> None:
+    """Refuse to convert a file where MXNet is not installed.
+
+    Raises
+    ------
+    EngineError
+        The message says what to do instead.
+    """
+    if not is_mxnet_installed():
+        raise EngineError(
+            f"{file} is converted by MXNet, which is not installed here: run "
+            f"`gluon-enhance export {file} DIR` where it is, and use DIR"
+        )
+
+
+def kept_folder(folder: Path, make: Callable[[Path], None]) -> Path:
+    """Return a folder of the cache, made by `make` unless it is there as it was made."""
     if not _is_whole(folder):
         with workshop(folder) as work:
             if not _is_whole(folder):  # another process may have been at it
-                _export_anew(model, symbol, folder, work, trust)
+                made = work / folder.name
+                make(made)
+                if folder.exists():  # and damaged; nobody else writes there
+                    folder.rename(work / "damaged")
+                made.rename(folder)
     return folder
-
-
-def _export_anew(model, symbol, folder, work, trust):
-    if not is_mxnet_installed():
-        raise EngineError(
-            f"{symbol} is converted by MXNet, which is not installed here: run "
-            f"`gluon-enhance export {symbol} DIR` where it is, and use DIR"
-        )
-    made = export(model, work / folder.name, ("symbol", "onnx"), trust)
-    if folder.exists():  # and damaged; nobody else writes there
-        folder.rename(work / "damaged")
-    made.rename(folder)
 
 
 def _is_whole(folder):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -16,10 +15,10 @@ from typing import Optional
 import numpy as np
 
 from gluon_enhance import __version__, engines, zoo
-from gluon_enhance.errors import EngineError, WeightsError
-from gluon_enhance.exporting.folder import export
+from gluon_enhance.atomic import sync
+from gluon_enhance.errors import WeightsError
+from gluon_enhance.exporting.folder import export, kept_folder, require_mxnet
 from gluon_enhance.exporting.measuring import measured_halo, measured_sizes
-from gluon_enhance.framework import is_mxnet_installed
 from gluon_enhance.weights.manifest import fingerprint, read_card, sha256, write_card
 from gluon_enhance.weights.store import cache_folder
 from gluon_enhance.zoo.community import companions_of
@@ -50,11 +49,7 @@ def folder_of_weights(file: Path, name: Optional[str] = None) -> Path:
     """
 
     def make(folder):
-        if not is_mxnet_installed():
-            raise EngineError(
-                f"{file} is converted by MXNet, which is not installed here: run `gluon-enhance "
-                f"export {file} DIR` where it is, and use DIR"
-            )
+        require_mxnet(file)
         prefix = f"{zoo.get_spec(name).name if name else zoo.model_name(file)}_"
         net = zoo.get_model(name, pretrained=file, prefix=prefix)
         export(net, folder, ("symbol", "onnx"))
@@ -93,7 +88,8 @@ def _measure(file, trust, folder):
             f"{file} does not make an RGB image of one, of the same size or enlarged by a whole "
             "number, whatever the size"
         )
-    needs_whole = any(operator in file.read_bytes() for operator in WHOLE)
+    data = file.read_bytes()
+    needs_whole = any(operator in data for operator in WHOLE)
     unit = lcm(sizes.multiple, STRIDE)
     halo = None if needs_whole else measured_halo(engine.run, sizes.scale, unit)
     spec = ModelSpec(
@@ -109,29 +105,25 @@ def _measure(file, trust, folder):
         tiling="exact" if halo else "global_statistics",
         **sizes._asdict(),
     )
-    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        draft = Path(temporary, "draft")
-        draft.mkdir()
-        copy = draft / f"{name}.onnx"
-        shutil.copyfile(file, copy)
-        write_card(draft, {**asdict(spec), "files": {copy.name: fingerprint(copy)}})
-        draft.rename(folder)
+    folder.mkdir()
+    copy = folder / f"{name}.onnx"
+    shutil.copyfile(file, copy)
+    sync(copy)
+    write_card(folder, {**asdict(spec), "files": {copy.name: fingerprint(copy)}})
 
 
 def _kept(file: Path, how: str, make: Callable[[Path], None]) -> Path:
     """Make a folder of a file and its companions, unless it is in the cache."""
-    import filelock
-
     parts = [file, *companions_of(file)]
     text = " ".join([__version__, file.name, how, *map(sha256, parts)])
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     folder = cache_folder() / "given" / f"{zoo.model_name(file)}-{digest}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(f"{folder}.lock"):  # another process may be at it
-        if not folder.is_dir():
-            make(folder)
-            logger.warning("%s", said(file, read_card(folder)))
-    return folder
+
+    def anew(made):
+        make(made)
+        logger.warning("%s", said(file, read_card(made)))
+
+    return kept_folder(folder, anew)
 
 
 def said(file: Path, card: dict) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import filelock
 
+from gluon_enhance.atomic import write_bytes
 from gluon_enhance.errors import ImageError
 from gluon_enhance.geotiff.parts import Work
 from gluon_enhance.geotiff.seals import is_sealed
@@ -83,7 +84,7 @@ def _prepare(work, resume):
         logger.warning("%s of an earlier run is deleted, as --resume is not given", folder)
     _remove(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    record.write_bytes(now)
+    write_bytes(record, now)
 
 
 def _check_own(folder):
@@ -112,9 +113,11 @@ def _drop_damaged(work):
 def _remove(folder):
     """Remove what runs have put into a folder, and it, if there is nothing else."""
     for path in _contents(folder):
-        if path.is_dir() and OWN.fullmatch(path.name):
+        if not OWN.fullmatch(path.name):
+            continue
+        if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
-        elif OWN.fullmatch(path.name):
+        else:
             path.unlink(missing_ok=True)
     try:
         folder.rmdir()

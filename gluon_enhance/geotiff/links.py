@@ -72,8 +72,9 @@ def driver_for(name: str) -> Optional[str]:
     if name.startswith("file://"):
         return driver_for(name[len("file://") :])
     if not _is_said(name):
-        is_tiff = PLACE.match(name) and suffix_of(name) in TIFF
-        return "GTiff" if is_tiff else None if PLACE.match(name) else _driver_of_file(Path(name))
+        if PLACE.match(name):
+            return "GTiff" if suffix_of(name) in TIFF else None
+        return _driver_of_file(Path(name))
     wrapped = WRAPPED.match(name)
     if wrapped:
         driver_for(wrapped[1])

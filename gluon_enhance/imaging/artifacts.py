@@ -127,13 +127,13 @@ def ringing(
     """
     peak = check_pair(image, reference, data_range, crop_border, y_channel=False)
     image, reference = cropped(image, crop_border), cropped(reference, crop_border)
-    squares = sum(float(np.square(g).sum()) for _, g in _gradients(reference, peak))
+    squares = sum(float(np.square(g).sum()) for *_, g in _gradients(reference, peak))
     threshold = math.sqrt(4 * squares / (image.shape[0] * image.shape[1]))
     total, count = 0.0, 0
-    for rows, gradient in _gradients(reference, peak):
+    for rows, truth, gradient in _gradients(reference, peak):
         edges = _edges(gradient, threshold)
         band = luma(image[rows], peak)
-        difference = band - luma(reference[rows], peak)
+        difference = band - truth
         for side in (1, -1):  # the left sides of edges, and of those in the mirror
             left = edges[:, ::side], side * gradient[:, ::side]
             total += _left_rings(*left, band[:, ::side], difference[:, ::side])
@@ -141,15 +141,16 @@ def ringing(
     return total / count if count else 0.0
 
 
-def _gradients(image, peak) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield bands of rows with their horizontal Sobel gradients."""
+def _gradients(image, peak) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Yield bands of rows, with their luma and its horizontal Sobel gradients."""
     height = len(image)
     for top in range(0, height, BAND):
         bottom = min(top + BAND, height)
         rows = np.clip(np.arange(top - 1, bottom + 1), 0, height - 1)
         plane = np.pad(luma(image[rows], peak), [(0, 0), (1, 1)], mode="edge")
         steps = plane[:, 2:] - plane[:, :-2]
-        yield slice(top, bottom), steps[:-2] + 2 * steps[1:-1] + steps[2:]
+        gradient = steps[:-2] + 2 * steps[1:-1] + steps[2:]
+        yield slice(top, bottom), plane[1:-1, 1:-1], gradient
 
 
 def _edges(gradient, threshold):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from gluon_enhance.atomic import whole_file, write_text
+from gluon_enhance.atomic import whole_file
 from gluon_enhance.training.config import TrainingConfig
 from gluon_enhance.training.whole_files import save_arrays
+from gluon_enhance.weights.manifest import write_card
 
 
 def save_result(
@@ -45,5 +45,5 @@ def save_result(
         card["best"] = step.best.state
     if test:
         card["test"] = {f"test_{name}": value for name, value in test.items()}
-    write_text(path.with_name("card.json"), json.dumps(card, indent=1) + "\n")
+    write_card(path.parent, card)
     return path

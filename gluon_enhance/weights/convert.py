@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Optional
 
@@ -252,12 +253,15 @@ def _turned(array, axes):
     return array.transpose(axes) if getattr(array, "ndim", 0) == len(axes) else array
 
 
+_compiled = lru_cache(maxsize=4096)(re.compile)
+
+
 def _new_name(key, names):
     layer, dot, kind = key.rpartition(".")
     if kind not in KINDS:
         layer, dot, kind = key, "", ""
     for pattern, template in names:
-        match = re.fullmatch(pattern, layer)
+        match = _compiled(pattern).fullmatch(layer)
         if match:
             return match.expand(template) + dot + kind
     return None

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.weights.torch_reader import widened_bfloat16
 
 DTYPES = {
     "F64": "<f8",
@@ -67,6 +68,6 @@ def _array(shape, dtype, data):
     if dtype not in DTYPES:
         raise ValueError(f"it holds numbers of type {dtype}")
     values = np.frombuffer(data, DTYPES[dtype])
-    if dtype == "BF16":  # the upper half of a float32
-        values = (values.astype("<u4") << 16).view("<f4")
+    if dtype == "BF16":
+        values = widened_bfloat16(values)
     return values.reshape(shape)

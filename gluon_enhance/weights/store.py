@@ -69,6 +69,10 @@ def find(
     return found or fetch(files[0], root, progress)
 
 
+EIGHT_BITS = (".int8.xml", ".int8.bin")
+"""Ends of the names of shipped files for ``--precision int8``, where a model has them."""
+
+
 def find_shipped(model: str, suffix: str, root: str | os.PathLike | None = None) -> Path:
     """Find the file of a shipped model with this suffix, such as ``.params`` or ``.onnx``.
 

@@ -171,9 +171,12 @@ def _fill(storages, keys, data, offset):
 
 def _decode(kind, data):
     values = np.frombuffer(data, STORAGES[kind])
-    if kind == "torch.BFloat16Storage":  # the upper half of a float32
-        return (values.astype("<u4") << 16).view("<f4")
-    return values
+    return widened_bfloat16(values) if kind == "torch.BFloat16Storage" else values
+
+
+def widened_bfloat16(values: np.ndarray) -> np.ndarray:
+    """Return float32 of bfloat16, which is its upper half and is given as uint16."""
+    return (values.astype("<u4") << 16).view("<f4")
 
 
 @dataclass(frozen=True)

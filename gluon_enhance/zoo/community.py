@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import os
 import shutil
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
+from gluon_enhance.atomic import whole_file
 from gluon_enhance.errors import UnknownModelError, WeightsError
 from gluon_enhance.weights.architectures import read_off
 from gluon_enhance.weights.convert import SUFFIXES, read_weights, unwrapped
@@ -47,9 +49,10 @@ def community_files() -> dict[str, Path]:
     return {model_name(path): path for path in files if path.suffix.lower() in FILES}
 
 
-def community_rows() -> list[Row]:
-    """Read off what the models of the folder are."""
-    return [_row(name, path) for name, path in community_files().items()]
+def community_rows(pattern: str = "*") -> list[Row]:
+    """Read off what those models of the folder are whose names match a shell pattern."""
+    files = community_files().items()
+    return [_row(name, path) for name, path in files if fnmatch.fnmatchcase(name, pattern)]
 
 
 def _row(name, path):
@@ -100,12 +103,12 @@ def add_model(file: str | os.PathLike, name: Optional[str] = None) -> Path:
     folder = models_folder()
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{name}{suffix}"
-    # The file that makes it a model comes last, and whole.
-    for companion in companions_of(source):
-        shutil.copyfile(companion, folder / f"{name}{companion.name[len(source.stem) :]}")
-    draft = folder / f".{target.name}.part"
-    shutil.copyfile(source, draft)
-    draft.replace(target)
+    copies = {
+        one: folder / f"{name}{one.name[len(source.stem) :]}" for one in companions_of(source)
+    }
+    for old, new in {**copies, source: target}.items():  # what makes it a model comes last
+        with whole_file(new) as draft:
+            shutil.copyfile(old, draft)
     return target
 
 

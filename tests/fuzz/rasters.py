@@ -16,7 +16,8 @@ from gluon_enhance.geotiff.enhancing import enhance_raster
 from gluon_enhance.geotiff.kinds import kind_of
 from gluon_enhance.geotiff.metadata import created
 from gluon_enhance.geotiff.opening import opened
-from gluon_enhance.geotiff.raster import check_uniform, environment, open_raster
+from gluon_enhance.geotiff.raster import check_uniform, environment
+from gluon_enhance.geotiff.regions import samples_of
 
 LARGEST = 1 << 16
 """Samples of a raster that a fuzzer has time for."""
@@ -95,12 +96,15 @@ def read_vrt(path):
     read(path)
 
 
+def _is_small(path):
+    kind_of(path)
+    return samples_of(path) <= LARGEST
+
+
 def look(path):
     """Read a raster as planning does, if it is small; no part is made."""
-    kind_of(path)
-    with environment(), open_raster(path) as dataset:
-        if dataset.width * dataset.height * dataset.count > LARGEST:
-            return
+    if not _is_small(path):
+        return
     with (
         suppress(ValueError),
         environment(),
@@ -114,10 +118,8 @@ def look(path):
 
 def read(path):
     """Enhance a raster, if it is small."""
-    kind_of(path)
-    with environment(), open_raster(path) as dataset:
-        if dataset.width * dataset.height * dataset.count > LARGEST:
-            return
+    if not _is_small(path):
+        return
     with (
         suppress(ValueError),
         tempfile.TemporaryDirectory() as folder,
