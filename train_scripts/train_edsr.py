@@ -24,6 +24,7 @@ from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
 from gluon_enhance.training.precision import precision_option
 from gluon_enhance.training.steps import SupervisedStep
+from gluon_enhance.weights.store import given
 
 
 @dataclass
@@ -36,17 +37,20 @@ class Config(recipe.EnlargingConfig):
     milestones: tuple = option((200_000.0,), "multistep: steps after which the rate falls")
     precision: str = precision_option()
 
+    START_MODELS = tuple(zoo.MODELS)
+
 
 def main(argv=None):
     config = parse_config(Config, __doc__, argv)
     net = zoo.get_model(config.model)
+    models = trained_models(config)
     data = recipe.enlarging_data(config, net.spec)
     if config.dry_run:
         return print(recipe.describe(config))
 
     devices = recipe.make_devices(config)
     recipe.start_net(net, config, devices)
-    for name, weights in trained_models(config):
+    for name, weights in models:
         net.initialize_from(zoo.get_model(name, pretrained=weights or True))
     trainer = recipe.make_trainer([net], config, devices)
     step = SupervisedStep(net, {"pixel": L1Loss()}, trainer, devices)
@@ -56,7 +60,8 @@ def main(argv=None):
 def trained_models(config):
     """Return the models of --init, which may be of another scale, and their files."""
     pairs = [text.partition("=")[::2] for text in config.init]
-    return [(name, file) for name, file in pairs if name.lower() in zoo.MODELS]
+    models = [(name, file) for name, file in pairs if name.lower() in config.START_MODELS]
+    return [(name, file and given(file)) for name, file in models]
 
 
 if __name__ == "__main__":

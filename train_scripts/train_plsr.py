@@ -7,9 +7,8 @@ r"""Train super-resolution by perceptual loss: Johnson's nets [1]_ or their smal
 The loss is the distance from the truth in relu2_2 of VGG-16; the inputs are blurred and reduced.
 Johnson's nets start as interpolators here, the paper's at random. With --recipe report the net
 starts as the report's, at a constant rate; total variation is added, and the net keeps the mean
-color of the inputs. --shards keeps a fixed number of samples on
-the disk, with the features of their truths, so that these are computed once. Interrupt it at will
-and go on with --resume.
+color of the inputs. --shards keeps a fixed number of samples on the disk, with the features of
+their truths, so that these are computed once. Interrupt it at will and go on with --resume.
 
 References
 ----------

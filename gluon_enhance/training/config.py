@@ -141,6 +141,9 @@ class TrainingConfig:
     #: Option -> its value -> the defaults of others that go with it.
     VARIANTS: ClassVar[dict] = {}
 
+    #: Models that ``--init`` may name, with or without a file, and that the script starts from.
+    START_MODELS: ClassVar[tuple] = ()
+
     def fixed(self) -> dict:
         """The options that a checkpoint must have been made with."""
         values = json.loads(json.dumps(dataclasses.asdict(self)))

@@ -9,6 +9,7 @@ from typing import Callable
 import numpy as np
 
 from gluon_enhance.framework import context, mx
+from gluon_enhance.training.gradients import learned
 from gluon_enhance.training.machines import Machines
 
 
@@ -105,7 +106,7 @@ class Devices:
         False is returned.
         """
         if self._count > 1:
-            for index, parameter in _learned(trainer):
+            for index, parameter in enumerate(learned(trainer)):
                 self._sum(f"{name}/{index}", parameter.list_grad(), priority=-index)
         if prepare and not prepare(trainer):
             return False
@@ -153,7 +154,7 @@ class Devices:
         """Replace the weights that trainers learn by the first machine's."""
         if self._machines:
             for name, trainer in trainers.items():
-                for index, parameter in _learned(trainer):
+                for index, parameter in enumerate(learned(trainer)):
                     self._take_first(f"{name}/{index}", parameter.list_data())
             mx.nd.waitall()
 
@@ -174,8 +175,3 @@ class Devices:
         self._store.init(key, arrays[0])
         self._keys.add(key)
         self._store.pull(key, arrays)
-
-
-def _learned(trainer):
-    """The parameters that get gradients, by their place."""
-    return ((k, p) for k, p in enumerate(trainer._params) if p.grad_req != "null")

@@ -69,7 +69,7 @@ class PhoneConfig(TrainingConfig):
 
 
 def check_fits(spec, config: TrainingConfig, enlarging: bool = True) -> None:
-    """Refuse a net that a script makes no sense for, or a patch that the net cannot take.
+    """Refuse, before the work, a net, patches or weights to start from that cannot be.
 
     Parameters
     ----------
@@ -81,7 +81,10 @@ def check_fits(spec, config: TrainingConfig, enlarging: bool = True) -> None:
     Raises
     ------
     ValueError
-        The message says which script fits.
+        If the script makes no sense for the net, and the message says which does; or if the net
+        cannot take the patch.
+    WeightsError
+        If a file of ``--init`` is not there.
     """
     if enlarging != (spec.scale > 1):
         does = f"enlarges by {spec.scale}" if spec.scale > 1 else "does not enlarge"
@@ -91,6 +94,7 @@ def check_fits(spec, config: TrainingConfig, enlarging: bool = True) -> None:
         raise ValueError(
             f"--patch-size is {config.patch_size}; {spec.name} takes multiples of {spec.multiple}"
         )
+    given_weights(config)
 
 
 def enlarging_data(config: EnlargingConfig, spec, largest: int = 0) -> Data:
@@ -105,7 +109,6 @@ def enlarging_data(config: EnlargingConfig, spec, largest: int = 0) -> Data:
         Side of the low-resolution patches that are drawn, where that is not ``--patch-size``.
     """
     check_fits(spec, config)
-    given_weights(config)  # before the work
     data = enlarging_photos(
         config.data,
         spec.scale,
@@ -126,7 +129,6 @@ def phone_data(
 ) -> Data:
     """Open the photos of a script that trains on a phone's; see `phone_photos`."""
     check_fits(spec, config, enlarging=False)
-    given_weights(config)  # before the work
     data = phone_photos(
         config.data,
         config.patch_size,

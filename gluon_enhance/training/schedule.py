@@ -46,9 +46,7 @@ def risen(learning_rate: float, warmup: int, after: Callable) -> Callable[[int],
     return lambda count: rise.get_warmup_lr(count) if count < warmup - 1 else after(count)
 
 
-def warmup_cosine(
-    learning_rate: float, iterations: int, warmup: int, final_share: float = FINAL_SHARE
-) -> Callable[[int], float]:
+def warmup_cosine(learning_rate: float, iterations: int, warmup: int) -> Callable[[int], float]:
     """Rise linearly over `warmup` steps, then fall as a cosine to a share of the first rate.
 
     The last step of the rise, the first of the fall and none other have the full rate; the last
@@ -56,7 +54,7 @@ def warmup_cosine(
     """
     warmup = max(2, min(warmup, iterations - 2))
     last = max(1, iterations - warmup - 1)
-    fall = mx.lr_scheduler.CosineScheduler(last, learning_rate, learning_rate * final_share)
+    fall = mx.lr_scheduler.CosineScheduler(last, learning_rate, learning_rate * FINAL_SHARE)
     return risen(learning_rate, warmup, lambda count: fall(min(max(0, count - warmup), last)))
 
 

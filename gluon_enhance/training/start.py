@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable
 
 import numpy as np
 
@@ -90,7 +90,7 @@ def given_weights(config, nets: Sequence[str] = ()) -> dict[str, Path]:
     ----------
     config : TrainingConfig
         Each of its `init` is a file or the name of a shipped model, for the generator, or
-        ``NET=FILE`` for any net.
+        ``NET=FILE`` for any net. Its `START_MODELS` are the script's own concern.
     nets : sequence of str
         Names of the nets, the generator's first; without, names are not checked.
 
@@ -109,6 +109,8 @@ def given_weights(config, nets: Sequence[str] = ()) -> dict[str, Path]:
     files = {}
     for text in config.init:
         name, separator, file = text.partition("=")
+        if name.lower() in config.START_MODELS:
+            continue
         if not separator or Path(text).is_file():
             name, file = (nets[0] if nets else ""), text
         elif nets and name not in nets:
@@ -123,7 +125,7 @@ def has_start(config) -> bool:
     return any("=" not in text or Path(text).is_file() for text in config.init)
 
 
-def load_start(net, path: Path, partial: bool = False, ctx=None) -> None:
+def load_start(net, path: Path, partial: bool = False) -> None:
     """Load weights to start from; the net is initialized already if `partial`.
 
     Parameters
@@ -132,7 +134,6 @@ def load_start(net, path: Path, partial: bool = False, ctx=None) -> None:
     path : path
     partial : bool
         Take what fits, and log what was taken and left; else all must.
-    ctx : list of mxnet.Context, optional
 
     Raises
     ------
@@ -140,7 +141,7 @@ def load_start(net, path: Path, partial: bool = False, ctx=None) -> None:
         If the file cannot be read, does not fit, or holds a number that is not finite.
     """
     if not partial:
-        load_weights(net, path, ctx)
+        load_weights(net, path)
         check_finite(net, path)
         return
     state = unwrapped(read_weights(path))
@@ -153,7 +154,7 @@ def load_start(net, path: Path, partial: bool = False, ctx=None) -> None:
     if not fitting:
         raise WeightsError(f"nothing in {path} fits {type(net).__name__} by name and shape")
     own = {name: p.list_data()[0].asnumpy() for name, p in parameters.items()}
-    load_state(net, {**own, **fitting}, path, ctx)
+    load_state(net, {**own, **fitting}, path)
     check_finite(net, path)
     _log_partial(path, parameters, state, fitting)
 
@@ -169,7 +170,7 @@ def _log_partial(path, parameters: Mapping, state: Mapping, fitting: Mapping):
         logger.info("%s: %d arrays %s: %s", path, len(names), what, ", ".join(names) or "none")
 
 
-def check_finite(net, source: Optional[Path]) -> None:
+def check_finite(net, source: Path) -> None:
     """Raise WeightsError, naming the file, if a net's number is not finite."""
     for name, parameter in net._collect_params_with_prefix().items():
         if not np.isfinite(parameter.list_data()[0].asnumpy()).all():

@@ -36,8 +36,8 @@ class Validation:
     match_colors : bool
         Also show the output with its histograms matched to the input's.
     extra : callable, optional
-        Takes an output, what it is compared with, and the input, uint8 each; returns more scores
-        by name, of which the mean counts.
+        Takes an output, its truth or None, and the input, uint8 each; returns more scores by
+        name, of which the mean counts.
     with_start : bool
         Repeat, as ``NAME_of_start``, the scores of the net as it is now.
     backward : HybridBlock, optional

@@ -1,11 +1,11 @@
 """What tests of the training scripts share: scripts as modules, small photos, a small VGG."""
 
 import importlib.util
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from same_state import assert_same_state
 
 from gluon_enhance.framework import is_mxnet_installed
 
@@ -116,15 +116,3 @@ def check_resume(train, tmp_path):
         assert_same_state(whole, newest)
 
     return check
-
-
-def assert_same_state(checkpoint, other):
-    names = {path.name for path in checkpoint.iterdir()}
-    assert names == {path.name for path in other.iterdir()}
-    for name in names - {"state.json"}:
-        assert (checkpoint / name).read_bytes() == (other / name).read_bytes(), name
-    ours, theirs = (json.loads((p / "state.json").read_text()) for p in (checkpoint, other))
-    for state in (ours, theirs):
-        for row in state["history"]:
-            del row["seconds"], row["waiting_for_data"]
-    assert ours == theirs

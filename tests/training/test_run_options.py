@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import assert_same_state
 from filelock import FileLock
+from same_state import assert_same_state
 from tiny_training import Config, make_step, train
 
 from gluon_enhance.errors import TrainingError, WeightsError

@@ -3,10 +3,10 @@
 import csv
 import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SCRIPTS
 
 from gluon_enhance import zoo
 from gluon_enhance.errors import WeightsError
@@ -14,6 +14,7 @@ from gluon_enhance.framework import mx
 from gluon_enhance.training import loop
 from gluon_enhance.training.whole_files import save_arrays
 
+SCRIPTS = Path(__file__).resolve().parents[2] / "train_scripts"
 NAMES = sorted(path.stem[len("train_") :] for path in SCRIPTS.glob("train_*.py"))
 ENLARGING = ("distill", "edsr", "esrgan", "plsr", "srcnn", "srgan", "srresnet")
 
@@ -36,7 +37,8 @@ def test_example_lines_of_the_help_keep_their_backslashes(name, script, capsys):
 
 @pytest.mark.parametrize("name", ENLARGING)
 def test_a_net_that_does_not_enlarge_is_refused_with_the_script_that_fits(name, script, photos):
-    options = ["--data", str(photos), "--out", "run", "--model", "dped_resnet", "--init", "none"]
+    options = ["--data", str(photos), "--out", "run", "--model", "dped_resnet"]
+    options += ["--init", "srresnet_x4"]
     message = "--model is dped_resnet, which does not enlarge; train it with train_dped.py"
     with pytest.raises(ValueError, match=message):
         script(name).main(options)

@@ -73,6 +73,20 @@ def test_srgan_starts_from_the_shipped_srresnet(scripts, train, tmp_path):
     np.testing.assert_allclose(result.head[0].weight.data().asnumpy(), start, atol=1e-6)
 
 
+def test_edsr_of_x4_starts_from_a_file_of_x2(train, tmp_path):
+    start, file = zoo.get_model("edsr_baseline_x2"), tmp_path / "x2.params"
+    start.initialize(mx.init.Xavier())
+    start.save_parameters(str(file))
+    options = ("--model", "edsr_baseline_x4", "--init", f"edsr_baseline_x2={file}")
+    train("edsr", tmp_path, *options, "--learning-rate", 1e-9, "--iterations", 1)
+    trained = mx.nd.load(str(tmp_path / "edsr_baseline_x4.params"))
+    body = [name for name in trained if name.startswith("body.")]
+    for name in body:
+        begun = mx.nd.load(str(file))[name].asnumpy()
+        np.testing.assert_allclose(trained[name].asnumpy(), begun, atol=1e-6)
+    assert len(body) > 30
+
+
 def test_edsr_of_the_same_scale_goes_on_from_all_of_the_net_given(train, tmp_path):
     options = ("--model", "edsr_lite_x2", "--init", "edsr_lite_x2", "--learning-rate", 1e-9)
     train("edsr", tmp_path / "run", *options, "--iterations", 1)
