@@ -225,3 +225,17 @@ def context(name: str = "cpu"):
             reason = str(error).strip().splitlines()[-1]
             raise EngineError(f"{name} cannot compute ({reason}). {GPU_LIMITS}") from error
     return ctx
+
+
+@contextmanager
+def hidden(package: str):
+    """Have a package count as not installed for those that are imported in this context."""
+    absent = object()
+    former = sys.modules.get(package, absent)
+    sys.modules[package] = None
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+        if former is not absent:
+            sys.modules[package] = former

@@ -11,15 +11,16 @@ import pytest
 pytest.importorskip("mxnet", reason="MXNet is not installed: the nets under test are made with it")
 
 import gluon_enhance as ge  # noqa: E402
-from gluon_enhance import engines, features  # noqa: E402
-from gluon_enhance.bands import BandedNet  # noqa: E402
+from gluon_enhance import engines  # noqa: E402
 from gluon_enhance.errors import EngineError, ImageError  # noqa: E402
-from gluon_enhance.exporting import export_onnx, parts  # noqa: E402
+from gluon_enhance.export import export_onnx  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.models.dped import DPEDDenseNet, DPEDResNet  # noqa: E402
 from gluon_enhance.models.style import StyleNet  # noqa: E402
 from gluon_enhance.models.wespe import WESPEGenerator  # noqa: E402
 from gluon_enhance.weights.manifest import sha256  # noqa: E402
+from gluon_enhance.whole_image import maps, split
+from gluon_enhance.whole_image.runner import BandedNet  # noqa: E402
 
 load = partial(engines.load, "openvino", precision="fp32")
 
@@ -55,7 +56,7 @@ def exported(net, folder):
             parameter.set_data(mx.nd.array(rng.uniform(0.5, 1.5, parameter.shape)))
     multiple, stride = (6, 4) if isinstance(net, StyleNet) else (1, 1)
     path = export_onnx(net, folder / "net.onnx", multiple)
-    return path, parts.split_onnx(path, stride)
+    return path, split.split_onnx(path, stride)
 
 
 @pytest.fixture(scope="module", params=NETS)
@@ -135,7 +136,7 @@ def style(tmp_path_factory):
 @pytest.mark.parametrize("kind, size", [("dped", (200, 150)), ("style", (203, 146))])
 def test_bytes_of_features_are_foretold(kind, size, request, monkeypatch):
     (bytes_now := {}), (most := [])
-    make = features.FeatureRows.__init__
+    make = maps.FeatureRows.__init__
 
     def counted(self, shape, dtype, memory, lead=0):
         make(self, shape, dtype, memory, lead)
@@ -145,7 +146,7 @@ def test_bytes_of_features_are_foretold(kind, size, request, monkeypatch):
 
     net = BandedNet(request.getfixturevalue(kind)[1], load, 2000, memory=0, columns=64)
     foretold = net.feature_bytes(*size)
-    monkeypatch.setattr(features.FeatureRows, "__init__", counted)
+    monkeypatch.setattr(maps.FeatureRows, "__init__", counted)
     net.run(uneven(*size))
     assert foretold == max(most) and not bytes_now
 
@@ -186,7 +187,7 @@ def test_norms_over_groups_of_channels_are_refused(tmp_path):
 
 
 def test_parts_that_differ_from_the_whole_are_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(parts, "TOLERANCE", -1.0)
+    monkeypatch.setattr(split, "TOLERANCE", -1.0)
     with pytest.raises(EngineError, match="differs from the whole by"):
         exported(NETS["dped_resnet"](), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
@@ -194,7 +195,7 @@ def test_parts_that_differ_from_the_whole_are_not_kept(tmp_path, monkeypatch):
 
 def test_archive_holds_a_table_and_a_file_for_each_part(dped):
     with zipfile.ZipFile(dped[1]) as archive:
-        table = json.loads(archive.read("parts.json"))
-        assert set(archive.namelist()) == {"parts.json", *(p["file"] for p in table["parts"])}
+        table = json.loads(archive.read("split.json"))
+        assert set(archive.namelist()) == {"split.json", *(p["file"] for p in table["parts"])}
     assert [len(part["norms"]) for part in table["parts"]] == [0, 1, 1, 1, 1]
     assert table["parts"][0]["halo"] == 5 and table["parts"][1]["halo"] == 1

@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 import gluon_enhance as ge
-from gluon_enhance.baseline import Baseline, load
-from gluon_enhance.cli.enhance import enhance
-from gluon_enhance.files import Photo, read_image, write_image
+from gluon_enhance.commands.enhance import enhance
+from gluon_enhance.inference.kernel import Baseline, load
+from gluon_enhance.photos import Photo, read_image, write_image
 
 PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)}
 

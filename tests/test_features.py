@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gluon_enhance.features import FeatureRows, merged_moments, row_moments
+from gluon_enhance.whole_image.maps import FeatureRows, merged_moments, row_moments
 
 ROW_BYTES = 5 * 4 * 2
 

@@ -8,7 +8,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed: the nets under test
 
 import gluon_enhance as ge  # noqa: E402
 from gluon_enhance.errors import EngineError, ImageError, UnknownModelError  # noqa: E402
-from gluon_enhance.exporting import export_onnx  # noqa: E402
+from gluon_enhance.export import export_onnx  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.imaging.resize import resize, resize_rounding_once  # noqa: E402
 from gluon_enhance.models.rrdbnet import RRDBNet  # noqa: E402
@@ -142,7 +142,7 @@ def test_tile_that_is_not_finite_stops_the_work(folder, picture, monkeypatch):
 @pytest.fixture
 def small_gpu(monkeypatch):
     """An engine that says it is on a GPU, whose memory holds no image."""
-    from gluon_enhance.engines.openvino_engine import OpenVINOEngine as Engine
+    from gluon_enhance.engines.openvino import OpenVINOEngine as Engine
 
     def full(self, batch):
         raise EngineError("ONNX Runtime cannot run: Failed to allocate memory")

@@ -116,7 +116,7 @@ def load(
         Folder for compiled models, which 'openvino' then need not compile again.
     trusted : bool
         Whether the file was verified or made by this package, or by whom the user trusts. Of others
-        only ONNX files are run, of what image nets need: see `gluon_enhance.engines.checking`.
+        only ONNX files are run, of what image nets need: see `gluon_enhance.engines.checks.graph`.
     shapes : sequence of tuple of int, optional
         Of the inputs that will be given first, for which another's file is checked before it is
         loaded; default: those of images.

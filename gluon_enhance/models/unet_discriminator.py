@@ -9,8 +9,8 @@ References
 """
 
 from gluon_enhance.framework import mx
-from gluon_enhance.models.activations import leaky_relu
 from gluon_enhance.models.blocks import conv3x3
+from gluon_enhance.models.layers.activations import leaky_relu
 
 nn = mx.gluon.nn
 

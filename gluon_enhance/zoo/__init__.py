@@ -14,9 +14,9 @@ from typing import Optional
 
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.weights import store
-from gluon_enhance.weights.convert import load_state, read_weights, unwrapped
 from gluon_enhance.weights.interpolation import interpolate_states
-from gluon_enhance.weights.params import write_params
+from gluon_enhance.weights.load import load_state, read_weights, unwrapped
+from gluon_enhance.weights.readers.gluon import write_params
 from gluon_enhance.zoo.cards import OF_BLOCKS, card_of, spec_from_card, trained_spec
 from gluon_enhance.zoo.community import (
     add_model,
