@@ -19,7 +19,7 @@ CUDA = "CUDAExecutionProvider"
 class ONNXRuntimeEngine:
     """Run an ONNX file with ONNX Runtime; see `gluon_enhance.engines` for the contract."""
 
-    def __init__(self, model, precision, device, threads, trusted=False, shapes=None):
+    def __init__(self, model, *, precision, device, threads, cache, trusted, shapes):
         onnxruntime = import_onnxruntime()
         has_cuda = CUDA in onnxruntime.get_available_providers()
         gpu = gpu_of(device)

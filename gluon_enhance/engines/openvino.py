@@ -35,7 +35,7 @@ FORM = 3
 class OpenVINOEngine:
     """Run an ONNX file with OpenVINO; see `gluon_enhance.engines` for the contract."""
 
-    def __init__(self, model, precision, device, threads, trusted=False, shapes=None, cache=None):
+    def __init__(self, model, *, precision, device, threads, cache, trusted, shapes):
         openvino = import_openvino()
         if gpu_of(device) is not None:
             raise EngineError("engine openvino has no CUDA; use --engine onnxruntime")

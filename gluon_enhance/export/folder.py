@@ -59,7 +59,7 @@ def export(
         the new one replaces.
     formats : sequence of {'symbol', 'onnx', 'safetensors'}
         ``NAME-symbol.json`` and ``NAME-0000.params``, which plain MXNet loads; ``NAME.onnx``, and
-        ``NAME.parts.zip`` for a net that needs the statistics of the whole image, which the
+        ``NAME.segments.zip`` for a net that needs the statistics of the whole image, which the
         engines run, and with them the shipped files of 8 bits of a model that has such;
         ``NAME.safetensors`` if a PyTorch program has this net, as that names its weights, among
         zeros where that has more channels.
