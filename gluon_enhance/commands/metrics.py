@@ -7,7 +7,7 @@ from typing import NamedTuple, Optional
 import click
 import numpy as np
 
-from gluon_enhance.commands.options import FilePath
+from gluon_enhance.commands.options import FilePath, together
 from gluon_enhance.imaging.metrics import (
     NIQEModel,
     blockiness,
@@ -80,50 +80,6 @@ def protocol_of(metrics: Metrics) -> str:
     return "; ".join(notes)
 
 
-def metric_options(command):
-    """Add the options that `take_metrics` takes, and ``--csv``."""
-    for option in reversed(
-        (
-            click.option(
-                "--metrics",
-                default="psnr,ssim",
-                show_default=True,
-                metavar="NAMES",
-                callback=_names,
-                help=f"Photos: some of {','.join(NAMES)}.",
-            ),
-            click.option(
-                "--niqe",
-                type=FilePath(),
-                metavar="FILE",
-                help="Photos: score by NIQE with this model, of `gluon-enhance niqe fit`. Default "
-                "for --metrics niqe: the official one.",
-            ),
-            click.option(
-                "--csv",
-                type=FilePath(),
-                metavar="FILE",
-                callback=_writable,
-                help="Write the scores of each image to a file.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def take_metrics(options: dict) -> Metrics:
-    """Take the metrics out of a command's options, and load the model that they need."""
-    names, path = options.pop("metrics"), options.pop("niqe")
-    if path and "niqe" not in names:
-        names = (*names, "niqe")
-    if "niqe" not in names:
-        return Metrics(names)
-    from gluon_enhance.weights.niqe import official_niqe, read_niqe
-
-    return Metrics(names, niqe_model=read_niqe(path) if path else official_niqe())
-
-
 def _names(context, option, text):
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
@@ -137,3 +93,42 @@ def _writable(context, option, path):
     if path is not None and (path.is_dir() or not path.parent.is_dir()):
         raise click.BadParameter(f"{str(path)!r} is a folder, or in a folder that is not there")
     return path
+
+
+#: The options that `take_metrics` takes, and ``--csv``.
+metric_options = together(
+    click.option(
+        "--metrics",
+        default="psnr,ssim",
+        show_default=True,
+        metavar="NAMES",
+        callback=_names,
+        help=f"Photos: some of {','.join(NAMES)}.",
+    ),
+    click.option(
+        "--niqe",
+        type=FilePath(),
+        metavar="FILE",
+        help="Photos: score by NIQE with this model, of `gluon-enhance niqe fit`. Default "
+        "for --metrics niqe: the official one.",
+    ),
+    click.option(
+        "--csv",
+        type=FilePath(),
+        metavar="FILE",
+        callback=_writable,
+        help="Write the scores of each image to a file.",
+    ),
+)
+
+
+def take_metrics(options: dict) -> Metrics:
+    """Take the metrics out of a command's options, and load the model that they need."""
+    names, path = options.pop("metrics"), options.pop("niqe")
+    if path and "niqe" not in names:
+        names = (*names, "niqe")
+    if "niqe" not in names:
+        return Metrics(names)
+    from gluon_enhance.weights.niqe import official_niqe, read_niqe
+
+    return Metrics(names, niqe_model=read_niqe(path) if path else official_niqe())

@@ -15,8 +15,7 @@ from typing import Callable, NamedTuple, Optional, TypeVar
 import numpy as np
 
 from gluon_enhance.commands import one_line
-from gluon_enhance.commands.batch import Job
-from gluon_enhance.commands.reports import unfinished
+from gluon_enhance.commands.jobs import Job
 from gluon_enhance.errors import GluonEnhanceError, ImageError
 from gluon_enhance.imaging.histogram import match_histograms
 from gluon_enhance.imaging.resize import resize_rounding_once
@@ -93,7 +92,7 @@ class Work:
         self.job, self.enhancer, self.watched = job, enhancer, watched
         self.outscale, self.match_colors = outscale, match_colors
         self.photo_options = photo_options or PhotoOptions()
-        self.report = unfinished(job)
+        self.report = job.unfinished()
         if job.is_done or (skip_existing and job.target.exists() and not job.problem):
             self.report["status"] = "skipped"
 

@@ -246,7 +246,7 @@ class Enhancer:
         if exact is not self:
             return exact(image, progress)
         has_alpha = channels in (2, 4)
-        image = fill_hidden(image)
+        image = fill_hidden(image) if has_alpha else image
         color_channels = channels - 1 if has_alpha else channels
         height, width = image.shape[:2]
         if min(height, width) < self.spec.min_size:

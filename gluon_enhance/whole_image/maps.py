@@ -144,8 +144,8 @@ class ImageRows:
 class FeatureRows:
     """Features of an image: some rows in memory, the others in a temporary file.
 
-    The file lives as long as this object and its successors. What is read of it in whole rows is
-    mapped, not copied; once a block is done, its pages no longer count as memory.
+    The file lives as long as this object and those that took its place. What is read of it in whole
+    rows is mapped, not copied; once a block is done, its pages no longer count as memory.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ class FeatureRows:
     memory : int
         Bytes that may stay in memory.
     rows_ahead : int
-        Rows by which successors are ahead; there is room for as many more.
+        Rows by which those that take its place are ahead; there is room for as many more.
 
     Raises
     ------

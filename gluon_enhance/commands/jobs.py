@@ -8,8 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
 
-from gluon_enhance.commands.kinds import Source, check_output, is_raster, source_of
-from gluon_enhance.commands.results import Results, is_part
+from gluon_enhance.commands.inputs import (
+    Results,
+    Source,
+    check_output,
+    is_part,
+    is_raster,
+    source_of,
+)
 from gluon_enhance.photos import FORMATS, IMAGE_SUFFIXES, result_suffix, scan
 from gluon_enhance.rasters.names import absolute_name, stem_of
 
@@ -30,6 +36,10 @@ class Job:
     def name(self) -> str:
         """What to call the input in a line."""
         return stem_of(self.source) if isinstance(self.source, str) else self.source.name
+
+    def unfinished(self) -> dict:
+        """Report that it was not begun."""
+        return {"input": str(self.source), "output": str(self.target), "status": "unfinished"}
 
     def absolute(self) -> Job:
         """Name the files in a way that holds in other folders."""
