@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, cast
 
 import click
 import numpy as np
@@ -46,7 +46,7 @@ def scores_of(
     image: np.ndarray, reference: np.ndarray, border: int, metrics: Metrics, y_only: bool = False
 ) -> dict:
     """Score an image; gray ones have one channel, which counts as Y."""
-    options = {"crop_border": border}
+    options: dict[str, Any] = {"crop_border": border}
     of_channels = [name for name in metrics.names if name in OF_CHANNELS]
     scores = {}
     for name in of_channels:
@@ -59,7 +59,7 @@ def scores_of(
         "delta_e": lambda: delta_e(image, reference, **options),
         "blockiness": lambda: blockiness(image, block=metrics.block, **options),
         "ringing": lambda: ringing(image, reference, **options),
-        "niqe": lambda: niqe(image, metrics.niqe_model, **options),
+        "niqe": lambda: niqe(image, cast(NIQEModel, metrics.niqe_model), **options),
     }
     scores.update({name: others[name]() for name in metrics.names if name in others})
     return scores

@@ -213,7 +213,8 @@ def run_on(cluster, works: Iterable[Work], enhancer) -> Iterator[dict]:
     rasters = sum(
         not isinstance(work, PhotoWork) and work.report["status"] == "unfinished" for work in works
     )
-    whole, divided = [], []
+    whole: list = []
+    divided: list = []
     for work in works:
         (whole if work.goes_whole(rasters) else divided).append(work)
     for work in whole:
@@ -239,7 +240,8 @@ def _attempt_all(work):
 
 def overlapped(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Yield ``function(item)`` of each, in order; a thread of its own is one item ahead."""
-    thread, ahead = ThreadPoolExecutor(1), deque()
+    thread = ThreadPoolExecutor(1)
+    ahead: deque = deque()
     try:
         for item in items:
             ahead.append(thread.submit(function, item))

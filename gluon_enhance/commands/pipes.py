@@ -43,7 +43,7 @@ class Pipes:
         self.inputs, self.output = inputs, output
         self.to_stdout = str(output) == PIPE or (output is None and inputs == (PIPE,))
         self.are_used = self.to_stdout or PIPE in inputs
-        self._temporary, self._folder = ExitStack(), None
+        self._temporary, self._folder = ExitStack(), Path()
         if inputs.count(PIPE) > 1:
             raise click.UsageError("standard input (-) is given more than once")
         if self.to_stdout and (len(inputs) != 1 or Path(inputs[0]).is_dir()):

@@ -58,7 +58,7 @@ class CompiledModels:
 
     def put(self, content: bytes, *details: object) -> None:
         """Keep bytes under these details, if there is room and right to."""
-        if not self:
+        if self._folder is None:
             return
         path = self._path(details)
         with suppress(OSError):

@@ -85,9 +85,9 @@ class ONNXRuntimeEngine:
         """Run any inputs, in the file's order, and give its outputs."""
         if self._graph:
             self._graph.check(array.shape for array in arrays)
-        arrays = (array.astype(np.float32, copy=False) for array in arrays)
+        floats = (array.astype(np.float32, copy=False) for array in arrays)
         try:
-            outputs = self._session.run(None, dict(zip(self._inputs, arrays)))
+            outputs = self._session.run(None, dict(zip(self._inputs, floats)))
         except Exception as error:  # as above
             reason = str(error).strip().splitlines()[-1][-200:]
             raise EngineError(f"ONNX Runtime cannot run {self._path}: {reason}") from error

@@ -230,12 +230,15 @@ class Enhancer:
         if isinstance(image, (str, os.PathLike)):
             return self.enhance_file(image, progress=progress)
         if isinstance(image, Photo):
-            return image.with_pixels(self(image.pixels, progress))
+            return image.with_pixels(self._of_array(image.pixels, progress))
         if isinstance(image, Image.Image):
-            return transformed(image, partial(self, progress=progress))
+            return transformed(image, partial(self._of_array, progress=progress))
         if not isinstance(image, np.ndarray):
             kind = type(image).__name__
             raise ValueError(f"image is a {kind}; give an array, a picture of Pillow or a path")
+        return self._of_array(image, progress)
+
+    def _of_array(self, image, progress):
         channels = image.shape[2] if image.ndim == 3 else None
         if image.ndim not in (2, 3) or channels not in (None, 1, 2, 3, 4) or image.size == 0:
             raise ValueError(
@@ -244,7 +247,7 @@ class Enhancer:
         dtype_range(image.dtype)  # before another net is loaded for it
         exact = self.for_dtype(image.dtype)
         if exact is not self:
-            return exact(image, progress)
+            return exact._of_array(image, progress)
         has_alpha = channels in (2, 4)
         image = fill_hidden(image) if has_alpha else image
         color_channels = channels - 1 if has_alpha else channels
@@ -313,7 +316,7 @@ class Enhancer:
         height, width, *channels = photo.pixels.shape
         size = (height * self.scale, width * self.scale)
         check_writable(target, (*size, *channels), photo.pixels.dtype)
-        write_image(target, self(photo, progress))
+        write_image(target, photo.with_pixels(self._of_array(photo.pixels, progress)))
         return target
 
     def _target(self, source):

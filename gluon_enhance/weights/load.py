@@ -138,7 +138,7 @@ SUFFIXES = {
 
 def unwrapped(state: Mapping) -> dict:
     """Take the weights out of a checkpoint, without prefixes that all names share."""
-    inner = state
+    inner: Optional[Mapping] = state
     while inner is not None:
         state = inner
         inside = (state[wrapper] for wrapper in WRAPPERS if wrapper in state)
@@ -202,7 +202,9 @@ def is_equal(array: object, value: np.ndarray | str) -> bool:
     """Tell whether what a file holds is what a net has built in."""
     if isinstance(value, str):
         return array == value
-    return getattr(array, "shape", None) == value.shape and np.allclose(array, value, 1e-3, 1e-3)
+    if not isinstance(array, np.ndarray) or array.shape != value.shape:
+        return False
+    return np.allclose(array, value, 1e-3, 1e-3)
 
 
 def _gluon_name(name, parameters):

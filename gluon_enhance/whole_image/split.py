@@ -9,6 +9,7 @@ import zipfile
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def split_onnx(path: str | os.PathLike, unit: int = 1) -> Path:
     columns = -(-PROBE // unit) * unit
     image = np.random.default_rng(0).random((1, 3, 2 * columns, columns), np.float32)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".segments-") as folder:
-        table = {"multiple": unit, "segments": []}
+        table: dict[str, Any] = {"multiple": unit, "segments": []}
         for k, (segment, model) in enumerate(_cut(onnx.load(str(path)), path.name)):
             table["segments"].append({"file": f"{k}.onnx", **segment})
             onnx.save(model, str(Path(folder, f"{k}.onnx")))

@@ -13,8 +13,9 @@ from __future__ import annotations
 import pickletools
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO, Optional
+from typing import BinaryIO, Optional, TypeVar, Union
 
+Kind = TypeVar("Kind")
 SCALARS = (str, bytes, int, float, type(None))
 MAX_BITS = 128
 """Of whole numbers: arithmetic on longer ones takes time without end."""
@@ -72,7 +73,7 @@ def load(
     return machine.stack.pop()
 
 
-def expect(value: object, kinds: type | tuple[type, ...]) -> object:
+def expect(value: object, kinds: Union[type[Kind], tuple[type[Kind], ...]]) -> Kind:
     """Return the value if it is of one of the kinds, else raise TypeError."""
     if not isinstance(value, kinds):
         raise TypeError(f"a {type(value).__name__} is out of place")
