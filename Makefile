@@ -33,6 +33,9 @@ test-oldest: $(OLDEST)/.test
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check -q .
+	@$(BIN)/python -c 'import sys; sys.version_info >= (3, 10) or sys.exit("error: mypy needs Python" \
+		" 3.10 or newer: make clean lint PYTHON=/path/to/python3.11")'
+	$(BIN)/mypy
 
 bench: $(VENV)/.test
 	$(BIN)/pip install -q "torch==2.13.0"

@@ -70,14 +70,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = _PUBLIC[name]
-    if name in _MODULES:
-        return importlib.import_module(f"{module}.{name}")
-    return getattr(importlib.import_module(module), name)
+if not TYPE_CHECKING:  # to mypy it would mean that every name is here, also misspelled ones
+
+    def __getattr__(name):
+        if name not in _PUBLIC:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = _PUBLIC[name]
+        if name in _MODULES:
+            return importlib.import_module(f"{module}.{name}")
+        return getattr(importlib.import_module(module), name)
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return [*globals(), *__all__]

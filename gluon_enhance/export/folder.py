@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gluon_enhance import __version__, engines, zoo
 from gluon_enhance.atomic import sync
@@ -33,12 +34,15 @@ from gluon_enhance.weights.manifest import (
 )
 from gluon_enhance.weights.store import EIGHT_BITS, cache_folder, find_shipped, model_zoo_folder
 
+if TYPE_CHECKING:
+    from gluon_enhance.framework import mx
+
 MEASURED = ("scores", "protocol", "training", "int8")
 """What the card of a shipped model says of its weights."""
 
 
 def export(
-    model,
+    model: str | os.PathLike | mx.gluon.HybridBlock,
     folder: str | os.PathLike,
     formats: Sequence[str] = ("symbol", "onnx", "safetensors"),
     trust: bool = False,

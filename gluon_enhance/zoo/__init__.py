@@ -8,9 +8,11 @@ from __future__ import annotations
 import fnmatch
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Optional
+from typing import TYPE_CHECKING, Any, Literal, Optional
+
+import numpy as np
 
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.weights import store
@@ -28,6 +30,9 @@ from gluon_enhance.zoo.community import (
 from gluon_enhance.zoo.recognition import built_spec, model_name, recognized_spec
 from gluon_enhance.zoo.spec import ModelSpec
 from gluon_enhance.zoo.table import MODELS
+
+if TYPE_CHECKING:
+    from gluon_enhance.framework import mx
 
 __all__ = [
     "MODELS",
@@ -85,11 +90,11 @@ def list_models(pattern: str = "*", pretrained: Optional[bool] = None) -> list[s
 
 def get_model(
     name: Optional[str] = None,
-    pretrained: bool | str | os.PathLike | Mapping = False,
-    ctx=None,
-    root: str | os.PathLike | None = None,
-    **kwargs,
-):
+    pretrained: bool | str | os.PathLike | Mapping[str, np.ndarray] = False,
+    ctx: Optional[mx.Context | Sequence[mx.Context]] = None,
+    root: Optional[str | os.PathLike] = None,
+    **kwargs: Any,
+) -> mx.gluon.HybridBlock:
     """Build a model of the zoo, as ``gluon.model_zoo.vision.get_model`` does.
 
     Parameters
@@ -161,7 +166,7 @@ def _built(spec, kwargs, path=None):
 def find_weights(
     spec: Optional[ModelSpec],
     pretrained: Literal[True] | str | os.PathLike = True,
-    root: str | os.PathLike | None = None,
+    root: Optional[str | os.PathLike] = None,
 ) -> Path:
     """Return the file of a model's weights: shipped, official or, if `pretrained` is a path, that.
 
@@ -224,7 +229,9 @@ def convert(name: Optional[str], checkpoint: str | os.PathLike, out: str | os.Pa
     return write_params(out, arrays)
 
 
-def interpolate(weights_a: str | os.PathLike, weights_b: str | os.PathLike, alpha: float) -> dict:
+def interpolate(
+    weights_a: str | os.PathLike, weights_b: str | os.PathLike, alpha: float
+) -> dict[str, np.ndarray]:
     """Interpolate between two nets of one architecture: ``(1 - alpha) a + alpha b``.
 
     It makes sense between a net and one that was trained on from it, as ESRGAN's was from its
