@@ -31,7 +31,8 @@ from PIL import Image
 from gluon_enhance import Enhancer
 from gluon_enhance.errors import GluonEnhanceError
 from gluon_enhance.export.symbol_graph import read_graph
-from gluon_enhance.photos import Photo, read_image, reader, write_image
+from gluon_enhance.photos import Photo, read_image, write_image
+from gluon_enhance.photos.photo import PIXELS_PER_BYTE
 from gluon_enhance.photos.xmp import updated
 from gluon_enhance.rasters.raster import PROPORTION
 from gluon_enhance.weights.readers import tensorflow
@@ -361,13 +362,13 @@ TARGETS = {
     "image": Target(
         lambda: list(_pictures()),
         read_image,
-        8 * reader.DEFLATED_PIXELS_PER_BYTE,
+        8 * PIXELS_PER_BYTE,
         prepare=_png_with_checksums,
     ),
     "photo": Target(
         lambda: list(_large_pictures()),
         read_image,
-        8 * reader.DEFLATED_PIXELS_PER_BYTE,
+        8 * PIXELS_PER_BYTE,
         prepare=_png_with_checksums,
     ),
     "xmp": Target(lambda: [_packet()], _update, 500),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gluon_enhance.photos.formats import IMAGE_SUFFIXES
 
 
-class Contents(NamedTuple):
+class Listing(NamedTuple):
     """What `scan` found, each sorted by path.
 
     Attributes
@@ -28,7 +28,7 @@ class Contents(NamedTuple):
     subfolders: list[Path]
 
 
-def scan(folder: str | os.PathLike, recursive: bool = True) -> Contents:
+def scan(folder: str | os.PathLike, recursive: bool = True) -> Listing:
     """List a folder; what begins with a dot is passed over, and links to folders are not entered.
 
     Parameters
@@ -49,4 +49,4 @@ def scan(folder: str | os.PathLike, recursive: bool = True) -> Contents:
             subfolders.clear()
         for path in (Path(parent, name) for name in names if not name.startswith(".")):
             (pictures if path.suffix.lower() in IMAGE_SUFFIXES else others).append(path)
-    return Contents(sorted(pictures), sorted(others), unreadable, sorted(left))
+    return Listing(sorted(pictures), sorted(others), unreadable, sorted(left))
