@@ -29,7 +29,8 @@ from gluon_enhance.photos.tiff_tags import read_directories
 APP1, APP2, APP11, APP13, COMMENT = 0xE1, 0xE2, 0xEB, 0xED, 0xFE
 START_OF_FRAME, START_OF_SCAN, RESTART_INTERVAL = 0xC0, 0xDA, 0xDD
 RESTARTS = range(0xD0, 0xD8)
-"""Markers, behind a byte of 0xFF each."""
+"""Markers, behind a byte of 0xFF each. EXIF and XMP data are in APP1, a profile and the list of
+further pictures in APP2, Content Credentials in APP11, and what Photoshop says in APP13."""
 FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 READ = {
     0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive", 0xC9: "arithmetic", 0xCA: "arithmetic",
@@ -46,10 +47,12 @@ PIXELS_PER_BYTE = 512
 XMP, EXTENDED_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 PHOTOSHOP, RESOURCE = b"Photoshop 3.0\0", b"8BIM"
 IPTC, PATHS = 0x0404, range(2000, 2998)
-"""Photoshop's numbers of resources."""
+"""Photoshop's numbers of resources [2]_."""
 GAIN_MAPS = (b"hdrgm:", b"HDRGainMap", b"urn:iso:std:iso:ts:21496:-1")
 """Android's, Apple's and ISO's."""
 MULTI_PICTURE, ENTRIES, LARGE_THUMBNAIL = b"MPF\0", 0xB002, 0x010000
+"""The list of further pictures [3]_: how it begins, the tag of its entries of 16 bytes, and the
+bits of their first number that previews have."""
 MAX_SEGMENT = 65533
 """Bytes of data in a segment, whose length has 16 bits and counts itself."""
 STRIP = 64
@@ -70,13 +73,14 @@ def open_jpeg(data: bytes) -> StoredPhoto:
     if scan == len(data):
         raise ValueError("its pixels are missing")
     end = len(data) if scan is None else _end_of_scans(data, scan)
+    problems, missing = [], ""
     if end >= 0:
         says["left_out"] = _appended(data, end, says["left_out"])
-        image = JpegImageFile(io.BytesIO(data))
-        return StoredPhoto(image.size, lambda: image, says=says)
-    image = JpegImageFile(io.BytesIO(data + END))
-    problems = ["is cut short: what is missing of the picture is gray or coarse"]
-    missing = "is cut short"
+    else:
+        data += END
+        missing = "is cut short"
+        problems.append(f"{missing}: what is missing of the picture is gray or coarse")
+    image = JpegImageFile(io.BytesIO(data))
     return StoredPhoto(image.size, lambda: image, says=says, problems=problems, missing=missing)
 
 
@@ -148,6 +152,7 @@ def _end_of_scans(data, position) -> int:
 
 
 def _check_kind(marker, body):
+    """Refuse a picture that no decoder here reads, by the header of its frame."""
     if marker not in READ:
         what = "a JPEG-LS file" if marker == 0xF7 else f"a JPEG of the kind SOF{marker - 0xC0}"
     elif body[:1] not in (b"", b"\x08"):

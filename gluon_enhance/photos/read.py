@@ -186,7 +186,8 @@ def _read_exif(data, problems) -> tuple[int, Optional[bytes]]:
 
 
 def _upright(pixels, orientation) -> np.ndarray:
-    if orientation >= 5:
+    """Turn and flip pixels as one of EXIF's orientations from 1 to 8 says."""
+    if orientation >= 5:  # the file's rows are columns
         pixels = pixels.swapaxes(0, 1)
     rows = -1 if orientation in (3, 4, 7, 8) else 1
     columns = -1 if orientation in (2, 3, 6, 7) else 1
