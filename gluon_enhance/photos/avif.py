@@ -19,7 +19,7 @@ from gluon_enhance.photos.photo import Encoder, Format, Photo, StoredPhoto
 
 def has_avif() -> bool:
     """Tell whether Pillow reads and writes AVIF; before 11.3 it does not know the word."""
-    return "avif" in features.modules and features.check("avif")
+    return "avif" in features.modules and bool(features.check("avif"))
 
 
 def open_avif(data: bytes) -> StoredPhoto:

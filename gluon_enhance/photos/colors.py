@@ -80,7 +80,7 @@ def cmyk_in_srgb(image: Image.Image, profile: Optional[bytes]) -> Image.Image:
         ) from error
 
 
-def _in_srgb(image, profile) -> Image.Image:
+def _in_srgb(image, profile):
     from PIL import ImageCms
 
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))

@@ -55,9 +55,9 @@ def take_orientation(data: bytes) -> tuple[int, bytes]:
     for tag, kind, _, position in _entries(data, order, offset):
         if tag == ORIENTATION:
             (value,) = struct.unpack_from(order + ("H" if kind == SHORT else "I"), data, position)
-            data = bytearray(data)
-            struct.pack_into(order + "HHIHH", data, position - 8, tag, SHORT, 1, 1, 0)
-            return value if 1 <= value <= 8 else 1, bytes(data)
+            result = bytearray(data)
+            struct.pack_into(order + "HHIHH", result, position - 8, tag, SHORT, 1, 1, 0)
+            return value if 1 <= value <= 8 else 1, bytes(result)
     return 1, data
 
 
@@ -136,7 +136,7 @@ def from_tiff(data: bytes) -> Optional[bytes]:
 
 def _copy_directory(data, order, offset, out, tags, pointers) -> int:
     """Append a directory with its sound values and its subdirectories; return its position."""
-    entries = {}
+    entries: dict[int, tuple[int, int, slice]] = {}  # by tag: type, count, where the value is
     for tag, kind, count, position in _entries(data, order, offset):
         span = _span(data, order, kind, count, position)
         if span and (not tags or tag in tags):

@@ -37,12 +37,15 @@ def scan(folder: str | os.PathLike, recursive: bool = True) -> Listing:
     recursive : bool
         Enter the subfolders.
     """
-    pictures, others, unreadable, left = [], [], {}, []
+    pictures: list[Path] = []
+    others: list[Path] = []
+    unreadable: dict[Path, str] = {}
+    left: list[Path] = []
 
     def fail(error):
         unreadable[Path(error.filename)] = error.strerror
 
-    for parent, subfolders, names in os.walk(folder, onerror=fail):
+    for parent, subfolders, names in os.walk(Path(folder), onerror=fail):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         if not recursive:
             left += (Path(parent, name) for name in subfolders)

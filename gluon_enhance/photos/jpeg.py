@@ -86,7 +86,8 @@ def open_jpeg(data: bytes) -> StoredPhoto:
 
 def _said(data) -> tuple[dict, Optional[int]]:
     """Return fields of a `Photo`, and where the first scan's data begins, if there is a scan."""
-    says, comments, resources, left_out, scan = {}, [], [], [], None
+    says: dict = {}
+    comments, resources, left_out, scan = [], [], [], None
     for marker, body, position in _segments(data):
         if marker in FRAMES:
             _check_kind(marker, body)
@@ -215,12 +216,7 @@ def write_jpeg(out: BinaryIO, photo: Photo, quality: int) -> None:
     the whole [1]_. It decodes to the same pixels as if compressed in one piece.
     """
     tables = {"quality": quality, "subsampling": 0}
-    options = {**tables, "icc_profile": photo.icc_profile}
-    if photo.dpi:
-        options["dpi"] = photo.dpi
-    options["extra"] = b"".join(_segments_of(photo))
-    if photo.exif:
-        options["exif"] = exif.PREFIX + photo.exif
+    options = {**tables, **_options_of(photo)}  # of the first strip, whose header is the file's
     height, width = photo.pixels.shape[:2]
     interval = -(-width // 8) * (STRIP // 8)  # blocks in a strip
     restarts = itertools.cycle(RESTARTS)
@@ -233,6 +229,16 @@ def write_jpeg(out: BinaryIO, photo: Photo, quality: int) -> None:
         out.write(scan)
         options = tables
     out.write(END)
+
+
+def _options_of(photo) -> dict:
+    """Return what Pillow is to write beside the pixels."""
+    options = {"icc_profile": photo.icc_profile, "extra": b"".join(_segments_of(photo))}
+    if photo.dpi:
+        options["dpi"] = photo.dpi
+    if photo.exif:
+        options["exif"] = exif.PREFIX + photo.exif
+    return options
 
 
 def _segments_of(photo) -> Iterator[bytes]:

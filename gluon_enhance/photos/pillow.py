@@ -53,7 +53,8 @@ def transformed(image, function: Callable[[np.ndarray], np.ndarray]):
     pixels = function(_pixels(upright))
     if image.mode in SIXTEEN_BITS:
         data = pixels.astype(SIXTEEN_BITS[image.mode]).tobytes()
-        result = Image.frombytes(image.mode, pixels.shape[1::-1], data)
+        height, width = pixels.shape[:2]
+        result = Image.frombytes(image.mode, (width, height), data)
     else:
         result = Image.fromarray(pixels)
     kept = {k: v for k, v in upright.info.items() if k not in ("transparency", "exif")}

@@ -97,8 +97,10 @@ def _decode(picture, image, says):
 
 def _take_apart(data) -> tuple[bytes, dict, list[str]]:
     """Return the picture alone, fields of a `Photo`, and what is wrong with what is left out."""
-    picture, says, problems = bytearray(SIGNATURE), {}, []
-    chunks, left_out, wrong, tried = [], {}, {}, set()  # dicts for sets that keep the order
+    picture, says, problems, tried = bytearray(SIGNATURE), {}, [], set()
+    chunks: list[tuple[bytes, bytes]] = []
+    left_out: dict[str, bool] = {}  # for a set that keeps the order
+    wrong: dict[str, bool] = {}
     for name, whole, is_sound in _chunks(data):
         if is_sound and name in DECODED:
             picture += whole

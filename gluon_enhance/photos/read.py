@@ -92,7 +92,7 @@ def format_of(head: bytes) -> Optional[Format]:
     return next(matches, None)
 
 
-def _read_bytes(path) -> tuple[bytes, Format]:
+def _read_bytes(path):
     """Return a file's content and its format."""
     try:
         if path.exists() and not path.is_file():

@@ -90,9 +90,9 @@ def blocks_of(page: Directory) -> Blocks:
     down, across = math.ceil(length / tile_length), math.ceil(width / tile_width)
     planes = page.number(tags.SAMPLES) if page.number(tags.PLANAR) == 2 else 1
     offsets = offsets[: down * across * planes].astype(np.int64)
-    rest = np.maximum(page.file_size - offsets, 0)
-    is_told = counts is not None and counts.any()
-    counts = counts[: len(offsets)].astype(np.int64) if is_told else rest
+    if counts is None or not counts.any():  # then each may reach to the end of the file
+        counts = np.maximum(page.file_size - offsets, 0)
+    counts = counts[: len(offsets)].astype(np.int64)
     offsets = offsets[: len(counts)]  # those without a count are not there
     return Blocks(tile_length, tile_width, down, across, planes, offsets, counts)
 
@@ -130,6 +130,7 @@ def decode(page: Directory, blocks: Blocks, data: bytes) -> np.ndarray:
         If a strip or tile is damaged or holds too little.
     """
     shape = page.number(tags.LENGTH), page.number(tags.WIDTH), page.number(tags.SAMPLES)
+    assert page.dtype is not None
     unsigned = np.dtype(f"u{page.dtype.itemsize}")  # differences of floats are those of their bits
     pixels, predictor = np.zeros(shape, unsigned), page.number(tags.PREDICTOR)
     storage = page.number(tags.COMPRESSION), page.number(tags.FILL_ORDER) == 2

@@ -14,10 +14,14 @@ from __future__ import annotations
 import math
 import os
 import struct
-from typing import BinaryIO, Optional
+from typing import BinaryIO, Literal, Optional
 
 import numpy as np
 
+HEADS: dict[bytes, tuple[Literal["<", ">"], bool]] = {
+    b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True),
+}  # fmt: skip
+"""By a file's first bytes, its byte order, and whether it is a BigTIFF."""
 MAX_PAGES, MAX_ENTRIES = 64, 65535
 """Looked at; the directories of a damaged file can go on without end. BigTIFF could have more
 entries, but there are no more tags."""
@@ -61,7 +65,7 @@ class Directory:
         If it lies beyond the end of the file, or has over `MAX_ENTRIES`.
     """
 
-    def __init__(self, file: BinaryIO, offset: int, order: str, is_big: bool):
+    def __init__(self, file: BinaryIO, offset: int, order: Literal["<", ">"], is_big: bool):
         self.order, self._file, self.file_size = order, file, file.seek(0, os.SEEK_END)
         size, word = (8, "u8") if is_big else (2, "u4")
         entry = [
@@ -76,7 +80,8 @@ class Directory:
             raise ValueError(f"a directory has {number:,} entries")
         start = offset + size
         self._entries = np.frombuffer(_read(file, start, number * dtype.itemsize), dtype)
-        self._positions = start + dtype.itemsize * np.arange(number) + dtype.fields["value"][1]
+        ends = start + dtype.itemsize * np.arange(1, number + 1)
+        self._positions = ends - dtype["value"].itemsize  # in the file, of each entry's value
         self._word = order + ("Q" if is_big else "I")
         try:
             (self.following,) = _unpack(self._word, file, start + number * dtype.itemsize)
@@ -161,13 +166,12 @@ def read_directories(file: BinaryIO, limit: int = MAX_PAGES) -> list[Directory]:
         If it is no TIFF file, or the first directory is damaged.
     """
     head = _read(file, 0, 4)
-    order = {b"II": "<", b"MM": ">"}.get(head[:2])
-    version = struct.unpack(order + "H", head[2:])[0] if order else 0
-    if version not in (42, 43):
+    if head not in HEADS:
         raise ValueError(f"it begins with {head!r}; it should with II* or MM")
-    is_big = version == 43
+    order, is_big = HEADS[head]
     (offset,) = _unpack(order + ("Q" if is_big else "I"), file, 8 if is_big else 4)
-    found, known = [], set()
+    found: list[Directory] = []
+    known = set()
     while offset and offset not in known and len(found) < limit:
         known.add(offset)
         try:

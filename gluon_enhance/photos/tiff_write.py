@@ -30,7 +30,8 @@ def write_tiff(out: BinaryIO, photo: Photo, quality: int) -> None:
     points to stays valid. The strips follow, then the directory with the tags of both.
     """
     pixels = photo.pixels
-    order, entries = "<", {}
+    order: str = "<"
+    entries: dict[int, bytes] = {}
     out.write(b"II*\0" + bytes(4))
     if photo.exif:
         order, entries = exif.directory(photo.exif)

@@ -19,7 +19,7 @@ from gluon_enhance.photos.formats import (
     WRITTEN_SUFFIXES,
     usual_suffixes,
 )
-from gluon_enhance.photos.photo import Photo
+from gluon_enhance.photos.photo import Encoder, Format, Photo
 
 logger = logging.getLogger(__name__)
 
@@ -70,12 +70,9 @@ def check_writable(
         If the format cannot hold such an image, or the folder cannot be written to.
     """
     path = Path(path)
-    form = WRITTEN_SUFFIXES.get(path.suffix.lower())
-    if form is None:
-        choices = ", ".join(WRITTEN_SUFFIXES)
-        raise ImageError(f"{path} has the suffix {path.suffix!r}; choose {choices}")
-    problem, remedy = _misfit(form.encoder, shape, np.dtype(dtype))
-    if lossless and form.encoder.is_lossy:
+    form, encoder = _format_of(path)
+    problem, remedy = _misfit(encoder, shape, np.dtype(dtype))
+    if lossless and encoder.is_lossy:
         problem, remedy = "always loses something", f"--ext {usual_suffixes(lossless=True)}"
     if form.missing_package():
         problem, remedy = f"needs pip install '{form.missing_package()}'", ANY
@@ -88,6 +85,15 @@ def check_writable(
         raise ImageError(f"{path} cannot be written: {folder} is a file; choose a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ImageError(f"{path} cannot be written: no permission in {folder}; choose another")
+
+
+def _format_of(path) -> tuple[Format, Encoder]:
+    """Return the format that a path's suffix chooses, and its encoder."""
+    form = WRITTEN_SUFFIXES.get(path.suffix.lower())
+    if form is None or form.encoder is None:
+        choices = ", ".join(WRITTEN_SUFFIXES)
+        raise ImageError(f"{path} has the suffix {path.suffix!r}; choose {choices}")
+    return form, form.encoder
 
 
 def _misfit(encoder, shape, dtype) -> tuple[str, str]:
@@ -106,7 +112,7 @@ def _misfit(encoder, shape, dtype) -> tuple[str, str]:
     return "", ""
 
 
-def _misfit_of_dtype(encoder, dtype) -> tuple[str, str]:
+def _misfit_of_dtype(encoder, dtype):
     forms = WRITTEN_SUFFIXES.values()
     other = next((form for form in forms if dtype.name in form.encoder.dtypes), None)
     if dtype.kind == "f" and other:
@@ -151,15 +157,15 @@ def write_image(
     photo = photo if isinstance(photo, Photo) else Photo(photo)
     pixels = photo.pixels
     check_writable(path, pixels.shape, pixels.dtype, lossless)
-    form = WRITTEN_SUFFIXES[path.suffix.lower()]
+    form, encoder = _format_of(path)
     if lossless or (photo.lossless and quality is None):
-        quality = form.encoder.lossless_quality
+        quality = encoder.lossless_quality
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         photo = photo.with_pixels(pixels[:, :, 0])
     try:
         photo, lost = _fitted(form, photo, software)
         with whole_file(path) as draft, open(draft, "wb") as out:
-            form.encoder.write(out, photo, quality or QUALITY)
+            encoder.write(out, photo, quality or QUALITY)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ImageError(
@@ -192,7 +198,7 @@ def _fitted(form, photo, software) -> tuple[Photo, list[str]]:
     return photo, lost + _unheld(form, photo)
 
 
-def _unheld(form, photo) -> list[str]:
+def _unheld(form, photo):
     """Name what a format has no place for."""
     fields = (field for field in ("iptc", "comment") if getattr(photo, field))
     lost = [LABELS[field] for field in fields if field not in form.encoder.holds]

@@ -141,7 +141,8 @@ def _remove(node):
 
 
 def _is_outdated(namespace, name) -> bool:
-    return namespace in OUTDATED and (OUTDATED[namespace] is None or name in OUTDATED[namespace])
+    names: Optional[set[str]] = OUTDATED.get(namespace, set())
+    return names is None or name in names
 
 
 def _record(document, software):
