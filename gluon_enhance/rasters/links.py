@@ -16,7 +16,7 @@ from typing import NoReturn, Optional
 from xml.etree import ElementTree
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.photos.formats import HEAD_BYTES, format_of
+from gluon_enhance.photos.read import HEAD_BYTES, format_of
 from gluon_enhance.rasters.names import TIFF, is_dataset_name, suffix_of
 from gluon_enhance.small_files import read_small
 

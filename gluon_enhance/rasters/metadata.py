@@ -16,8 +16,12 @@ from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, PhotometricInterp
 
-from gluon_enhance.photos import tiff
-from gluon_enhance.photos.deep import ASSOCIATED, extra_samples
+from gluon_enhance.photos.tiff_tags import (
+    ASSOCIATED,
+    PHOTOMETRIC,
+    extra_samples,
+    read_directories,
+)
 from gluon_enhance.rasters.output import Output
 from gluon_enhance.rasters.raster import bits_of, draft_of, is_min_is_white, named, rpcs_of
 from gluon_enhance.rasters.regions import Region, region_of
@@ -113,8 +117,8 @@ def _said_of_colors(src):
     """Return TIFF's PhotometricInterpretation and ExtraSamples; nothing of what is no such file."""
     if src.driver == "GTiff" and os.path.exists(src.name):
         with suppress(ValueError), open(src.name, "rb") as file:
-            (page,) = tiff.read_directories(file, 1)
-            return page.number(tiff.PHOTOMETRIC), extra_samples(page)
+            (page,) = read_directories(file, 1)
+            return page.number(PHOTOMETRIC), extra_samples(page)
     return None, ()
 
 

@@ -1,4 +1,4 @@
-"""HEIC files, at the depth they were stored in, by pillow-heif (extra ``[heif]``)."""
+"""HEIC, which is read only, at the depth it was stored in, by pillow-heif (extra ``[heif]``)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import importlib.util
 
 import numpy as np
 
-from gluon_enhance.errors import ImageError
 from gluon_enhance.imaging.arrays import to_dtype
-from gluon_enhance.photos import deep
+from gluon_enhance.photos.colors import unassociated
+from gluon_enhance.photos.heif_colors import unlike_srgb
+from gluon_enhance.photos.photo import Format, StoredPhoto
 
 
 class HeicFile:
@@ -29,15 +30,11 @@ class HeicFile:
 
     Raises
     ------
-    ImageError
-        If pillow-heif is not installed.
     OSError, ValueError, EOFError, SyntaxError, RuntimeError
         If the file is damaged, as pillow-heif has it.
     """
 
     def __init__(self, data: bytes):
-        if importlib.util.find_spec("pillow_heif") is None:
-            raise ImageError("is HEIC, which needs pip install 'gluon-enhance[heif]'")
         import pillow_heif
 
         self._file = pillow_heif.open_heif(data, convert_hdr_to_8bit=False, hdr_to_16bit=False)
@@ -54,4 +51,27 @@ class HeicFile:
         bits = self.info["bit_depth"]
         if bits > 8:
             pixels = to_dtype(pixels.astype(np.float32) / (2**bits - 1), np.uint16)
-        return deep.unassociated(pixels) if self._file.premultiplied_alpha else pixels
+        return unassociated(pixels) if self._file.premultiplied_alpha else pixels
+
+
+def open_heic(data: bytes) -> StoredPhoto:
+    """Read the header, and what of the file is not kept."""
+    file = HeicFile(data)
+    left_out = [f"{file.count - 1} further pictures"] if file.count > 1 else []
+    if any("gainmap" in kind for kind in file.info.get("aux", ())):
+        left_out.append("gain map")
+    says = {field: file.info.get(field) or None for field in ("icc_profile", "exif", "xmp")}
+    says["left_out"] = tuple(left_out)
+    problems = unlike_srgb(data, file.info)
+    return StoredPhoto(file.size, file.decode, says=says, problems=problems, orientation=1)
+
+
+def _missing_package():
+    return "" if importlib.util.find_spec("pillow_heif") else "gluon-enhance[heif]"
+
+
+FORMAT = Format(
+    # A brand may be one of several that the file says it is compatible with.
+    "HEIC", (".heic", ".heif", ".hif"), rb"....ftyp(....)*?he(ic|ix|im|is|vc|vx)",
+    lambda file: HeicFile(file.read()).size, open_heic, missing_package=_missing_package,
+)  # fmt: skip

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gluon_enhance.photos.formats import IMAGE_SUFFIXES
 
 
-class Contents(NamedTuple):
+class Listing(NamedTuple):
     """What `scan` found, each sorted by path.
 
     Attributes
@@ -28,7 +28,7 @@ class Contents(NamedTuple):
     subfolders: list[Path]
 
 
-def scan(folder: str | os.PathLike, recursive: bool = True) -> Contents:
+def scan(folder: str | os.PathLike, recursive: bool = True) -> Listing:
     """List a folder; what begins with a dot is passed over, and links to folders are not entered.
 
     Parameters
@@ -37,16 +37,19 @@ def scan(folder: str | os.PathLike, recursive: bool = True) -> Contents:
     recursive : bool
         Enter the subfolders.
     """
-    pictures, others, unreadable, left = [], [], {}, []
+    pictures: list[Path] = []
+    others: list[Path] = []
+    unreadable: dict[Path, str] = {}
+    left: list[Path] = []
 
     def fail(error):
         unreadable[Path(error.filename)] = error.strerror
 
-    for parent, subfolders, names in os.walk(folder, onerror=fail):
+    for parent, subfolders, names in os.walk(Path(folder), onerror=fail):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         if not recursive:
             left += (Path(parent, name) for name in subfolders)
             subfolders.clear()
         for path in (Path(parent, name) for name in names if not name.startswith(".")):
             (pictures if path.suffix.lower() in IMAGE_SUFFIXES else others).append(path)
-    return Contents(sorted(pictures), sorted(others), unreadable, sorted(left))
+    return Listing(sorted(pictures), sorted(others), unreadable, sorted(left))

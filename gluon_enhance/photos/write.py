@@ -4,80 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import BinaryIO, Callable, NamedTuple, Optional
+from typing import Optional
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from gluon_enhance.atomic import whole_file
 from gluon_enhance.errors import ImageError
-from gluon_enhance.photos import encoders, exif, png, xmp
-from gluon_enhance.photos.formats import SUFFIXES, has_avif
-from gluon_enhance.photos.photo import Photo
+from gluon_enhance.photos import exif, xmp
+from gluon_enhance.photos.formats import (
+    IMAGE_SUFFIXES,
+    WRITTEN_SUFFIXES,
+    usual_suffixes,
+)
+from gluon_enhance.photos.photo import Encoder, Format, Photo
 
 logger = logging.getLogger(__name__)
 
 QUALITY = 95
 MAX_NAMES = 20
 """Of what is left out, in a warning."""
-
-
-class _Format(NamedTuple):
-    """What a format holds: dtypes, channels, pixels a side, bytes in all."""
-
-    name: str
-    encode: Callable[[BinaryIO, Photo, int], None]
-    dtypes: tuple[str, ...]
-    channels: tuple[int, ...]
-    max_side: int
-    max_bytes: float = float("inf")
-    holds: tuple[str, ...] = ()
-    """Of `Photo`'s fields that not every format has a place for."""
-    limits: Mapping[str, int] = MappingProxyType({})
-    """Most bytes of fields."""
-
-
-_PNG = _Format(
-    "PNG", encoders.write_png, ("uint8", "uint16"), (1, 2, 3, 4), 2**31 - 1,
-    holds=("chunks", "comment"),
-)  # fmt: skip
-_JPEG = _Format(
-    "JPEG", encoders.write_jpeg, ("uint8",), (1, 3), 65500,
-    holds=("iptc", "comment"), limits=encoders.JPEG_BYTES,
-)  # fmt: skip
-_WEBP = _Format("WebP", encoders.write_webp, ("uint8",), (1, 2, 3, 4), 16383)
-_AVIF = _Format("AVIF", encoders.write_avif, ("uint8",), (1, 2, 3, 4), 65536)
-# Positions in a TIFF file have 32 bits; deflate adds less than 1% to what it cannot compress.
-_TIFF = _Format(
-    "TIFF",
-    encoders.write_tiff,
-    ("uint8", "uint16", "float32"),
-    (1, 2, 3, 4),
-    2**31 - 1,
-    0.99 * 2**32,
-    ("iptc",),
-)
-FORMATS = {
-    suffix: form
-    for form in (_PNG, _JPEG, _TIFF, _WEBP, _AVIF)
-    for suffix in SUFFIXES[form.name]
-    if suffix != ".mpo"  # of several pictures
-}
-
-
-def result_suffix(suffix: str) -> str:
-    """Return the suffix of a result: the input's, or that of a format that can be written."""
-    kind = suffix.lower()
-    if kind in FORMATS:
-        return suffix
-    usual = next((suffixes[0] for suffixes in SUFFIXES.values() if kind in suffixes), None)
-    return usual if usual in FORMATS else ".png"
-
-
 LABELS = {
     "icc_profile": "color profile",
     "exif": "EXIF data",
@@ -85,9 +33,20 @@ LABELS = {
     "iptc": "IPTC data",
     "comment": "comment",
 }
-LOSSY = ("JPEG", "AVIF")
-"""WebP is at quality 100 not."""
 CHANNELS = {1: "gray", 2: "gray and alpha", 3: "RGB", 4: "RGB and alpha"}
+USUAL = next(iter(WRITTEN_SUFFIXES))
+"""The suffix of results whose format is not their input's."""
+ANY = f"--ext {USUAL[1:]}"
+"""The option for what another format does not hold."""
+
+
+def result_suffix(suffix: str) -> str:
+    """Return the suffix of a result: the input's, or that of a format that can be written."""
+    kind = suffix.lower()
+    if kind in WRITTEN_SUFFIXES:
+        return suffix
+    usual = IMAGE_SUFFIXES[kind].suffixes[0] if kind in IMAGE_SUFFIXES else USUAL
+    return usual if usual in WRITTEN_SUFFIXES else USUAL
 
 
 def check_writable(
@@ -111,14 +70,12 @@ def check_writable(
         If the format cannot hold such an image, or the folder cannot be written to.
     """
     path = Path(path)
-    form = FORMATS.get(path.suffix.lower())
-    if form is None:
-        raise ImageError(f"{path} has the suffix {path.suffix!r}; choose {', '.join(FORMATS)}")
-    problem, remedy = _misfit(form, shape, np.dtype(dtype))
-    if lossless and form.name in LOSSY:
-        problem, remedy = "always loses something", "--ext png, tif or webp"
-    if form is _AVIF and not has_avif():
-        problem, remedy = "needs Pillow 11.3 or newer", "--ext png"
+    form, encoder = _format_of(path)
+    problem, remedy = _misfit(encoder, shape, np.dtype(dtype))
+    if lossless and encoder.is_lossy:
+        problem, remedy = "always loses something", f"--ext {usual_suffixes(lossless=True)}"
+    if form.missing_package():
+        problem, remedy = f"needs pip install '{form.missing_package()}'", ANY
     if problem:
         raise ImageError(f"{path} cannot be written: {form.name} {problem}; use {remedy}")
     if path.is_dir():
@@ -130,21 +87,37 @@ def check_writable(
         raise ImageError(f"{path} cannot be written: no permission in {folder}; choose another")
 
 
-def _misfit(form, shape, dtype) -> tuple[str, str]:
+def _format_of(path) -> tuple[Format, Encoder]:
+    """Return the format that a path's suffix chooses, and its encoder."""
+    form = WRITTEN_SUFFIXES.get(path.suffix.lower())
+    if form is None or form.encoder is None:
+        choices = ", ".join(WRITTEN_SUFFIXES)
+        raise ImageError(f"{path} has the suffix {path.suffix!r}; choose {choices}")
+    return form, form.encoder
+
+
+def _misfit(encoder, shape, dtype) -> tuple[str, str]:
     """Return what hinders and the options that help, or two empty texts."""
     height, width, channels = (*shape, 1)[:3]
-    if dtype == np.float32 and form is not _TIFF:
-        return "holds no floating values", "--ext tif, or --depth 8"
-    if dtype.name not in form.dtypes:
-        return f"holds {' and '.join(form.dtypes)}, not {dtype}", "--ext png, or --depth 8"
-    if channels not in form.channels:
-        remedy = "--ext png, or --flatten white" if channels in (2, 4) else "--ext png"
+    if dtype.name not in encoder.dtypes:
+        return _misfit_of_dtype(encoder, dtype)
+    if channels not in encoder.channels:
+        remedy = f"{ANY}, or --flatten white" if channels in (2, 4) else ANY
         return f"holds no {CHANNELS.get(channels, f'{channels} channels')}", remedy
-    if max(height, width) > form.max_side or min(height, width) < 1:
-        return f"holds 1 to {form.max_side} pixels a side, not {width}x{height}", "--ext png"
-    if height * width * channels * dtype.itemsize > form.max_bytes:
-        return f"holds 4 GB, too little for {width}x{height} {dtype}", "--ext png"
+    if max(height, width) > encoder.max_side or min(height, width) < 1:
+        return f"holds 1 to {encoder.max_side} pixels a side, not {width}x{height}", ANY
+    if height * width * channels * dtype.itemsize > encoder.max_bytes:
+        size = round(encoder.max_bytes / 2**30)
+        return f"holds {size} GB, too little for {width}x{height} {dtype}", ANY
     return "", ""
+
+
+def _misfit_of_dtype(encoder, dtype):
+    forms = WRITTEN_SUFFIXES.values()
+    other = next((form for form in forms if dtype.name in form.encoder.dtypes), None)
+    if dtype.kind == "f" and other:
+        return "holds no floating values", f"--ext {other.suffixes[0][1:]}, or --depth 8"
+    return f"holds {' and '.join(encoder.dtypes)}, not {dtype}", f"{ANY}, or --depth 8"
 
 
 def write_image(
@@ -166,7 +139,7 @@ def write_image(
     Parameters
     ----------
     path : path
-        Its suffix, of those in `FORMATS`, chooses the format.
+        Its suffix, of those in `WRITTEN_SUFFIXES`, chooses the format.
     photo : Photo, or ndarray of its pixels
     quality : int from 1 to 100, optional
         Of JPEG, WebP and AVIF. Default: 95.
@@ -184,24 +157,24 @@ def write_image(
     photo = photo if isinstance(photo, Photo) else Photo(photo)
     pixels = photo.pixels
     check_writable(path, pixels.shape, pixels.dtype, lossless)
-    form = FORMATS[path.suffix.lower()]
-    if lossless or (form is _WEBP and photo.lossless and quality is None):
-        quality = 100
+    form, encoder = _format_of(path)
+    if lossless or (photo.lossless and quality is None):
+        quality = encoder.lossless_quality
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         photo = photo.with_pixels(pixels[:, :, 0])
     try:
         photo, lost = _fitted(form, photo, software)
         with whole_file(path) as draft, open(draft, "wb") as out:
-            form.encode(out, photo, quality or QUALITY)
+            encoder.write(out, photo, quality or QUALITY)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ImageError(
             f"{path} cannot be written ({reason}); check its folder, rights and free space"
         ) from error
     if lost:
-        names = list(dict.fromkeys(lost))
-        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-        names = ", ".join(names[:MAX_NAMES]) + more
+        lost = list(dict.fromkeys(lost))
+        more = f" and {len(lost) - MAX_NAMES} more" if len(lost) > MAX_NAMES else ""
+        names = ", ".join(lost[:MAX_NAMES]) + more
         logger.warning("%s lacks some of its source's data, which is left out: %s", path, names)
 
 
@@ -218,13 +191,19 @@ def _fitted(form, photo, software) -> tuple[Photo, list[str]]:
         lost.append(f"XMP data ({error!s:.200})")
         packet = None
     photo = replace(photo, exif=exif_data, xmp=packet)
-    for field, size in form.limits.items():
+    for field, size in form.encoder.limits.items():
         if len(getattr(photo, field) or b"") > size:
             photo = replace(photo, **{field: None})
             lost.append(f"{LABELS[field]} (over {size:,} bytes)")
-    for field in ("iptc", "comment"):
-        if getattr(photo, field) and field not in form.holds:
-            lost.append(LABELS[field])
-    if "chunks" not in form.holds:
-        lost += png.described(photo.chunks, bool(photo.icc_profile))
-    return photo, lost
+    return photo, lost + _unheld(form, photo)
+
+
+def _unheld(form, photo):
+    """Name what a format has no place for."""
+    fields = (field for field in ("iptc", "comment") if getattr(photo, field))
+    lost = [LABELS[field] for field in fields if field not in form.encoder.holds]
+    for other in WRITTEN_SUFFIXES.values():
+        for field, named in other.encoder.own.items():
+            if other is not form and getattr(photo, field):
+                lost += named(photo)
+    return lost

@@ -1,14 +1,16 @@
-"""Photos made to fit a format: without alpha, in RGB, in another depth."""
+"""Colors made to fit: alpha put on a background or taken out, gray and CMYK pictures in RGB."""
 
 from __future__ import annotations
 
 import io
 import logging
 from dataclasses import replace
+from typing import Optional
 
 import numpy as np
 from PIL import Image
 
+from gluon_enhance.errors import ImageError
 from gluon_enhance.imaging.arrays import to_dtype, to_float
 from gluon_enhance.photos.photo import Photo
 
@@ -38,10 +40,12 @@ def flattened(photo: Photo, color: tuple[int, int, int]) -> Photo:
     return photo.with_pixels(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
-def with_depth(pixels: np.ndarray, bits: int) -> np.ndarray:
-    """Convert an image to 8 or 16 bits."""
-    dtype = np.dtype(f"uint{bits}")
-    return pixels if pixels.dtype == dtype else to_dtype(to_float(pixels), dtype)
+def unassociated(pixels) -> np.ndarray:
+    """Divide the colors by the alpha that was multiplied into them."""
+    values = to_float(pixels)
+    color, alpha = values[..., :-1], values[..., -1:]
+    color = np.divide(color, alpha, out=np.zeros_like(color), where=alpha > 0)
+    return np.concatenate([to_dtype(color, pixels.dtype), pixels[..., -1:]], axis=2)
 
 
 def as_rgb(photo: Photo) -> Photo:
@@ -56,8 +60,27 @@ def as_rgb(photo: Photo) -> Photo:
     return photo.with_pixels(np.concatenate([rgb, pixels[..., 1:]], axis=2))
 
 
-def in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Convert a picture from the colors of an ICC profile; Pillow's errors are the caller's."""
+def cmyk_in_srgb(image: Image.Image, profile: Optional[bytes]) -> Image.Image:
+    """Convert a picture of Pillow of mode CMYK to RGB.
+
+    Raises
+    ------
+    ImageError
+        If there is no profile, which says what color an ink is, or it fails.
+    """
+    from PIL import ImageCms
+
+    if not profile:
+        raise ImageError("is CMYK without a color profile; convert it to RGB")
+    try:
+        return _in_srgb(image, profile)
+    except (ImageCms.PyCMSError, OSError) as error:
+        raise ImageError(
+            f"is CMYK with a color profile that fails ({error!s:.200}); convert it to RGB"
+        ) from error
+
+
+def _in_srgb(image, profile):
     from PIL import ImageCms
 
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -71,10 +94,10 @@ def _through_profile(gray, profile) -> np.ndarray:
     from PIL import ImageCms
 
     try:
-        curve = in_srgb(Image.fromarray(np.arange(256, dtype=np.uint8)[None]), profile)
+        curve = _in_srgb(Image.fromarray(np.arange(256, dtype=np.uint8)[None]), profile)
     except (ImageCms.PyCMSError, OSError) as error:
         logger.warning("a gray color profile fails and is left out: %s", error)
         return np.stack([gray] * 3, axis=2)
-    values = 255 * to_float(gray)
+    values = 255 * to_float(gray)  # positions in the curve, which has a color for each of 256 grays
     channels = [np.interp(values, np.arange(256), np.asarray(curve)[0, :, k]) for k in range(3)]
     return to_dtype(np.stack(channels, axis=2) / 255, gray.dtype)

@@ -6,7 +6,8 @@ from PIL import Image, ImageCms
 from samples import DEEP, PICTURE
 
 from gluon_enhance.photos import Photo, write_image
-from gluon_enhance.photos.conversion import as_rgb, flattened, with_depth
+from gluon_enhance.photos.colors import as_rgb, flattened
+from gluon_enhance.photos.sixteen_bits import with_depth
 
 
 @pytest.mark.parametrize("pixels", [DEEP, (DEEP >> 8).astype(np.uint8)], ids=["16", "8"])
