@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import rasterio
+from runs import on_work
 
 import gluon_enhance as ge
 from gluon_enhance.errors import ImageError
@@ -129,12 +130,12 @@ def test_rows_without_anything_valid_count_as_the_mean_of_the_others(tmp_path):
 
 
 def test_a_run_that_is_resumed_does_not_run_the_net_again(source):
-    def stop(work, indices, done):
+    def stop(work, indices):
         raise KeyboardInterrupt
 
     enhancer = Centred(tile=50)
     with pytest.raises(KeyboardInterrupt):
-        enhanced(source, enhancer, compute=stop)
+        enhanced(source, enhancer, run=on_work(stop))
     result = enhanced(source, enhancer, resume=True)
     assert enhancer.images == 1
     assert np.array_equal(result, enhanced(source, enhancer)) and enhancer.images == 2
@@ -143,12 +144,12 @@ def test_a_run_that_is_resumed_does_not_run_the_net_again(source):
 def test_the_net_runs_here_and_workers_are_said_to_have_the_rest(source, caplog):
     enhancer = Centred(tile=50)
 
-    def compute(work, indices, done):
+    def compute(work, indices):
         assert enhancer.images == 1
         for index in indices:
             compute_part(work, index, None)
 
-    result = enhanced(source, enhancer, compute=compute)
+    result = enhanced(source, enhancer, run=on_work(compute))
     assert np.array_equal(result, enhanced(source, Centred(tile=50)))
     assert "centred takes its statistics from the whole image: it runs here" in caplog.text
     assert len(caplog.records) == 1

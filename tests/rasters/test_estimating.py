@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import rasterio
 from click.testing import CliRunner
+from runs import on_work
 from test_banded import Centred
 from test_enhancing import TILES, Blur, write
 
@@ -60,14 +61,14 @@ def test_parts_that_are_there_and_pixels_that_are_not_wanted_take_no_time(
 ):
     told = []
 
-    def stopped(work, indices, done):
+    def stopped(work, indices):
         for index in indices[:5]:
             compute_part(work, index, Blur())
         raise KeyboardInterrupt
 
     net = Slow(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        enhance_raster(source, tmp_path / "out.tif", net, compute=stopped)
+        enhance_raster(source, tmp_path / "out.tif", net, run=on_work(stopped))
     enhance_raster(source, tmp_path / "out.tif", net, resume=True, announce=told.append)
     assert told.pop().seconds == 5 * (TILES - 5)
     enhance_raster(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from doubling_net import Doubling
+from runs import on_work
 from test_enhancing import Blur, write
 
 from gluon_enhance import atomic
@@ -29,13 +30,13 @@ def source(tmp_path, rng, monkeypatch):
 
 
 def interrupt(source, out):
-    def interrupted(work, indices, done):
+    def interrupted(work, indices):
         for index in indices[:-1]:
             compute_part(work, index, Blur())
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        enhance_raster(source, out, Blur(), compute=interrupted)
+        enhance_raster(source, out, Blur(), run=on_work(interrupted))
     return out.with_name(f".{out.name}.parts")
 
 
@@ -105,12 +106,12 @@ def test_what_is_no_folder_is_not_deleted(source, tmp_path, kind):
 def test_what_comes_between_the_parts_stays(source, tmp_path, caplog):
     folder = tmp_path / ".out.tif.parts"
 
-    def compute(work, indices, done):
+    def compute(work, indices):
         for index in indices:
             compute_part(work, index, Doubling())
         (folder / "notes.txt").write_text("words")
 
-    enhance_raster(source, tmp_path / "out.tif", Doubling(), compute=compute)
+    enhance_raster(source, tmp_path / "out.tif", Doubling(), run=on_work(compute))
     assert os.listdir(folder) == ["notes.txt"]
     assert f"{folder} stays, as it has other files" in caplog.text
 
