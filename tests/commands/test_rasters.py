@@ -19,7 +19,7 @@ from gluon_enhance.commands.pipeline import run_on
 from gluon_enhance.commands.rasters import RasterWork
 from gluon_enhance.errors import GluonEnhanceError, ImageError
 from gluon_enhance.imaging.resize import resize
-from gluon_enhance.rasters import planning
+from gluon_enhance.rasters import plan
 
 
 class FakeEnhancer:
@@ -211,7 +211,7 @@ class OneWorker:
 def test_many_small_rasters_are_divided_among_workers_as_they_are(
     raster, tmp_path, monkeypatch, samples, whole
 ):
-    monkeypatch.setattr(planning, "PART_SAMPLES", samples)
+    monkeypatch.setattr(plan, "PART_SAMPLES", samples)
     sources = [raster, tmp_path / "other.tif"]
     sources[1].write_bytes(raster.read_bytes())
     options = {"enhancer": None, "outscale": 2, "match_colors": False, "skip_existing": False}
