@@ -25,6 +25,7 @@ from gluon_enhance.cluster import Cluster, ModelCluster, _absolute_name  # noqa:
 from gluon_enhance.commands.batch import Job  # noqa: E402
 from gluon_enhance.commands.pipeline import PhotoWork, run_on  # noqa: E402
 from gluon_enhance.errors import GluonEnhanceError, ImageError  # noqa: E402
+from gluon_enhance.photos import Photo, read_image, write_image  # noqa: E402
 from gluon_enhance.rasters import match, plan  # noqa: E402
 from gluon_enhance.rasters.compute import compute_part  # noqa: E402
 from gluon_enhance.rasters.enhance import enhance_raster  # noqa: E402
@@ -251,7 +252,7 @@ def test_photos_named_from_here_reach_workers_in_other_folders(
     cluster, tmp_path, picture, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    ge.files.write_image("photo.png", ge.files.Photo(picture))
+    write_image("photo.png", Photo(picture))
     Path("bad.png").write_bytes(b"no picture")
     shared = {"enhancer": None, "watched": nullcontext, "outscale": 4}
     shared.update(match_colors=False, skip_existing=False)
@@ -266,7 +267,7 @@ def test_photos_named_from_here_reach_workers_in_other_folders(
     ]
     assert reports[0]["error"].startswith("bad.png is no PNG")
     assert reports[1]["status"] == "done"
-    assert ge.files.read_image("out/photo.png").pixels.shape == (244, 188, 3)
+    assert read_image("out/photo.png").pixels.shape == (244, 188, 3)
 
 
 def test_models_named_from_here_are_found_in_other_folders(tmp_path, monkeypatch):
