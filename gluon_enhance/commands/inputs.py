@@ -37,7 +37,7 @@ def is_raster(source: Source, options: Optional[dict] = None, trust: bool = Fals
         return False
     if suffix in TIFF and options:
         return True
-    from gluon_enhance.rasters.kinds import kind_of
+    from gluon_enhance.rasters.raster_or_photo import kind_of
 
     kind = kind_of(source, trust)
     # Of what GDAL cannot read, it says why; but a damaged TIFF file is a photo.
@@ -53,7 +53,7 @@ def has_place_beside(path: Path, trust: bool = False) -> bool:
     beside = [path.with_suffix(form(text)) for text in suffixes for form in (str.lower, str.upper)]
     if not any(file.exists() for file in (*beside, path.with_name(f"{path.name}.aux.xml"))):
         return False
-    from gluon_enhance.rasters.kinds import is_placed
+    from gluon_enhance.rasters.raster_or_photo import is_placed
 
     return is_placed(path, trust)
 
@@ -63,7 +63,7 @@ def check_output(output: Path) -> None:
     suffix = output.suffix.lower()
     if not suffix or suffix in WRITTEN_SUFFIXES or output.is_dir():
         return
-    from gluon_enhance.rasters.kinds import is_format
+    from gluon_enhance.rasters.raster_or_photo import is_format
 
     if is_format(suffix):
         raise ValueError(

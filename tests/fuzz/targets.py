@@ -34,7 +34,7 @@ from gluon_enhance.export.symbol_graph import read_graph
 from gluon_enhance.photos import Photo, read_image, write_image
 from gluon_enhance.photos.formats import FORMATS
 from gluon_enhance.photos.xmp import updated
-from gluon_enhance.rasters.raster import PROPORTION
+from gluon_enhance.rasters.io import PROPORTION
 from gluon_enhance.weights.readers import tensorflow
 from gluon_enhance.weights.readers.gluon import MAGIC, read_params
 from gluon_enhance.weights.readers.ncnn import read_ncnn

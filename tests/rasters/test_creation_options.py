@@ -11,8 +11,8 @@ from doubling_net import Doubling
 from rasterio.enums import ColorInterp
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.rasters.enhancing import enhance_raster
-from gluon_enhance.rasters.matching import match_rasters
+from gluon_enhance.rasters.enhance import enhance_raster
+from gluon_enhance.rasters.match import match_rasters
 
 PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)}
 RGBA = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
@@ -106,15 +106,15 @@ def test_options_that_are_obeyed_are_taken(source, tmp_path, options):
 
 
 def test_what_gdal_says_anyway_is_no_error_of_the_options(source, tmp_path, monkeypatch):
-    from gluon_enhance.rasters import trial
+    from gluon_enhance.rasters import creation_options
 
-    created = trial.created
+    created = creation_options.created
 
     def warning(*args, **options):
         logging.getLogger("rasterio._env").warning("of the source")
         return created(*args, **options)
 
-    monkeypatch.setattr(trial, "created", warning)
+    monkeypatch.setattr(creation_options, "created", warning)
     enhanced(source, tmp_path / "a.tif", False, {"COMPRESS": "LZW"})
 
 
@@ -237,7 +237,7 @@ def test_a_full_disk_is_noticed_where_blocks_may_be_left_out(tmp_path, rng, opti
     (tmp_path / "out").mkdir()
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000));"
-        "from gluon_enhance.rasters.matching import match_rasters;"
+        "from gluon_enhance.rasters.match import match_rasters;"
         "options = dict(text.split('=') for text in sys.argv.pop().split(','));"
         "match_rasters(*sys.argv[1:], creation_options=options)"
     )

@@ -1,4 +1,4 @@
-"""Creation options tried on a small raster: hours of work should not end with their error.
+"""GDAL's creation options, tried on a small raster: hours of work should not end with their error.
 
 Of options that it does not know GDAL only warns, and of some that have no effect it says nothing;
 here both are errors.
@@ -19,13 +19,12 @@ from rasterio.windows import Window
 
 from gluon_enhance.atomic import temporary_folder
 from gluon_enhance.errors import ImageError
-from gluon_enhance.rasters.assembling import to_cog
-from gluon_enhance.rasters.metadata import created, is_on, needs_mask
-from gluon_enhance.rasters.parts import write_part
-from gluon_enhance.rasters.raster import check_sidecars
+from gluon_enhance.rasters.metadata import is_on, needs_mask
+from gluon_enhance.rasters.write import check_sidecars, created, to_cog
 
 WIDTH, HEIGHT = 777, 64
-"""Of the raster: no tile is as wide, as 16 does not divide it. Of strips it has up to two."""
+"""Of the small raster, in pixels. No tile is as wide, as 16 does not divide it, which tells a file
+in tiles from one in rows. A file in rows is as high as two of TIFF's strips, or as the output."""
 NOT_GDALS = ("driver", "dtype", "nodata", "count", "width", "height", "crs", "transform")
 """What rasterio takes beside the options of GDAL's driver."""
 METHODS = {
@@ -43,9 +42,10 @@ METHODS = {
 }
 """Option -> the compressions that heed it."""
 BOOLEANS = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
+"""How yes and no are written for GDAL."""
 
 
-def try_options(
+def try_creation_options(
     src, out: Path, options: Mapping, defaults: Mapping, scale: int = 1, cog: bool = False
 ) -> None:
     """Refuse creation options that GDAL cannot serve, ignores, or that have no effect.
@@ -94,7 +94,7 @@ def _try(src, out, options, defaults, scale, cog):
         try:
             with created(path, src, {**own, **size}, is_masked=is_masked) as output:
                 zeros = np.zeros((src.count + is_masked, size["height"], WIDTH), src.dtypes[0])
-                write_part(output, zeros, Window(0, 0, WIDTH, size["height"]))
+                output.write_with_mask(zeros, Window(0, 0, WIDTH, size["height"]))
             if cog:
                 to_cog(src, path, options)
             check_sidecars(path, out)

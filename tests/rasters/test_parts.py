@@ -9,33 +9,34 @@ from pathlib import Path
 import numpy as np
 import pytest
 from doubling_net import Doubling
+from runs import on_plan
 from test_enhancing import Blur, write
 
 from gluon_enhance import atomic
 from gluon_enhance.atomic import clear_leftovers, temporary_folder
 from gluon_enhance.errors import ImageError
-from gluon_enhance.rasters import planning
-from gluon_enhance.rasters.enhancing import enhance_raster
-from gluon_enhance.rasters.parts import compute_part
-from gluon_enhance.rasters.seals import is_sealed, seal
+from gluon_enhance.rasters import plan
+from gluon_enhance.rasters.compute import compute_part
+from gluon_enhance.rasters.enhance import enhance_raster
+from gluon_enhance.rasters.parts import append_checksum, is_intact
 
 FOLDERS = pytest.mark.skipif(atomic.fcntl is None, reason="there are no locks of folders")
 
 
 @pytest.fixture
 def source(tmp_path, rng, monkeypatch):
-    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
+    monkeypatch.setattr(plan, "PART_SAMPLES", 1)
     return write(tmp_path / "in.tif", rng.integers(1, 255, (1, 200, 170)).astype(np.uint8))
 
 
 def interrupt(source, out):
-    def interrupted(work, indices, done):
+    def interrupted(plan, indices):
         for index in indices[:-1]:
-            compute_part(work, index, Blur())
+            compute_part(plan, index, Blur())
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        enhance_raster(source, out, Blur(), compute=interrupted)
+        enhance_raster(source, out, Blur(), run=on_plan(interrupted))
     return out.with_name(f".{out.name}.parts")
 
 
@@ -64,20 +65,20 @@ def test_a_damaged_part_is_made_again(source, tmp_path, caplog, damage):
     assert not folder.exists()
 
 
-def test_a_seal_tells_any_change(tmp_path):
+def test_a_checksum_tells_any_change(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"words")
-    assert not is_sealed(path)
-    seal(path)
-    assert is_sealed(path)
+    assert not is_intact(path)
+    append_checksum(path)
+    assert is_intact(path)
     data = path.read_bytes()
     assert data.startswith(b"words")
     for k in range(len(data)):
         path.write_bytes(data[:k] + bytes([data[k] ^ 4]) + data[k + 1 :])
-        assert not is_sealed(path)
+        assert not is_intact(path)
         path.write_bytes(data[:k])
-        assert not is_sealed(path)
-    assert not is_sealed(tmp_path / "none")
+        assert not is_intact(path)
+    assert not is_intact(tmp_path / "none")
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "0000000.tif", "deep"])
@@ -95,22 +96,22 @@ def test_a_folder_of_others_is_not_deleted(source, tmp_path, name, resume):
 def test_what_is_no_folder_is_not_deleted(source, tmp_path, kind):
     folder = tmp_path / ".out.tif.parts"
     (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs" / "work.json").write_text("{}")
+    (tmp_path / "theirs" / "plan.json").write_text("{}")
     folder.symlink_to(tmp_path / "theirs") if kind == "link" else folder.write_text("words")
     with pytest.raises(ImageError, match="is needed for parts, and is there; move it"):
         enhance_raster(source, tmp_path / "out.tif", Doubling())
-    assert os.listdir(tmp_path / "theirs") == ["work.json"]
+    assert os.listdir(tmp_path / "theirs") == ["plan.json"]
 
 
 def test_what_comes_between_the_parts_stays(source, tmp_path, caplog):
     folder = tmp_path / ".out.tif.parts"
 
-    def compute(work, indices, done):
+    def compute(plan, indices):
         for index in indices:
-            compute_part(work, index, Doubling())
+            compute_part(plan, index, Doubling())
         (folder / "notes.txt").write_text("words")
 
-    enhance_raster(source, tmp_path / "out.tif", Doubling(), compute=compute)
+    enhance_raster(source, tmp_path / "out.tif", Doubling(), run=on_plan(compute))
     assert os.listdir(folder) == ["notes.txt"]
     assert f"{folder} stays, as it has other files" in caplog.text
 

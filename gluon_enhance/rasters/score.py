@@ -9,8 +9,13 @@ import numpy as np
 from rasterio.windows import Window
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.rasters.opening import opened
-from gluon_enhance.rasters.raster import check_same_white, color_bands, environment, read_bands
+from gluon_enhance.rasters.io import (
+    check_same_white,
+    color_bands,
+    gdal_environment,
+    opened,
+    read_bands,
+)
 
 SAMPLES = 1 << 22
 """Samples of a band read at a time."""
@@ -51,7 +56,7 @@ def score_rasters(
     ImageError
         If a file cannot be read, the rasters do not fit, or nothing is valid in both in any band.
     """
-    with environment(), opened(image, trust) as own, opened(reference, trust) as ref:
+    with gdal_environment(), opened(image, trust) as own, opened(reference, trust) as ref:
         bands = color_bands(own)
         if own.shape != ref.shape or len(bands) != len(color_bands(ref)):
             raise ImageError(
@@ -98,9 +103,10 @@ def _listed(numbers):
 
 
 def _score_band(own, ref, bands, crop_border, data_range):
+    """Score a band of one raster against a band of the other: bands are the numbers of both."""
     count, total, squares = 0, 0.0, 0.0
     low, high = math.inf, -math.inf
-    windows = list(_windows(ref, crop_border))
+    windows = list(_inner_windows(ref, crop_border))
     for window in windows:
         (a, a_valid), (b, b_valid) = (
             read_bands(dataset, [band], window) for dataset, band in zip((own, ref), bands)
@@ -129,12 +135,14 @@ def _score_band(own, ref, bands, crop_border, data_range):
 
 
 def _peak(dtype, low, high):
+    """Return the peak of a PSNR: the span of an integer dtype, or of values from low to high."""
     if np.dtype(dtype).kind == "f":
         return high - low
     return float(np.iinfo(dtype).max) - np.iinfo(dtype).min
 
 
-def _windows(dataset, crop_border):
+def _inner_windows(dataset, crop_border):
+    """Yield windows of whole rows, but for a border."""
     width, bottom = dataset.width - 2 * crop_border, dataset.height - crop_border
     if width < 1 or bottom <= crop_border:
         raise ImageError(f"{dataset.name} has no pixel left inside a border of {crop_border}")

@@ -1,37 +1,67 @@
 """Enhancing rasters of any size, with georeference, radiometry and holes as they were.
 
-The output is divided into parts (`gluon_enhance.rasters.parts`), which are kept in files beside it
-until all are there and are put together.
+The output is divided into parts (`gluon_enhance.rasters.plan`), which are computed one by one
+(`gluon_enhance.rasters.compute`) and kept in files beside it until all are there and are put
+together (`gluon_enhance.rasters.parts`).
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Callable, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
+import numpy as np
 from rasterio.windows import Window
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.inference.kernel import load
-from gluon_enhance.rasters.assembling import assemble, block_sides, whole_options
-from gluon_enhance.rasters.banded import check_disk, run_in_bands, size_for_net
-from gluon_enhance.rasters.estimating import Estimate, estimate
-from gluon_enhance.rasters.keeping import parts_kept
-from gluon_enhance.rasters.opening import check_shared, destination, opened
-from gluon_enhance.rasters.parts import compute_if_missing
-from gluon_enhance.rasters.planning import plan_parts
+from gluon_enhance.rasters.compute import compute_if_missing
+from gluon_enhance.rasters.creation_options import try_creation_options
+from gluon_enhance.rasters.io import (
+    check_shared,
+    check_uniform,
+    gdal_environment,
+    is_min_is_white,
+    opened,
+)
+from gluon_enhance.rasters.parts import assemble, parts_kept, step_counter
+from gluon_enhance.rasters.plan import RasterPlan, plan_parts, region_of, round_up
 from gluon_enhance.rasters.ranges import InputRange
-from gluon_enhance.rasters.raster import check_out, check_uniform, environment, is_min_is_white
-from gluon_enhance.rasters.regions import region_of
-from gluon_enhance.rasters.trial import try_options
+from gluon_enhance.rasters.whole_image import check_disk, run_whole_image, size_for_net
+from gluon_enhance.rasters.write import block_sides, check_out, destination, whole_options
 
 logger = logging.getLogger(__name__)
 
 RASTER_MODEL = "rrdb_lite_x4"
-"""The one that stays nearest to the pixels."""
+"""The model that rasters are enhanced with by default: the one that stays nearest to the pixels."""
+ESTIMATED_FROM = 32
+"""Tiles from which on an estimate is made: it takes the time of two."""
+TIMED_SIDE = 512
+"""Side, in pixels, of the picture that nets which need the whole image are timed on."""
+STRIPS_TIME = 1.75
+"""Time that such a net takes for a pixel in strips, where a whole image takes 1."""
+
+
+class Estimate(NamedTuple):
+    """What to expect of a run.
+
+    Attributes
+    ----------
+    seconds : float
+        Of this machine, for what the net has still to do.
+    size : (int, int)
+        Height and width of the result.
+    nbytes : int
+        Bytes of the result before compression; its parts take as much while it is made.
+    """
+
+    seconds: float
+    size: tuple
+    nbytes: int
 
 
 def enhance_raster(
@@ -138,75 +168,128 @@ def enhance_raster(
     options = creation_options or {}
     if isinstance(enhancer, (str, os.PathLike)):
         enhancer = load(enhancer)
-    with environment(), opened(source, trust) as src, destination(out, source) as (out, result):
+    with (
+        gdal_environment(),
+        opened(source, trust) as src,
+        destination(out, source) as (out, result),
+    ):
         check_out(out, src)
         if run:
             check_shared(src)
         check_uniform(src)
-        if cog and is_min_is_white(src):
-            raise ImageError(
-                f"{src.name} has white at its least number, which a COG cannot say; leave out the "
-                "COG, or invert it first"
-            )
+        if cog:
+            _check_for_cog(src)
         enhancer = enhancer.for_dtype(src.dtypes[0])
-        try_options(src, out, options, whole_options({}, cog), enhancer.scale, cog)
-        blocks = block_sides(whole_options(options, cog))
-        region = region_of(src, window, bounds)
-        work = plan_parts(
+        try_creation_options(src, out, options, whole_options({}, cog), enhancer.scale, cog)
+        plan = plan_parts(
             src,
             out,
             enhancer,
-            blocks,
-            region,
+            block_sides(whole_options(options, cog)),
+            region_of(src, window, bounds),
             multiplies=not cog,
             input_range=input_range,
             unconstrained=unconstrained,
             rgb=rgb,
             others=others,
         )
-        net = _banded_net(work, src, enhancer) if work.in_bands else None
-        if net and region != region_of(src):
-            logger.warning("%s needs the whole image: it runs on all of it", enhancer.spec.name)
-        if net and run:
-            why = "takes its statistics from the whole image: it runs here, and workers do the rest"
-            logger.warning("%s %s", enhancer.spec.name, why)
-        with parts_kept(work, out, resume):
-            told = estimate(work, src, enhancer, net) if announce else None
+        net = _whole_image_net(plan, src, enhancer, run) if plan.in_strips else None
+        with parts_kept(plan, out, resume):
+            told = estimate(plan, src, enhancer, net) if announce else None
             if told:
                 announce(told)
-            _compute_missing(work, src, net, run or partial(_run_here, src, enhancer), progress)
-            assemble(work, src, out, options, overviews, cog)
+            run = run or partial(_compute_here, src, enhancer)
+            _compute_missing(plan, src, net, run, progress)
+            assemble(plan, src, out, options, overviews, cog)
         return result()
 
 
-def _banded_net(work, src, enhancer):
-    """Return what runs a net that needs the whole image, and find out whether it can."""
+def _check_for_cog(src):
+    if is_min_is_white(src):
+        raise ImageError(
+            f"{src.name} has white at its least number, which a COG cannot say; leave out the "
+            "COG, or invert it first"
+        )
+
+
+def _whole_image_net(plan, src, enhancer, run):
+    """Return what runs a net over the whole raster, if it can, and say what that leads to."""
+    name = enhancer.spec.name
     if enhancer.describe()["self_ensemble"]:
         raise ImageError(
-            f"{enhancer.spec.name} takes its statistics from the whole image, and {src.name} has "
-            f"more than {enhancer.tile} x {enhancer.tile} pixels: it cannot be turned and flipped "
-            "in memory; leave out the self-ensemble"
+            f"{name} takes its statistics from the whole image, and {src.name} has more than "
+            f"{enhancer.tile} x {enhancer.tile} pixels: it cannot be turned and flipped in memory; "
+            "leave out the self-ensemble"
         )
-    return enhancer.strip_net(*work.size, memory=0)
+    net = enhancer.strip_net(*plan.size, memory=0)  # all features go to files
+    if plan.region != region_of(src):
+        logger.warning("%s needs the whole image: it runs on all of it", name)
+    if run:
+        why = "takes its statistics from the whole image: it runs here, and workers do the rest"
+        logger.warning("%s %s", name, why)
+    return net
 
 
-def _compute_missing(work, src, net, run, progress):
-    missing = [k for k in range(work.count) if not work.path(k).exists()]
-    groups = [bands for bands in work.through_net if net and not work.answer(bands).exists()]
-    steps = len(groups) * net.count(*size_for_net(work)) if groups else 0
-    done = _counter(work.count - len(missing), work.count + steps, progress)
+def _compute_missing(plan, src, net, run, progress):
+    """Compute the parts that are not there, and before them the answers of a net that has all."""
+    missing = [k for k in range(plan.count) if not plan.part_path(k).exists()]
+    groups = [bands for bands in plan.through_net if net and not plan.answer_path(bands).exists()]
+    strips = len(groups) * net.count(*size_for_net(plan)) if groups else 0
+    step = step_counter(progress, plan.count + strips, done=plan.count - len(missing))
     if groups:
-        check_disk(work, net, len(groups))
+        check_disk(plan, net, len(groups))
     for bands in groups:
-        run_in_bands(work, src, bands, net, done)
-    for _ in run(partial(compute_if_missing, work), missing):
-        done()
+        run_whole_image(plan, src, bands, net, step)
+    for _ in run(partial(compute_if_missing, plan), missing):
+        step()
 
 
-def _run_here(src, enhancer, compute, indices):
+def _compute_here(src, enhancer, compute, indices):
+    """Do what a cluster's `run` does, in this process and with the dataset that is open."""
     return enumerate(compute(index, enhancer, src) for index in indices)
 
 
-def _counter(done, total, progress):
-    counts = iter(range(done + 1, total + 1))
-    return lambda: progress(next(counts), total) if progress else None
+def estimate(plan: RasterPlan, src, enhancer, net=None) -> Optional[Estimate]:
+    """Time the net, and return what to expect of a run; None if it is short.
+
+    Parameters
+    ----------
+    plan : RasterPlan
+    src : rasterio dataset
+    enhancer : Enhancer
+    net : StripNet, optional
+        What runs the net over the whole raster before its parts are computed. It does so on the
+        processor, of which a GPU's time says nothing: then there is no estimate.
+    """
+    if net and enhancer.describe().get("device", "cpu") != "cpu":
+        return None
+    shape, runs = _runs_in_strips(plan) if net else _runs_in_tiles(plan)
+    if runs < ESTIMATED_FROM:
+        return None
+    height, width = ((stop - start) * plan.scale for start, stop in plan.region)
+    nbytes = height * width * src.count * np.dtype(src.dtypes[0]).itemsize
+    return Estimate(runs * _seconds(enhancer, shape), (height, width), nbytes)
+
+
+def _runs_in_tiles(plan):
+    """Return the shape of tiles, and how many of them the net has still to run on."""
+    tiles = plan.tiles(0)  # of the first part, which no other has more of
+    missing = sum(not plan.part_path(k).exists() for k in range(plan.count))
+    groups = len(plan.through_net) or -(-len(plan.resized) // 3)  # a kernel is timed on three
+    return tiles[0][0].shape, missing * sum(map(len, tiles)) * groups
+
+
+def _runs_in_strips(plan):
+    """Return the shape of a picture, and to how many of them the net's work in strips comes."""
+    side = round_up(min(TIMED_SIDE, *plan.size), plan.multiple)
+    groups = sum(not plan.answer_path(bands).exists() for bands in plan.through_net)
+    return (side, side), STRIPS_TIME * groups * plan.size[0] * plan.size[1] / side**2
+
+
+def _seconds(enhancer, shape):
+    """Time the net on a picture; the first run compiles it."""
+    batch = np.random.default_rng(0).random((1, 3, *shape), np.float32)
+    enhancer.run(batch)
+    began = time.perf_counter()
+    enhancer.run(batch)
+    return time.perf_counter() - began

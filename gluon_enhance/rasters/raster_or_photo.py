@@ -1,4 +1,4 @@
-"""What a file is by its content: a raster, or a photo."""
+"""Whether a file is a raster or a photo, by its content."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from rasterio.drivers import raster_driver_extensions
 from rasterio.enums import MaskFlags
 
 from gluon_enhance.atomic import temporary_folder
-from gluon_enhance.rasters.raster import environment, open_dataset, rpcs_of
+from gluon_enhance.rasters.io import gdal_environment, open_dataset, rpcs_of
 
 PHOTOS = ("AVIF", "BIGGIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "WEBP")
 """Drivers of GDAL for formats that photos come in, besides TIFF."""
 PHOTO_DTYPES = ("uint8", "uint16", "float32")
+"""Those that photos are read with."""
 
 
 def kind_of(path, trust: bool = False) -> Optional[str]:
@@ -26,7 +27,7 @@ def kind_of(path, trust: bool = False) -> Optional[str]:
     With `trust` what it leads to is not looked at. No file raises an error here: who reads it
     does.
     """
-    with suppress(Exception), environment(), _dataset(path, trust) as dataset:
+    with suppress(Exception), gdal_environment(), _dataset(path, trust) as dataset:
         if dataset.driver in PHOTOS:
             return "photo"
         is_photo = dataset.driver == "GTiff" and not _is_beyond_photos(dataset)
@@ -36,7 +37,7 @@ def kind_of(path, trust: bool = False) -> Optional[str]:
 
 def is_placed(path, trust: bool = False) -> bool:
     """Tell whether GDAL can read a file and finds a place on Earth in it, or beside it."""
-    with suppress(Exception), environment(), _dataset(path, trust) as dataset:
+    with suppress(Exception), gdal_environment(), _dataset(path, trust) as dataset:
         return _has_place(dataset)
     return False
 
@@ -68,6 +69,7 @@ def _has_place(dataset):
 
 
 def _is_beyond_photos(dataset):
+    """Tell whether a TIFF says anything that a photo cannot hold, and its result would lose."""
     return (
         _has_place(dataset)
         or not 1 <= dataset.count <= 4

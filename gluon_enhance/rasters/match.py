@@ -17,26 +17,26 @@ from gluon_enhance.atomic import temporary_folder
 from gluon_enhance.errors import ImageError
 from gluon_enhance.imaging.histogram import Curves, Matcher
 from gluon_enhance.imaging.quantiles import Table
-from gluon_enhance.rasters.metadata import created, needs_mask
-from gluon_enhance.rasters.names import absolute_name
-from gluon_enhance.rasters.opening import check_shared, opened
-from gluon_enhance.rasters.output import fill_hidden
-from gluon_enhance.rasters.parts import keep_part, read_part
-from gluon_enhance.rasters.raster import (
+from gluon_enhance.rasters.creation_options import try_creation_options
+from gluon_enhance.rasters.io import (
     bits_of,
-    check_out,
     check_same_white,
+    check_shared,
     check_uniform,
     color_bands,
-    environment,
+    gdal_environment,
     leave_nodata,
     limits_of,
-    named,
+    naming_errors,
+    opened,
     read_bands,
     reopened,
     rgb_bands,
 )
-from gluon_enhance.rasters.trial import try_options
+from gluon_enhance.rasters.metadata import needs_mask
+from gluon_enhance.rasters.names import absolute_name
+from gluon_enhance.rasters.parts import keep_part, read_part, step_counter
+from gluon_enhance.rasters.write import check_out, created, fill_invalid
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ SAMPLES = 3 << 20
 GROUP = 16
 """Windows counted at once; what comes of it is as large as a window."""
 TABLES = "tables.npz"
+"""Name of the file that workers read the tables from, by which values are looked up."""
 
 Run = Callable[[Callable, Iterable], Iterable[tuple[int, Any]]]
 
@@ -111,23 +112,26 @@ def match_rasters(
         If bands, dtypes, values or options do not fit.
     """
     out, options = Path(out), creation_options or {}
-    with environment(), opened(source, trust) as src, opened(reference, trust) as ref:
+    with gdal_environment(), opened(source, trust) as src, opened(reference, trust) as ref:
         check_out(out, src, ref)
         for dataset in (src, ref) if run else ():
             check_shared(dataset)
-        plan = _plan(src, ref, color_space, bands)
+        plan = _plan_matching(src, ref, color_space, bands)
         matcher = plan.matcher()
-        try_options(src, out, options, {})
+        try_creation_options(src, out, options, {})
         with created(out, src, options, is_masked=needs_mask(src, options)) as dst:
-            groups = [*_groups("source", src), *_groups("reference", ref)]
-            windows = _windows(src, dst)
+            # The whole of both is counted before the first value is looked up.
+            groups = [*_window_groups("source", src), *_window_groups("reference", ref)]
+            windows = _block_windows(src, dst)
             total = sum(len(group) for _, group in groups) + len(windows)
-            done = _counter(total, progress)
-            count = partial(_count, plan, None if run else {"source": src, "reference": ref})
-            for index, counted in (run or _run_here)(count, groups):
+            step = step_counter(progress, total)
+            count = partial(
+                _count_windows, plan, None if run else {"source": src, "reference": ref}
+            )
+            for index, counted in (run or _call_here)(count, groups):
                 matcher.merge(counted)
                 for _ in groups[index][1]:
-                    done()
+                    step()
             matcher.solve(match_proportion)
             for name, *pair in zip(plan.names, matcher.source, matcher.reference):
                 logger.info("%s: source %s, reference %s", name, *pair)
@@ -137,16 +141,32 @@ def match_rasters(
                 made = (_match_window(plan, matcher, src, window) for window in windows)
             for window, pixels in zip(windows, made):
                 if dst.is_masked:
-                    pixels = fill_hidden(pixels, _valid_in_all(src, window), color_bands(src))
+                    pixels = fill_invalid(pixels, _valid_in_all(src, window), color_bands(src))
                 dst.write(pixels, window)
-                done()
+                step()
             if dst.is_masked or [MaskFlags.per_dataset] in src.mask_flag_enums:
                 _copy_mask(src, dst, windows)
     return dict(zip(plan.names, matcher.curves()))
 
 
-class _Plan(NamedTuple):
-    """Files, the bands to read of either, and which of them (or of the color space) are matched."""
+class _MatchPlan(NamedTuple):
+    """What is matched to what; it goes to other machines as it is.
+
+    Attributes
+    ----------
+    files : dict
+        'source' and 'reference' -> what opens them in any folder.
+    dtypes : (str, str)
+        Of the source and of the reference.
+    color_space : str
+    bands : dict
+        'source' and 'reference' -> the bands, from 1, that are read.
+    channels : list of int
+        Which of the bands read, or of the color space's channels that they make, are matched;
+        from 0.
+    names : list of str
+        What the channels are called.
+    """
 
     files: dict[str, str]
     dtypes: tuple[str, str]
@@ -155,11 +175,13 @@ class _Plan(NamedTuple):
     channels: list[int]
     names: list[str]
 
-    def matcher(self):
+    def matcher(self) -> Matcher:
+        """Return a matcher that has counted nothing yet."""
         return Matcher(*self.dtypes, self.channels, self.color_space)
 
 
-def _plan(src, ref, color_space, bands):
+def _plan_matching(src, ref, color_space, bands):
+    """Return the plan, or refuse rasters or bands that do not fit together."""
     for dataset in (src, ref):
         check_uniform(dataset)
     check_same_white(src, ref)
@@ -170,7 +192,7 @@ def _plan(src, ref, color_space, bands):
         _check_bands(bands, [1, 2, 3], f"channels of {color_space}")
         channels = [band - 1 for band in bands]
         both = {"source": rgb_bands(src), "reference": rgb_bands(ref)}
-        return _Plan(*fixed, both, channels, [color_space[c : c + 1] for c in channels])
+        return _MatchPlan(*fixed, both, channels, [color_space[c : c + 1] for c in channels])
     choices = color_bands(src), color_bands(ref)
     if not bands and len(choices[0]) != len(choices[1]):
         raise ImageError(
@@ -181,7 +203,7 @@ def _plan(src, ref, color_space, bands):
         _check_bands(bands or choice, choice, f"bands of {dataset.name}")
     own, other = (list(bands), list(bands)) if bands else choices
     both = {"source": own, "reference": other}
-    return _Plan(*fixed, both, list(range(len(own))), [f"band {band}" for band in own])
+    return _MatchPlan(*fixed, both, list(range(len(own))), [f"band {band}" for band in own])
 
 
 def _check_bands(bands, choices, kind):
@@ -191,10 +213,11 @@ def _check_bands(bands, choices, kind):
         )
 
 
-def _windows(*datasets):
-    """Divide the first dataset into windows of whole blocks of all."""
+def _block_windows(*datasets):
+    """Divide the first dataset into windows of whole blocks of all, which none then reads twice."""
     block_height, block_width = np.max([dataset.block_shapes[0] for dataset in datasets], axis=0)
     rows, columns, pixels = datasets[0].height, datasets[0].width, SAMPLES // datasets[0].count
+    # As wide as `SAMPLES` allows first, then as high, and one block at least.
     width = min(columns, max(1, pixels // block_height // block_width) * block_width)
     height = max(1, pixels // width // block_height) * block_height
     return [
@@ -204,57 +227,54 @@ def _windows(*datasets):
     ]
 
 
-def _groups(role, dataset):
+def _window_groups(role, dataset):
     """Divide the windows of a raster into groups to count; its role goes with each."""
-    windows = _windows(dataset)
+    windows = _block_windows(dataset)
     return [(role, windows[k : k + GROUP]) for k in range(0, len(windows), GROUP)]
 
 
-def _run_here(function, items):
+def _call_here(function, items):
+    """Do what a cluster's `run` does, in this process."""
     return enumerate(map(function, items))
 
 
-def _counter(total, progress):
-    done = iter(range(1, total + 1))
-    return lambda: progress(next(done), total) if progress else None
-
-
-def _count(plan, datasets, group):
+def _count_windows(plan, datasets, group):
     """Return a matcher that has counted a group of windows; on workers no dataset is open."""
     (role, windows), matcher = group, plan.matcher()
     count = {"source": matcher.count_source, "reference": matcher.count_reference}[role]
-    with environment(), reopened(plan.files[role], datasets and datasets[role]) as dataset:
+    with gdal_environment(), reopened(plan.files[role], datasets and datasets[role]) as dataset:
         for window in windows:
             count(*read_bands(dataset, plan.bands[role], window))
     return matcher
 
 
 def _match_window(plan, matcher, src, window):
-    """Return all bands (C, h, w) of a window."""
+    """Return all bands (C, h, w) of a window, of which the plan's are matched."""
     bands = plan.bands["source"]
     block, valid = read_bands(src, bands, window)
     matcher.apply(block, valid)
     if bits_of(src):
         np.clip(block, *limits_of(src), out=block)
     leave_nodata(block, valid, src)
-    with named("read", src.name):
+    with naming_errors("read", src.name):
         pixels = src.read(window=window)
     pixels[[band - 1 for band in bands]] = np.moveaxis(block, 2, 0)
     return pixels
 
 
 def _copy_mask(src, dst, windows):
-    """Copy it when all bands are written: blocks then lie in the same order in every run."""
+    """Write the mask when all bands are: blocks then lie in the same order in every run."""
     for window in windows:
         if dst.is_masked:
             mask = _valid_in_all(src, window)
         else:
-            with named("read", src.name):
+            with naming_errors("read", src.name):
                 mask = src.read_masks(1, window=window)
         dst.write_mask(mask, window)
 
 
 def _valid_in_all(src, window):
+    """Read which pixels (h, w) of a window are valid in all bands."""
     return read_bands(src, color_bands(src), window)[1].all(axis=2)
 
 
@@ -263,18 +283,19 @@ def _match_there(run, plan, matcher, windows, beside):
     with temporary_folder(beside) as folder:
         tables = folder / TABLES
         np.savez(tables, *(array for table in matcher.tables for array in table))
-        parts = [folder / f"{k:07d}.tif" for k in range(len(windows))]
-        done = run(partial(_match_part, plan, tables), zip(windows, parts))
+        paths = [folder / f"{k:07d}.tif" for k in range(len(windows))]
+        done = run(partial(_keep_window, plan, tables), zip(windows, paths))
         for index in _in_order(index for index, _ in done):
-            yield read_part(parts[index])
-            parts[index].unlink()
+            yield read_part(paths[index])
+            paths[index].unlink()
 
 
-def _match_part(plan, tables, item):
+def _keep_window(plan, tables, item):
+    """Match a window, and write it to a file: item is both."""
     window, path = item
     matcher = plan.matcher()
     matcher.tables = _load_tables(tables)
-    with environment(), reopened(plan.files["source"]) as src:
+    with gdal_environment(), reopened(plan.files["source"]) as src:
         keep_part(path, _match_window(plan, matcher, src, window))
 
 

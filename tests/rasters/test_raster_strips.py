@@ -1,4 +1,4 @@
-"""Nets that need the whole of a raster, run in bands of rows."""
+"""Nets that need the whole of a raster, run in strips of rows."""
 
 from itertools import product
 from types import SimpleNamespace
@@ -6,18 +6,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import rasterio
+from runs import on_plan
 
 import gluon_enhance as ge
 from gluon_enhance.errors import ImageError
-from gluon_enhance.rasters import banded, planning
-from gluon_enhance.rasters.enhancing import enhance_raster
-from gluon_enhance.rasters.parts import compute_part
+from gluon_enhance.rasters import plan, whole_image
+from gluon_enhance.rasters.compute import compute_part
+from gluon_enhance.rasters.enhance import enhance_raster
 
 SIZE = 203, 150
 PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)}
 
 
-class Centred:
+class Centered:
     """What an `Enhancer` has, of a net that moves each channel's mean to a half, and doubles."""
 
     scale, halo = 2, 3
@@ -25,12 +26,12 @@ class Centred:
     def __init__(self, tile, self_ensemble=False):
         self.tile, self._self_ensemble = tile, self_ensemble
         self.spec = SimpleNamespace(
-            name="centred", multiple=8, unit=8, min_size=1, tiling="global_statistics"
+            name="centered", multiple=8, unit=8, min_size=1, tiling="global_statistics"
         )
         self.images = 0
 
     def describe(self):
-        return {"model": "centred", "self_ensemble": self._self_ensemble}
+        return {"model": "centered", "self_ensemble": self._self_ensemble}
 
     def for_dtype(self, dtype):
         return self
@@ -90,8 +91,8 @@ def source(tmp_path, rng):
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
-    monkeypatch.setattr(planning, "WINDOW", 64)
+    monkeypatch.setattr(plan, "PART_SAMPLES", 1)
+    monkeypatch.setattr(plan, "WINDOW", 64)
 
 
 def enhanced(path, enhancer, **options):
@@ -101,10 +102,10 @@ def enhanced(path, enhancer, **options):
         return dataset.read().astype(np.float64)
 
 
-def test_bands_and_parts_equal_the_whole(source):
+def test_strips_and_parts_equal_the_whole(source):
     steps = []
-    whole = enhanced(source, Centred(tile=1000))
-    result = enhanced(source, Centred(tile=50), progress=lambda *counts: steps.append(counts))
+    whole = enhanced(source, Centered(tile=1000))
+    result = enhanced(source, Centered(tile=50), progress=lambda *counts: steps.append(counts))
     assert np.abs(result - whole).max() <= 1
     assert np.array_equal(result == 0, whole == 0) and (result == 0).any()
     assert steps == [(k + 1, len(steps)) for k in range(len(steps))] and len(steps) == 21 * 4 + 4
@@ -122,45 +123,45 @@ def test_rows_without_anything_valid_count_as_the_mean_of_the_others(tmp_path):
     bands[:, :40] = np.array([0.2, 0.3, 0.9])[:, None, None]
     path = write(tmp_path / "in.tif", bands)
     options = {"input_range": (0, 1), "unconstrained": True}
-    enhance_raster(path, tmp_path / "out.tif", Centred(tile=50), **options)
+    enhance_raster(path, tmp_path / "out.tif", Centered(tile=50), **options)
     with rasterio.open(tmp_path / "out.tif") as dataset:
         result = dataset.read()
     assert np.allclose(result[:, :80], 0.5, atol=1e-6) and np.isnan(result[:, 80:]).all()
 
 
 def test_a_run_that_is_resumed_does_not_run_the_net_again(source):
-    def stop(work, indices, done):
+    def stop(plan, indices):
         raise KeyboardInterrupt
 
-    enhancer = Centred(tile=50)
+    enhancer = Centered(tile=50)
     with pytest.raises(KeyboardInterrupt):
-        enhanced(source, enhancer, compute=stop)
+        enhanced(source, enhancer, run=on_plan(stop))
     result = enhanced(source, enhancer, resume=True)
     assert enhancer.images == 1
     assert np.array_equal(result, enhanced(source, enhancer)) and enhancer.images == 2
 
 
 def test_the_net_runs_here_and_workers_are_said_to_have_the_rest(source, caplog):
-    enhancer = Centred(tile=50)
+    enhancer = Centered(tile=50)
 
-    def compute(work, indices, done):
+    def compute(plan, indices):
         assert enhancer.images == 1
         for index in indices:
-            compute_part(work, index, None)
+            compute_part(plan, index, None)
 
-    result = enhanced(source, enhancer, compute=compute)
-    assert np.array_equal(result, enhanced(source, Centred(tile=50)))
-    assert "centred takes its statistics from the whole image: it runs here" in caplog.text
+    result = enhanced(source, enhancer, run=on_plan(compute))
+    assert np.array_equal(result, enhanced(source, Centered(tile=50)))
+    assert "centered takes its statistics from the whole image: it runs here" in caplog.text
     assert len(caplog.records) == 1
 
 
 def test_a_disk_that_is_too_small_is_named_before_the_net_runs(source, monkeypatch):
-    enhancer, free = Centred(tile=50), 10**6 * 208 * 152
+    enhancer, free = Centered(tile=50), 10**6 * 208 * 152
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free))
     with pytest.raises(ImageError, match=r"takes 31\.6 GB in .*, and 31\.6 GB are free.*TMPDIR"):
         enhanced(source, enhancer)  # features fit, but not the result with them
     assert enhancer.images == 0
-    monkeypatch.setattr(banded, "_disk", str)
+    monkeypatch.setattr(whole_image, "_disk", str)
     enhanced(source, enhancer)
     assert enhancer.images == 1
 
@@ -170,7 +171,7 @@ def test_windows_are_those_of_the_raster_reflected_out(tmp_path, rng):
     path = write(tmp_path / "in.tif", bands)
     padded = np.pad(bands, ((0, 0), (0, 5), (0, 2)), mode="reflect")[None]
 
-    class Reader(Centred):
+    class Reader(Centered):
         def run_rows(self, image, *options):
             for rows in (slice(0, 208), slice(0, 20), slice(190, 206), slice(204, 208)):
                 for columns in (slice(0, 152), slice(30, 60), slice(149, 151), slice(151, 152)):
@@ -183,12 +184,12 @@ def test_windows_are_those_of_the_raster_reflected_out(tmp_path, rng):
 
 
 def test_each_band_goes_through_by_itself_if_so_wanted(source):
-    enhancer = Centred(tile=50)
-    whole = enhanced(source, Centred(tile=1000), others="each")
+    enhancer = Centered(tile=50)
+    whole = enhanced(source, Centered(tile=1000), others="each")
     assert np.abs(enhanced(source, enhancer, others="each") - whole).max() <= 1
     assert enhancer.images == 3
 
 
 def test_the_self_ensemble_is_refused_as_it_would_turn_the_raster_in_memory(source):
     with pytest.raises(ImageError, match="in.tif has more than 50 x 50 pixels.*leave out the self"):
-        enhanced(source, Centred(tile=50, self_ensemble=True))
+        enhanced(source, Centered(tile=50, self_ensemble=True))
