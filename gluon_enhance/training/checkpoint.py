@@ -10,9 +10,15 @@ from pathlib import Path
 from gluon_enhance.atomic import sync
 from gluon_enhance.errors import TrainingError, WeightsError
 from gluon_enhance.training import optimizers
-from gluon_enhance.training.checkpoint_state import STATE, checksum, read_state
+from gluon_enhance.training.checkpoint_files import (
+    STATE,
+    checksum,
+    load_arrays,
+    read_state,
+    save_arrays,
+)
 from gluon_enhance.training.gradients import are_finite
-from gluon_enhance.training.net_arrays import load_arrays, net_arrays, save_arrays
+from gluon_enhance.training.steps import net_arrays
 
 logger = logging.getLogger(__name__)
 

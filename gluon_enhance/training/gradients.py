@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Callable
 
 from gluon_enhance.framework import mx
-from gluon_enhance.training.net_arrays import AT_ONCE
+
+AT_ONCE = 45
+"""Arrays that MXNet's operators for many can take; more are no error but a crash."""
 
 
 def before_update(config) -> Callable | None:

