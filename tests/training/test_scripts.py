@@ -1,6 +1,7 @@
 """What all training scripts have in common: help, starts, models, schedules of the reports."""
 
 import csv
+import functools
 import json
 import logging
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from gluon_enhance import zoo
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.framework import mx
-from gluon_enhance.training import loop
+from gluon_enhance.training import loop, recipe
 from gluon_enhance.training.checkpoint_files import save_arrays
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "train_scripts"
@@ -51,6 +52,38 @@ def test_a_net_that_enlarges_is_refused_with_the_scripts_that_fit(name, script, 
     message = "--model is srcnn_x4, which enlarges by 4; train it with train_srresnet.py"
     with pytest.raises(ValueError, match=message):
         script(name).main(options)
+
+
+@pytest.fixture(scope="module")
+def remembering():
+    """What builds nets and opens photos, once for all that only ask for them."""
+    owners = {"get_model": zoo, "enlarging_photos": recipe, "phone_photos": recipe}
+    return [(owner, name, functools.cache(getattr(owner, name))) for name, owner in owners.items()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_net_of_the_table_is_taken_or_refused_in_one_line(
+    name, script, photos, remembering, monkeypatch, capsys
+):
+    for owner, function, remembered in remembering:
+        monkeypatch.setattr(owner, function, remembered)
+    module, options = script(name), ["--patch-size", "48", "--reductions", "1.0", "--dry-run"]
+    if name == "style":  # which needs larger photos
+        options += ["--style", str(next(photos.iterdir()))]
+        monkeypatch.setattr(module, "open_data", lambda config: "photos")
+    elif name in ENLARGING:
+        options += ["--init", "srresnet_x4", "--patch-size", "16"]
+    else:
+        options = [word for word in options if word not in ("--reductions", "1.0")]
+    options += ["--sample-size", "24"] if name == "distill" else []
+    for model, spec in zoo.MODELS.items():
+        command = ["--data", str(photos), "--out", "run", "--model", model, *options]
+        if (spec.scale > 1) == (name in ENLARGING):
+            module.main(command)
+            assert json.loads(capsys.readouterr().out)["model"] == model
+        else:
+            with pytest.raises(ValueError, match="--model is [^\n]*; train it with [^\n]*$"):
+                module.main(command)
 
 
 @pytest.mark.parametrize(
