@@ -52,7 +52,7 @@ class Config(recipe.EnlargingConfig):
     pixel_weight: float = option(1e-2, "weight of L1 in the GAN phase")
     feature_weight: float = option(1.0, "weight of the feature loss")
     adversarial_weight: float = option(5e-3, "weight of the adversarial loss")
-    interpolate: float = option(1.0, "share of the GAN in the result; the rest: --init", most=1)
+    interpolate: float = option(1.0, "what the GAN counts in the result; the rest: --init", most=1)
 
     VARIANTS = {
         "phase": {
@@ -78,7 +78,7 @@ def learn_psnr(run):
 
 def learn_gan(run):
     step = make_gan_step(run)
-    mix = partial(mixed_with_start, run) if run.config.interpolate < 1 else None
+    mix = partial(mixed_with_start, run.config, step) if run.config.interpolate < 1 else None
     distance = FeatureLoss(step.losses["features"].features, "l1")
     scores = run.feature_scores(distance, bicubic=False)
     run.train(step, mix=mix, with_start=True, **scores)
@@ -98,12 +98,12 @@ def make_gan_step(run):
     return run.adversarial(losses, {"critic": critic})
 
 
-def mixed_with_start(run, arrays):
+def mixed_with_start(config, step, arrays):
     """Mix the result's arrays with those that the run started from."""
-    file = given_weights(run.config, ["generator"])["generator"]
-    start = net_arrays(zoo.get_model(run.config.model, pretrained=file))
+    file = given_weights(config, list(step.nets))["generator"]
+    start = net_arrays(zoo.get_model(config.model, pretrained=file))
     start = {name: array.asnumpy() for name, array in start.items()}
-    return interpolate_states(start, arrays, run.config.interpolate)
+    return interpolate_states(start, arrays, config.interpolate)
 
 
 if __name__ == "__main__":

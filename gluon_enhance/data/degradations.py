@@ -44,7 +44,7 @@ class PhoneLook:
     black, white, gamma : float
         The tone curve ``black + (white - black) * x ** gamma``: less contrast, darker middles.
     vignetting : float
-        Share by which the corners of a whole photo are darker than its center.
+        Fraction by which the corners of a whole photo are darker than its center.
     sigma : float
         Standard deviation of the blur in pixels.
     noise : float
@@ -53,7 +53,7 @@ class PhoneLook:
         Of the JPEG file.
     jitter : float
         Standard deviation, in each call, of the gains, and of brightness, noise and quality as
-        shares of theirs.
+        fractions of theirs.
     """
 
     gains: tuple[float, float, float] = (1.05, 0.98, 0.87)

@@ -72,7 +72,7 @@ class TrainingConfig:
     schedule: str = option("cosine", "how the learning rate falls", SCHEDULES)
     warmup: int = option(200, "steps over which the learning rate rises", least=0)
     milestones: tuple = option(
-        (0.5,), "multistep: steps after which the rate falls; below 1: shares of --iterations"
+        (0.5,), "multistep: steps after which the rate falls; below 1: fractions of --iterations"
     )
     decay: float = option(0.5, "multistep: what the rate is multiplied by at each", most=1)
     periods: int = option(4, "restarts: cosines of equal length, one after the other")

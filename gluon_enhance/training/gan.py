@@ -13,9 +13,10 @@ from gluon_enhance.framework import mx
 logger = logging.getLogger(__name__)
 
 FLAT = 0.1
-"""Share of the photos' spread under which a generator's output counts as flat."""
+"""Fraction of the photos' spread under which a generator's output counts as flat; one that works
+has nearly all of it."""
 FLAT_STEPS = 500
-"""A net fresh from its initialization is flat too, for fewer."""
+"""Steps in a row of flat output that end a run; a net fresh from its initialization has fewer."""
 
 LOST = 0.01
 """Loss under which a discriminator counts as one that is never wrong."""
@@ -53,15 +54,18 @@ class Critic:
 
     def generator_loss(self, real, fake):
         """Weigh the loss that `fake` (N, 3, H, W) makes its generator; (N,)."""
+        # No gradient for the real images, but the statistics of a batch in training.
         with mx.autograd.pause(train_mode=True):
             real_logits = self.logits(real) if self.adversarial.relativistic else None
         return self.weight * self.adversarial.generator(real_logits, self.logits(fake))
 
     def discriminator_loss(self, real, fake):
-        """Return the loss (N,), and the share of the images that were told right."""
+        """Return the loss (N,), and the fraction of the images that were told right, (1,)."""
         real_logits, fake_logits = self.logits(real), self.logits(fake)
         loss = self.adversarial.discriminator(real_logits, fake_logits)
         with mx.autograd.pause():
+            # An image is told right if its logit is on its side of 0, or, where only differences
+            # count, of the mean of the other kind's.
             above = real_logits, fake_logits
             if self.adversarial.relativistic:
                 above = real_logits - fake_logits.mean(), fake_logits - real_logits.mean()
@@ -115,15 +119,17 @@ class DynamicBalance:
         self._generator_threshold = generator_threshold
         self._ratio = ratio
         self._sign = 1 if critic_side == "below" else -1
-        self._critic_losses = deque(maxlen=window)
-        self._generator_losses = deque(maxlen=window)
-        self._waited = 0
-        self._paused = False
+        self._critic_losses = deque(maxlen=window)  # of steps in which they learned
+        self._generator_losses = deque(maxlen=window)  # of all steps
+        self._waited = 0  # steps since they learned, without those in which they were paused
+        self._paused = False  # by the second rule
 
     def critics_learn(self, generator_loss: float) -> bool:
         """Take the generators' adversarial loss of a step; tell whether the others learn in it."""
         losses = self._generator_losses
         losses.append(generator_loss)
+        # Two borders, so that a loss near the threshold does not switch in every step: the mean
+        # begins a pause, and each of the last losses has to be low to end it.
         if len(losses) == losses.maxlen and _mean(losses) > self._generator_threshold:
             self._paused = True
         elif max(losses) <= self._generator_threshold:

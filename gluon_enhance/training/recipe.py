@@ -20,7 +20,6 @@ import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -254,8 +253,10 @@ class Run:
         }
         return AdversarialStep(self.net, critics, losses, trainers, self.devices)
 
-    def cycle(self, backward, critics, backward_critics, cycle_losses, image_losses, balance=None):
-        """Make the step of the net and of one that goes back; as `CycleStep` without trainers."""
+    def cycle(
+        self, backward, critics, backward_critics, cycle_losses, image_losses, balance=None
+    ) -> CycleStep:
+        """Make the step of the net and of one that goes back; all else as in `CycleStep`."""
         generators, players = (self.net, backward), [*critics.values(), *backward_critics.values()]
         trainers = {
             "generators": self.trainer(*generators),
@@ -309,10 +310,13 @@ class Run:
             load_start(step.nets[name], path, config.init_partial)
         step.average.restart()
 
-        if not score:
-            place = step.devices.contexts[0], self.net.spec.scale
-            score = partial(Validation, self.net, ctx=place[0], scale=place[1], **scoring)
-        validate = score(data.validation, **({"with_start": True} if with_start else {}))
+        def scorer(sets, **more):
+            if score:
+                return score(sets)
+            ctx, scale = step.devices.contexts[0], self.net.spec.scale
+            return Validation(self.net, sets, ctx, scale, **scoring, **more)
+
+        validate = scorer(data.validation, with_start=with_start)
         draw = draw or data.patches.draw
         history = fit(step, draw, validate, config, data.patches.fingerprint)
         if step.best and step.best.arrays:
@@ -322,7 +326,7 @@ class Run:
             _mix(step.average, mix)
             with step.average.applied():  # the card's scores are of what is kept
                 history = [{**row, **validate()[0]} for row in history[-1:]]
-        test = _test(step, score(data.test)) if data.test and step.devices.is_first else {}
+        test = _test(step, scorer(data.test)) if data.test and step.devices.is_first else {}
         path = save_result(step, self.net, config, history, test)
         sys.stdout.write(f"{path}\n")
 

@@ -18,7 +18,7 @@ from gluon_enhance.training import loop
 from gluon_enhance.training.checkpoint import list_checkpoints
 from gluon_enhance.training.devices import Devices
 from gluon_enhance.training.gradients import before_update
-from gluon_enhance.training.optimizers import moments
+from gluon_enhance.training.optimizer_states import moments
 from gluon_enhance.training.steps import net_arrays
 from gluon_enhance.training.validation import BestNet
 
