@@ -9,6 +9,20 @@ Examples
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # so that editors and mypy know what `__getattr__` gives
+    from gluon_enhance import errors, losses
+    from gluon_enhance.export.folder import export
+    from gluon_enhance.imaging import metrics
+    from gluon_enhance.imaging.histogram import match_histograms
+    from gluon_enhance.imaging.resize import resize
+    from gluon_enhance.inference.enhancer import Enhancer, enhance
+    from gluon_enhance.photos import Photo, read_image, write_image
+    from gluon_enhance.rasters.enhancing import enhance_raster
+    from gluon_enhance.rasters.matching import match_rasters
+    from gluon_enhance.rasters.scoring import score_rasters
+    from gluon_enhance.zoo import convert, get_model, interpolate, list_models
 
 __version__ = "0.1.0"
 
@@ -34,7 +48,26 @@ _PUBLIC = {
     "losses": "gluon_enhance",
 }
 _MODULES = ("errors", "losses", "metrics")
-__all__ = sorted(_PUBLIC)
+__all__ = [
+    "Enhancer",
+    "Photo",
+    "convert",
+    "enhance",
+    "enhance_raster",
+    "errors",
+    "export",
+    "get_model",
+    "interpolate",
+    "list_models",
+    "losses",
+    "match_histograms",
+    "match_rasters",
+    "metrics",
+    "read_image",
+    "resize",
+    "score_rasters",
+    "write_image",
+]
 
 
 def __getattr__(name):

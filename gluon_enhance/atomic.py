@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
+fcntl: Any
 try:
     import fcntl
 except ImportError:  # on Windows, where such folders stay

@@ -15,6 +15,7 @@ import sys
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from gluon_enhance.errors import EngineError
 
@@ -230,12 +231,12 @@ def context(name: str = "cpu"):
 @contextmanager
 def hidden(package: str):
     """Have a package count as not installed for those that are imported in this context."""
-    absent = object()
-    former = sys.modules.get(package, absent)
-    sys.modules[package] = None
+    modules: dict[str, Any] = sys.modules
+    former = modules.get(package, modules)
+    modules[package] = None
     try:
         yield
     finally:
-        del sys.modules[package]
-        if former is not absent:
-            sys.modules[package] = former
+        del modules[package]
+        if former is not modules:
+            modules[package] = former

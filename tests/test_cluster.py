@@ -22,7 +22,7 @@ import distributed  # noqa: E402
 import gluon_enhance as ge  # noqa: E402
 from gluon_enhance import cluster as clusters  # noqa: E402
 from gluon_enhance.cluster import Cluster, ModelCluster, _absolute  # noqa: E402
-from gluon_enhance.commands.batch import Job  # noqa: E402
+from gluon_enhance.commands.jobs import Job  # noqa: E402
 from gluon_enhance.commands.pipeline import PhotoWork, run_on  # noqa: E402
 from gluon_enhance.errors import GluonEnhanceError, ImageError  # noqa: E402
 from gluon_enhance.rasters import matching, planning  # noqa: E402

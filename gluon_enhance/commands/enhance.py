@@ -16,9 +16,9 @@ from tqdm.utils import disp_len
 
 from gluon_enhance import __version__
 from gluon_enhance.commands import printable
-from gluon_enhance.commands.batch import plan_jobs
 from gluon_enhance.commands.hints import EnhanceCommand
-from gluon_enhance.commands.kinds import has_place_beside, is_raster
+from gluon_enhance.commands.inputs import has_place_beside, is_raster
+from gluon_enhance.commands.jobs import plan_jobs
 from gluon_enhance.commands.messages import gdal_heard
 from gluon_enhance.commands.options import (
     FilePath,
@@ -28,7 +28,7 @@ from gluon_enhance.commands.options import (
     model_option,
     trust_option,
 )
-from gluon_enhance.commands.photos import photo_options, take_photo_options
+from gluon_enhance.commands.photo_options import photo_options, take_photo_options
 from gluon_enhance.commands.pipeline import PhotoWork, run_all, run_on
 from gluon_enhance.commands.pipes import Pipes
 from gluon_enhance.commands.rasters import (
@@ -38,7 +38,7 @@ from gluon_enhance.commands.rasters import (
     raster_options,
     take_options,
 )
-from gluon_enhance.commands.reports import closing_line, left_out, unfinished, unreadable
+from gluon_enhance.commands.reports import closing_line, left_out, unreadable
 from gluon_enhance.inference.enhancer import DEFAULT_MODEL
 from gluon_enhance.inference.kernel import load
 from gluon_enhance.rasters.names import TIFF
@@ -153,7 +153,8 @@ def enhance(
         for report in reports:
             click.echo(printable(f"error: {report['error']}"), err=True)
         try:
-            works = _begin(plan.jobs, rasters, options["trust"], photo_work, shared, pipes, begun)
+            make = partial(_work, rasters, options["trust"], photo_work, shared)
+            works = _begin(plan.jobs, make, pipes, begun)
             with _shown(len(plan.jobs)) as show:
                 if cluster:
                     _run_on_cluster(cluster, model, options, enhancer, works, show)
@@ -164,7 +165,7 @@ def enhance(
                 pipes.deliver(plan.jobs[0].target)
         finally:  # an interrupted run, too, says what it has done
             reports += (work.report for work in begun)
-            reports += (pipes.named(unfinished(job)) for job in plan.jobs[len(begun) :])
+            reports += (pipes.named(job.unfinished()) for job in plan.jobs[len(begun) :])
             if as_json:
                 report = {**enhancer.describe(), "files": reports, "left_out": left_out(plan)}
                 click.echo(json.dumps(report, indent=1))
@@ -174,21 +175,21 @@ def enhance(
     sys.exit(0 if not failed else 2 if failed == len(reports) else 1)
 
 
-def _begin(jobs, rasters, trust, photo_work, shared, pipes, begun):
+def _begin(jobs, make, pipes, begun):
     """Yield the work on each job, and note it."""
-    for job in jobs:
-        work = _work(job, rasters, trust, photo_work, shared)
-        pipes.named(work.report)
+    for work in map(make, jobs):
+        if pipes.are_used:
+            pipes.named(work.report)
         begun.append(work)
         yield work
 
 
-def _work(job, rasters, trust, photo_work, shared):
+def _work(rasters, trust, photo_work, shared, job):
     """Return the work on a raster or a photo, and say what the photo will lose."""
     has_place = not isinstance(job.source, str) and has_place_beside(job.source, trust)
     if is_raster(job.source, rasters, trust) or (has_place and job.target.suffix.lower() in TIFF):
         return RasterWork(job, {**rasters, "trust": trust}, **shared)
-    if of_part(rasters):
+    if rasters and of_part(rasters):
         job = replace(job, problem="--window and --bounds are for rasters, and this is a photo")
     work = photo_work(job, **shared)
     if has_place and work.report["status"] == "unfinished":

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from gluon_enhance.atomic import temporary_folder
 from gluon_enhance.commands import one_line, printable
+from gluon_enhance.commands.inputs import is_raster, source_of
 from gluon_enhance.commands.intervals import difference
-from gluon_enhance.commands.kinds import is_raster, source_of
 from gluon_enhance.commands.messages import gdal_heard
 from gluon_enhance.commands.metrics import metric_options, take_metrics
 from gluon_enhance.commands.options import engine_options, model_option, trust_option

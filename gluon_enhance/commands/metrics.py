@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, cast
 
 import click
 import numpy as np
 
-from gluon_enhance.commands.options import FilePath
+from gluon_enhance.commands.options import FilePath, together
 from gluon_enhance.imaging.metrics import (
     NIQEModel,
     blockiness,
@@ -46,7 +46,7 @@ def scores_of(
     image: np.ndarray, reference: np.ndarray, border: int, metrics: Metrics, y_only: bool = False
 ) -> dict:
     """Score an image; gray ones have one channel, which counts as Y."""
-    options = {"crop_border": border}
+    options: dict[str, Any] = {"crop_border": border}
     of_channels = [name for name in metrics.names if name in OF_CHANNELS]
     scores = {}
     for name in of_channels:
@@ -59,7 +59,7 @@ def scores_of(
         "delta_e": lambda: delta_e(image, reference, **options),
         "blockiness": lambda: blockiness(image, block=metrics.block, **options),
         "ringing": lambda: ringing(image, reference, **options),
-        "niqe": lambda: niqe(image, metrics.niqe_model, **options),
+        "niqe": lambda: niqe(image, cast(NIQEModel, metrics.niqe_model), **options),
     }
     scores.update({name: others[name]() for name in metrics.names if name in others})
     return scores
@@ -80,50 +80,6 @@ def protocol_of(metrics: Metrics) -> str:
     return "; ".join(notes)
 
 
-def metric_options(command):
-    """Add the options that `take_metrics` takes, and ``--csv``."""
-    for option in reversed(
-        (
-            click.option(
-                "--metrics",
-                default="psnr,ssim",
-                show_default=True,
-                metavar="NAMES",
-                callback=_names,
-                help=f"Photos: some of {','.join(NAMES)}.",
-            ),
-            click.option(
-                "--niqe",
-                type=FilePath(),
-                metavar="FILE",
-                help="Photos: score by NIQE with this model, of `gluon-enhance niqe fit`. Default "
-                "for --metrics niqe: the official one.",
-            ),
-            click.option(
-                "--csv",
-                type=FilePath(),
-                metavar="FILE",
-                callback=_writable,
-                help="Write the scores of each image to a file.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def take_metrics(options: dict) -> Metrics:
-    """Take the metrics out of a command's options, and load the model that they need."""
-    names, path = options.pop("metrics"), options.pop("niqe")
-    if path and "niqe" not in names:
-        names = (*names, "niqe")
-    if "niqe" not in names:
-        return Metrics(names)
-    from gluon_enhance.weights.niqe import official_niqe, read_niqe
-
-    return Metrics(names, niqe_model=read_niqe(path) if path else official_niqe())
-
-
 def _names(context, option, text):
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
@@ -137,3 +93,42 @@ def _writable(context, option, path):
     if path is not None and (path.is_dir() or not path.parent.is_dir()):
         raise click.BadParameter(f"{str(path)!r} is a folder, or in a folder that is not there")
     return path
+
+
+#: The options that `take_metrics` takes, and ``--csv``.
+metric_options = together(
+    click.option(
+        "--metrics",
+        default="psnr,ssim",
+        show_default=True,
+        metavar="NAMES",
+        callback=_names,
+        help=f"Photos: some of {','.join(NAMES)}.",
+    ),
+    click.option(
+        "--niqe",
+        type=FilePath(),
+        metavar="FILE",
+        help="Photos: score by NIQE with this model, of `gluon-enhance niqe fit`. Default "
+        "for --metrics niqe: the official one.",
+    ),
+    click.option(
+        "--csv",
+        type=FilePath(),
+        metavar="FILE",
+        callback=_writable,
+        help="Write the scores of each image to a file.",
+    ),
+)
+
+
+def take_metrics(options: dict) -> Metrics:
+    """Take the metrics out of a command's options, and load the model that they need."""
+    names, path = options.pop("metrics"), options.pop("niqe")
+    if path and "niqe" not in names:
+        names = (*names, "niqe")
+    if "niqe" not in names:
+        return Metrics(names)
+    from gluon_enhance.weights.niqe import official_niqe, read_niqe
+
+    return Metrics(names, niqe_model=read_niqe(path) if path else official_niqe())

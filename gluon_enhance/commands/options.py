@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Callable
 
 import click
 
@@ -16,6 +17,17 @@ class Finite(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number", param, ctx)
         return number
+
+
+def together(*options: Callable) -> Callable:
+    """Make one decorator of several options, which help shows in this order."""
+
+    def add(command):
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 class FilePath(click.Path):
@@ -46,62 +58,55 @@ trust_option = click.option(
 )
 
 
-def engine_options(command):
-    """Add the options that make an `Enhancer`."""
-    for option in reversed(
-        (
-            click.option(
-                "--engine",
-                default="auto",
-                show_default=True,
-                metavar="NAME",
-                help="auto, openvino, onnxruntime or mxnet.",
-            ),
-            click.option(
-                "--precision",
-                default="auto",
-                show_default=True,
-                metavar="NAME",
-                help="auto, fp32, bf16, tf32 on GPUs, or int8 where a model has such files.",
-            ),
-            click.option(
-                "--device",
-                default="auto",
-                show_default=True,
-                metavar="NAME",
-                help="auto, cpu, cuda, or cuda:N for one of several GPUs.",
-            ),
-            click.option(
-                "--threads", type=int, help="Threads that compute. Default: the physical cores."
-            ),
-            click.option(
-                "--tile",
-                default="auto",
-                show_default=True,
-                metavar="N",
-                help="Side of the tiles that images are run in, in input pixels.",
-            ),
-            click.option(
-                "--halo",
-                default="auto",
-                show_default=True,
-                metavar="N",
-                help="Input pixels read around a tile.",
-            ),
-            click.option(
-                "--self-ensemble",
-                is_flag=True,
-                help="Give the mean over eight turns and flips: a little better, 8 times slower.",
-            ),
-            click.option(
-                "--denoise",
-                type=Finite(0, 1),
-                help="Strength for realesr_general_x4: 0 keeps noise, 1 (default) removes it.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+#: The options that make an `Enhancer`.
+engine_options = together(
+    click.option(
+        "--engine",
+        default="auto",
+        show_default=True,
+        metavar="NAME",
+        help="auto, openvino, onnxruntime or mxnet.",
+    ),
+    click.option(
+        "--precision",
+        default="auto",
+        show_default=True,
+        metavar="NAME",
+        help="auto, fp32, bf16, tf32 on GPUs, or int8 where a model has such files.",
+    ),
+    click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        metavar="NAME",
+        help="auto, cpu, cuda, or cuda:N for one of several GPUs.",
+    ),
+    click.option("--threads", type=int, help="Threads that compute. Default: the physical cores."),
+    click.option(
+        "--tile",
+        default="auto",
+        show_default=True,
+        metavar="N",
+        help="Side of the tiles that images are run in, in input pixels.",
+    ),
+    click.option(
+        "--halo",
+        default="auto",
+        show_default=True,
+        metavar="N",
+        help="Input pixels read around a tile.",
+    ),
+    click.option(
+        "--self-ensemble",
+        is_flag=True,
+        help="Give the mean over eight turns and flips: a little better, 8 times slower.",
+    ),
+    click.option(
+        "--denoise",
+        type=Finite(0, 1),
+        help="Strength for realesr_general_x4: 0 keeps noise, 1 (default) removes it.",
+    ),
+)
 
 
 def model_option(default):

@@ -15,8 +15,7 @@ from typing import Callable, NamedTuple, Optional, TypeVar
 import numpy as np
 
 from gluon_enhance.commands import one_line
-from gluon_enhance.commands.batch import Job
-from gluon_enhance.commands.reports import unfinished
+from gluon_enhance.commands.jobs import Job
 from gluon_enhance.errors import GluonEnhanceError, ImageError
 from gluon_enhance.imaging.histogram import match_histograms
 from gluon_enhance.imaging.resize import resize_rounding_once
@@ -93,7 +92,7 @@ class Work:
         self.job, self.enhancer, self.watched = job, enhancer, watched
         self.outscale, self.match_colors = outscale, match_colors
         self.photo_options = photo_options or PhotoOptions()
-        self.report = unfinished(job)
+        self.report = job.unfinished()
         if job.is_done or (skip_existing and job.target.exists() and not job.problem):
             self.report["status"] = "skipped"
 
@@ -214,7 +213,8 @@ def run_on(cluster, works: Iterable[Work], enhancer) -> Iterator[dict]:
     rasters = sum(
         not isinstance(work, PhotoWork) and work.report["status"] == "unfinished" for work in works
     )
-    whole, divided = [], []
+    whole: list = []
+    divided: list = []
     for work in works:
         (whole if work.goes_whole(rasters) else divided).append(work)
     for work in whole:
@@ -240,7 +240,8 @@ def _attempt_all(work):
 
 def overlapped(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Yield ``function(item)`` of each, in order; a thread of its own is one item ahead."""
-    thread, ahead = ThreadPoolExecutor(1), deque()
+    thread = ThreadPoolExecutor(1)
+    ahead: deque = deque()
     try:
         for item in items:
             ahead.append(thread.submit(function, item))

@@ -31,6 +31,7 @@ class Pipes:
     inputs, output
         The same with files in the places of pipes.
     to_stdout : bool
+    are_used : bool
 
     Raises
     ------
@@ -41,7 +42,8 @@ class Pipes:
     def __init__(self, inputs: tuple, output: Optional[Path]):
         self.inputs, self.output = inputs, output
         self.to_stdout = str(output) == PIPE or (output is None and inputs == (PIPE,))
-        self._temporary, self._folder = ExitStack(), None
+        self.are_used = self.to_stdout or PIPE in inputs
+        self._temporary, self._folder = ExitStack(), Path()
         if inputs.count(PIPE) > 1:
             raise click.UsageError("standard input (-) is given more than once")
         if self.to_stdout and (len(inputs) != 1 or Path(inputs[0]).is_dir()):
@@ -53,7 +55,7 @@ class Pipes:
             raise click.UsageError("standard output is a terminal; redirect it, or give -o FILE")
 
     def __enter__(self) -> Pipes:
-        if not self.to_stdout and PIPE not in self.inputs:
+        if not self.are_used:
             return self
         self._folder = self._temporary.enter_context(temporary_folder())
         try:

@@ -11,7 +11,8 @@ import click
 from tqdm import tqdm
 
 from gluon_enhance.commands import printable
-from gluon_enhance.commands.batch import Job
+from gluon_enhance.commands.jobs import Job
+from gluon_enhance.commands.options import together
 from gluon_enhance.commands.pipeline import PhotoOptions, Work
 from gluon_enhance.errors import ImageError
 
@@ -50,79 +51,70 @@ def parse_creation_options(context, option, texts):
     return dict(text.split("=", 1) for text in texts)
 
 
-def band_options(command):
-    """Add the options of rasters' bands; any of them has TIFF files taken for rasters."""
-    for option in reversed(
-        (
-            click.option(
-                "--input-range",
-                multiple=True,
-                callback=_parse_ranges,
-                metavar="[BAND=]LOW,HIGH",
-                help="Rasters: black and white for the net, in numbers, in percentiles (2%,98%), "
-                "in values after scale and offset (scaled:0,0.3), or 'statistics' for the tags'. "
-                "Repeat it for bands. Default: 0,255 for uint8, else 2%,98%.",
-            ),
-            click.option(
-                "--unconstrained",
-                is_flag=True,
-                help="Rasters: leave the net's answer as it is; without this the mean of each "
-                "block of the result is made the input's pixel.",
-            ),
-            click.option(
-                "--rgb",
-                callback=_numbers(int, 3),
-                metavar="N,N,N",
-                help="Rasters: bands that are red, green and blue.",
-            ),
-            click.option(
-                "--bands",
-                "others",
-                type=click.Choice(["resize", "each"]),
-                help="Rasters: what becomes of bands that are not red, green or blue: resize them "
-                "(default), or run each by itself; without --rgb, all.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+#: The options of rasters' bands; any of them has TIFF files taken for rasters.
+band_options = together(
+    click.option(
+        "--input-range",
+        multiple=True,
+        callback=_parse_ranges,
+        metavar="[BAND=]LOW,HIGH",
+        help="Rasters: black and white for the net, in numbers, in percentiles (2%,98%), "
+        "in values after scale and offset (scaled:0,0.3), or 'statistics' for the tags'. "
+        "Repeat it for bands. Default: 0,255 for uint8, else 2%,98%.",
+    ),
+    click.option(
+        "--unconstrained",
+        is_flag=True,
+        help="Rasters: leave the net's answer as it is; without this the mean of each "
+        "block of the result is made the input's pixel.",
+    ),
+    click.option(
+        "--rgb",
+        callback=_numbers(int, 3),
+        metavar="N,N,N",
+        help="Rasters: bands that are red, green and blue.",
+    ),
+    click.option(
+        "--bands",
+        "others",
+        type=click.Choice(["resize", "each"]),
+        help="Rasters: what becomes of bands that are not red, green or blue: resize them "
+        "(default), or run each by itself; without --rgb, all.",
+    ),
+)
 
 
-def raster_options(command):
-    """Add all options of rasters; any of them has TIFF files taken for such."""
-    for option in reversed(
-        (
-            click.option(
-                "--co",
-                "creation_options",
-                multiple=True,
-                callback=parse_creation_options,
-                metavar="NAME=VALUE",
-                help="Rasters: creation option of GDAL's GTiff driver, or COG's with --cog.",
-            ),
-            click.option(
-                "--window",
-                callback=_numbers(int, 4),
-                metavar="X,Y,W,H",
-                help="Rasters: only a part, from column X and row Y on, W x H pixels.",
-            ),
-            click.option(
-                "--bounds",
-                callback=_numbers(float, 4),
-                metavar="LEFT,BOTTOM,RIGHT,TOP",
-                help="Rasters: only a part, in the raster's coordinates.",
-            ),
-            click.option("--overviews", is_flag=True, help="Rasters: add overviews."),
-            click.option("--cog", is_flag=True, help="Rasters: write cloud-optimized GeoTIFF."),
-            click.option(
-                "--resume",
-                is_flag=True,
-                help="Rasters: go on with the parts that an interrupted run has left.",
-            ),
-        )
-    ):
-        command = option(command)
-    return band_options(command)
+#: All options of rasters; any of them has TIFF files taken for such.
+raster_options = together(
+    band_options,
+    click.option(
+        "--co",
+        "creation_options",
+        multiple=True,
+        callback=parse_creation_options,
+        metavar="NAME=VALUE",
+        help="Rasters: creation option of GDAL's GTiff driver, or COG's with --cog.",
+    ),
+    click.option(
+        "--window",
+        callback=_numbers(int, 4),
+        metavar="X,Y,W,H",
+        help="Rasters: only a part, from column X and row Y on, W x H pixels.",
+    ),
+    click.option(
+        "--bounds",
+        callback=_numbers(float, 4),
+        metavar="LEFT,BOTTOM,RIGHT,TOP",
+        help="Rasters: only a part, in the raster's coordinates.",
+    ),
+    click.option("--overviews", is_flag=True, help="Rasters: add overviews."),
+    click.option("--cog", is_flag=True, help="Rasters: write cloud-optimized GeoTIFF."),
+    click.option(
+        "--resume",
+        is_flag=True,
+        help="Rasters: go on with the parts that an interrupted run has left.",
+    ),
+)
 
 
 BAND_OPTIONS = ("input_range", "unconstrained", "rgb", "others")

@@ -6,12 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Optional
 
-from gluon_enhance.commands.batch import Plan, plural
-
-
-def unfinished(job) -> dict:
-    """Report a job that was not begun."""
-    return {"input": str(job.source), "output": str(job.target), "status": "unfinished"}
+from gluon_enhance.commands.jobs import Plan, plural
 
 
 def unreadable(plan: Plan) -> list[dict]:

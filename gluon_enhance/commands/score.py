@@ -8,7 +8,7 @@ import sys
 import click
 
 from gluon_enhance.commands import one_line, printable
-from gluon_enhance.commands.kinds import is_raster, source_of
+from gluon_enhance.commands.inputs import is_raster, source_of
 from gluon_enhance.commands.messages import gdal_heard
 from gluon_enhance.commands.metrics import metric_options, take_metrics
 from gluon_enhance.commands.options import Finite, trust_option

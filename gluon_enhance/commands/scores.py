@@ -112,7 +112,8 @@ def print_comparison(first: tuple, second: tuple, difference: dict, as_json: boo
         return
     for summaries in (first, second):
         click.echo(f"{printable(summaries[0])}:")
-        print_scores(*summaries, as_json=False)
+        model, photos, rasters = summaries
+        print_scores(model, photos, rasters, as_json=False)
         click.echo()
     if difference["mean"]:
         names = " less ".join(printable(summaries[0]) for summaries in (first, second))
@@ -148,8 +149,10 @@ def print_table(protocol: str, rows: list) -> None:
 def write_csv(path: Path, rows: list) -> None:
     """Write rows of scores to a file, a column for each name that is in any of them."""
     names = dict.fromkeys(name for row in rows for name in row)
-    options = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
-    with whole_file(path) as part, open(part, "w", **options) as file:
+    with (
+        whole_file(path) as draft,
+        draft.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         writer = csv.DictWriter(file, names)
         writer.writeheader()
         writer.writerows(rows)

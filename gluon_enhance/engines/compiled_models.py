@@ -1,4 +1,7 @@
-"""Compiled models, kept between runs."""
+"""Compiled models, kept between runs within a bounded room.
+
+OpenVINO's own ``CACHE_DIR`` would keep each model for each shape of an image without an end.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ class CompiledModels:
 
     def put(self, content: bytes, *details: object) -> None:
         """Keep bytes under these details, if there is room and right to."""
-        if not self:
+        if self._folder is None:
             return
         path = self._path(details)
         with suppress(OSError):

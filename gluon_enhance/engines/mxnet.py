@@ -15,7 +15,7 @@ from gluon_enhance.framework import context, mx, physical_cores
 class MXNetEngine:
     """Run a HybridBlock, hybridized with static memory and shapes; see `gluon_enhance.engines`."""
 
-    def __init__(self, model, precision, device, threads):
+    def __init__(self, model, *, precision, device, threads, cache, trusted, shapes):
         self._threads = threads or physical_cores()
         gpu = gpu_of(device)
         self._ctx = context("cpu" if gpu is None else f"gpu({gpu})")

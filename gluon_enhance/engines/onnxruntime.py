@@ -7,8 +7,7 @@ from io import StringIO
 
 import numpy as np
 
-from gluon_enhance.engines import cuda_name, gpu_of
-from gluon_enhance.engines.checks.graph import CheckedGraph
+from gluon_enhance.engines import checked, cuda_name, gpu_of
 from gluon_enhance.engines.telemetry import import_onnxruntime
 from gluon_enhance.errors import EngineError
 from gluon_enhance.framework import physical_cores
@@ -19,7 +18,7 @@ CUDA = "CUDAExecutionProvider"
 class ONNXRuntimeEngine:
     """Run an ONNX file with ONNX Runtime; see `gluon_enhance.engines` for the contract."""
 
-    def __init__(self, model, precision, device, threads, trusted=False, shapes=None):
+    def __init__(self, model, *, precision, device, threads, cache, trusted, shapes):
         onnxruntime = import_onnxruntime()
         has_cuda = CUDA in onnxruntime.get_available_providers()
         gpu = gpu_of(device)
@@ -28,7 +27,7 @@ class ONNXRuntimeEngine:
                 f"device is {device!r}, but this ONNX Runtime has no CUDA; "
                 "pip install 'gluon-enhance[gpu]', or use --device cpu"
             )
-        self._graph = None if trusted else CheckedGraph(model, shapes)
+        self._graph = None if trusted else checked(model, shapes)
         self._path = str(model)
         self._version = onnxruntime.__version__
         self._threads = threads or physical_cores()
@@ -85,9 +84,9 @@ class ONNXRuntimeEngine:
         """Run any inputs, in the file's order, and give its outputs."""
         if self._graph:
             self._graph.check(array.shape for array in arrays)
-        arrays = (array.astype(np.float32, copy=False) for array in arrays)
+        floats = (array.astype(np.float32, copy=False) for array in arrays)
         try:
-            outputs = self._session.run(None, dict(zip(self._inputs, arrays)))
+            outputs = self._session.run(None, dict(zip(self._inputs, floats)))
         except Exception as error:  # as above
             reason = str(error).strip().splitlines()[-1][-200:]
             raise EngineError(f"ONNX Runtime cannot run {self._path}: {reason}") from error

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gluon_enhance.engines import bfloat16, gpu_of
-from gluon_enhance.engines.checks.graph import CheckedGraph
+from gluon_enhance.engines import bfloat16, checked, gpu_of
 from gluon_enhance.engines.compiled_models import CompiledModels
 from gluon_enhance.engines.telemetry import import_openvino
 from gluon_enhance.errors import EngineError
@@ -35,11 +34,11 @@ FORM = 3
 class OpenVINOEngine:
     """Run an ONNX file with OpenVINO; see `gluon_enhance.engines` for the contract."""
 
-    def __init__(self, model, precision, device, threads, trusted=False, shapes=None, cache=None):
+    def __init__(self, model, *, precision, device, threads, cache, trusted, shapes):
         openvino = import_openvino()
         if gpu_of(device) is not None:
             raise EngineError("engine openvino has no CUDA; use --engine onnxruntime")
-        self._graph = None if trusted else CheckedGraph(model, shapes)
+        self._graph = None if trusted else checked(model, shapes)
         self._openvino = openvino
         self._core = openvino.Core()
         self._path = str(model)

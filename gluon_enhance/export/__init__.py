@@ -61,7 +61,7 @@ def export_onnx(net, path: str | Path, multiple: int = 1) -> Path:
             run_net(net, batch)
             _export(net, draft, batch.shape)
         _simplify(draft)
-        for engine in filter(engines.is_installed, ("openvino", "onnxruntime")):
+        for engine in filter(engines.is_installed, engines.OF_FILES):
             loaded = engines.load(engine, draft, precision="fp32", trusted=True)
             compare(path.name, loaded.run, answers)
         publish(draft, path)

@@ -20,7 +20,7 @@ from gluon_enhance.export import OPSET, answers_of, run_net, trial_unit
 from gluon_enhance.export.artifacts import WRITERS
 from gluon_enhance.export.measure import HALOS, measured_halo
 from gluon_enhance.export.safetensors import widened
-from gluon_enhance.export.symbol import measured_pair, split_pair
+from gluon_enhance.export.symbol import is_pair, measured_pair, split_pair
 from gluon_enhance.framework import is_mxnet_installed
 from gluon_enhance.weights.cache import workshop
 from gluon_enhance.weights.manifest import (
@@ -59,7 +59,7 @@ def export(
         the new one replaces.
     formats : sequence of {'symbol', 'onnx', 'safetensors'}
         ``NAME-symbol.json`` and ``NAME-0000.params``, which plain MXNet loads; ``NAME.onnx``, and
-        ``NAME.parts.zip`` for a net that needs the statistics of the whole image, which the
+        ``NAME.segments.zip`` for a net that needs the statistics of the whole image, which the
         engines run, and with them the shipped files of 8 bits of a model that has such;
         ``NAME.safetensors`` if a PyTorch program has this net, as that names its weights, among
         zeros where that has more channels.
@@ -199,9 +199,8 @@ def _net_and_record(model, trust):
         if getattr(model, "spec", None) is None:
             raise ValueError(f"{type(model).__name__} has no spec: export takes nets of get_model")
         return model, {}
-    pair = split_pair(model)
-    if pair:
-        return measured_pair(*pair, trust=trust), {}
+    if is_pair(model):
+        return measured_pair(*split_pair(model), trust=trust), {}
     name, file = zoo.model_of(str(model))
     if file and file.suffix.lower() == ".onnx":
         raise EngineError(f"{file} is an ONNX file, which runs as it is: use it as the model")

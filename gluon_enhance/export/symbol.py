@@ -10,7 +10,6 @@ import os
 import re
 from functools import partial
 from pathlib import Path
-from typing import Optional
 
 from gluon_enhance import framework
 from gluon_enhance.errors import WeightsError
@@ -23,30 +22,36 @@ from gluon_enhance.weights.readers.gluon import read_params
 from gluon_enhance.zoo.spec import ModelSpec
 
 SUFFIX = "-symbol.json"
+PAIR = re.compile(rf"(.*){re.escape(SUFFIX)}(?:=(.*))?")
 
 REDUCING = ("Convolution", "Pooling")
 """MXNet's operators whose strides make maps smaller."""
 
 
-def split_pair(model: str | os.PathLike) -> Optional[tuple[Path, Path, tuple[float, float]]]:
+def is_pair(model: str | os.PathLike) -> bool:
+    """Tell whether a text is of the form that `split_pair` takes."""
+    return bool(PAIR.fullmatch(str(model)))
+
+
+def split_pair(model: str | os.PathLike) -> tuple[Path, Path, tuple[float, float]]:
     """Take ``X-symbol.json`` or ``X-symbol.json=LOW,HIGH`` apart.
 
     Returns
     -------
     symbol, params : Path
     values : (float, float)
-        The range of values that the net takes and gives. None in all if it is no such text.
+        The range of values that the net takes and gives.
 
     Raises
     ------
     ValueError
-        If what follows the file's name is not a range.
+        If it is no such text, or what follows the file's name is not a range.
     WeightsError
         If one of the two files is missing.
     """
-    match = re.fullmatch(rf"(.*){re.escape(SUFFIX)}(?:=(.*))?", str(model))
+    match = PAIR.fullmatch(str(model))
     if not match:
-        return None
+        raise ValueError(f"{model} is no name of a file that ends in {SUFFIX}")
     symbol, text = Path(f"{match[1]}{SUFFIX}"), match[2] or "0,1"
     try:
         low, high = map(float, text.split(","))

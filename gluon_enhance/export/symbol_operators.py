@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Callable, NamedTuple, Union
+from typing import Any, Callable, NamedTuple, Union
 
-Reader = Callable[[str], object]
+Reader = Callable[[str], Any]
 """Takes the text of an attribute and returns its value; raises ValueError if none is allowed."""
 
 DIGITS = 10

@@ -25,7 +25,7 @@ from gluon_enhance.photos import Photo, check_writable, read_image, result_suffi
 from gluon_enhance.photos.pillow import transformed
 from gluon_enhance.photos.places import has_place
 from gluon_enhance.weights import store
-from gluon_enhance.whole_image.runner import MEMORY, BandedNet
+from gluon_enhance.whole_image.runner import MEMORY, StripNet
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +36,12 @@ AUTO_TILE = 192
 """Input pixels that a tile yields a side: large enough that halos cost little, small enough that
 the feature maps of a 64-channel x4 net stay under 1 GB."""
 AUTO_WHOLE = 1792
-"""As above, of nets that need the whole image's statistics: bands take 1.7 times as long."""
+"""As above, of nets that need the whole image's statistics: strips take 1.7 times as long."""
 GPU_TILE, GPU_WHOLE = 384, 4096
-"""The same on a GPU, which small tiles leave idle. Bands are the processor's even then: to carry
+"""The same on a GPU, which small tiles leave idle. Strips are the processor's even then: to carry
 what they keep to a GPU and back takes longer."""
-BANDS = 24
-"""Bands that an image of tile x tile pixels would make; larger ones leave the caches."""
+STRIPS = 24
+"""Strips that an image of tile x tile pixels would make; larger ones leave the caches."""
 
 
 class Enhancer:
@@ -68,7 +68,7 @@ class Enhancer:
     tile : 'auto' or int
         Side of the part of the input that one tile yields, in input pixels. Nets that need the
         statistics of the whole image run on up to tile x tile pixels at once, and on more in
-        bands, with features beyond 1.25 GB in temporary files.
+        strips, with features beyond 1.25 GB in temporary files.
     halo : 'auto' or int
         Input pixels read around it. 'auto' is the model's measured one, at which tiled and whole
         results differ by at most 1/255.
@@ -137,7 +137,7 @@ class Enhancer:
         self._on_gpu = used["device"] != "cpu"
         if self._on_gpu:
             engine, device, used["precision"] = engines.choose("auto", "cpu"), "cpu", "fp32"
-        self._load_part = partial(
+        self._load_segment = partial(
             load, engine, precision=used["precision"], device=device, trusted=trusted
         )
         if self.tile is None:
@@ -208,7 +208,7 @@ class Enhancer:
             kernel. What lies under alpha 0 has no influence on what is seen: it gets the color of
             the nearest pixel that is. Of a path the file is enhanced, as by `enhance_file`.
         progress : callable, optional
-            Called with (tiles or bands done, and in all).
+            Called with (tiles or strips done, and in all).
 
         Returns
         -------
@@ -230,12 +230,15 @@ class Enhancer:
         if isinstance(image, (str, os.PathLike)):
             return self.enhance_file(image, progress=progress)
         if isinstance(image, Photo):
-            return image.with_pixels(self(image.pixels, progress))
+            return image.with_pixels(self._of_array(image.pixels, progress))
         if isinstance(image, Image.Image):
-            return transformed(image, partial(self, progress=progress))
+            return transformed(image, partial(self._of_array, progress=progress))
         if not isinstance(image, np.ndarray):
             kind = type(image).__name__
             raise ValueError(f"image is a {kind}; give an array, a picture of Pillow or a path")
+        return self._of_array(image, progress)
+
+    def _of_array(self, image, progress):
         channels = image.shape[2] if image.ndim == 3 else None
         if image.ndim not in (2, 3) or channels not in (None, 1, 2, 3, 4) or image.size == 0:
             raise ValueError(
@@ -244,9 +247,9 @@ class Enhancer:
         dtype_range(image.dtype)  # before another net is loaded for it
         exact = self.for_dtype(image.dtype)
         if exact is not self:
-            return exact(image, progress)
+            return exact._of_array(image, progress)
         has_alpha = channels in (2, 4)
-        image = fill_hidden(image)
+        image = fill_hidden(image) if has_alpha else image
         color_channels = channels - 1 if has_alpha else channels
         height, width = image.shape[:2]
         if min(height, width) < self.spec.min_size:
@@ -313,7 +316,7 @@ class Enhancer:
         height, width, *channels = photo.pixels.shape
         size = (height * self.scale, width * self.scale)
         check_writable(target, (*size, *channels), photo.pixels.dtype)
-        write_image(target, self(photo, progress))
+        write_image(target, photo.with_pixels(self._of_array(photo.pixels, progress)))
         return target
 
     def _target(self, source):
@@ -326,10 +329,10 @@ class Enhancer:
             if not (self._on_gpu and self._needs_whole):
                 raise
             logger.warning("the GPU failed: %s", error)
-            return self.banded_net(*batch.shape[2:]).run(batch)
+            return self.strip_net(*batch.shape[2:]).run(batch)
 
     def _model(self, engine, precision):
-        if engine == "mxnet":
+        if engine not in engines.OF_FILES:
             return self._source.net()
         if precision != "int8":
             return self._source.find(".onnx")
@@ -345,12 +348,12 @@ class Enhancer:
         whole = plan_tiles(height, width, max(height, width), 0, *sides)
         if height * width <= tile**2:
             return whole, self._run_tile, 1
-        net = self.banded_net(height, width)
+        net = self.strip_net(height, width)
         height, width = whole[0].shape
         views = [(height, width), (width, height)] * 4 if self._self_ensemble else [(height, width)]
-        return whole, partial(self._run_bands, net), sum(net.count(*size) for size in views)
+        return whole, partial(self._run_strips, net), sum(net.count(*size) for size in views)
 
-    def banded_net(self, height: int, width: int, memory: int = MEMORY) -> BandedNet:
+    def strip_net(self, height: int, width: int, memory: int = MEMORY) -> StripNet:
         """Return what runs an image of more than tile x tile pixels, if its net needs the whole.
 
         Of its features at most `memory` bytes stay in memory.
@@ -360,25 +363,25 @@ class Enhancer:
         ImageError
             If the engine cannot.
         """
-        if self._engine.describe()["engine"] == "mxnet":
+        if self._engine.describe()["engine"] not in engines.OF_FILES:
             raise ImageError(
                 f"{self.spec.name} takes its statistics from the whole image, and {width} x "
                 f"{height} pixels are more than {self.tile} x {self.tile}; take engine openvino or "
-                f"onnxruntime, which run it in bands, or give tile {max(height, width)}"
+                f"onnxruntime, which run it in strips, or give tile {max(height, width)}"
             )
         if self._on_gpu:
-            logger.warning("%s runs on the processor, in bands", self.spec.name)
-        path = self._source.find(".parts.zip")
-        pixels = min(self.tile, AUTO_WHOLE) ** 2 // BANDS
-        return BandedNet(path, self._load_part, pixels, memory)
+            logger.warning("%s runs on the processor, in strips", self.spec.name)
+        path = self._source.find(".segments.zip")
+        pixels = min(self.tile, AUTO_WHOLE) ** 2 // STRIPS
+        return StripNet(path, self._load_segment, pixels, memory)
 
     def _run_tile(self, batch, on_step):
         sr = self.run(batch)
         on_step()
         return sr
 
-    def _run_bands(self, net, batch, on_step):
-        run = partial(net.run, on_band=on_step)
+    def _run_strips(self, net, batch, on_step):
+        run = partial(net.run, on_strip=on_step)
         return ensemble(run)(batch) if self._self_ensemble else run(batch)
 
 

@@ -120,7 +120,7 @@ def _from_folder(folder, trust):
     spec = zoo.spec_from_card(card)
 
     def find(suffix):
-        if suffix == ".parts.zip" and f"{spec.name}{suffix}" not in card.get("files", ()):
+        if suffix == ".segments.zip" and f"{spec.name}{suffix}" not in card.get("files", ()):
             raise EngineError(
                 f"{spec.name} takes a whole image at once and cannot run it in bands; give a tile "
                 "as large as the image's longer side, if there is memory for it"
@@ -171,7 +171,7 @@ def _converted(spec, make_net, made_of, suffix) -> Path:
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     onnx = store.cache_folder() / f"{spec.name}-{digest}.onnx"
     path = onnx.with_suffix(suffix)
-    if suffix not in (".onnx", ".parts.zip"):
+    if suffix not in (".onnx", ".segments.zip"):
         raise EngineError(f"{spec.name} has no 8-bit files; use --precision auto")
     if not cache.is_kept(path):
         with cache.workshop(onnx) as work:  # another process may have been at it

@@ -36,7 +36,7 @@ def _depth_to_space(F, x, channels, factor):
     return unblocked(F, pixels)
 
 
-class SubPixelConv(nn.Conv2D):
+class SubPixelConv(mx.gluon.nn.Conv2D):
     """A 3x3 convolution whose channels become pixels [1]_.
 
     Channel ``(dy * factor + dx) * channels + c`` of the convolution becomes the pixel (dy, dx) of

@@ -174,7 +174,7 @@ class JohnsonSR(mx.gluon.HybridBlock):
         """
         start_small(self, rng, ctx)
         carry(self.head[0])
-        first, *others = (self.head[1], *list(self.upsample)[1::3])
+        first, others = self.head[1], list(self.upsample)[1::3]
         _set_first(first.running_mean, PHOTO_MEAN)
         _set_first(first.running_var, PHOTO_DEVIATION**2)
         _set_first(first.beta, LIFT)

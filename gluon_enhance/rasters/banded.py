@@ -21,7 +21,7 @@ from gluon_enhance.errors import ImageError
 from gluon_enhance.rasters.parts import Work, fit_to_net, read_filled, round_up, window_of
 from gluon_enhance.rasters.raster import draft_of, named
 from gluon_enhance.rasters.seals import seal
-from gluon_enhance.whole_image.runner import BandedNet
+from gluon_enhance.whole_image.runner import StripNet
 
 BLOCK = 256
 """Side of the blocks of the file, which are not compressed: rows come a few at a time."""
@@ -30,7 +30,7 @@ MEAN = 1024
 
 
 def run_in_bands(
-    work: Work, src, bands: tuple[int, ...], net: BandedNet, on_band: Callable[[], None]
+    work: Work, src, bands: tuple[int, ...], net: StripNet, on_strip: Callable[[], None]
 ) -> None:
     """Run a net over bands of a raster, and keep its result, whole or not at all."""
     path, size = work.answer(bands), size_for_net(work)
@@ -40,11 +40,11 @@ def run_in_bands(
     size_of_result = {"height": height, "width": width}
     with draft_of(path) as draft, named("written", path):
         with rasterio.open(draft, "w", **size_of_result, **profile, **layout) as dst:
-            net.run_rows(_RasterRows(work, src, bands), lambda *_: _ResultRows(dst), on_band)
+            net.run_rows(_RasterRows(work, src, bands), lambda *_: _ResultRows(dst), on_strip)
         seal(draft)
 
 
-def check_disk(work: Work, net: BandedNet, count: int) -> None:
+def check_disk(work: Work, net: StripNet, count: int) -> None:
     """Refuse a raster for which there is no room while the net runs on it so many times."""
     height, width = size_for_net(work)
     needed = {

@@ -187,7 +187,7 @@ def _banded_net(work, src, enhancer):
             f"more than {enhancer.tile} x {enhancer.tile} pixels: it cannot be turned and flipped "
             "in memory; leave out the self-ensemble"
         )
-    return enhancer.banded_net(*work.size, memory=0)
+    return enhancer.strip_net(*work.size, memory=0)
 
 
 def _compute_missing(work, src, net, run, progress):

@@ -43,7 +43,7 @@ def estimate(work: Work, src, enhancer, net=None) -> Optional[Estimate]:
     work : Work
     src : rasterio dataset
     enhancer : Enhancer
-    net : BandedNet, optional
+    net : StripNet, optional
         What runs the net over the whole raster before its parts are made. It does so on the
         processor, of which a GPU's time says nothing: then there is no estimate.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -13,12 +14,7 @@ import numpy as np
 
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.weights.names.official import Layout, layouts_for
-from gluon_enhance.weights.readers.gluon import read_params
-from gluon_enhance.weights.readers.ncnn import read_ncnn
-from gluon_enhance.weights.readers.safetensors import METADATA, read_safetensors
-from gluon_enhance.weights.readers.tensorflow import read_tensorflow
-from gluon_enhance.weights.readers.torch import read_torch
-from gluon_enhance.weights.readers.torch7 import read_torch7
+from gluon_enhance.weights.readers import METADATA, READERS, SUFFIXES
 
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "net_g", "model")
 """Keys of checkpoints that hold the weights, the averaged ones first."""
@@ -75,7 +71,9 @@ def read_weights(path: str | os.PathLike) -> dict:
             f"{path} is no file of weights: its suffix is {suffix!r}, not one of "
             f"{', '.join(SUFFIXES)}"
         )
-    return READERS[SUFFIXES[suffix]](path)
+    name = SUFFIXES[suffix]
+    reader = importlib.import_module(f"gluon_enhance.weights.readers.{name}")
+    return getattr(reader, READERS[name])(path)
 
 
 def load_state(net, state: Mapping, source: str | os.PathLike = "the state dict", ctx=None):
@@ -116,29 +114,9 @@ def load_state(net, state: Mapping, source: str | os.PathLike = "the state dict"
     return net
 
 
-READERS = {
-    "gluon": read_params,
-    "torch": read_torch,
-    "torch7": read_torch7,
-    "tensorflow": read_tensorflow,
-    "ncnn": read_ncnn,
-    "safetensors": read_safetensors,
-}
-SUFFIXES = {
-    ".params": "gluon",
-    ".pth": "torch",
-    ".pt": "torch",
-    ".ckpt": "torch",
-    ".safetensors": "safetensors",
-    ".t7": "torch7",
-    ".index": "tensorflow",
-    ".bin": "ncnn",
-}
-
-
 def unwrapped(state: Mapping) -> dict:
     """Take the weights out of a checkpoint, without prefixes that all names share."""
-    inner = state
+    inner: Optional[Mapping] = state
     while inner is not None:
         state = inner
         inside = (state[wrapper] for wrapper in WRAPPERS if wrapper in state)
@@ -202,7 +180,9 @@ def is_equal(array: object, value: np.ndarray | str) -> bool:
     """Tell whether what a file holds is what a net has built in."""
     if isinstance(value, str):
         return array == value
-    return getattr(array, "shape", None) == value.shape and np.allclose(array, value, 1e-3, 1e-3)
+    if not isinstance(array, np.ndarray) or array.shape != value.shape:
+        return False
+    return np.allclose(array, value, 1e-3, 1e-3)
 
 
 def _gluon_name(name, parameters):

@@ -193,7 +193,7 @@ def _folders(root) -> Iterator[Path]:
             yield Path(folder)
     for package in PACKAGES:
         spec = importlib.util.find_spec(package)
-        for folder in spec.submodule_search_locations if spec else ():
+        for folder in (spec and spec.submodule_search_locations) or ():
             yield Path(folder, "models")
     yield cache_folder(root)
 

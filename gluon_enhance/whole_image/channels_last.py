@@ -1,4 +1,4 @@
-"""The order of axes within a part of a net: its features come and go with their channels last.
+"""The order of axes within a segment of a net: its features come and go with their channels last.
 
 Engines compute convolutions on channels that are last. What is done to each number by itself is
 done before features are turned for a convolution, and after they are turned back: then an engine
@@ -15,14 +15,14 @@ LAST = ".channels_last"
 
 
 def channels_last(nodes: list, takes: list, gives: list, images: set) -> tuple[list, list, list]:
-    """Rewrite a part's nodes for features with channels last; norms become gains and shifts.
+    """Rewrite a segment's nodes for features with channels last; norms become gains and shifts.
 
     Parameters
     ----------
     nodes : list of onnx.NodeProto
-        In order. Norms take maps of earlier parts only.
+        In order. Norms take maps of earlier segments only.
     takes, gives : list of str
-        Maps that come from earlier parts, and that later parts need.
+        Maps that come from earlier segments, and that later segments need.
     images : set of str
         Those that are images, and stay as they are.
 

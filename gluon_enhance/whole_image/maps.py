@@ -96,13 +96,13 @@ def features_of(maps: dict) -> dict:
 
 
 def feature_room(
-    shape: tuple, dtype, lead: int, spare: list, maps: dict, memory: int
+    shape: tuple, dtype, rows_ahead: int, spare: list, maps: dict, memory: int
 ) -> FeatureRows:
     """Make room for features, where some were that nobody needs any more if they are alike.
 
     Parameters
     ----------
-    shape, dtype, lead
+    shape, dtype, rows_ahead
         As of `FeatureRows`.
     spare : list
         Maps that may be written over; one that is, is taken out.
@@ -113,10 +113,10 @@ def feature_room(
     """
     for k, old in enumerate(spare):
         alike = isinstance(old, FeatureRows) and (old.shape, old.dtype) == (shape, dtype)
-        if alike and old.lead == lead:
-            return spare.pop(k).successor()
+        if alike and old.rows_ahead == rows_ahead:
+            return spare.pop(k).in_their_place()
     used = sum(one.held.nbytes for _, one in features_of(maps).values())
-    return FeatureRows(shape, dtype, max(memory - used, 0), lead)
+    return FeatureRows(shape, dtype, max(memory - used, 0), rows_ahead)
 
 
 class ImageRows:
@@ -144,8 +144,8 @@ class ImageRows:
 class FeatureRows:
     """Features of an image: some rows in memory, the others in a temporary file.
 
-    The file lives as long as this object and its successors. What is read of it in whole rows is
-    mapped, not copied; once a block is done, its pages no longer count as memory.
+    The file lives as long as this object and those that took its place. What is read of it in whole
+    rows is mapped, not copied; once a block is done, its pages no longer count as memory.
 
     Parameters
     ----------
@@ -155,8 +155,8 @@ class FeatureRows:
         Of 16 bits.
     memory : int
         Bytes that may stay in memory.
-    lead : int
-        Rows by which successors are ahead; there is room for as many more.
+    rows_ahead : int
+        Rows by which those that take its place are ahead; there is room for as many more.
 
     Raises
     ------
@@ -164,10 +164,10 @@ class FeatureRows:
         If there is no room for the file.
     """
 
-    def __init__(self, shape: tuple, dtype, memory: int, lead: int = 0):
-        self.shape, self.dtype, self.lead = shape, np.dtype(dtype), lead
+    def __init__(self, shape: tuple, dtype, memory: int, rows_ahead: int = 0):
+        self.shape, self.dtype, self.rows_ahead = shape, np.dtype(dtype), rows_ahead
         self.size = shape[:2]
-        self._first, self._capacity = 0, shape[0] + lead
+        self._first, self._capacity = 0, shape[0] + rows_ahead
         self._pixel_bytes = shape[2] * self.dtype.itemsize
         self._row_bytes = shape[1] * self._pixel_bytes
         in_memory = min(memory // self._row_bytes, self._capacity)
@@ -185,14 +185,14 @@ class FeatureRows:
                 f"({error.strerror}); name a folder on a larger disk in the variable TMPDIR"
             ) from error
 
-    def successor(self) -> FeatureRows:
+    def in_their_place(self) -> FeatureRows:
         """Return features of the same shape that take these ones' place, from above.
 
-        A row that is written takes the place of the one `lead` rows before it: those from there on
-        can still be read here.
+        A row that is written takes the place of the one `rows_ahead` rows before it: those from
+        there on can still be read here.
         """
         other = copy.copy(self)
-        other._first = (self._first - self.lead) % self._capacity
+        other._first = (self._first - self.rows_ahead) % self._capacity
         return other
 
     def read(self, rows: slice, columns: slice) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Cut an ONNX file at its norms, into parts that `gluon_enhance.whole_image.runner` runs."""
+"""Cut an ONNX file at its norms, into segments that `gluon_enhance.whole_image.runner` runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import zipfile
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,38 +19,38 @@ from gluon_enhance.errors import EngineError
 from gluon_enhance.whole_image.channels_last import channels_last
 from gluon_enhance.whole_image.maps import gain_and_shift, row_axis, row_moments
 from gluon_enhance.whole_image.norms import NORM, unwrap_norms
-from gluon_enhance.whole_image.runner import PROBE, TABLE, BandedNet
+from gluon_enhance.whole_image.runner import PROBE, TABLE, StripNet
 
 RESHAPING = ("Reshape", "Squeeze", "Unsqueeze")
 
 TOLERANCE = 1 / 255
-"""Largest difference allowed between bands and the whole image, for outputs about 1."""
+"""Largest difference allowed between strips and the whole image, for outputs about 1."""
 
-SHOCK = 1e4
+DISTURBANCE = 1e4
 """Added to features to see how far they matter; float16 ends at 65504."""
 
 _load = partial(engines.load, "auto", precision="fp32", trusted=True)
 
 
 def split_onnx(path: str | os.PathLike, unit: int = 1) -> Path:
-    """Cut a net with norms over whole images into parts, and check them before they are final.
+    """Cut a net with norms over whole images into segments, and check them before they are final.
 
     Parameters
     ----------
     path : path
         ``NAME.onnx``, as `export_onnx` writes it.
     unit : int
-        Pixels of which the places where bands begin are multiples: the net's multiple and stride.
+        Pixels of which the places where strips begin are multiples: the net's multiple and stride.
 
     Returns
     -------
     Path
-        ``NAME.parts.zip`` beside it: an ONNX file for each part, and the table of parts.
+        ``NAME.segments.zip`` beside it: an ONNX file for each segment, and the table of segments.
 
     Raises
     ------
     EngineError
-        If the net needs the whole image for more than the moments of channels, or the parts give
+        If the net needs the whole image for more than the moments of channels, or the segments give
         what differs from the net by more than `TOLERANCE`.
     """
     import onnx
@@ -57,23 +58,23 @@ def split_onnx(path: str | os.PathLike, unit: int = 1) -> Path:
     path = Path(path)
     columns = -(-PROBE // unit) * unit
     image = np.random.default_rng(0).random((1, 3, 2 * columns, columns), np.float32)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".parts-") as folder:
-        table = {"multiple": unit, "parts": []}
-        for k, (part, model) in enumerate(_cut(onnx.load(str(path)), path.name)):
-            table["parts"].append({"file": f"{k}.onnx", **part})
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".segments-") as folder:
+        table: dict[str, Any] = {"multiple": unit, "segments": []}
+        for k, (segment, model) in enumerate(_cut(onnx.load(str(path)), path.name)):
+            table["segments"].append({"file": f"{k}.onnx", **segment})
             onnx.save(model, str(Path(folder, f"{k}.onnx")))
         table["rates"] = _measure(table, folder, image)
-        draft = Path(folder, f"{path.stem}.parts.zip")
+        draft = Path(folder, f"{path.stem}.segments.zip")
         with zipfile.ZipFile(draft, "w") as archive:
             archive.writestr(TABLE, json.dumps(table))
-            for part in table["parts"]:
-                archive.write(Path(folder, part["file"]), part["file"])
-        banded, whole = BandedNet(draft, _load, 1, columns=columns // 3), _load(path)
+            for segment in table["segments"]:
+                archive.write(Path(folder, segment["file"]), segment["file"])
+        in_strips, whole = StripNet(draft, _load, 1, columns=columns // 3), _load(path)
         sizes = image, np.ascontiguousarray(image[..., :columns, :])
-        difference = np.max([np.abs(banded.run(x) - whole.run(x)).max() for x in sizes])
+        difference = np.max([np.abs(in_strips.run(x) - whole.run(x)).max() for x in sizes])
         if not difference <= TOLERANCE:
             raise EngineError(
-                f"{path.name} in parts differs from the whole by {difference:.2g} (allowed "
+                f"{path.name} in segments differs from the whole by {difference:.2g} (allowed "
                 f"{TOLERANCE:.2g}); they were not kept"
             )
         target = path.with_name(draft.name)
@@ -82,7 +83,7 @@ def split_onnx(path: str | os.PathLike, unit: int = 1) -> Path:
 
 
 def _cut(model, name):
-    """Yield the row of each part in the table, which lacks its halo, and the part as a model."""
+    """Yield each segment as a row of the table, without its halo, and as a model."""
     from onnx import helper
 
     graph = model.graph
@@ -105,14 +106,14 @@ def _cut(model, name):
         body, inputs, outputs = channels_last(nodes, takes, gives, ends)
         weights = {n: constants[n] for node in body for n in node.input if n in constants}
         values = ([_value(name) for name in names] for names in (inputs, outputs))
-        part = helper.make_graph(body, f"part{k}", *values, list(weights.values()))
+        segment = helper.make_graph(body, f"segment{k}", *values, list(weights.values()))
         row = {
             "inputs": takes,
             "norms": [_norm(node, constants) for node in norms],
             "outputs": gives,
         }
         options = {"opset_imports": model.opset_import, "ir_version": model.ir_version}
-        yield row, helper.make_model(part, **options)
+        yield row, helper.make_model(segment, **options)
 
 
 def _group(graph):
@@ -123,7 +124,7 @@ def _group(graph):
         if levels and node.op_type != "Shape":
             level.update(dict.fromkeys(node.output, max(levels) + (node.op_type == NORM)))
     for k, node in reversed(list(enumerate(nodes))):
-        if node.output[0] not in level:  # sizes, which are other ones in each part
+        if node.output[0] not in level:  # sizes, which are other ones in each segment
             users = [user for user in nodes[k + 1 :] if node.output[0] in user.input]
             level[node.output[0]] = min(level[user.output[0]] for user in users)
     levels = [level[node.output[0]] for node in nodes]
@@ -145,46 +146,52 @@ def _norm(node, constants):
 
 
 def _measure(table, folder, image):
-    """Return the rates of maps, and write each part's halo into its row."""
+    """Return the rates of maps, and write each segment's halo into its row."""
     multiple, (height, width) = table["multiple"], image.shape[2:]
-    first = table["parts"][0]["inputs"][0]
+    first = table["segments"][0]["inputs"][0]
     maps, moments, rates = {first: image}, {}, {first: multiple}
-    for part in table["parts"]:
-        norms = [array for norm in part["norms"] for array in gain_and_shift(norm, moments)]
-        engine, as_features = _load(Path(folder, part["file"])), part is not table["parts"][-1]
+    for segment in table["segments"]:
+        norms = [array for norm in segment["norms"] for array in gain_and_shift(norm, moments)]
+        engine = _load(Path(folder, segment["file"]))
+        as_features = segment is not table["segments"][-1]
         compute = partial(engine.compute, as_features=as_features)
-        outputs = compute([*(maps[name] for name in part["inputs"]), *norms])
-        for name, output in zip(part["outputs"], outputs):
+        outputs = compute([*(maps[name] for name in segment["inputs"]), *norms])
+        for name, output in zip(segment["outputs"], outputs):
             maps[name] = output.copy()
             # Layers pad and crop both axes alike, so the difference between them is only scaled.
             rows, columns = output.shape[row_axis(output) :][:2]
             rates[name] = (rows - columns) * multiple // (height - width)
             if as_features:
                 moments[name] = row_moments(output[0])
-        reach = _reach(compute, part, norms, maps, rates, (height // multiple, width // multiple))
-        if 2 * reach > width // multiple:
-            raise EngineError(f"{part['file']} of the parts needs more than {PROBE} pixels around")
-        part["halo"] = reach * multiple
+        radius = _dependency_radius(
+            compute, segment, norms, maps, rates, (height // multiple, width // multiple)
+        )
+        if 2 * radius > width // multiple:
+            raise EngineError(
+                f"{segment['file']} of the segments needs more than {PROBE} pixels around"
+            )
+        segment["halo"] = radius * multiple
     return rates
 
 
-def _reach(compute, part, norms, maps, rates, size):
-    """Count how far beyond its edges a band's outputs depend on maps, in multiples of pixels."""
+def _dependency_radius(compute, segment, norms, maps, rates, size):
+    """Count how far beyond its edges a strip's outputs depend on maps, in multiples of pixels."""
     rng = np.random.default_rng(0)
 
-    def shocked(name, axis, at_start):
+    def disturbed(name, axis, at_start):
         array = maps[name].copy()
         lines = array.swapaxes(0, row_axis(array) + axis)
         lines = lines[: rates[name]] if at_start else lines[-rates[name] :]
-        lines += rng.choice([-SHOCK, SHOCK], lines.shape).astype(array.dtype)
+        lines += rng.choice([-DISTURBANCE, DISTURBANCE], lines.shape).astype(array.dtype)
         return array
 
-    reach = [0]
+    distances = [0]
     for axis, at_start in product((0, 1), (True, False)):
-        outputs = compute([*(shocked(name, axis, at_start) for name in part["inputs"]), *norms])
-        for name, output in zip(part["outputs"], outputs):
+        inputs = [disturbed(name, axis, at_start) for name in segment["inputs"]]
+        outputs = compute([*inputs, *norms])
+        for name, output in zip(segment["outputs"], outputs):
             differs = (output != maps[name]).swapaxes(0, row_axis(output) + axis)
             changed = np.flatnonzero(differs.any(axis=(1, 2, 3))) // rates[name]
             if changed.size:
-                reach.append(changed[-1] if at_start else size[axis] - 1 - changed[0])
-    return int(max(reach))
+                distances.append(changed[-1] if at_start else size[axis] - 1 - changed[0])
+    return int(max(distances))

@@ -26,7 +26,7 @@ def test_the_folder_runs_as_a_model(tmp_path, capsys, picture):
 def test_only_the_formats_asked_for_are_written(tmp_path, capsys):
     assert run(capsys, "export", "dped_cycle", tmp_path / "net", "--formats", "onnx")[0] == 0
     names = sorted(path.name for path in (tmp_path / "net").iterdir())
-    assert names == ["card.json", "dped_cycle.onnx", "dped_cycle.parts.zip"]
+    assert names == ["card.json", "dped_cycle.onnx", "dped_cycle.segments.zip"]
 
 
 @pytest.mark.parametrize(

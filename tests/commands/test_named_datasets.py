@@ -13,9 +13,9 @@ import rasterio.shutil
 from click.testing import CliRunner
 from PIL import Image
 
-from gluon_enhance.commands.batch import plan_jobs
 from gluon_enhance.commands.enhance import enhance
 from gluon_enhance.commands.evaluate import evaluate
+from gluon_enhance.commands.jobs import plan_jobs
 from gluon_enhance.commands.score import score
 
 UNPLACED = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

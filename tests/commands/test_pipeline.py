@@ -14,7 +14,7 @@ import pytest
 from test_enhance import COMMAND
 
 from gluon_enhance.commands import pipeline
-from gluon_enhance.commands.batch import Job
+from gluon_enhance.commands.jobs import Job
 from gluon_enhance.commands.pipeline import PhotoWork, overlapped, run_all
 from gluon_enhance.photos import Photo, read_image, write_image
 

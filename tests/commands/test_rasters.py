@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from gluon_enhance.commands import enhance as enhance_module
-from gluon_enhance.commands.batch import Job
 from gluon_enhance.commands.enhance import enhance
 from gluon_enhance.commands.evaluate import evaluate
+from gluon_enhance.commands.jobs import Job
 from gluon_enhance.commands.pipeline import run_on
 from gluon_enhance.commands.rasters import RasterWork
 from gluon_enhance.errors import GluonEnhanceError, ImageError

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gluon_enhance.commands.batch import plan_jobs
-from gluon_enhance.commands.results import Results
+from gluon_enhance.commands.inputs import Results
+from gluon_enhance.commands.jobs import plan_jobs
 
 
 def picture(path, width=8, height=6):

@@ -109,7 +109,7 @@ def test_every_architecture_has_its_files_in_the_card(model):
     card = json.loads((folder / "card.json").read_text())
     expected = {f"{name}-symbol.json", f"{name}-0000.params", f"{name}.onnx"}
     if net.spec.tiling == "global_statistics":
-        expected.add(f"{name}.parts.zip")
+        expected.add(f"{name}.segments.zip")
     if name in PUBLISHED:
         expected.add(f"{name}.safetensors")
     assert (

@@ -387,7 +387,7 @@ TARGETS = {
         for name, file in (
             ("card", "card.json"),
             ("onnx", "net.onnx"),
-            ("parts", "net.parts.zip"),
+            ("parts", "net.segments.zip"),
         )
     },
 }

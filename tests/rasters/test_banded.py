@@ -39,7 +39,7 @@ class Centred:
         mean = batch.mean(axis=(2, 3), keepdims=True, dtype=np.float64)
         return doubled((batch - mean + 0.5).astype(np.float32))
 
-    def banded_net(self, height, width, memory):
+    def strip_net(self, height, width, memory):
         assert height * width > self.tile**2 and memory == 0
         return self
 
@@ -49,7 +49,7 @@ class Centred:
     def feature_bytes(self, height, width):
         return 10**6 * height * width
 
-    def run_rows(self, image, make_room, on_band):
+    def run_rows(self, image, make_room, on_strip):
         self.images += 1
         height, width = image.size
         tops, lefts = range(0, height, 10), range(0, width, 40)
@@ -60,7 +60,7 @@ class Centred:
             if top == left == 0:
                 room = make_room((2 * height, 2 * width), made)
             room.write((2 * top, 2 * left), made)
-            on_band()
+            on_strip()
         return room
 
     def _window(self, image, top, left):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from collections.abc import Iterable
+from typing import NamedTuple, Optional, TypeVar
 
 import numpy as np
 
 from gluon_enhance.engines.checks.onnx_file import Node, Tensor
+
+Found = TypeVar("Found")
 
 
 class Call(NamedTuple):
@@ -23,17 +26,18 @@ class Call(NamedTuple):
 
     def shape(self, k: int = 0) -> tuple[int, ...]:
         """Return the shape of an input."""
-        if not self.given(k):
-            raise ValueError(f"its input {k} is missing")
-        return self.inputs[k].shape
+        return self._tensor(k).shape
 
     def value(self, k: int) -> np.ndarray:
         """Return an input that must be known before there is an image."""
-        self.shape(k)
-        value = self.inputs[k].value
+        value = self._tensor(k).value
         if value is None:
             raise ValueError(f"its input {k} is computed from pixels; shapes and indices must not")
         return value
+
+    def _tensor(self, k):
+        tensor = self.inputs[k] if k < len(self.inputs) else None
+        return required(tensor, f"its input {k} is missing")
 
     def whole(self, k: int) -> list[int]:
         """Return an input that must be known, of whole numbers on one axis at most."""
@@ -69,7 +73,7 @@ def one_axis(axis: Optional[int], rank: int) -> int:
     return axis % rank
 
 
-def some_axes(axes: list, rank: int) -> list[int]:
+def some_axes(axes: Iterable[int], rank: int) -> list[int]:
     """Count axes from the first; each may come once."""
     found = [one_axis(axis, rank) for axis in axes]
     if len(set(found)) < len(found):
@@ -85,6 +89,13 @@ def same(call: Call) -> tuple[int, ...]:
 def broadcast(call: Call) -> tuple[int, ...]:
     """Return the shape of all inputs together."""
     return np.broadcast_shapes(*(call.shape(k) for k in range(len(call.inputs))))
+
+
+def required(found: Optional[Found], what: str) -> Found:
+    """Return what must be there."""
+    if found is None:
+        raise ValueError(what)
+    return found
 
 
 def need(condition: bool, what: str) -> None:

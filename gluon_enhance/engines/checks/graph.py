@@ -61,7 +61,8 @@ class CheckedGraph:
     """
 
     def __init__(self, path: str | os.PathLike, shapes: Optional[Shapes] = None):
-        self._path, self._passed = Path(path), {}
+        self._path = Path(path)
+        self._passed: dict = {}
         if self._path.suffix == ".xml":
             raise EngineError(
                 f"{path} is a graph in OpenVINO's own form, of which only those that this package "

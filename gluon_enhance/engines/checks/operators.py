@@ -28,7 +28,7 @@ class Operator(NamedTuple):
     shape: Callable[[Call], Union[tuple, list]] = same
     inputs: tuple[int, int] = (1, 1)
     attributes: Mapping[str, Callable] = {}
-    value: Optional[Callable[[Call], np.ndarray]] = None
+    value: Optional[Callable[[Call], Optional[np.ndarray]]] = None
     work: Optional[Callable[[Call, int], int]] = None
     types: str = "F>F"
 
@@ -151,6 +151,27 @@ def _per_neighbor(call, numbers):
     return max(numbers, math.prod(call.shape())) * (16 if call.get("mode", "") == "cubic" else 4)
 
 
+#: Functions of two arrays, and of one, by the rule of their types.
+OF_TWO: tuple[tuple[str, dict[str, Callable]], ...] = (
+    ("N>N", {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": values.divide}),
+    ("T>B", {"Equal": np.equal}),
+    (
+        "N>B",
+        {
+            "Less": np.less,
+            "LessOrEqual": np.less_equal,
+            "Greater": np.greater,
+            "GreaterOrEqual": np.greater_equal,
+        },
+    ),
+    ("B>B", {"And": np.logical_and, "Or": np.logical_or, "Xor": np.logical_xor}),
+)
+OF_ONE: tuple[tuple[str, dict[str, Callable]], ...] = (
+    ("T>T", {"Identity": np.asarray}),
+    ("N>N", {"Neg": np.negative, "Abs": np.abs, "Sign": np.sign}),
+    ("F>F", {"Sqrt": np.sqrt, "Floor": np.floor, "Ceil": np.ceil}),
+    ("B>B", {"Not": np.logical_not}),
+)
 OPERATORS: dict[str, Operator] = {
     "Conv": Operator(shapes.conv, (2, 3), CONVOLUTION, work=_per_weight),
     "ConvTranspose": Operator(
@@ -264,14 +285,7 @@ OPERATORS: dict[str, Operator] = {
     },
     **{
         name: Operator(broadcast, (2, 2), {}, values.of_all(function), types=types)
-        for types, functions in (
-            ("N>N", {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply,
-                     "Div": values.divide}),
-            ("T>B", {"Equal": np.equal}),
-            ("N>B", {"Less": np.less, "LessOrEqual": np.less_equal, "Greater": np.greater,
-                     "GreaterOrEqual": np.greater_equal}),
-            ("B>B", {"And": np.logical_and, "Or": np.logical_or, "Xor": np.logical_xor}),
-        )
+        for types, functions in OF_TWO
         for name, function in functions.items()
     },
     "Pow": Operator(broadcast, (2, 2), types="FM>F"),
@@ -286,12 +300,7 @@ OPERATORS: dict[str, Operator] = {
     "Mean": Operator(broadcast, (1, ALL)),
     **{
         name: Operator(same, (1, 1), {}, values.of_all(function), types=types)
-        for types, functions in (
-            ("T>T", {"Identity": np.asarray}),
-            ("N>N", {"Neg": np.negative, "Abs": np.abs, "Sign": np.sign}),
-            ("F>F", {"Sqrt": np.sqrt, "Floor": np.floor, "Ceil": np.ceil}),
-            ("B>B", {"Not": np.logical_not}),
-        )
+        for types, functions in OF_ONE
         for name, function in functions.items()
     },
     "Where": Operator(broadcast, (3, 3), {}, values.of_all(np.where), types="BT>T"),

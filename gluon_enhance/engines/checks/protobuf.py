@@ -56,7 +56,8 @@ def read_message(data, position: int, end: int, table: dict) -> dict:
     ValueError
         If it is not whole, or has a field that is refused.
     """
-    found = {f.name: [] for f in table.values() if isinstance(f.kind, list) or f.kind == "texts"}
+    several = (f for f in table.values() if isinstance(f.kind, list) or f.kind == "texts")
+    found: dict = {f.name: [] for f in several}
     while position < end:
         tag, position = _varint(data, position, end)
         number, wire = (tag & 0xFFFFFFFF) >> 3, tag & 7  # readers drop the bits above

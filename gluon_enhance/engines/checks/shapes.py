@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from gluon_enhance.engines.checks.calls import Call, need, need_vectors, some_axes
+from gluon_enhance.engines.checks.calls import Call, need, need_vectors, required, some_axes
 
 LARGEST_SCALE = 64
 """Of one resize."""
@@ -238,8 +238,8 @@ def squeeze(call: Call):
 
 def unsqueeze(call: Call):
     """Axes of one number put in."""
-    axes, sides = call.listed("axes", 1, 13), iter(call.shape())
-    need(axes is not None, "its axes are missing")
+    axes = required(call.listed("axes", 1, 13), "its axes are missing")
+    sides = iter(call.shape())
     rank = len(call.shape()) + len(axes)
     axes = some_axes(axes, rank)
     return tuple(1 if k in axes else next(sides) for k in range(rank))
@@ -282,13 +282,12 @@ def split(call: Call):
 
 def slices(call: Call) -> tuple[slice, ...]:
     """Return what a Slice takes of each axis."""
-    starts, ends = call.listed("starts", 1, 10), call.listed("ends", 2, 10)
-    need(starts is not None and ends is not None, "its starts or ends are missing")
-    axes, steps = call.listed("axes", 3, 10), None
-    if call.opset >= 10 and call.given(4):
-        steps = call.whole(4)
-    axes = some_axes(range(len(starts)) if axes is None else axes, len(call.shape()))
-    steps = [1] * len(starts) if steps is None else steps
+    starts = required(call.listed("starts", 1, 10), "its starts are missing")
+    ends = required(call.listed("ends", 2, 10), "its ends are missing")
+    given = call.listed("axes", 3, 10)
+    axes = some_axes(range(len(starts)) if given is None else given, len(call.shape()))
+    has_steps = call.opset >= 10 and call.given(4)
+    steps = call.whole(4) if has_steps else [1] * len(starts)
     need(
         len({len(starts), len(ends), len(axes), len(steps)}) == 1, "its lists are not of one length"
     )
@@ -357,10 +356,9 @@ def _image(call):
 
 def pad(call: Call):
     """Margins; below 0 they are cut off."""
-    shape, pads = call.shape(), call.listed("pads", 1, 11)
-    axes = call.whole(3) if call.given(3) else range(len(shape))
-    axes = some_axes(axes, len(shape))
-    need(pads is not None and len(pads) == 2 * len(axes), "its pads are not two for each axis")
+    shape, pads = call.shape(), required(call.listed("pads", 1, 11), "its pads are missing")
+    axes = some_axes(call.whole(3) if call.given(3) else range(len(shape)), len(shape))
+    need(len(pads) == 2 * len(axes), "its pads are not two for each axis")
     if call.given(2):
         need(math.prod(call.shape(2)) == 1, "its value is not one number")
     sides = list(shape)
@@ -403,11 +401,9 @@ def reduce(call: Call):
     """One number for each place of the other axes; ReduceSum alone has axes as input from 13 on."""
     shape = call.shape()
     axes = call.listed("axes", 1, 13 if call.node.op == "ReduceSum" else 18)
-    if not axes:
-        if call.get("noop_with_empty_axes", 0):
-            return shape
-        axes = range(len(shape))
-    axes = some_axes(axes, len(shape))
+    if not axes and call.get("noop_with_empty_axes", 0):
+        return shape
+    axes = some_axes(axes or range(len(shape)), len(shape))
     if call.get("keepdims", 1):
         return tuple(1 if k in axes else side for k, side in enumerate(shape))
     return tuple(side for k, side in enumerate(shape) if k not in axes)

@@ -38,7 +38,7 @@ def type_of(call: Call, rule: str) -> int:
         If an input is of another type than the rule says.
     """
     letters, _, result = rule.partition(">")
-    shared = None
+    shared = 0
     for k, one in enumerate(call.inputs):
         if one is None:
             continue

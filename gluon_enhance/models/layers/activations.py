@@ -16,7 +16,7 @@ def leaky_relu(F, x, slope):
     return F.LeakyReLU(x, act_type="leaky", slope=slope)
 
 
-class PReLU(nn.PReLU):
+class PReLU(mx.gluon.nn.PReLU):
     """Gluon's PReLU, for known channels; MXNet's operator takes longer than a convolution.
 
     A fast one is of operators that oneDNN computes.

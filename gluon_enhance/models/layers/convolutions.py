@@ -20,7 +20,7 @@ def unblocked(F, x):
     return F.slice_axis(x, axis=0, begin=0, end=None)
 
 
-class NarrowConv2D(nn.Conv2D):
+class NarrowConv2D(mx.gluon.nn.Conv2D):
     """A `Conv2D` with few output channels, such as the last one of a net that yields RGB.
 
     oneDNN computes 16 output channels at least. Here each row of the kernels gives channels of its
@@ -59,7 +59,7 @@ class NarrowConv2D(nn.Conv2D):
         return result if self.act is None else self.act(result)
 
 
-class DoublingConv2D(nn.Conv2DTranspose):
+class DoublingConv2D(mx.gluon.nn.Conv2DTranspose):
     """A 3x3 transposed convolution that doubles height and width.
 
     Attributes

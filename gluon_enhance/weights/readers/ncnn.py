@@ -105,7 +105,7 @@ def _layers(text) -> Iterator[_Layer]:
 
 def _arrays(layers, data) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the arrays of all layers by name; every byte of the data must be one's."""
-    position, seen = 0, Counter()
+    position, seen = 0, Counter[str]()
 
     def take(dtype, count):
         nonlocal position

@@ -76,7 +76,8 @@ def graph_of(layers: Iterable) -> str:
     KeyError, ValueError
         If a layer takes what none before it gives, or a number is none.
     """
-    program, values, last = Program(), {}, ""
+    program, last = Program(), ""
+    values: dict[str, object] = {}
     for layer in layers:
         sources = [values[name] for name in layer.inputs]
         last = _value(program, layer, sources)

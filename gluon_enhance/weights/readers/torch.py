@@ -228,8 +228,8 @@ def view(values: np.ndarray, offset: int, shape: tuple, strides: tuple) -> np.nd
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides))
     if last >= len(values) or math.prod(shape) > len(values):
         raise ValueError(f"a tensor of shape {shape} reaches beyond its storage")
-    strides = [stride * values.itemsize for stride in strides]
-    return np.lib.stride_tricks.as_strided(values[offset:], shape, strides, writeable=False)
+    steps = [stride * values.itemsize for stride in strides]
+    return np.lib.stride_tricks.as_strided(values[offset:], shape, steps, writeable=False)
 
 
 def _parameter(tensor, *_):

@@ -9,7 +9,7 @@ ROW_BYTES = 5 * 4 * 2
 @pytest.mark.parametrize("memory", [0, 3 * ROW_BYTES + 1, 20 * ROW_BYTES])
 def test_windows_come_back_from_memory_and_from_the_file(memory, rng):
     features = rng.integers(0, 1 << 16, (1, 8, 5, 4), dtype=np.uint16)
-    kept = FeatureRows(features.shape[1:], features.dtype, memory, lead=2)
+    kept = FeatureRows(features.shape[1:], features.dtype, memory, rows_ahead=2)
     for rows in (slice(5, 8), slice(0, 2), slice(2, 5)):
         for columns in (slice(2, 5), slice(0, 2)):
             kept.write((rows.start, columns.start), features[:, rows, columns])
@@ -21,18 +21,18 @@ def test_windows_come_back_from_memory_and_from_the_file(memory, rng):
 
 
 @pytest.mark.parametrize("memory", [0, 3 * ROW_BYTES, 9 * ROW_BYTES, 20 * ROW_BYTES])
-def test_successors_leave_the_rows_from_their_lead_on(memory, rng):
+def test_features_in_the_place_of_others_leave_the_rows_that_are_still_read(memory, rng):
     maps = [rng.integers(0, 1 << 16, (1, 8, 5, 4), dtype=np.uint16) for _ in range(6)]
     all_columns = slice(0, 5)
-    kept = FeatureRows((8, 5, 4), np.uint16, memory, lead=3)
+    kept = FeatureRows((8, 5, 4), np.uint16, memory, rows_ahead=3)
     kept.write((0, 0), maps[0])
     for old, new in zip(maps, maps[1:]):
-        successor = kept.successor()
+        other = kept.in_their_place()
         for row in range(8):
             left = slice(max(0, row - 2), 8)
             assert (kept.read(left, all_columns) == old[:, left]).all()
-            successor.write((row, 0), new[:, row : row + 1])
-        kept = successor
+            other.write((row, 0), new[:, row : row + 1])
+        kept = other
     assert (kept.read(slice(0, 8), all_columns) == maps[-1]).all()
 
 

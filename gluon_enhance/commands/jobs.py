@@ -8,8 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
 
-from gluon_enhance.commands.kinds import Source, check_output, is_raster, source_of
-from gluon_enhance.commands.results import Results, is_part
+from gluon_enhance.commands.inputs import (
+    Results,
+    Source,
+    check_output,
+    is_part,
+    is_raster,
+    source_of,
+)
 from gluon_enhance.photos import FORMATS, IMAGE_SUFFIXES, result_suffix, scan
 from gluon_enhance.rasters.names import absolute_name, stem_of
 
@@ -30,6 +36,10 @@ class Job:
     def name(self) -> str:
         """What to call the input in a line."""
         return stem_of(self.source) if isinstance(self.source, str) else self.source.name
+
+    def unfinished(self) -> dict:
+        """Report that it was not begun."""
+        return {"input": str(self.source), "output": str(self.target), "status": "unfinished"}
 
     def absolute(self) -> Job:
         """Name the files in a way that holds in other folders."""
@@ -63,8 +73,8 @@ class Plan:
 
     def left_out(self) -> str:
         """Count what is left out, and say why; an empty text if it is nothing."""
-        kinds = Counter(path.suffix.lower() or "without suffix" for path in self.others)
-        kinds = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        suffixes = Counter(path.suffix.lower() or "without suffix" for path in self.others)
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common())
         counts = (
             (self.results, "result", " of earlier runs"),
             (self.others, "file", f" of other kinds ({kinds})"),
@@ -130,19 +140,13 @@ def plan_jobs(
     found = [one for one in found if one[0] not in below and one[0] not in by_name]
     if not found and not plan.unreadable:
         raise ValueError(_nothing(inputs, plan, recursive))
-    is_file = (
-        output is not None
-        and not output.is_dir()
-        and len(found) == 1
-        and output.suffix.lower() in (*FORMATS, *IMAGE_SUFFIXES)  # some are refused later
-        and not Path(inputs[0]).is_dir()
-    )
+    single = output if _is_a_file(output, inputs, found) else None
     inputs_left = [path for path, _ in found if isinstance(path, Path)]
     taken = {path.resolve() for path in inputs_left if path.exists()}
     known = {path.resolve() for path in by_name if not is_part(path)}  # a part may be another
     named = {Path(text) for text in inputs}
     for path, base in found:
-        target = output if is_file else _target(path, base, output, suffix, ext)
+        target = single or _target(path, base, output, suffix, ext)
         place, problem = target.resolve(), None
         if place in taken:
             problem = (
@@ -176,6 +180,17 @@ def _find(text, recursive, plan):
                 yield Path(entry), Path(entry).parent
     else:
         yield path, path.parent
+
+
+def _is_a_file(output, inputs, found):
+    """Tell whether an output is the name of the one result, not of a folder."""
+    return (
+        output is not None
+        and not output.is_dir()
+        and len(found) == 1
+        and output.suffix.lower() in (*FORMATS, *IMAGE_SUFFIXES)  # some are refused later
+        and not Path(inputs[0]).is_dir()
+    )
 
 
 def _is_below(path, output, base):

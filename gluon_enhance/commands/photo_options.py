@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from gluon_enhance.commands.options import together
 from gluon_enhance.commands.pipeline import PhotoOptions
 
 
@@ -16,29 +17,22 @@ def _color(context, option, text):
         raise click.BadParameter(f"{text!r} is no color such as white or #ffffff") from None
 
 
-def photo_options(command):
-    """Add the options that `take_photo_options` takes."""
-    for option in reversed(
-        (
-            click.option(
-                "--flatten",
-                metavar="COLOR",
-                callback=_color,
-                help="Photos: put alpha on a color, such as white or #ffffff.",
-            ),
-            click.option(
-                "--depth", type=click.Choice(["8", "16"]), help="Photos: bits of the result."
-            ),
-            click.option(
-                "--quality",
-                type=click.IntRange(1, 100),
-                help="Photos: of JPEG, WebP and AVIF. Default: 95; lossless WebP stays so.",
-            ),
-            click.option("--lossless", is_flag=True, help="Photos: lose nothing; for WebP."),
-        )
-    ):
-        command = option(command)
-    return command
+#: The options that `take_photo_options` takes.
+photo_options = together(
+    click.option(
+        "--flatten",
+        metavar="COLOR",
+        callback=_color,
+        help="Photos: put alpha on a color, such as white or #ffffff.",
+    ),
+    click.option("--depth", type=click.Choice(["8", "16"]), help="Photos: bits of the result."),
+    click.option(
+        "--quality",
+        type=click.IntRange(1, 100),
+        help="Photos: of JPEG, WebP and AVIF. Default: 95; lossless WebP stays so.",
+    ),
+    click.option("--lossless", is_flag=True, help="Photos: lose nothing; for WebP."),
+)
 
 
 def take_photo_options(options: dict) -> PhotoOptions:

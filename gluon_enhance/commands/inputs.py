@@ -1,16 +1,75 @@
-"""Which pictures are results of earlier runs, told by their names and sizes."""
+"""What inputs are: rasters, photos, and results of earlier runs, told by names and sizes."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
-from gluon_enhance.photos import read_size
+from gluon_enhance.photos import FORMATS, IMAGE_SUFFIXES, read_size
+from gluon_enhance.rasters.names import TIFF, is_dataset_name
+
+Source = Union[Path, str]
+"""A file, or the name of what only GDAL opens, which must stay text."""
 
 DEFAULT_SUFFIX = re.compile(r"(.+)_x(\d+(?:\.\d+)?)(_part)?")
 """What the command adds to a stem unless told: ``_x`` and the scale, and of a part ``_part``."""
+
+
+def source_of(text: str) -> Source:
+    """Return what a name that a user typed stands for."""
+    return Path(text) if os.path.exists(text) or not is_dataset_name(text) else text
+
+
+def is_raster(source: Source, options: Optional[dict] = None, trust: bool = False) -> bool:
+    """Tell whether GDAL is to read an input.
+
+    That is all that is no plain file or has the suffix of no photo, TIFF files with options of
+    rasters, and TIFF files that say what a photo cannot hold, such as their place or nodata. With
+    `trust` what is called a TIFF file may be anything.
+    """
+    if isinstance(source, str):
+        return True
+    suffix = source.suffix.lower()
+    if suffix not in TIFF and suffix in IMAGE_SUFFIXES:
+        return False
+    if suffix in TIFF and options:
+        return True
+    from gluon_enhance.rasters.kinds import kind_of
+
+    kind = kind_of(source, trust)
+    # Of what GDAL cannot read, it says why; but a damaged TIFF file is a photo.
+    return kind == "raster" or (kind is None and suffix not in TIFF)
+
+
+def has_place_beside(path: Path, trust: bool = False) -> bool:
+    """Tell whether a picture other than TIFF has a place on Earth, in files beside it."""
+    end = path.suffix[1:]
+    if path.suffix.lower() in TIFF or not end:
+        return False
+    suffixes = [f".{end[0]}{end[-1]}w", f".{end}w", ".wld", ".tab"]
+    beside = [path.with_suffix(form(text)) for text in suffixes for form in (str.lower, str.upper)]
+    if not any(file.exists() for file in (*beside, path.with_name(f"{path.name}.aux.xml"))):
+        return False
+    from gluon_enhance.rasters.kinds import is_placed
+
+    return is_placed(path, trust)
+
+
+def check_output(output: Path) -> None:
+    """Refuse a new folder that is called as a file of a format that is not written."""
+    suffix = output.suffix.lower()
+    if not suffix or suffix in FORMATS or output.is_dir():
+        return
+    from gluon_enhance.rasters.kinds import is_format
+
+    if is_format(suffix):
+        raise ValueError(
+            f"-o is {output}, and {suffix} files are not written; name a folder, or a file that "
+            f"ends in {', '.join(FORMATS)} (.tif for rasters)"
+        )
 
 
 class Results:

@@ -20,7 +20,7 @@ from gluon_enhance.models.style import StyleNet  # noqa: E402
 from gluon_enhance.models.wespe import WESPEGenerator  # noqa: E402
 from gluon_enhance.weights.manifest import sha256  # noqa: E402
 from gluon_enhance.whole_image import maps, split
-from gluon_enhance.whole_image.runner import BandedNet  # noqa: E402
+from gluon_enhance.whole_image.runner import StripNet  # noqa: E402
 
 load = partial(engines.load, "openvino", precision="fp32")
 
@@ -46,7 +46,7 @@ NETS = {
 
 
 def exported(net, folder):
-    """The ONNX file of a net whose norms do something, and its parts."""
+    """The ONNX file of a net whose norms do something, and its segments."""
     mx.random.seed(1)
     net.initialize(mx.init.Xavier())
     net(mx.nd.zeros((1, 3, 48, 48)))
@@ -77,33 +77,33 @@ def uneven(height, width):
 
 @pytest.mark.parametrize("size", [(400, 48), (57, 70), (331, 97)])
 @pytest.mark.parametrize("pixels, memory", [(1, 0), (6000, 100_000), (6000, 10**9)])
-def test_bands_equal_the_whole_image(files, size, pixels, memory):
-    onnx, parts_zip = files
+def test_strips_equal_the_whole_image(files, size, pixels, memory):
+    onnx, segments_zip = files
     image = uneven(*size)
-    banded = BandedNet(parts_zip, load, pixels, memory).run(image)
-    assert np.abs(banded - load(onnx).run(image)).max() < 1 / 255
+    in_strips = StripNet(segments_zip, load, pixels, memory).run(image)
+    assert np.abs(in_strips - load(onnx).run(image)).max() < 1 / 255
 
 
 @pytest.mark.parametrize("size", [(56, 400), (143, 326)])
 @pytest.mark.parametrize("columns, memory", [(1, 0), (100, 100_000), (150, 10**9)])
-def test_bands_of_some_columns_equal_the_whole_image(files, size, columns, memory):
-    onnx, parts_zip = files
+def test_strips_of_some_columns_equal_the_whole_image(files, size, columns, memory):
+    onnx, segments_zip = files
     image = uneven(*size) * np.linspace(0.1, 1, size[1], dtype=np.float32)
-    banded = BandedNet(parts_zip, load, 6000, memory, columns).run(image)
-    assert np.abs(banded - load(onnx).run(image)).max() < 1 / 255
+    in_strips = StripNet(segments_zip, load, 6000, memory, columns).run(image)
+    assert np.abs(in_strips - load(onnx).run(image)).max() < 1 / 255
 
 
 def test_statistics_are_the_whole_images(dped):
-    onnx, parts_zip = dped
+    onnx, segments_zip = dped
     image = uneven(200, 40)
     whole = load(onnx).run(image)
     upper = load(onnx).run(np.ascontiguousarray(image[:, :, :100]))
     assert np.abs(upper[:, :, :80] - whole[:, :, :80]).max() > 10 / 255
-    assert np.abs(BandedNet(dped[1], load, 1).run(image) - whole).max() < 1 / 255
+    assert np.abs(StripNet(dped[1], load, 1).run(image) - whole).max() < 1 / 255
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
-def test_enhancer_runs_large_images_in_bands_on_each_engine(dped, tmp_path, engine, picture):
+def test_enhancer_runs_large_images_in_strips_on_each_engine(dped, tmp_path, engine, picture):
     (folder := tmp_path / "model").mkdir()
     card = {
         "name": "net",
@@ -122,8 +122,8 @@ def test_enhancer_runs_large_images_in_bands_on_each_engine(dped, tmp_path, engi
     (folder / "card.json").write_text(json.dumps(card))
     steps = []
     whole = ge.Enhancer(folder, engine=engine, precision="fp32")(picture)
-    banded = ge.Enhancer(folder, engine=engine, precision="fp32", tile=30)
-    result = banded(picture, progress=lambda *counts: steps.append(counts))
+    in_strips = ge.Enhancer(folder, engine=engine, precision="fp32", tile=30)
+    result = in_strips(picture, progress=lambda *counts: steps.append(counts))
     assert np.abs(result.astype(int) - whole).max() <= 1
     assert steps[-1] == (len(steps), len(steps)) and len(steps) > 9
 
@@ -144,16 +144,16 @@ def test_bytes_of_features_are_foretold(kind, size, request, monkeypatch):
         weakref.finalize(self.held, bytes_now.pop, id(self.held))
         most.append(sum(bytes_now.values()))
 
-    net = BandedNet(request.getfixturevalue(kind)[1], load, 2000, memory=0, columns=64)
+    net = StripNet(request.getfixturevalue(kind)[1], load, 2000, memory=0, columns=64)
     foretold = net.feature_bytes(*size)
     monkeypatch.setattr(maps.FeatureRows, "__init__", counted)
     net.run(uneven(*size))
     assert foretold == max(most) and not bytes_now
 
 
-def test_bands_are_counted(dped):
-    net, seen = BandedNet(dped[1], load, 2000), []
-    net.run(uneven(200, 40), on_band=lambda: seen.append(1))
+def test_strips_are_counted(dped):
+    net, seen = StripNet(dped[1], load, 2000), []
+    net.run(uneven(200, 40), on_strip=lambda: seen.append(1))
     assert len(seen) == net.count(200, 40) > 10
 
 
@@ -163,7 +163,7 @@ def test_full_disk_is_named_with_what_to_do(dped, monkeypatch):
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(ImageError, match="No space left on device.*TMPDIR"):
-        BandedNet(dped[1], load, 1, memory=0).run(uneven(200, 40))
+        StripNet(dped[1], load, 1, memory=0).run(uneven(200, 40))
 
 
 class GroupNorm(mx.gluon.HybridBlock):
@@ -186,16 +186,16 @@ def test_norms_over_groups_of_channels_are_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
 
 
-def test_parts_that_differ_from_the_whole_are_not_kept(tmp_path, monkeypatch):
+def test_segments_that_differ_from_the_whole_are_not_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(split, "TOLERANCE", -1.0)
     with pytest.raises(EngineError, match="differs from the whole by"):
         exported(NETS["dped_resnet"](), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
 
 
-def test_archive_holds_a_table_and_a_file_for_each_part(dped):
+def test_archive_holds_a_table_and_a_file_for_each_segment(dped):
     with zipfile.ZipFile(dped[1]) as archive:
-        table = json.loads(archive.read("split.json"))
-        assert set(archive.namelist()) == {"split.json", *(p["file"] for p in table["parts"])}
-    assert [len(part["norms"]) for part in table["parts"]] == [0, 1, 1, 1, 1]
-    assert table["parts"][0]["halo"] == 5 and table["parts"][1]["halo"] == 1
+        table = json.loads(archive.read("segments.json"))
+        assert set(archive.namelist()) == {"segments.json", *(p["file"] for p in table["segments"])}
+    assert [len(segment["norms"]) for segment in table["segments"]] == [0, 1, 1, 1, 1]
+    assert table["segments"][0]["halo"] == 5 and table["segments"][1]["halo"] == 1
