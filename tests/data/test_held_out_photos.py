@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gluon_enhance.data.enlarging import enlarging_photos
-from gluon_enhance.data.held_out import parse_held_out, read_named, split_photos
+from gluon_enhance.data.held_out_photos import parse_held_out, read_named, split_photos
+from gluon_enhance.data.super_resolution import enlarging_photos
 from gluon_enhance.imaging.resize import resize
 
 
@@ -89,6 +89,8 @@ def test_named_sets_are_whole_images_in_multiples_of_what_the_net_takes(save, ph
     assert np.array_equal(image, lr[:15, :20]) and np.array_equal(truth, hr[:60, :80])
     with pytest.raises(ValueError, match="--val one=.* has no inputs"):
         read_named({"one": (tmp_path / "hr", None)}, 1)
+    with pytest.raises(ValueError, match="--test one=.* has no inputs"):
+        read_named({"one": (tmp_path / "hr", None)}, 1, option="--test")
 
 
 @pytest.fixture

@@ -1,13 +1,16 @@
-"""The numbers and texts of a checkpoint, which may be anybody's: read, and checked."""
+"""The files of a checkpoint, which may be anybody's: arrays, numbers and texts, all checked."""
 
 from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.framework import mx
 from gluon_enhance.small_files import read_small
+from gluon_enhance.weights.readers import gluon
 
 STATE = "state.json"
 MOST = 2**53
@@ -45,6 +48,53 @@ def read_state(path: Path) -> dict:
         if not is_right(state.get(key) if key in NEWER else state[key]):
             raise ValueError(f"{key!r} is not what is saved there")
     return state
+
+
+def save_arrays(path: str | Path, arrays: Mapping) -> None:
+    """Write NDArrays by name, as Gluon's ``.params``.
+
+    Raises
+    ------
+    OSError
+        If they cannot be written.
+    """
+    try:
+        gluon.save_arrays(path, {name: array.asnumpy() for name, array in arrays.items()})
+    except OSError as error:
+        reason = f"no room for {path}, or no right to write it ({error.strerror})"
+        raise OSError(reason) from error
+
+
+def load_arrays(path: str | Path, shapes: Mapping[str, tuple]) -> dict:
+    """Read what `save_arrays` wrote; whatever else the file holds, it is an error and no more.
+
+    MXNet's own reader trusts a file: it writes where the indices of a sparse array say.
+
+    Parameters
+    ----------
+    path : path
+    shapes : mapping of str to tuple
+        Of every array that must be there, by name. All are float32.
+
+    Returns
+    -------
+    dict of str to NDArray
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be read or holds other arrays.
+    """
+    arrays = gluon.read_params(path)
+    wanted = {name: f"float32 of {tuple(shape)}" for name, shape in shapes.items()}
+    found = {name: f"{array.dtype} of {array.shape}" for name, array in arrays.items()}
+    for name in {**wanted, **found}:
+        if found.get(name) != wanted.get(name):
+            raise WeightsError(
+                f"{path} does not fit this run: {name!r:.100} is {found.get(name, 'missing')} in "
+                f"it, here {wanted.get(name, 'unknown')}; start again with another --out"
+            )
+    return {name: mx.nd.array(array) for name, array in arrays.items()}
 
 
 def _read(path):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gluon_enhance.data.kernels import KINDS, gaussian_kernel, sinc_kernel
+from gluon_enhance.data.blur_kernels import KINDS, gaussian_kernel, sinc_kernel
 
 
 def moments(kernel):

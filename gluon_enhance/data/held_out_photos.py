@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional
 
 import numpy as np
 
 from gluon_enhance.data.benchmarks import find_pairs, read_pair
-from gluon_enhance.data.folders import find_images
+from gluon_enhance.data.folders import find_images, read_photo, read_rgb
+from gluon_enhance.data.patches import check_sizes, read_own_pair
 from gluon_enhance.imaging.arrays import to_dtype, to_float, to_rgb
+from gluon_enhance.imaging.resize import resize
 
 VALIDATION_CROP = 192
 """Side of the part of a held-out photo that is scored, in its own pixels."""
 
-SHARE = 1 / 18
+LEAST_CROP = 32
+"""Side of such a part that can still be scored, in pixels."""
+
+HELD_OUT = 1 / 18
 """Of the photos, for validation, and as many for the test."""
 
 
@@ -62,14 +67,17 @@ class HeldOut:
         Of photos; None if there is no such option: photos of ``--data`` are held out then.
     named : dict of str to (truths, inputs or None)
         Folders of whole images.
+    option : {'--val', '--test'}
+        What messages call it.
     """
 
     folders: Optional[list]
     named: dict
+    option: str = "--val"
 
 
-def parse_held_out(texts: Sequence[str]) -> HeldOut:
-    """Read folders, and sets as ``NAME=TRUTHS`` or ``NAME=TRUTHS,INPUTS``."""
+def parse_held_out(texts: Sequence[str], option: str = "--val") -> HeldOut:
+    """Read folders, and sets as ``NAME=TRUTHS`` or ``NAME=TRUTHS,INPUTS``, of an option."""
     folders, named = [], {}
     for text in map(str, texts):
         name, separator, pair = text.partition("=")
@@ -78,7 +86,7 @@ def parse_held_out(texts: Sequence[str]) -> HeldOut:
         else:
             truths, _, inputs = pair.partition(",")
             named[name] = truths, inputs or None
-    return HeldOut(folders if texts else None, named)
+    return HeldOut(folders if texts else None, named, option)
 
 
 def split_photos(
@@ -130,8 +138,8 @@ def _by_name(places, validates, tests):
     """Return the photos that validate and those that test; one at least is left."""
     hashes = {path: _hash(place) for path, place in places.items()}
     order = sorted(places, key=lambda path: (hashes[path], path))
-    first = [path for path in order if hashes[path] < SHARE] or order[:1]
-    last = [path for path in order if hashes[path] >= 1 - SHARE] or order[-1:]
+    first = [path for path in order if hashes[path] < HELD_OUT] or order[:1]
+    last = [path for path in order if hashes[path] >= 1 - HELD_OUT] or order[-1:]
     if len(first) + len(last) >= len(order):
         first, last = order[:1], order[2:][-1:]
     return (first if validates else []), (last if tests else [])
@@ -143,7 +151,7 @@ def _hash(place):
     return int.from_bytes(digest, "big") / 2**48
 
 
-def read_named(named: dict, scale: int, multiple: int = 1) -> dict:
+def read_named(named: dict, scale: int, multiple: int = 1, option: str = "--val") -> dict:
     """Read sets of whole images.
 
     Parameters
@@ -155,6 +163,8 @@ def read_named(named: dict, scale: int, multiple: int = 1) -> dict:
         Ratio of the sizes.
     multiple : int
         Inputs are cropped to multiples of it, at the bottom and on the right.
+    option : {'--val', '--test'}
+        What the message calls them.
 
     Returns
     -------
@@ -171,7 +181,7 @@ def read_named(named: dict, scale: int, multiple: int = 1) -> dict:
     sets = {}
     for name, (truths, inputs) in named.items():
         if inputs is None and scale == 1:
-            raise ValueError(f"--val {name}={truths} has no inputs; give {name}=TRUTHS,INPUTS")
+            raise ValueError(f"{option} {name}={truths} has no inputs; give {name}=TRUTHS,INPUTS")
         read = (read_pair(pair, scale)[:2] for pair in find_pairs(truths, inputs))
         sets[name] = [_cropped(_rgb8(lr), _rgb8(hr), scale, multiple) for lr, hr in read]
     return sets
@@ -185,3 +195,119 @@ def _rgb8(image):
 def _cropped(lr, hr, scale, multiple):
     height, width = (n // multiple * multiple for n in lr.shape[:2])
     return lr[:height, :width], hr[: height * scale, : width * scale]
+
+
+def held_out_crops(paths: Iterable[Path], size: int, unit: int = 1) -> list[np.ndarray]:
+    """Cut the center of photos for validation, uint8.
+
+    Parameters
+    ----------
+    paths : iterable of path
+    size : int
+        Side of a crop, in pixels. Of a smaller photo the crop is as large as goes; it is left out
+        if that is under `LEAST_CROP`.
+    unit : int
+        What the sides are multiples of.
+    """
+    places = ((photo, _center(photo.shape, size, unit)) for photo in read_rgb(paths))
+    return [np.ascontiguousarray(photo[place]) for photo, place in places if place]
+
+
+def read_pairs(
+    pairs: Mapping[Path, Path], size: int | None = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Read pairs of photos for validation, whole or the center.
+
+    Parameters
+    ----------
+    pairs : mapping of path to path
+        Input to truth.
+    size : int, optional
+        Side of the center, in pixels, as for `held_out_crops`; default: whole photos.
+
+    Returns
+    -------
+    list of (input, truth)
+        uint8, (h, w, 3).
+
+    Raises
+    ------
+    ImageError
+        If a photo cannot be read.
+    ValueError
+        If the sizes of a pair differ.
+    """
+    result = []
+    for path, target in pairs.items():
+        photo, truth = read_photo(path), read_photo(target)
+        check_sizes(path, photo.shape, target, truth.shape)
+        place = _center(photo.shape, size) if size else slice(None)
+        if place:
+            result.append((photo[place], truth[place]))
+    return result
+
+
+def held_out_pairs(
+    paths: Iterable[Path],
+    size: int,
+    scale: int = 1,
+    degrade: Callable | None = None,
+    multiple: int = 1,
+    inputs: Mapping[Path, Path] | None = None,
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Cut the center of photos for validation, and make the inputs that belong to them.
+
+    Parameters
+    ----------
+    paths : iterable of path
+    size : int
+        Side of a true crop, in pixels, as for `held_out_crops`.
+    scale : int
+        The input is the crop's MATLAB-bicubic reduction by this, unless there is `degrade`.
+    degrade : callable, optional
+        As for `PhotoPatches` or `SuperResolutionPatches`; each crop has a generator of its own.
+    multiple : int
+        What the sides of inputs are multiples of.
+    inputs : mapping of path to path, optional
+        The photos' own reductions, of which the same part is taken.
+
+    Returns
+    -------
+    list of (input, truth)
+        uint8 (h / scale, w / scale, 3) and (h, w, 3).
+
+    Raises
+    ------
+    ImageError
+        If a reduction cannot be read.
+    ValueError
+        If a reduction is of another scale.
+    """
+    if inputs:
+        return _own_crops(paths, size, scale, multiple, inputs)
+    crops = held_out_crops(paths, size, scale * multiple)
+    if not degrade:
+        return [(resize(crop, 1 / scale), crop) for crop in crops]
+    return [
+        (to_dtype(degrade(to_float(crop), np.random.default_rng(index)), np.uint8), crop)
+        for index, crop in enumerate(crops)
+    ]
+
+
+def _own_crops(paths, size, scale, multiple, inputs):
+    pairs = []
+    for path in paths:
+        lr, hr = read_own_pair(inputs[path], path, read_photo(path), scale)
+        place = _center(lr.shape, size // scale, multiple, LEAST_CROP // scale)
+        if place:
+            large = tuple(slice(part.start * scale, part.stop * scale) for part in place)
+            pairs.append((lr[place], hr[large]))
+    return pairs
+
+
+def _center(shape, size, unit=1, least=LEAST_CROP):
+    """Return the slices of the middle of an image, or None if it is too small."""
+    side = min(size, *shape[:2]) // unit * unit
+    top, left = ((n - side) // 2 for n in shape[:2])
+    enough = side >= min(least, size)
+    return (slice(top, top + side), slice(left, left + side)) if enough else None

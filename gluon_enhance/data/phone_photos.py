@@ -9,22 +9,18 @@ import numpy as np
 
 from gluon_enhance.data.degradations import PhoneLook
 from gluon_enhance.data.folders import dped_folders, find_images
-from gluon_enhance.data.held_out import (
+from gluon_enhance.data.held_out_photos import (
     VALIDATION_CROP,
     Data,
+    held_out_crops,
+    held_out_pairs,
     parse_held_out,
     read_named,
+    read_pairs,
     split_photos,
 )
 from gluon_enhance.data.pairing import find_truths
-from gluon_enhance.data.patches import (
-    PairedPatches,
-    PhotoPatches,
-    Unpaired,
-    held_out_crops,
-    held_out_pairs,
-    read_pairs,
-)
+from gluon_enhance.data.patches import PairedPatches, PhotoPatches, Unpaired
 from gluon_enhance.imaging.metrics import psnr, ssim
 
 PHONES = ("blackberry", "iphone", "sony")
@@ -75,7 +71,7 @@ def phone_photos(
         If a folder is missing or empty, photos have no target or it is not plain which, or none is
         as large as a patch.
     """
-    parts = [parse_held_out(texts) for texts in (validation, test)]
+    parts = parse_held_out(validation), parse_held_out(test, "--test")
     given = [folder for part in parts for folder in part.folders or ()]
     if phone and (target or len(folders) != 1 or given):
         raise ValueError(
@@ -83,7 +79,10 @@ def phone_photos(
             "folder as --val or --test"
         )
     if validation_target and not (given and target):
-        raise ValueError("--val-target is of the photos of --val, for --target; give all three")
+        raise ValueError(
+            "--val-target is of the photos of --val, for --target; give all three, or --test in "
+            "place of --val"
+        )
     if phone:
         data = _dped(folders[0], patch_size, phone)
     else:
@@ -91,13 +90,13 @@ def phone_photos(
         if target and not paired:
             data = _two_folders(split, patch_size, target)
         elif target:
-            data = _pairs(split, patch_size, folders, target, given, validation_target)
+            data = _pairs(split, patch_size, folders, target, parts, validation_target)
         else:
             data = _looks(split, patch_size)
     if not (paired or target):
         data.patches = Unpaired(data.patches, data.patches)
     for sets, part in zip((data.validation, data.test), parts):
-        sets.update(read_named(part.named, 1))
+        sets.update(read_named(part.named, 1, option=part.option))
     return data
 
 
@@ -122,22 +121,23 @@ def _two_folders(split, patch_size, target):
     return _data(Unpaired(*sources), *crops)
 
 
-def _pairs(split, patch_size, folders, target, given, given_target):
+def _pairs(split, patch_size, folders, target, parts, given_target):
     patches = PairedPatches(_with_truths(split.training, folders, target), patch_size)
-    parts = []
-    for paths in (split.validation, split.test):
+    pairs = []
+    for part, paths in zip(parts, (split.validation, split.test)):
         within = [path for path in paths if _is_within(path, folders)]
         others = [path for path in paths if path not in within]
         if others and not given_target:
+            folder = next(f for f in part.folders if others[0].is_relative_to(f))
             raise ValueError(
-                f"--val {given[0]} is not within --data, and --target has the photos of that; "
-                "give the camera's photos of --val as --val-target"
+                f"{part.option} {folder} is not within --data, and --target has the photos of "
+                f"that; give the camera's photos of {part.option} as --val-target"
             )
         truths = _with_truths(within, folders, target) if within else {}
         if others:
-            truths.update(_with_truths(others, given, given_target))
-        parts.append(read_pairs(truths, VALIDATION_CROP))
-    return _data(patches, *parts)
+            truths.update(_with_truths(others, part.folders, given_target))
+        pairs.append(read_pairs(truths, VALIDATION_CROP))
+    return _data(patches, *pairs)
 
 
 def _looks(split, patch_size):
@@ -162,11 +162,11 @@ def _is_within(path, folders):
     return any(path.is_relative_to(folder) for folder in folders)
 
 
-def score_input(output, truth, image: np.ndarray) -> dict:
+def score_input(image: np.ndarray, truth: np.ndarray | None) -> dict:
     """Score an input as it is, for the log of a net that shall bring it closer to the truth.
 
-    For `gluon_enhance.training.validation.Validation`, as ``extra``; without a truth there are no
-    scores.
+    For `gluon_enhance.training.validation.Validation`, as ``of_input``; without a truth there are
+    no scores.
     """
     if truth is None:
         return {}

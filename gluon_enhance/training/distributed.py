@@ -47,9 +47,9 @@ def role() -> str:
 
 def serve() -> None:
     """Be the server or the scheduler, until the workers are done."""
-    watch = _Watch(SERVERS_AND_WORKERS if role() == "scheduler" else SCHEDULER)
-    mx.base.check_call(mx.base._LIB.MXKVStoreRunServer(watch.store.handle, _ignore, None))
-    watch.stop()
+    heartbeats = _Heartbeats(SERVERS_AND_WORKERS if role() == "scheduler" else SCHEDULER)
+    mx.base.check_call(mx.base._LIB.MXKVStoreRunServer(heartbeats.store.handle, _ignore, None))
+    heartbeats.stop()
 
 
 @ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
@@ -79,13 +79,13 @@ class Machines:
 
     def __init__(self):
         logger.info("waiting for the other machines")
-        self._watch = _Watch(SCHEDULER)
-        self.store = self._watch.store
+        self._heartbeats = _Heartbeats(SCHEDULER)
+        self.store = self._heartbeats.store
         self.rank, self.count = self.store.rank, self.store.num_workers
 
     def leave(self) -> None:
         """Wait until all workers are here; server and scheduler then end."""
-        self._watch.stop()
+        self._heartbeats.stop()
         mx.base.check_call(mx.base._LIB.MXKVStoreFree(self.store.handle))
         self.store.handle = None  # or its destructor would free it again
 
@@ -105,8 +105,8 @@ def _join_seconds():
     return int(text)
 
 
-class _Watch:
-    """Join a run, and end the process when others do not come, or stop.
+class _Heartbeats:
+    """Join a run, and end the process when others do not come, or their heartbeats stop.
 
     Attributes
     ----------

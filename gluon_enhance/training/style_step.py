@@ -1,4 +1,4 @@
-"""The training step of style transfer."""
+"""The training step of style transfer, and what is scored of it."""
 
 from __future__ import annotations
 

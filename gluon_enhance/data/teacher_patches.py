@@ -26,7 +26,7 @@ than the textures that it paints. RealESRGAN_x4plus darkens: on 512 patches its 
 and 0.7 of 255 under the truth's in red, green and blue, and over 8 from it in one of twenty."""
 
 
-class TaughtPatches(Shards):
+class TeacherPatches(Shards):
     """A data set of patches of (input, teacher's output, truth), for distilling.
 
     Parameters

@@ -25,7 +25,7 @@ def gaussian_kernel(
 ) -> np.ndarray:
     """Make a Gaussian kernel, or one of its relatives with another falloff.
 
-    With q the squared Mahalanobis distance from the centre: ``exp(-q / 2)`` for 'gaussian',
+    With q the squared Mahalanobis distance from the center: ``exp(-q / 2)`` for 'gaussian',
     ``exp(-q**beta / 2)`` for 'generalized', ``1 / (1 + q**beta)`` for 'plateau'.
 
     Parameters

@@ -5,7 +5,13 @@ import pytest
 
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
-from gluon_enhance.data.taught import MARGIN, PER_SHARD, TaughtPatches, taught_by, with_colors_of  # noqa: E402
+from gluon_enhance.data.teacher_patches import (  # noqa: E402
+    MARGIN,
+    PER_SHARD,
+    TeacherPatches,
+    taught_by,
+    with_colors_of,
+)
 from gluon_enhance.errors import TrainingError  # noqa: E402
 
 SIZE, SCALE = 24, 2
@@ -24,7 +30,7 @@ def teach(image):
 
 
 def made(folder, count=PER_SHARD, teach=teach, **made_of):
-    patches = TaughtPatches(folder, count, patch_size=8, scale=SCALE)
+    patches = TeacherPatches(folder, count, patch_size=8, scale=SCALE)
     patches.complete(draw, teach, 0, made_of)
     return patches
 

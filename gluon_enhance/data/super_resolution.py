@@ -8,15 +8,16 @@ from typing import Optional
 
 from gluon_enhance.data.degradations import make_degradation
 from gluon_enhance.data.folders import find_images
-from gluon_enhance.data.held_out import (
+from gluon_enhance.data.held_out_photos import (
     VALIDATION_CROP,
     Data,
+    held_out_pairs,
     parse_held_out,
     read_named,
     split_photos,
 )
 from gluon_enhance.data.pairing import find_truths
-from gluon_enhance.data.patches import SuperResolutionPatches, held_out_pairs
+from gluon_enhance.data.patches import SuperResolutionPatches
 
 
 def enlarging_photos(
@@ -58,7 +59,7 @@ def enlarging_photos(
         If a folder is missing or empty, photos have no reduction or one of another scale, or none
         is as large as a patch.
     """
-    parts = [parse_held_out(texts) for texts in (validation, test)]
+    parts = parse_held_out(validation), parse_held_out(test, "--test")
     split = split_photos(folders, *(part.folders for part in parts), but=lr)
     inputs = lr and find_inputs([*folders, *(f for p in parts for f in p.folders or ())], lr)
     if inputs:
@@ -78,7 +79,7 @@ def enlarging_photos(
             sets[""] = held_out_pairs(
                 paths, VALIDATION_CROP, scale, degradation, multiple, inputs or None
             )
-        sets.update(read_named(part.named, scale, multiple))
+        sets.update(read_named(part.named, scale, multiple, part.option))
     return data
 
 

@@ -3,8 +3,8 @@ import threading
 import numpy as np
 import pytest
 
-from gluon_enhance.data import photos as module
-from gluon_enhance.data.photos import PhotoCache
+from gluon_enhance.data import patches as module
+from gluon_enhance.data.patches import PhotoCache
 from gluon_enhance.errors import ImageError
 
 
