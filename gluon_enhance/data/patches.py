@@ -426,6 +426,7 @@ def _check_scale(path, size, other, other_size, scale):
 
 
 def check_sizes(path, size, other, other_size):
+    """Refuse two files, of sizes (H, W), that are not of one size."""
     if tuple(size[:2]) != tuple(other_size[:2]):
         raise ValueError(
             f"{path} is {size[1]}x{size[0]} and {other} {other_size[1]}x{other_size[0]}; "

@@ -46,7 +46,7 @@ BOOLEANS = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 
 
 def try_creation_options(
-    src, out: Path, options: Mapping, defaults: Mapping, scale: int = 1, cog: bool = False
+    src, out: Path, options: Mapping, defaults: Mapping, scale: float = 1, cog: bool = False
 ) -> None:
     """Refuse creation options that GDAL cannot serve, ignores, or that have no effect.
 
@@ -57,7 +57,7 @@ def try_creation_options(
     out : path
     options, defaults : mapping
         Options as they were given, and what the raster is written with where they say nothing.
-    scale : int
+    scale : float
         Ratio of the output's size to the source's.
     cog : bool
         Whether the options are those of the COG driver.

@@ -18,10 +18,12 @@ import numpy as np
 from rasterio.windows import Window
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.inference.kernel import load
+from gluon_enhance.inference.enhancer import Enhancer
+from gluon_enhance.inference.kernel import Baseline, load
 from gluon_enhance.rasters.compute import compute_if_missing
 from gluon_enhance.rasters.creation_options import try_creation_options
 from gluon_enhance.rasters.io import (
+    Raster,
     check_shared,
     check_uniform,
     gdal_environment,
@@ -65,9 +67,9 @@ class Estimate(NamedTuple):
 
 
 def enhance_raster(
-    source,
+    source: Raster,
     out: Optional[str | os.PathLike] = None,
-    enhancer=RASTER_MODEL,
+    enhancer: Enhancer | Baseline | str | os.PathLike = RASTER_MODEL,
     *,
     input_range: Optional[InputRange] = None,
     unconstrained: bool = False,
@@ -195,8 +197,7 @@ def enhance_raster(
         )
         net = _whole_image_net(plan, src, enhancer, run) if plan.in_strips else None
         with parts_kept(plan, out, resume):
-            told = estimate(plan, src, enhancer, net) if announce else None
-            if announce and told:
+            if announce and (told := estimate(plan, src, enhancer, net)):
                 announce(told)
             run = run or partial(_compute_here, src, enhancer)
             _compute_missing(plan, src, net, run, progress)

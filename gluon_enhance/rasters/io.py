@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
 import rasterio
@@ -22,6 +22,13 @@ from gluon_enhance.errors import ImageError
 from gluon_enhance.rasters.data_arrays import written_array
 from gluon_enhance.rasters.names import check_opened, driver_for
 
+if TYPE_CHECKING:
+    import xarray
+
+Raster = Union[
+    str, os.PathLike, DatasetReader, DatasetWriter, WarpedVRT, MemoryFile, "xarray.DataArray"
+]
+"""What the functions on rasters take."""
 DATASETS = (DatasetReader, DatasetWriter, WarpedVRT)
 """What rasterio opens."""
 DTYPES = tuple(f"{kind}{bits}" for bits in (8, 16, 32, 64) for kind in ("int", "uint"))
@@ -44,7 +51,7 @@ NEAR = 2 * float(np.finfo(np.float32).eps)
 
 
 @contextmanager
-def opened(raster, trust: bool = False) -> Iterator[DatasetReader]:
+def opened(raster: Raster, trust: bool = False) -> Iterator[DatasetReader]:
     """Give an open dataset of a raster, which is closed afterwards if it was not open.
 
     Parameters

@@ -19,6 +19,7 @@ from gluon_enhance.imaging.histogram import Curves, Matcher
 from gluon_enhance.imaging.quantiles import Table
 from gluon_enhance.rasters.creation_options import try_creation_options
 from gluon_enhance.rasters.io import (
+    Raster,
     bits_of,
     check_same_white,
     check_shared,
@@ -51,8 +52,8 @@ Run = Callable[[Callable, Iterable], Iterable[tuple[int, Any]]]
 
 
 def match_rasters(
-    source,
-    reference,
+    source: Raster,
+    reference: Raster,
     out: str | os.PathLike,
     *,
     match_proportion: float = 1.0,

@@ -10,6 +10,7 @@ from rasterio.windows import Window
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.rasters.io import (
+    Raster,
     check_same_white,
     color_bands,
     gdal_environment,
@@ -22,8 +23,8 @@ SAMPLES = 1 << 22
 
 
 def score_rasters(
-    image,
-    reference,
+    image: Raster,
+    reference: Raster,
     crop_border: int = 0,
     data_range: Optional[float] = None,
     trust: bool = False,
