@@ -11,7 +11,7 @@ from gluon_enhance.errors import WeightsError
 from gluon_enhance.export.symbol_graph import read_graph
 from gluon_enhance.inference.resolve import resolve
 from gluon_enhance.small_files import read_small
-from gluon_enhance.weights.load import READERS, SUFFIXES
+from gluon_enhance.weights.load import SUFFIXES, read_weights
 from gluon_enhance.weights.manifest import WeightFile, read_card, verify
 from gluon_enhance.weights.readers.ncnn import MAGIC, read_ncnn
 from gluon_enhance.weights.vgg import FORMATS
@@ -66,7 +66,7 @@ def test_weights_without_end_are_not_hashed(endless):
 
 READ = {
     **{suffix: read for suffix, (read, _) in FORMATS.items()},
-    **{suffix: READERS[kind] for suffix, kind in SUFFIXES.items()},
+    **dict.fromkeys(SUFFIXES, read_weights),
     ".param": read_ncnn,
     ".json": read_graph,
 }
