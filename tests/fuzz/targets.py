@@ -230,7 +230,7 @@ def _repetitions(image):
     yield strips.getvalue()
     image.save(pages, "TIFF", save_all=True, append_images=[image] * 60)
     yield pages.getvalue()
-    yield _saved(image, "MPO", save_all=True, append_images=[image] * 80)
+    yield _saved(image, "MPO", save_all=True, append_images=[image] * 50)
 
 
 def _pictures_with_metadata(color):
