@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.photos.formats import HEAD_BYTES, format_of
+from gluon_enhance.rasters import hdf
 from gluon_enhance.rasters.names import TIFF, is_dataset_name, suffix_of
 from gluon_enhance.small_files import read_small
 
@@ -89,6 +90,11 @@ def check_opened(dataset, name: str, driver: Optional[str]) -> None:
     """
     if dataset.driver not in HOLDERS and dataset.driver != driver and not _is_said(name):
         _refuse(name, f"is of the format {dataset.driver}, which may name other files or addresses")
+    if dataset.driver in hdf.DRIVERS:
+        for file in dataset.files:
+            if not os.path.isfile(file):
+                _refuse(name, "may take its numbers from other files, which is seen in files only")
+            _check_hdf(file)
     overviews = dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE")
     if overviews:
         _refuse(name, f"names {overviews} as its overviews")
@@ -100,6 +106,7 @@ def _driver_of_file(path):
             raise ImageError(f"{path} is no regular file; copy it to one")
         return None
     _check_beside(path)
+    _check_hdf(path)
     if not TEXT.match(_head(path)):
         return "GTiff" if path.suffix.lower() in TIFF else None
     if path.suffix.lower() != ".vrt":
@@ -107,6 +114,12 @@ def _driver_of_file(path):
     path = Path(os.path.realpath(path))  # GDAL follows links too
     _check_vrt(path, path.parent, set())
     return "VRT"
+
+
+def _check_hdf(path):
+    fault = hdf.fault_of(path)
+    if fault:
+        _refuse(path, fault)
 
 
 def _head(path):

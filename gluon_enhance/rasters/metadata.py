@@ -140,9 +140,7 @@ def _profile(src, options, scale, region):
         profile["transform"] = Affine(a / scale, b / scale, c, d / scale, e / scale, f)
     if src.driver == "GTiff":
         blocks = () if "tiled" in options else ("tiled", "blockxsize", "blockysize")
-        # Rasterio before 1.4 tells no blockxsize of strips.
-        keys = ("interleave", *blocks)
-        profile.update({key: src.profile[key] for key in keys if key in src.profile})
+        profile.update({key: src.profile[key] for key in ("interleave", *blocks)})
     else:
         profile["tiled"] = True
     if "compress" not in options:

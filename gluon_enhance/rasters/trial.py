@@ -42,8 +42,6 @@ METHODS = {
     "level": ("deflate", "zstd", "lzma", "lerc_deflate", "lerc_zstd"),
 }
 """Option -> the compressions that heed it."""
-UNFOUNDED = "WEBP_LEVEL is specified, but"
-"""What GDAL 3.6 says of WEBP_LOSSLESS also where there is no such level."""
 BOOLEANS = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 
 
@@ -107,7 +105,7 @@ def _try(src, out, options, defaults, scale, cog):
             ) from error
         with rasterio.open(path) as trial:
             _check_effect(trial, options)
-    return heard if "webp_level" in own else {one for one in heard if UNFOUNDED not in one}
+    return heard
 
 
 def _check_effect(trial, options):
