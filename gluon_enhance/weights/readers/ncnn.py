@@ -92,8 +92,9 @@ def _layers(text) -> Iterator[_Layer]:
     if magic.strip() != MAGIC:
         raise ValueError(f"the first line is {magic[:20]!r}, not {MAGIC}")
     lines = [line.split() for line in lines if line.strip()]
-    if len(lines) != int(counts.split()[0]):
-        raise ValueError(f"{len(lines)} layers instead of {counts.split()[0]}")
+    layers, _ = counts.split()  # and values
+    if len(lines) != int(layers):
+        raise ValueError(f"{len(lines)} layers instead of {layers}")
     for kind, _, inputs, outputs, *rest in lines:
         first, last = int(inputs), int(inputs) + int(outputs)
         if not 0 <= first <= last <= len(rest):
