@@ -112,11 +112,11 @@ setup(
         "filelock>=3.12; python_version < '3.10'",
         "filelock>=3.20.3; python_version >= '3.10'",
         "isal>=1.1",
-        "numpy>=1.22",
+        "numpy>=1.24",
         "opencv-python-headless>=4.8.1.78",
         "openvino>=2025.2",  # earlier ones round the last layer's sums to bf16 whatever follows it
         "Pillow>=10.3",
-        "rasterio>=1.3.9",
+        "rasterio>=1.4",  # earlier ones raise OSError for damaged files
         "tqdm>=4.66.3",
     ],
     extras_require={

@@ -1,12 +1,15 @@
 """Fixtures that several tests share."""
 
+import inspect
 import os
 from contextlib import contextmanager
+from functools import partialmethod
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
 from gluon_enhance import framework
 
@@ -16,6 +19,12 @@ def pytest_configure(config):
     framework.compute_in_caller()
     if framework.is_mxnet_installed():
         framework.import_mxnet()
+
+
+if "mix_stderr" in inspect.signature(CliRunner).parameters:
+    # Click before 8.2 keeps standard error apart only if it is told to, and then not in `output`.
+    CliRunner.__init__ = partialmethod(CliRunner.__init__, mix_stderr=False)
+    Result.output = property(lambda result: result.stdout + result.stderr)
 
 
 @pytest.fixture(scope="session")
@@ -87,8 +96,6 @@ class Repeating:
 @pytest.fixture
 def enhance_with_repeats(monkeypatch):
     """Return what runs ``gluon-enhance enhance`` here, with `Repeating` for the net."""
-    from click.testing import CliRunner
-
     from gluon_enhance.commands import enhance as enhance_module
 
     monkeypatch.setattr(enhance_module, "load", Repeating)

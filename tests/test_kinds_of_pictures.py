@@ -94,7 +94,7 @@ def turned(pixels):
     """A picture as a camera held upright gives it: stored on its side."""
     exif = Image.Exif()
     exif[ORIENTATION], exif[MAKE] = 6, "maker"
-    exif.get_ifd(EXIF)[WIDTH] = pixels.shape[1]
+    exif[EXIF] = {WIDTH: pixels.shape[1]}
     image = Image.fromarray(pixels)
     image.info.update(icc_profile=b"profile", dpi=(300, 300), exif=exif.tobytes())
     return image

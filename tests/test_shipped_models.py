@@ -54,10 +54,15 @@ def test_tiled_equals_whole_to_one_level(name, sample):
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_bf16_chosen_for_a_check_picture_stays_near_fp32_on_a_photo(name, sample):
+def test_bf16_chosen_for_check_pictures_stays_near_fp32_on_a_photo(name, sample):
     automatic = ge.Enhancer(name, engine="openvino")
+    used = automatic.describe()
+    if used["precision"] == "fp32" and "precision_reason" not in used:
+        pytest.skip("this processor has no bf16")
     exact = ge.Enhancer(name, engine="openvino", precision="fp32")
-    assert psnr(automatic(to_float(sample)), exact(to_float(sample)), data_range=1.0) >= 48
+    # Of 8 bits: deeper pictures are computed in fp32 where bf16 was not asked for.
+    assert sample.dtype == np.uint8
+    assert psnr(automatic(sample), exact(sample)) >= 48
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -89,8 +94,9 @@ def test_eight_bits_cost_little_or_are_refused(name, sample):
         for p in ("fp32", "int8")
     ]
     assert scores[1] > scores[0] - 0.3
-    with pytest.raises(EngineError, match="int8; that needs --engine openvino"):
-        ge.Enhancer(name, engine="onnxruntime", precision="int8")
+    if engines.is_installed("onnxruntime"):
+        with pytest.raises(EngineError, match="int8; that needs --engine openvino"):
+            ge.Enhancer(name, engine="onnxruntime", precision="int8")
 
 
 @pytest.mark.parametrize("name", [n for n in SHIPPED if "int8" in CARDS[n]])

@@ -6,10 +6,15 @@ import sys
 import pytest
 
 from gluon_enhance import small_files
+from gluon_enhance.engines.checks.onnx_file import read_onnx
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.export.symbol_graph import read_graph
 from gluon_enhance.inference.resolve import resolve
 from gluon_enhance.small_files import read_small
+from gluon_enhance.weights.load import SUFFIXES, read_weights
 from gluon_enhance.weights.manifest import WeightFile, read_card, verify
+from gluon_enhance.weights.readers.ncnn import MAGIC, read_ncnn
+from gluon_enhance.weights.vgg import FORMATS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes and devices are of Unix")
 
@@ -57,3 +62,36 @@ def test_a_card_beyond_all_proportion_is_refused(tmp_path, monkeypatch):
 def test_weights_without_end_are_not_hashed(endless):
     with pytest.raises(WeightsError, match="is no regular file"):
         verify(endless, WeightFile("a", sha256="0" * 64))
+
+
+READ = {
+    **{suffix: read for suffix, (read, _) in FORMATS.items()},
+    **dict.fromkeys(SUFFIXES, read_weights),
+    ".param": read_ncnn,
+    ".json": read_graph,
+}
+
+
+@pytest.mark.parametrize("suffix", READ)
+def test_readers_of_weights_and_graphs_do_not_wait_for_a_pipe(suffix, tmp_path):
+    if suffix == ".h5":
+        pytest.importorskip("h5py")
+    if suffix == ".bin":
+        (tmp_path / "net.param").write_text(f"{MAGIC}\n0 0\n")
+    path = tmp_path / f"net{suffix}"
+    os.mkfifo(path)
+    with pytest.raises(WeightsError, match="it is no regular file"):
+        READ[suffix](path)
+
+
+def test_an_onnx_file_may_be_no_pipe(tmp_path):
+    os.mkfifo(tmp_path / "net.onnx")
+    with pytest.raises(OSError, match="it is no regular file"):
+        read_onnx(tmp_path / "net.onnx")
+
+
+def test_a_companion_that_is_a_pipe_is_refused_by_its_name(tmp_path):
+    (tmp_path / "net.bin").write_bytes(b"")
+    os.mkfifo(tmp_path / "net.param")
+    with pytest.raises(WeightsError, match=r"net\.param cannot be read \(it is no regular file"):
+        resolve(tmp_path / "net.bin")

@@ -18,6 +18,7 @@ from gluon_enhance.export.symbol_operators import (
     count_inputs,
     read_attributes,
 )
+from gluon_enhance.small_files import read_regular, read_small
 
 LARGEST_FILE = 32 << 20
 """Bytes; the largest of the zoo's has 0.6 MB."""
@@ -53,11 +54,12 @@ def read_graph(path: Path, trust: bool = False) -> str:
     """
     try:
         if trust:
-            return path.read_text(encoding="utf-8")
-        if path.stat().st_size > LARGEST_FILE:
-            raise ValueError(f"it is larger than {LARGEST_FILE >> 20} MB")
+            return read_regular(path).decode()
         graph = json.loads(
-            path.read_bytes(), parse_int=_integer, parse_float=_refuse, parse_constant=_refuse
+            read_small(path, LARGEST_FILE),
+            parse_int=_integer,
+            parse_float=_refuse,
+            parse_constant=_refuse,
         )
         return json.dumps(_checked(graph))
     except OSError as error:

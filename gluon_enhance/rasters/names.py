@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.photos.read import HEAD_BYTES, format_of
+from gluon_enhance.rasters import hdf
 from gluon_enhance.small_files import read_small
 
 TIFF = (".tif", ".tiff")
@@ -154,6 +155,11 @@ def check_opened(dataset, name: str, driver: Optional[str]) -> None:
     """
     if dataset.driver not in _HOLDERS and dataset.driver != driver and not _says_format(name):
         _refuse(name, f"is of the format {dataset.driver}, which may name other files or addresses")
+    if dataset.driver in hdf.DRIVERS:
+        for file in dataset.files:
+            if not os.path.isfile(file):
+                _refuse(name, "may take its numbers from other files, which is seen in files only")
+            _check_hdf(file)
     overviews = dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE")
     if overviews:
         _refuse(name, f"names {overviews} as its overviews")
@@ -166,6 +172,7 @@ def _driver_of_file(path):
             raise ImageError(f"{path} is no regular file; copy it to one")
         return None
     _check_beside(path)
+    _check_hdf(path)
     if not _TEXT.match(_head(path)):
         return "GTiff" if path.suffix.lower() in TIFF else None
     if path.suffix.lower() != ".vrt":
@@ -173,6 +180,12 @@ def _driver_of_file(path):
     path = Path(os.path.realpath(path))  # GDAL follows links too
     _check_vrt(path, path.parent, set())
     return "VRT"
+
+
+def _check_hdf(path):
+    fault = hdf.fault_of(path)
+    if fault:
+        _refuse(path, fault)
 
 
 def _head(path):

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gluon_enhance.atomic import publish, write_text
+from gluon_enhance.errors import WeightsError
 from gluon_enhance.weights.manifest import sha256
 
 WORK = ".work"
@@ -66,7 +67,7 @@ def keep(made: Path, target: Path) -> None:
 
 def is_kept(target: Path) -> bool:
     """Tell whether a file is there, and as it was made."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, WeightsError):
         return _note(target).read_text(encoding="ascii") == sha256(target)
     return False
 

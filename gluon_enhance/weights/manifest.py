@@ -13,7 +13,7 @@ from typing import Optional
 
 from gluon_enhance.atomic import write_text
 from gluon_enhance.errors import WeightsError
-from gluon_enhance.small_files import read_small
+from gluon_enhance.small_files import open_regular, read_small
 
 BLOCK = 1 << 20
 SHA256_DIGITS = 64
@@ -174,13 +174,16 @@ def difference(path: Path, file: WeightFile) -> Optional[str]:
 
 
 def sha256(path: str | os.PathLike) -> str:
-    """Hash a file block by block."""
+    """Hash a file block by block; raise a `WeightsError` if it cannot be read, or is a pipe."""
     return _hash(path, "sha256")
 
 
 def _hash(path, kind):
     digest = hashlib.new(kind, usedforsecurity=False)
-    with open(path, "rb") as stream:
-        for block in iter(lambda: stream.read(BLOCK), b""):
-            digest.update(block)
+    try:
+        with open_regular(path) as stream:
+            for block in iter(lambda: stream.read(BLOCK), b""):
+                digest.update(block)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror})") from error
     return digest.hexdigest()

@@ -11,6 +11,7 @@ import numpy as np
 from gluon_enhance.atomic import whole_file
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.imaging.niqe import FEATURES, NIQEModel
+from gluon_enhance.small_files import open_regular
 from gluon_enhance.weights import store
 from gluon_enhance.weights.readers.torch import DAMAGE, check_members
 
@@ -41,7 +42,7 @@ def read_niqe(path: str | os.PathLike) -> NIQEModel:
     """
     path = store.given(path)
     try:
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             with zipfile.ZipFile(stream) as archive:
                 check_members(archive.infolist(), path.stat().st_size)
             stream.seek(0)

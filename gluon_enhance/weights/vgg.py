@@ -19,6 +19,7 @@ from typing import Optional
 import numpy as np
 
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.small_files import open_regular
 from gluon_enhance.weights import load, store
 from gluon_enhance.weights.manifest import manifest
 from gluon_enhance.weights.readers.gluon import read_params
@@ -189,7 +190,7 @@ def _converted(state, convention):
 def _read_npz(path):
     try:
         # NumPy leaves a file open that it was given by name and cannot read.
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             with zipfile.ZipFile(stream) as archive:
                 check_members(archive.infolist(), Path(path).stat().st_size)
             stream.seek(0)
@@ -219,7 +220,7 @@ def _read_keras(path):
             arrays[name] = _from_hwio(item[()])
 
     try:
-        with h5py.File(path, "r") as file:
+        with open_regular(path) as stream, h5py.File(stream, "r") as file:
             file.visititems(keep)
     except (*DAMAGE, OSError) as error:
         raise WeightsError(

@@ -252,7 +252,7 @@ def test_files_larger_than_any_net_are_not_read(tmp_path):
     path = tmp_path / "net-symbol.json"
     with open(path, "wb") as file:
         file.truncate(40 << 20)
-    with pytest.raises(WeightsError, match="larger than 32 MB"):
+    with pytest.raises(WeightsError, match="more than 32 MiB"):
         read_graph(path)
 
 

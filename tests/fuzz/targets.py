@@ -31,13 +31,14 @@ from PIL import Image
 from gluon_enhance import Enhancer
 from gluon_enhance.errors import GluonEnhanceError
 from gluon_enhance.export.symbol_graph import read_graph
-from gluon_enhance.photos import Photo, read_image, write_image
+from gluon_enhance.photos import Photo, photo, read_image, write_image
 from gluon_enhance.photos.formats import FORMATS
 from gluon_enhance.photos.xmp import updated
 from gluon_enhance.rasters.io import PROPORTION
 from gluon_enhance.weights.readers import tensorflow
 from gluon_enhance.weights.readers.gluon import MAGIC, read_params
 from gluon_enhance.weights.readers.ncnn import read_ncnn
+from gluon_enhance.weights.readers.safetensors import read_safetensors
 from gluon_enhance.weights.readers.tensorflow import read_tensorflow
 from gluon_enhance.weights.readers.torch import read_torch
 from gluon_enhance.weights.readers.torch7 import read_torch7
@@ -155,13 +156,13 @@ def forbid_code() -> None:
 def _png_with_checksums(data):
     if not data.startswith(b"\x89PNG\r\n\x1a\n"):
         return data
-    out, position = data[:8], 8
+    parts, position = [data[:8]], 8
     while position + 8 <= len(data):
         (size,) = struct.unpack_from(">I", data, position)
         body = data[position + 4 : position + 8 + size]
-        out += data[position : position + 4] + body + struct.pack(">I", zlib.crc32(body))
+        parts += data[position : position + 4], body, struct.pack(">I", zlib.crc32(body))
         position += 12 + size
-    return out
+    return b"".join(parts)
 
 
 def _pictures():
@@ -191,7 +192,7 @@ def _pictures():
 
 
 def _large_pictures():
-    """Yield pictures of some 10 kB, and with tags and scans enough to show what is quadratic."""
+    """Yield pictures of 10 to 100 kB, with so much of one thing as shows what is quadratic."""
     color = np.random.default_rng(0).integers(0, 256, (60, 50, 3), np.uint8)
     rgb, exif = Image.fromarray(color), Image.Exif()
     exif[0x010F], exif[0x9286] = "A camera", bytes(5000)
@@ -208,6 +209,32 @@ def _large_pictures():
         texts = ((b"zTXt", b"Title\0\0" + zlib.compress(b"a title")),) * 500
         write_image(path, Photo(color, xmp=_packet(), chunks=texts))
         yield path.read_bytes()
+    yield from _repetitions(Image.fromarray(color[:8, :8]))
+
+
+def _repetitions(image):
+    """Yield small pictures with thousands of segments, tags, records, chunks, strips or pages."""
+    jpeg = _saved(image, "JPEG", progressive=True)
+    tags = [struct.pack("<HHI4s", 0x8000 + k, 2, 4, b"abc") for k in range(5000)]
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(tags)) + b"".join(tags) + bytes(4)
+    records = b"\x1c\x02\x19\0\1a" * 10_000
+    iptc = b"Photoshop 3.0\08BIM\x04\x04\0\0" + struct.pack(">I", len(records)) + records
+    for kind, segments in ((0xE1, [exif]), (0xED, [iptc]), (0xFE, [b"text"] * 5000)):
+        heads = (struct.pack(">BBH", 0xFF, kind, len(body) + 2) + body for body in segments)
+        yield jpeg[:2] + b"".join(heads) + jpeg[2:]
+    png = _saved(image, "PNG")
+    after_header = 33
+    for kind, body in ((b"tEXt", b"a\0b"), (b"IDAT", b""), (b"abCd", b"")):
+        chunk = (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+        yield png[:after_header] + chunk * 1500 + png[after_header:]
+    strips, pages = io.BytesIO(), io.BytesIO()
+    tifffile.imwrite(strips, np.zeros((2000, 20), np.uint8), rowsperstrip=1, metadata=None)
+    yield strips.getvalue()
+    image.save(pages, "TIFF", save_all=True, append_images=[image] * 60)
+    yield pages.getvalue()
+    yield _saved(image, "MPO", save_all=True, append_images=[image] * 50)
 
 
 def _pictures_with_metadata(color):
@@ -225,6 +252,12 @@ def _pictures_with_metadata(color):
             yield Path(folder, f"a{form}").read_bytes()
     image = Image.fromarray(color)
     yield _saved(image, "MPO", save_all=True, append_images=[image])
+
+
+def _read_image(path):
+    """Read a picture that claims little more than its bytes can hold, so that the bound is low."""
+    with mock.patch.object(photo, "SMALL_PIXELS", 1 << 16):
+        return read_image(path)
 
 
 def _packet():
@@ -347,6 +380,12 @@ def _enhance_with(file):
     return read
 
 
+def _safetensors(path, arrays):
+    from safetensors.numpy import save_file
+
+    save_file({key: np.asarray(array) for key, array in arrays.items()}, path, {"scale": "4"})
+
+
 def _symbols():
     """List graphs of today's form and of the first."""
     variables = [{"op": "null", "name": name, "inputs": []} for name in ("data", "weight")]
@@ -364,13 +403,13 @@ TARGETS = {
     # Beside the file, two copies of the pixels that it may claim to have.
     "image": Target(
         lambda: list(_pictures()),
-        read_image,
+        _read_image,
         8 * PIXELS_PER_BYTE,
         prepare=_png_with_checksums,
     ),
     "photo": Target(
         lambda: list(_large_pictures()),
-        read_image,
+        _read_image,
         8 * PIXELS_PER_BYTE,
         prepare=_png_with_checksums,
     ),
@@ -383,6 +422,9 @@ TARGETS = {
     # GDAL holds blocks of at most so many times the file.
     "raster": Target(lambda: list(rasters.rasters()), rasters.read, PROPORTION, "file.tif"),
     "vrt": Target(lambda: list(rasters.descriptions()), rasters.read_vrt, PROPORTION, "file.vrt"),
+    "safetensors": Target(
+        lambda: list(_written(_safetensors, _weights(), {})), read_safetensors, 50
+    ),
     "params": Target(_params, read_params, 20),
     "npz": Target(lambda: list(_written(_npz, _weights())), _read_npz, 50),
     "keras": Target(lambda: list(_written(_keras, {})), _read_keras, 50),

@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import sys
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -304,3 +306,78 @@ def test_a_pipe_in_a_files_place_is_refused(folder, name):
     os.mkfifo(folder / name)
     with pytest.raises(ImageError, match="no regular file"):
         enlarged(folder / "a.tif")
+
+
+def hdf(path, **storage):
+    """Write an HDF5 file of a dataset of zeros, or of what is stored elsewhere."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        file.create_dataset("d", (16, 16), "u1", **storage)
+    return path
+
+
+def leading_out(path, kind, secret):
+    """Write an HDF5 file whose numbers are another file's."""
+    h5py = pytest.importorskip("h5py")
+    if kind == "external":
+        return hdf(path, external=[(str(secret), 0, 256)])
+    hdf(secret.with_suffix(".h5"))
+    with h5py.File(path, "w") as file:
+        if kind == "link":
+            file["a/d"] = h5py.ExternalLink(str(secret.with_suffix(".h5")), "d")
+        else:
+            layout = h5py.VirtualLayout((16, 16), "u1")
+            layout[:] = h5py.VirtualSource(str(secret.with_suffix(".h5")), "d", (16, 16))
+            file.create_virtual_dataset("d", layout)
+    return path
+
+
+@pytest.mark.parametrize("name", ["x.h5", "x.nc", "x.tif"])
+@pytest.mark.parametrize("kind", ["external", "link", "virtual"])
+def test_hdf_files_take_no_numbers_from_other_files(kind, name, folder, tmp_path):
+    (tmp_path / "secret").write_bytes(bytes([SECRET]) * 256)
+    path = leading_out(folder / name, kind, tmp_path / "secret")
+    with pytest.raises(ImageError, match=r"takes \S*d from another file; .* give --trust"):
+        enhance_raster(path, tmp_path / "out.tif", "nearest")
+    assert not (tmp_path / "out.tif").exists()
+
+
+@pytest.mark.parametrize("form", ["HDF5:{}://d", 'NETCDF:"{}":d'])
+def test_the_name_of_a_format_trusts_no_file_of_it(form, folder, tmp_path):
+    (tmp_path / "secret").write_bytes(bytes([SECRET]) * 256)
+    name = form.format(leading_out(folder / "x.nc", "external", tmp_path / "secret"))
+    with pytest.raises(ImageError, match="takes d from another file"):
+        enhance_raster(name, tmp_path / "out.tif", "nearest")
+    enhance_raster(name, tmp_path / "out.tif", "nearest", trust=True)
+    with gdal_environment(), rasterio.open(tmp_path / "out.tif") as out:
+        assert (out.read() == SECRET).all()
+
+
+def test_hdf_files_that_hold_their_numbers_are_read(folder, tmp_path, monkeypatch):
+    path = hdf(folder / "x.h5", data=np.full((16, 16), 7, np.uint8))
+    enhance_raster(path, tmp_path / "out.tif", "nearest")
+    with gdal_environment(), rasterio.open(tmp_path / "out.tif") as out:
+        assert (out.read() == 7).all()
+    monkeypatch.setitem(sys.modules, "h5py", None)  # as where it is not installed
+    with pytest.raises(ImageError, match="which h5py tells .*--trust"):
+        enhance_raster(path, tmp_path / "other.tif", "nearest")
+
+
+@pytest.mark.parametrize("offset", [0, 512, 4096])
+def test_damaged_hdf_files_and_those_of_old_are_refused(offset, folder, tmp_path):
+    pytest.importorskip("h5py")
+    path = folder / "x.h5"
+    path.write_bytes(bytes(offset) + b"\x89HDF\r\n\x1a\n" + bytes(90))
+    with pytest.raises(ImageError, match="is a damaged HDF5 file"):
+        enhance_raster(path, tmp_path / "out.tif", "nearest")
+    path.write_bytes(b"\x0e\x03\x13\x01" + bytes(90))
+    with pytest.raises(ImageError, match="is an HDF4 file, which may take its numbers"):
+        enhance_raster(path, tmp_path / "out.tif", "nearest")
+
+
+def test_hdf_files_in_archives_are_not_read(folder, tmp_path):
+    path = hdf(folder / "x.h5")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(path, "x.h5")
+    with pytest.raises(ImageError, match="which is seen in files only"):
+        enhance_raster(f"/vsizip/{tmp_path}/a.zip/x.h5", tmp_path / "out.tif", "nearest")

@@ -3,6 +3,7 @@ import http.server
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -434,8 +435,18 @@ def test_manifest_knows_the_official_esrgan():
     assert file.sha256 == "65fece06e1ccb48853242aa972bdf00ad07a7dd8938d2dcbdf4221b59f6372ce"
 
 
+def test_whole_hashes_begin_with_the_digits_in_official_names():
+    """Whole ones were taken from lists of others, which the publishers' digits confirm."""
+    named = {
+        name: (re.search(r"-([0-9a-f]{8})\.pth?$", name), file.sha256)
+        for name, file in store.manifest().items()
+    }
+    assert sum(bool(digits) for digits, _ in named.values()) >= 17
+    assert all(sha256.startswith(digits[1]) for digits, sha256 in named.values() if digits)
+
+
 def test_what_tells_that_a_file_is_the_right_one_is_named():
     kinds = {file.checked_by for file in store.manifest().values()}
     assert kinds == {"SHA-256", "prefix", "SHA-1", "MD5"}
-    assert store.manifest()["edsr_x4-4f62e9ef.pt"].checked_by == "prefix"
+    assert store.manifest()["edsr_x3-ea3ef2c6.pt"].checked_by == "prefix"
     assert store.manifest()["RRDB_ESRGAN_x4.pth"].checked_by == "SHA-256"

@@ -21,6 +21,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from gluon_enhance.engines.checks.protobuf import REFUSED, SKIPPED, Field, read_message
+from gluon_enhance.small_files import open_regular
 
 MOST_NODES = 20_000
 """The deepest nets of the zoo have 2,600."""
@@ -185,7 +186,7 @@ def read_onnx(path: str | os.PathLike) -> Graph:
         If it cannot be read.
     """
     # No file can be empty, says mmap: a ValueError.
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with open_regular(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return _graph(read_message(data, 0, len(data), MODEL), data)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from gluon_enhance.atomic import whole_file
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.small_files import read_regular
 
 MAGIC = 0x112
 DENSE = {0xF993FAC8: False, 0xF993FAC9: True, 0xF993FACA: True}
@@ -49,7 +50,7 @@ def read_params(path: str | os.PathLike) -> dict[str, np.ndarray]:
         If the file cannot be read or does not hold named arrays.
     """
     try:
-        arrays, names = _Reader(Path(path).read_bytes()).read()
+        arrays, names = _Reader(read_regular(path)).read()
         if arrays and not names:
             raise WeightsError(
                 f"{path} holds arrays without names; save it with net.save_parameters"

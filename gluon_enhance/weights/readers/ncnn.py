@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.small_files import read_regular, read_small
 from gluon_enhance.weights.readers.ncnn_graph import graph_of
 
 MAGIC = "7767517"
@@ -73,10 +74,8 @@ def read_ncnn(path: str | os.PathLike) -> dict:
     path = Path(path)
     param, data = path.with_suffix(".param"), path.with_suffix(".bin")
     try:
-        if param.stat().st_size > LARGEST_PARAM:
-            raise ValueError(f"the .param file has more than {LARGEST_PARAM:,} bytes")
-        layers = list(_layers(param.read_text("ascii")))
-        return {**dict(_arrays(layers, data.read_bytes())), "graph": graph_of(layers)}
+        layers = list(_layers(read_small(param, LARGEST_PARAM).decode("ascii")))
+        return {**dict(_arrays(layers, read_regular(data))), "graph": graph_of(layers)}
     except OSError as error:
         raise WeightsError(
             f"{path} cannot be read ({error}); an ncnn net is a .param and a .bin file of one name"
@@ -93,8 +92,9 @@ def _layers(text) -> Iterator[_Layer]:
     if magic.strip() != MAGIC:
         raise ValueError(f"the first line is {magic[:20]!r}, not {MAGIC}")
     lines = [line.split() for line in lines if line.strip()]
-    if len(lines) != int(counts.split()[0]):
-        raise ValueError(f"{len(lines)} layers instead of {counts.split()[0]}")
+    layers, _ = counts.split()  # and values
+    if len(lines) != int(layers):
+        raise ValueError(f"{len(lines)} layers instead of {layers}")
     for kind, _, inputs, outputs, *rest in lines:
         first, last = int(inputs), int(inputs) + int(outputs)
         if not 0 <= first <= last <= len(rest):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.small_files import read_regular
 from gluon_enhance.weights.readers import METADATA
 from gluon_enhance.weights.readers.torch import widened_bfloat16
 
@@ -50,7 +51,7 @@ def read_safetensors(path: str | os.PathLike) -> dict:
     except ImportError as error:
         raise WeightsError(f"{path} needs the package safetensors: pip install it") from error
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
         arrays = {name: _array(**about) for name, about in deserialize(data)}
         texts = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get(METADATA)
     except OSError as error:

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.small_files import read_regular
 
 MAGIC = 0xDB4775248B80FB57
 MAX_AXES = 32
@@ -64,14 +65,14 @@ def read_tensorflow(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """
     path = Path(path)
     try:
-        entries = dict(_table(path.read_bytes()))
+        entries = dict(_table(read_regular(path)))
         header = _fields(entries.pop(""))
         if header.get(2, 0) != 0:
             raise ValueError("its byte order is not little-endian")
         count = header[1]
         tensors = {name: _Tensor(name, _fields(value)) for name, value in entries.items()}
         shards = {
-            shard: path.with_name(f"{path.stem}.data-{shard:05d}-of-{count:05d}").read_bytes()
+            shard: read_regular(path.with_name(f"{path.stem}.data-{shard:05d}-of-{count:05d}"))
             for shard in sorted({tensor.shard for tensor in tensors.values()})
         }
         _check_overlap(tensors.values())

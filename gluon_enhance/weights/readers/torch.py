@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.small_files import open_regular, read_regular
 from gluon_enhance.weights.readers import unpickle
 from gluon_enhance.weights.readers.unpickle import Name, expect
 
@@ -67,9 +68,9 @@ def read_torch(path: str | os.PathLike) -> dict:
     """
     path = Path(path)
     try:
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             is_zip = stream.read(4) == b"PK\x03\x04"
-        state = _read_zip(path) if is_zip else _read_legacy(path.read_bytes())
+            state = _read_zip(stream, path) if is_zip else _read_legacy(read_regular(path))
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error})") from error
     except unpickle.ForbiddenError as error:
@@ -88,8 +89,8 @@ def read_torch(path: str | os.PathLike) -> dict:
     return state
 
 
-def _read_zip(path):
-    with zipfile.ZipFile(path) as archive:
+def _read_zip(stream, path):
+    with zipfile.ZipFile(stream) as archive:
         check_members(archive.infolist(), path.stat().st_size)
         names = archive.namelist()
         if any(name.endswith("/constants.pkl") for name in names):

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.small_files import read_regular
 from gluon_enhance.weights.readers.torch import STORAGES, view
 from gluon_enhance.weights.readers.unpickle import SCALARS, ForbiddenError, expect
 
@@ -65,7 +66,7 @@ def read_torch7(path: str | os.PathLike) -> dict:
     """
     path = Path(path)
     try:
-        root = _Reader(path.read_bytes()).read()
+        root = _Reader(read_regular(path)).read()
         checkpoint = root if isinstance(root, dict) else {"model": root}
         state = dict(_layers(checkpoint["model"], "", set()))
         options = expect(checkpoint.get("opt", {}), dict)

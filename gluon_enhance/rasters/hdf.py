@@ -1,0 +1,69 @@
+"""HDF files, as of netCDF 4 and BAG, which may take their numbers from any other file.
+
+An HDF5 file can say that the numbers of a dataset lie in another file, raw or of HDF5, whose name
+it holds, and so can one of HDF4; the libraries that GDAL reads them by open these without a word.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Optional
+
+from gluon_enhance.small_files import open_regular
+
+DRIVERS = frozenset((
+    "BAG", "HDF4", "HDF4Image", "HDF5", "HDF5Image", "KEA", "netCDF", "S102", "S104", "S111",
+))  # fmt: skip
+"""GDAL's drivers of such files; netCDF's own formats, up to 3, are none of them."""
+HDF4, HDF5 = b"\x0e\x03\x13\x01", b"\x89HDF\r\n\x1a\n"
+FIRST = 512
+"""HDF5's signature begins a file, or follows what else is there at this offset or twice it, ..."""
+
+
+def fault_of(path: str | os.PathLike) -> Optional[str]:
+    """Say what keeps a file from being safe to read; None if it names no others, or is no HDF file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    with open_regular(path) as file:
+        if file.read(len(HDF4)) == HDF4:
+            return "is an HDF4 file, which may take its numbers from other files"
+        if not _is_hdf5(file):
+            return None
+        try:
+            import h5py
+        except ImportError:
+            return "may take its numbers from other files, which h5py tells (pip install h5py)"
+        try:
+            with h5py.File(file, "r") as content:
+                name = _name_that_leads_out(h5py, content)
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+            return f"is a damaged HDF5 file ({error!s:.200})"
+    return name and f"takes {name!s:.100} from another file"
+
+
+def _is_hdf5(file):
+    size, offset = file.seek(0, os.SEEK_END), 0
+    while offset < size:
+        file.seek(offset)
+        if file.read(len(HDF5)) == HDF5:
+            return True
+        offset = max(FIRST, 2 * offset)
+    return False
+
+
+def _name_that_leads_out(h5py, content):
+    """Return the first name of a link or a dataset whose content is not in the file itself."""
+    within = (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)
+
+    def link(name, info):
+        return None if info.type in within else name.decode(errors="replace")
+
+    def dataset(name, item):
+        is_out = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
+        return name if is_out else None
+
+    return content.id.links.visit(link, info=True) or content.visititems(dataset)
