@@ -26,8 +26,8 @@ test: $(VENV)/.test
 
 # The oldest versions that setup.py allows, on the oldest Python: without MXNet.
 test-oldest: $(OLDEST)/.test
-	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -q -p no:cacheprovider tests/files \
-		tests/imaging tests/engines tests/cli tests/geotiff tests/test_without_mxnet.py \
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -q -p no:cacheprovider tests/photos \
+		tests/imaging tests/engines tests/commands tests/rasters tests/test_without_mxnet.py \
 		tests/test_shipped_models.py tests/test_kinds_of_pictures.py tests/test_errors.py
 
 lint: $(VENV)/.test

@@ -134,10 +134,10 @@ setup(
         "dev": [*TEST, "mypy", "build"],
     },
     entry_points={
-        "console_scripts": ["gluon-enhance = gluon_enhance.cli:main"],
+        "console_scripts": ["gluon-enhance = gluon_enhance.commands:main"],
         "rasterio.rio_plugins": [
-            "enhance = gluon_enhance.cli.enhance:enhance",
-            "match = gluon_enhance.cli.match:match",
+            "enhance = gluon_enhance.commands.enhance:enhance",
+            "match = gluon_enhance.commands.match:match",
         ],
     },
 )

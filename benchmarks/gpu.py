@@ -18,7 +18,7 @@ import torch_twins as twins
 import gluon_enhance as ge
 from gluon_enhance import engines
 from gluon_enhance.weights import store
-from gluon_enhance.weights.params import read_params
+from gluon_enhance.weights.readers.gluon import read_params
 
 EAGER, HALF = "PyTorch fp32", "PyTorch bf16"
 OURS = "onnxruntime cuda"

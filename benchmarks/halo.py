@@ -11,9 +11,9 @@ import argparse
 
 import numpy as np
 
-from gluon_enhance.files import read_image
 from gluon_enhance.imaging.arrays import to_float, to_rgb
-from gluon_enhance.inference import Enhancer
+from gluon_enhance.inference.enhancer import Enhancer
+from gluon_enhance.photos import read_image
 
 HALOS = (4, 8, 12, 16, 20, 24, 32, 40, 48, 64)
 

@@ -20,7 +20,7 @@ import numpy as np
 import rasterio
 from rasterio.windows import Window
 
-MATCH = [sys.executable, "-c", "from gluon_enhance.cli.match import match; match()"]
+MATCH = [sys.executable, "-c", "from gluon_enhance.commands.match import match; match()"]
 BLOCK = 512
 
 

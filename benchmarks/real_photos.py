@@ -26,7 +26,7 @@ from gluon_enhance.framework import mx
 from gluon_enhance.imaging.arrays import to_dtype, to_float, to_nchw
 from gluon_enhance.imaging.metrics import blockiness, psnr, ssim
 from gluon_enhance.imaging.resize import resize, resize_rounding_once
-from gluon_enhance.inference import Enhancer
+from gluon_enhance.inference.enhancer import Enhancer
 from gluon_enhance.losses import VGGFeatures
 from gluon_enhance.weights.vgg import load_vgg
 

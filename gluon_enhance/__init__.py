@@ -9,32 +9,65 @@ Examples
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # so that editors and mypy know what `__getattr__` gives
+    from gluon_enhance import errors, losses
+    from gluon_enhance.export.folder import export
+    from gluon_enhance.imaging import metrics
+    from gluon_enhance.imaging.histogram import match_histograms
+    from gluon_enhance.imaging.resize import resize
+    from gluon_enhance.inference.enhancer import Enhancer, enhance
+    from gluon_enhance.photos import Photo, read_image, write_image
+    from gluon_enhance.rasters.enhancing import enhance_raster
+    from gluon_enhance.rasters.matching import match_rasters
+    from gluon_enhance.rasters.scoring import score_rasters
+    from gluon_enhance.zoo import convert, get_model, interpolate, list_models
 
 __version__ = "0.1.0"
 
 #: Public name -> module it is imported from, on first use: importing the package loads nothing.
 _PUBLIC = {
-    "Enhancer": "gluon_enhance.inference",
-    "enhance": "gluon_enhance.inference",
-    "enhance_raster": "gluon_enhance.geotiff.enhancing",
+    "Enhancer": "gluon_enhance.inference.enhancer",
+    "enhance": "gluon_enhance.inference.enhancer",
+    "enhance_raster": "gluon_enhance.rasters.enhancing",
     "convert": "gluon_enhance.zoo",
-    "export": "gluon_enhance.exporting.folder",
+    "export": "gluon_enhance.export.folder",
     "get_model": "gluon_enhance.zoo",
     "interpolate": "gluon_enhance.zoo",
     "list_models": "gluon_enhance.zoo",
     "match_histograms": "gluon_enhance.imaging.histogram",
-    "Photo": "gluon_enhance.files",
-    "read_image": "gluon_enhance.files",
-    "write_image": "gluon_enhance.files",
-    "match_rasters": "gluon_enhance.geotiff.matching",
+    "Photo": "gluon_enhance.photos",
+    "read_image": "gluon_enhance.photos",
+    "write_image": "gluon_enhance.photos",
+    "match_rasters": "gluon_enhance.rasters.matching",
     "resize": "gluon_enhance.imaging.resize",
-    "score_rasters": "gluon_enhance.geotiff.scoring",
+    "score_rasters": "gluon_enhance.rasters.scoring",
     "metrics": "gluon_enhance.imaging",
     "errors": "gluon_enhance",
     "losses": "gluon_enhance",
 }
 _MODULES = ("errors", "losses", "metrics")
-__all__ = sorted(_PUBLIC)
+__all__ = [
+    "Enhancer",
+    "Photo",
+    "convert",
+    "enhance",
+    "enhance_raster",
+    "errors",
+    "export",
+    "get_model",
+    "interpolate",
+    "list_models",
+    "losses",
+    "match_histograms",
+    "match_rasters",
+    "metrics",
+    "read_image",
+    "resize",
+    "score_rasters",
+    "write_image",
+]
 
 
 def __getattr__(name):

@@ -1,6 +1,6 @@
 """``python -m gluon_enhance`` is ``gluon-enhance``."""
 
-from gluon_enhance.cli import main
+from gluon_enhance.commands import main
 
 if __name__ == "__main__":
     main()

@@ -15,10 +15,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Callable, Optional
 
-from gluon_enhance.baseline import load
 from gluon_enhance.errors import GluonEnhanceError
 from gluon_enhance.framework import physical_cores
-from gluon_enhance.geotiff.parts import compute_part
+from gluon_enhance.inference.kernel import load
 
 LOOPBACK = "127.0.0.1"
 """Where the processes of ``local`` are to be reached: who reaches them can have them run code."""
@@ -142,7 +141,7 @@ class ModelCluster(Cluster):
         As of `Cluster`.
     model : str or path
     options : mapping
-        Those of `gluon_enhance.baseline.load`. With 'auto' each worker chooses by its own
+        Those of `gluon_enhance.inference.kernel.load`. With 'auto' each worker chooses by its own
         processor.
 
     Raises
@@ -160,11 +159,6 @@ class ModelCluster(Cluster):
         """Call ``function(item, enhancer)`` on the workers; see `Cluster.run`."""
         return super().run(partial(_call, function, self._model, self._options), items)
 
-    def compute_parts(self, work, indices: Iterable[int], done: Callable[[], None]) -> None:
-        """Compute parts of a raster; see `gluon_enhance.geotiff.enhancing.enhance_raster`."""
-        for _ in self.run(partial(_compute_part, work), indices):
-            done()
-
 
 def _call(function, model, options, item):
     with _one_at_a_time:  # a worker may have several threads, and an engine serves one
@@ -174,11 +168,6 @@ def _call(function, model, options, item):
 @lru_cache(maxsize=1)
 def _load(model, options):
     return load(model, **dict(options))
-
-
-def _compute_part(work, index, enhancer):
-    if not work.path(index).exists():  # a worker may die when its part is there
-        compute_part(work, index, enhancer)
 
 
 def _silence_reconnection():

@@ -15,6 +15,7 @@ import sys
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from gluon_enhance.errors import EngineError
 
@@ -225,3 +226,17 @@ def context(name: str = "cpu"):
             reason = str(error).strip().splitlines()[-1]
             raise EngineError(f"{name} cannot compute ({reason}). {GPU_LIMITS}") from error
     return ctx
+
+
+@contextmanager
+def hidden(package: str):
+    """Have a package count as not installed for those that are imported in this context."""
+    modules: dict[str, Any] = sys.modules
+    former = modules.get(package, modules)
+    modules[package] = None
+    try:
+        yield
+    finally:
+        del modules[package]
+        if former is not modules:
+            modules[package] = former

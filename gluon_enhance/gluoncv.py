@@ -21,8 +21,7 @@ from PIL import ImageFile
 
 from gluon_enhance import zoo
 from gluon_enhance.errors import EngineError
-from gluon_enhance.framework import mx
-from gluon_enhance.imports import hidden
+from gluon_enhance.framework import hidden, mx
 
 
 class ToUnitRange(mx.gluon.HybridBlock):

@@ -89,7 +89,7 @@ def enhance_with_repeats(monkeypatch):
     """Return what runs ``gluon-enhance enhance`` here, with `Repeating` for the net."""
     from click.testing import CliRunner
 
-    from gluon_enhance.cli import enhance as enhance_module
+    from gluon_enhance.commands import enhance as enhance_module
 
     monkeypatch.setattr(enhance_module, "load", Repeating)
 

@@ -12,9 +12,9 @@ import pytest
 import gluon_enhance
 from gluon_enhance.atomic import whole_file, write_bytes
 from gluon_enhance.errors import ImageError, WeightsError
-from gluon_enhance.files import write_image
+from gluon_enhance.photos import write_image
 from gluon_enhance.weights.manifest import write_card
-from gluon_enhance.weights.params import write_params
+from gluon_enhance.weights.readers.gluon import write_params
 
 PACKAGE = Path(gluon_enhance.__file__).parent
 NOISE = np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8)

@@ -21,14 +21,14 @@ import distributed  # noqa: E402
 
 import gluon_enhance as ge  # noqa: E402
 from gluon_enhance import cluster as clusters  # noqa: E402
-from gluon_enhance.cli.batch import Job  # noqa: E402
-from gluon_enhance.cli.pipeline import PhotoWork, run_on  # noqa: E402
-from gluon_enhance.cluster import Cluster, ModelCluster, _absolute, _compute_part  # noqa: E402
+from gluon_enhance.cluster import Cluster, ModelCluster, _absolute  # noqa: E402
+from gluon_enhance.commands.jobs import Job  # noqa: E402
+from gluon_enhance.commands.pipeline import PhotoWork, run_on  # noqa: E402
 from gluon_enhance.errors import GluonEnhanceError, ImageError  # noqa: E402
-from gluon_enhance.geotiff import matching, planning  # noqa: E402
-from gluon_enhance.geotiff.enhancing import enhance_raster  # noqa: E402
-from gluon_enhance.geotiff.matching import match_rasters  # noqa: E402
-from gluon_enhance.geotiff.parts import compute_part  # noqa: E402
+from gluon_enhance.rasters import matching, planning  # noqa: E402
+from gluon_enhance.rasters.enhancing import enhance_raster  # noqa: E402
+from gluon_enhance.rasters.matching import match_rasters  # noqa: E402
+from gluon_enhance.rasters.parts import compute_part  # noqa: E402
 
 MODEL = "rrdb_lite_x4"
 OPTIONS = {"precision": "fp32", "tile": 64}
@@ -131,7 +131,7 @@ def test_raster_equals_the_local_run_bit_for_bit(cluster, source, tmp_path):
         source,
         tmp_path / "cluster.tif",
         enhancer,
-        compute=cluster.compute_parts,
+        run=cluster.run,
         progress=lambda *counts: seen.append(counts),
     )
     assert (tmp_path / "cluster.tif").read_bytes() == (tmp_path / "local.tif").read_bytes()
@@ -153,17 +153,16 @@ def test_raster_is_the_same_when_a_worker_is_killed_and_finished_parts_stay(
     pid, _ = next(result for _, result in cluster.run(process_of, [0]))
     before, after = {}, {}
 
-    def compute(work, indices, done):
-        def count():
-            done()
+    def run(compute, indices):
+        (work,) = compute.args
+        for done in cluster.run(compute, indices):
+            yield done
             if not before and len(stamps(work)) >= 5:
                 before.update(stamps(work))
                 os.kill(pid, signal.SIGKILL)
-
-        cluster.compute_parts(work, indices, count)
         after.update(stamps(work))
 
-    enhance_raster(source, tmp_path / "cluster.tif", enhancer, compute=compute)
+    enhance_raster(source, tmp_path / "cluster.tif", enhancer, run=run)
     assert (tmp_path / "cluster.tif").read_bytes() == (tmp_path / "local.tif").read_bytes()
     assert len(before) < len(after) == 8 and before.items() <= after.items()
 
@@ -231,14 +230,14 @@ def stamps(work):
 
 
 def test_a_part_that_is_there_is_not_computed_again(source, tmp_path):
-    def compute(work, indices, done):
+    def run(compute, indices):
+        (work,) = compute.args
         compute_part(work, 0, enhancer)
-        _compute_part(work, 0, None)
-        for index in indices[1:]:
-            _compute_part(work, index, enhancer)
+        compute(0, None)
+        return enumerate(compute(index, enhancer) for index in indices)
 
     enhancer = ge.Enhancer(MODEL, threads=1, **OPTIONS)
-    enhance_raster(source, tmp_path / "out.tif", enhancer, compute=compute)
+    enhance_raster(source, tmp_path / "out.tif", enhancer, run=run)
 
 
 def test_a_worker_of_several_threads_runs_its_model_in_one(tmp_path):

@@ -10,8 +10,8 @@ import pytest
 
 from gluon_enhance import errors
 from gluon_enhance.errors import GluonEnhanceError, PrintableFormatter, WeightsError, printable
-from gluon_enhance.weights.convert import differences
 from gluon_enhance.weights.interpolation import interpolate_states
+from gluon_enhance.weights.load import differences
 from gluon_enhance.zoo.cards import spec_from_card
 
 STEERING = "\x1b[2J\x07\n\u202e\x9b"

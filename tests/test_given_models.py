@@ -11,7 +11,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 import gluon_enhance as ge  # noqa: E402
 from gluon_enhance import zoo  # noqa: E402
-from gluon_enhance.cli import main  # noqa: E402
+from gluon_enhance.commands import main  # noqa: E402
 from gluon_enhance.errors import EngineError, UnknownModelError, WeightsError  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.zoo.extent import Extent, extent_of  # noqa: E402

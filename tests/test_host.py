@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from gluon_enhance import cli, framework
+from gluon_enhance import commands, framework
 
 pytestmark = [
     pytest.mark.skipif(not framework.is_mxnet_installed(), reason="no MXNet here"),
@@ -51,9 +51,9 @@ found["settings stay"] = settings() == before
 
 HOST = """
 import gluon_enhance as ge
-from gluon_enhance import cli
+from gluon_enhance import commands
 try:
-    cli.main(["models", "nothing*"])
+    commands.main(["models", "nothing*"])
 except SystemExit:
     pass
 {measure}
@@ -166,8 +166,8 @@ def test_scripts_compute_in_the_thread_that_calls_and_say_nothing_of_it():
 @pytest.mark.parametrize("arguments, chosen", [(None, [True]), (["models", "nothing*"], [])])
 def test_commands_choose_the_engine_in_their_own_process_only(arguments, chosen, monkeypatch):
     calls = []
-    monkeypatch.setattr(cli, "compute_in_caller", lambda: calls.append(True))
+    monkeypatch.setattr(commands, "compute_in_caller", lambda: calls.append(True))
     monkeypatch.setattr(sys, "argv", ["gluon-enhance", "models", "nothing*"])
     with pytest.raises(SystemExit):
-        cli.main(arguments)
+        commands.main(arguments)
     assert calls == chosen

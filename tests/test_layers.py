@@ -6,34 +6,29 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "gluon_enhance"
-LAYERS = [
-    {"errors", "framework", "imaging", "imports", "leftovers", "small_files"},
-    {"atomic"},
-    {"models", "losses", "files", "features"},
-    {"data", "weights", "engines", "bands"},
-    {"zoo", "training"},
-    {"exporting", "gluoncv"},
-    {"sources"},
+FLOORS = [
+    {"errors", "framework", "forms", "atomic", "imaging", "small_files"},
+    {"models", "losses", "photos", "weights", "engines"},
+    {"zoo", "data", "whole_image"},
+    {"export", "training", "gluoncv"},
     {"inference"},
-    {"baseline"},
-    {"geotiff"},
-    {"cluster"},
-    {"cli"},
+    {"rasters", "cluster"},
+    {"commands"},
     {"__main__"},
 ]
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 #: Package -> the modules that may import it.
 DOORS = {
     "mxnet": {"framework"},
     "gluoncv": {"gluoncv"},
-    "onnx": {"exporting"},
-    "safetensors": {"exporting", "weights"},
+    "onnx": {"export", "whole_image"},
+    "safetensors": {"export", "weights"},
     "openvino": {"engines"},
     "onnxruntime": {"engines"},
-    "click": {"cli"},
-    "pillow_heif": {"files"},
-    "rasterio": {"geotiff"},
-    "rioxarray": {"geotiff"},
+    "click": {"commands"},
+    "pillow_heif": {"photos"},
+    "rasterio": {"rasters"},
+    "rioxarray": {"rasters"},
     "xarray": set(),
     "distributed": {"cluster"},
 }

@@ -8,12 +8,12 @@ import pytest
 import gluon_enhance as ge
 from gluon_enhance import engines, framework, zoo
 from gluon_enhance.errors import EngineError, WeightsError
-from gluon_enhance.files import read_image
 from gluon_enhance.imaging.arrays import to_float
 from gluon_enhance.imaging.check_pictures import agreement, check_pictures
 from gluon_enhance.imaging.metrics import psnr
 from gluon_enhance.imaging.resize import resize
-from gluon_enhance.inference import DEFAULT_MODEL
+from gluon_enhance.inference.enhancer import DEFAULT_MODEL
+from gluon_enhance.photos import read_image
 from gluon_enhance.weights import store
 
 SHIPPED = [name for name, spec in zoo.MODELS.items() if spec.weights_kind == "shipped"]

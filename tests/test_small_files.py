@@ -7,8 +7,8 @@ import pytest
 
 from gluon_enhance import small_files
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.inference.resolve import resolve
 from gluon_enhance.small_files import read_small
-from gluon_enhance.sources import resolve
 from gluon_enhance.weights.manifest import WeightFile, read_card, verify
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes and devices are of Unix")

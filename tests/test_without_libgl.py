@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import gluon_enhance as ge
-from gluon_enhance.files import Photo, read_image, write_image
 from gluon_enhance.framework import is_mxnet_installed
+from gluon_enhance.photos import Photo, read_image, write_image
 
 rasterio = pytest.importorskip("rasterio")
 CHECKOUT = Path(ge.__file__).resolve().parents[1]

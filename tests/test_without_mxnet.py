@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import gluon_enhance as ge
-from gluon_enhance.files import Photo, read_image, write_image
 from gluon_enhance.framework import is_mxnet_installed
-from gluon_enhance.inference import DEFAULT_MODEL
+from gluon_enhance.inference.enhancer import DEFAULT_MODEL
+from gluon_enhance.photos import Photo, read_image, write_image
 from gluon_enhance.weights.store import model_zoo_folder
 
 SHIPPED = DEFAULT_MODEL

@@ -22,11 +22,11 @@ from gluon_enhance.data.benchmarks import find_pairs, read_pair
 from gluon_enhance.data.folders import find_images, read_photo
 from gluon_enhance.engines import load
 from gluon_enhance.engines.telemetry import PACKAGE
+from gluon_enhance.framework import hidden
 from gluon_enhance.imaging.arrays import from_nchw, to_dtype, to_nchw
 from gluon_enhance.imaging.check_pictures import agreement, check_pictures
 from gluon_enhance.imaging.metrics import psnr
 from gluon_enhance.imaging.resize import resize
-from gluon_enhance.imports import hidden
 from gluon_enhance.weights.manifest import sha256, write_card
 from gluon_enhance.weights.store import model_zoo_folder
 

@@ -19,18 +19,18 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance import zoo
-from gluon_enhance.cli.demo import comparison
-from gluon_enhance.cli.scores import protocol, score_pair
+from gluon_enhance.commands.demo import comparison
+from gluon_enhance.commands.scores import protocol, score_pair
 from gluon_enhance.data.benchmarks import find_pairs, read_pair
-from gluon_enhance.exporting import export_onnx, trial_unit
-from gluon_enhance.exporting.half import halve_onnx, rounded
-from gluon_enhance.exporting.parts import split_onnx
-from gluon_enhance.files import Photo, write_image
+from gluon_enhance.export import export_onnx, trial_unit
+from gluon_enhance.export.float16 import halve_onnx, rounded
 from gluon_enhance.imaging.pictures import side_by_side
-from gluon_enhance.inference import Enhancer
+from gluon_enhance.inference.enhancer import Enhancer
+from gluon_enhance.photos import Photo, write_image
 from gluon_enhance.weights.manifest import fingerprint, write_card
-from gluon_enhance.weights.params import read_params, write_params
+from gluon_enhance.weights.readers.gluon import read_params, write_params
 from gluon_enhance.weights.store import model_zoo_folder
+from gluon_enhance.whole_image.split import split_onnx
 
 SCORES = r"(held_out_|psnr|ssim|feature_distance|bicubic_distance|spread)"
 """Beginnings of the names that a validation logs."""

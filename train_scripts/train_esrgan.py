@@ -25,11 +25,11 @@ from gluon_enhance.losses import FeatureLoss, L1Loss, RelativisticAverageAdversa
 from gluon_enhance.models.discriminators import NEGATIVE_SLOPE, VGG128
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
+from gluon_enhance.training.net_arrays import net_arrays
 from gluon_enhance.training.precision import precision_option
 from gluon_enhance.training.start import given_weights
 from gluon_enhance.training.steps import AdversarialStep, Critic, SupervisedStep
 from gluon_enhance.training.validation import feature_distances
-from gluon_enhance.training.whole_files import net_arrays
 
 #: Phase -> the paper's learning rate, and the steps at which it is halved; a cosine ends as low.
 LEARNING_RATES = {"psnr": 2e-4, "gan": 1e-4}

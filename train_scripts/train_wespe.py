@@ -31,8 +31,8 @@ from gluon_enhance.losses import (
 from gluon_enhance.models.dped import NEGATIVE_SLOPE
 from gluon_enhance.models.wespe import ColorDiscriminator, TextureDiscriminator
 from gluon_enhance.training import recipe
-from gluon_enhance.training.balance import DynamicBalance
 from gluon_enhance.training.config import option, parse_config, run_script
+from gluon_enhance.training.gan_balance import DynamicBalance
 from gluon_enhance.training.steps import Critic, CycleStep
 
 NORMS = ("batch", "instance", "layer")

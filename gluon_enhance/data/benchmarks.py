@@ -11,8 +11,8 @@ import numpy as np
 from gluon_enhance.data.folders import find_images
 from gluon_enhance.data.pairing import find_truths
 from gluon_enhance.errors import ImageError
-from gluon_enhance.files import read_image
 from gluon_enhance.imaging.resize import resize
+from gluon_enhance.photos import read_image
 
 
 @dataclass(frozen=True)

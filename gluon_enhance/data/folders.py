@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.files import IMAGE_SUFFIXES, read_image, read_size, scan
 from gluon_enhance.imaging.arrays import to_dtype, to_float, to_rgb
-from gluon_enhance.imaging.holes import fill_hidden
+from gluon_enhance.imaging.nearest_fill import fill_hidden
+from gluon_enhance.photos import IMAGE_SUFFIXES, read_image, read_size, scan
 
 logger = logging.getLogger(__name__)
 

@@ -1,16 +1,10 @@
-"""Inference engines behind one small contract.
+"""Inference engines behind one small contract, `gluon_enhance.engines.base.Engine`.
 
 An engine is made from a model, says what it is, and runs batches of equal tiles::
 
     engine = load("openvino", "model.onnx", precision="auto")
-    engine.describe()       # {'engine': 'openvino', 'precision': 'bf16', 'device': 'cpu', ...}
-    engine.run(batch)       # (N, 3, H, W) float32 -> (N, 3, H * scale, W * scale) float32
-    engine.compute(arrays)  # inputs of the file -> its outputs, any number of each; not 'mxnet'
-    engine.compute(arrays, as_features=True)  # the outputs in 16 bits, for inputs of other files
-    engine.compute(arrays, out=outputs)  # from now on, may write into what it gave for these shapes
-
-Each compiles for the shape of the batch it is given and keeps the static graphs of two shapes, so
-a run should use one, or one and its transpose.
+    engine.describe()  # {'engine': 'openvino', 'precision': 'bf16', 'device': 'cpu', ...}
+    engine.run(batch)  # (N, 3, H, W) float32 -> (N, 3, H * scale, W * scale) float32
 """
 
 from __future__ import annotations
@@ -18,24 +12,45 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
-from typing import Optional
+from typing import NamedTuple, Optional
 
+from gluon_enhance.engines.base import Engine
 from gluon_enhance.errors import EngineError
 
-#: Engine -> (module of the framework it needs, class, what to install), fastest on CPUs first.
+
+class Kind(NamedTuple):
+    """An engine as it is chosen; its module here and its framework have the same name.
+
+    Attributes
+    ----------
+    class_name : str
+    package : str
+        What pip installs it from.
+    precisions : tuple of str
+    gpu_package : str, optional
+        What it is installed from for CUDA; None of an engine that has none.
+    runs_files : bool
+        Whether it is made from a file, and has `FileEngine.compute`; else from a HybridBlock.
+    """
+
+    class_name: str
+    package: str
+    precisions: tuple[str, ...]
+    gpu_package: Optional[str] = None
+    runs_files: bool = True
+
+
+_MXNET = "'gluon-enhance[cpu]' (Python 3.9 to 3.12)"
+#: Engine -> what is known of it, fastest on CPUs first.
 ENGINES = {
-    "openvino": ("openvino", "OpenVINOEngine", "gluon-enhance"),
-    "onnxruntime": ("onnxruntime", "ONNXRuntimeEngine", "onnxruntime"),
-    "mxnet": ("mxnet", "MXNetEngine", "'gluon-enhance[cpu]' (Python 3.9 to 3.12)"),
+    "openvino": Kind("OpenVINOEngine", "gluon-enhance", ("auto", "fp32", "bf16", "int8")),
+    "onnxruntime": Kind(
+        "ONNXRuntimeEngine", "onnxruntime", ("auto", "fp32", "tf32"), "'gluon-enhance[gpu]'"
+    ),
+    "mxnet": Kind("MXNetEngine", _MXNET, ("auto", "fp32"), _MXNET, runs_files=False),
 }
-#: Precision -> the engines that have it.
-PRECISIONS = {
-    "auto": tuple(ENGINES),
-    "fp32": tuple(ENGINES),
-    "tf32": ("onnxruntime",),
-    "bf16": ("openvino",),
-    "int8": ("openvino",),
-}
+OF_FILES = tuple(name for name, kind in ENGINES.items() if kind.runs_files)
+PRECISIONS = ("auto", "fp32", "tf32", "bf16", "int8")
 WAY_OUT = "--trust (trust=True) runs it unchecked, if you trust who made it"
 """Of the errors that refuse a graph."""
 DEVICES = "auto, cpu, cuda or, of several GPUs, cuda:N"
@@ -43,7 +58,7 @@ DEVICES = "auto, cpu, cuda or, of several GPUs, cuda:N"
 
 def is_installed(name: str) -> bool:
     """Tell whether an engine's framework is there, without importing it."""
-    return importlib.util.find_spec(ENGINES[name][0]) is not None
+    return importlib.util.find_spec(name) is not None
 
 
 def gpu_of(device: str) -> Optional[int]:
@@ -75,14 +90,14 @@ def choose(name: str = "auto", device: str = "auto") -> str:
     """
     on_gpu = gpu_of(device) is not None
     if name == "auto":
-        # OpenVINO has no CUDA; ONNX Runtime serves GPUs that MXNet cannot use too.
-        candidates = [e for e in ENGINES if not (e == "openvino" and on_gpu)]
+        # ONNX Runtime comes first on GPUs, as it serves those that MXNet cannot use too.
+        candidates = [e for e, kind in ENGINES.items() if kind.gpu_package or not on_gpu]
         name = next((e for e in candidates if is_installed(e)), candidates[0])
     if name not in ENGINES:
         raise EngineError(f"engine is {name!r}; choose one of auto, {', '.join(ENGINES)}")
     if not is_installed(name):
-        needs_cuda = name == "onnxruntime" and on_gpu
-        package = "'gluon-enhance[gpu]'" if needs_cuda else ENGINES[name][2]
+        kind = ENGINES[name]
+        package = (on_gpu and kind.gpu_package) or kind.package
         raise EngineError(f"engine {name} is not installed; pip install {package}")
     return name
 
@@ -97,7 +112,7 @@ def load(
     cache=None,
     trusted=False,
     shapes=None,
-):
+) -> Engine:
     """Make an engine.
 
     Parameters
@@ -113,10 +128,10 @@ def load(
     threads : int, optional
         Default: the physical cores.
     cache : Path, optional
-        Folder for compiled models, which 'openvino' then need not compile again.
+        Folder for compiled models, which an engine then need not compile again.
     trusted : bool
         Whether the file was verified or made by this package, or by whom the user trusts. Of others
-        only ONNX files are run, of what image nets need: see `gluon_enhance.engines.checking`.
+        only ONNX files are run, of what image nets need: see `gluon_enhance.engines.checks.graph`.
     shapes : sequence of tuple of int, optional
         Of the inputs that will be given first, for which another's file is checked before it is
         loaded; default: those of images.
@@ -127,18 +142,21 @@ def load(
         If an option is unknown or cannot be served here; the message says what can.
     """
     name = choose(name, device)
+    kind = ENGINES[name]
     if precision not in PRECISIONS:
         raise EngineError(f"precision is {precision!r}; choose one of {', '.join(PRECISIONS)}")
-    if name not in PRECISIONS[precision]:
-        able = PRECISIONS[precision][0]
+    if precision not in kind.precisions:
+        able = next(name for name, other in ENGINES.items() if precision in other.precisions)
         raise EngineError(f"engine {name} has no {precision}; that needs --engine {able}")
     if threads is not None and threads < 1:
         raise EngineError(f"threads is {threads}; it must be at least 1")
-    module = importlib.import_module(f"gluon_enhance.engines.{name}_engine")
-    engine_class = getattr(module, ENGINES[name][1])
-    options = {"precision": precision, "device": device, "threads": threads}
-    if name != "mxnet":
-        options.update(trusted=trusted, shapes=shapes)
-    if name == "openvino":
-        options["cache"] = cache
-    return engine_class(model, **options)
+    module = importlib.import_module(f"gluon_enhance.engines.{name}")
+    return getattr(module, kind.class_name)(
+        model,
+        precision=precision,
+        device=device,
+        threads=threads,
+        cache=cache,
+        trusted=trusted,
+        shapes=shapes,
+    )

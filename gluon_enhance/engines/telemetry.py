@@ -1,7 +1,6 @@
 """Engines without what importing them tells their makers: Google Analytics, and Microsoft."""
 
-from gluon_enhance.framework import environment
-from gluon_enhance.imports import hidden
+from gluon_enhance.framework import environment, hidden
 
 PACKAGE = "openvino_telemetry"
 """OpenVINO, and NNCF on top of it, do without where this is not installed."""

@@ -8,7 +8,7 @@ from typing import Optional
 
 import numpy as np
 
-from gluon_enhance.imaging.image_pairs import BAND, check_pair, check_single, cropped, luma
+from gluon_enhance.imaging.image_pairs import STRIP, check_pair, check_single, cropped, luma
 
 RING = 16
 """Pixels beside an edge in which it may ring."""
@@ -62,9 +62,9 @@ def blockiness(
         )
     inside = cropped(image, crop_border)
     across, down = np.zeros(inside.shape[1] - 1), []
-    for top in range(0, inside.shape[0], BAND):
-        plane = luma(inside[top : top + BAND + 1], peak)  # with the next band's first row
-        across += np.abs(np.diff(plane[:BAND], axis=1)).sum(axis=0)
+    for top in range(0, inside.shape[0], STRIP):
+        plane = luma(inside[top : top + STRIP + 1], peak)  # with the next band's first row
+        across += np.abs(np.diff(plane[:STRIP], axis=1)).sum(axis=0)
         down.extend(np.abs(np.diff(plane, axis=0)).sum(axis=1))
     ratios = (_ratio(np.asarray(steps), block, crop_border) for steps in (across, down))
     return sum(ratios) / 2
@@ -144,8 +144,8 @@ def ringing(
 def _gradients(image, peak) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
     """Yield bands of rows, with their luma and its horizontal Sobel gradients."""
     height = len(image)
-    for top in range(0, height, BAND):
-        bottom = min(top + BAND, height)
+    for top in range(0, height, STRIP):
+        bottom = min(top + STRIP, height)
         rows = np.clip(np.arange(top - 1, bottom + 1), 0, height - 1)
         plane = np.pad(luma(image[rows], peak), [(0, 0), (1, 1)], mode="edge")
         steps = plane[:, 2:] - plane[:, :-2]

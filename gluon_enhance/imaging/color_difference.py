@@ -7,7 +7,7 @@ from typing import Optional
 import numpy as np
 
 from gluon_enhance.imaging.color import rgb_to_lab
-from gluon_enhance.imaging.image_pairs import BAND, check_pair, cropped
+from gluon_enhance.imaging.image_pairs import STRIP, check_pair, cropped
 
 
 def delta_e(
@@ -51,8 +51,8 @@ def delta_e(
     pair = cropped(image, crop_border), cropped(reference, crop_border)
     height, width = pair[0].shape[:2]
     total = 0.0
-    for top in range(0, height, BAND):
-        labs = (_lab(array[top : top + BAND], peak) for array in pair)
+    for top in range(0, height, STRIP):
+        labs = (_lab(array[top : top + STRIP], peak) for array in pair)
         total += float(np.sum(delta_e_2000(*labs)))
     return total / (height * width)
 

@@ -1,6 +1,6 @@
-"""Images that are scored against each other: what they must be alike in, and their bands of rows.
+"""Images that are scored against each other: what they must be alike in, and their strips of rows.
 
-Metrics take images in bands, so memory does not grow with the height.
+Metrics take images in strips, so memory does not grow with the height.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from gluon_enhance.imaging.arrays import dtype_range
 from gluon_enhance.imaging.color import rgb_to_y
 
-BAND = 128
-"""Rows scored at a time; the float64 maps of a band 4000 pixels wide take 4 MB each."""
+STRIP = 128
+"""Rows scored at a time; the float64 maps of a strip 4000 pixels wide take 4 MB each."""
 
 
 def check_pair(
@@ -72,7 +72,7 @@ def cropped(image: np.ndarray, crop_border: int) -> np.ndarray:
     return image[tuple(slice(crop_border, n - crop_border) for n in image.shape[:2])]
 
 
-def planes_in_bands(
+def planes_in_strips(
     image: np.ndarray,
     reference: np.ndarray,
     peak: float,
@@ -80,13 +80,15 @@ def planes_in_bands(
     y_channel: bool,
     overlap: int,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield float64 planes of both images: bands of rows that overlap, one channel at a time."""
+    """Yield float64 planes of both images: strips of rows that overlap, one channel at a time."""
     pair = cropped(image, crop_border), cropped(reference, crop_border)
-    for top in range(0, pair[0].shape[0] - overlap, BAND):
-        a, b = (array[top : top + BAND + overlap] for array in pair)
+    for top in range(0, pair[0].shape[0] - overlap, STRIP):
+        a, b = (array[top : top + STRIP + overlap] for array in pair)
         if y_channel:
-            ys = rgb_to_y(a, peak), rgb_to_y(b, peak)
-            yield tuple(map(np.rint, ys)) if image.dtype == np.uint8 else ys
+            first, second = rgb_to_y(a, peak), rgb_to_y(b, peak)
+            if image.dtype == np.uint8:
+                first, second = np.rint(first), np.rint(second)
+            yield first, second
             continue
         for channel in range(a[0, 0].size):
             planes = (x if x.ndim == 2 else x[:, :, channel] for x in (a, b))

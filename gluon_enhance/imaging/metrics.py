@@ -1,6 +1,6 @@
 """PSNR and SSIM as the tables of super-resolution papers give them, in float64.
 
-Images are scored in bands of rows, so memory does not grow with their height. The other metrics
+Images are scored in strips of rows, so memory does not grow with their height. The other metrics
 have modules of their own, and are here too under their names.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from gluon_enhance.imaging.artifacts import blockiness, ringing
 from gluon_enhance.imaging.color_difference import delta_e
-from gluon_enhance.imaging.image_pairs import check_pair, planes_in_bands
+from gluon_enhance.imaging.image_pairs import check_pair, planes_in_strips
 from gluon_enhance.imaging.ms_ssim import ms_ssim
 from gluon_enhance.imaging.niqe import NIQEModel, fit_niqe, niqe
 from gluon_enhance.imaging.ssim_maps import WINDOW, similarity_maps
@@ -71,7 +71,7 @@ def psnr(
     """
     peak = check_pair(image, reference, data_range, crop_border, y_channel)
     total, count = 0.0, 0
-    for a, b in planes_in_bands(image, reference, peak, crop_border, y_channel, overlap=0):
+    for a, b in planes_in_strips(image, reference, peak, crop_border, y_channel, 0):
         total += float(np.sum((a - b) ** 2))
         count += a.size
     return 10 * math.log10(peak**2 * count / total) if total else math.inf
@@ -129,7 +129,7 @@ def ssim(
             f"{crop_border}; ssim needs {WINDOW}x{WINDOW}"
         )
     total, count = 0.0, 0
-    for a, b in planes_in_bands(image, reference, peak, crop_border, y_channel, overlap=WINDOW - 1):
+    for a, b in planes_in_strips(image, reference, peak, crop_border, y_channel, WINDOW - 1):
         similarity, _ = similarity_maps(a, b, peak)
         total += float(np.sum(similarity))
         count += similarity.size

@@ -6,7 +6,7 @@ from typing import Optional
 
 import numpy as np
 
-from gluon_enhance.imaging.image_pairs import check_pair, planes_in_bands
+from gluon_enhance.imaging.image_pairs import check_pair, planes_in_strips
 from gluon_enhance.imaging.ssim_maps import WINDOW, similarity_maps
 
 WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
@@ -89,26 +89,28 @@ def ms_ssim(
 
 def _means(pair, peak, crop_border, y_channel, form) -> list[float]:
     """Return what is multiplied: a mean for each scale, the finest first."""
+    a, b = pair
     means = []
     for scale in range(len(WEIGHTS)):
-        sides = [n - 2 * crop_border for n in pair[0].shape[:2]]
+        sides = [n - 2 * crop_border for n in a.shape[:2]]
         window = WINDOW if form == "wang" else min(WINDOW, *sides)
         is_last = scale == len(WEIGHTS) - 1
         total, count = 0.0, 0
-        for planes in planes_in_bands(*pair, peak, crop_border, y_channel, overlap=window - 1):
+        for planes in planes_in_strips(a, b, peak, crop_border, y_channel, window - 1):
             ssim, contrast_structure = similarity_maps(*planes, peak, window)
             total += float(np.sum(ssim if is_last else contrast_structure))
             count += ssim.size
         means.append(total / count)
         if not is_last:
-            bands = planes_in_bands(*pair, peak, crop_border, y_channel, overlap=0)
-            halves = zip(*([_halved(plane) for plane in planes] for planes in bands))
-            pair, crop_border, y_channel = [np.concatenate(half) for half in halves], 0, False
+            strips = planes_in_strips(a, b, peak, crop_border, y_channel, 0)
+            halves = zip(*([_halved(plane) for plane in planes] for planes in strips))
+            a, b = (np.concatenate(half) for half in halves)
+            crop_border, y_channel = 0, False
     return means
 
 
 def _halved(plane: np.ndarray) -> np.ndarray:
-    """Return the means of 2x2 pixels; bands of rows may go through one by one, as they are even."""
+    """Return the means of 2x2 pixels; strips of rows may go one by one, as they are even."""
     edges = [(0, n % 2) for n in plane.shape]
     plane = np.pad(plane, edges, mode="edge")
     rows = plane[::2] + plane[1::2]

@@ -8,11 +8,11 @@ References
 
 import numpy as np
 
+from gluon_enhance.forms import FAST, PLAIN
 from gluon_enhance.framework import constant, mx
 from gluon_enhance.imaging.resize import resize
-from gluon_enhance.models.activations import relu
-from gluon_enhance.models.convolutions import NarrowConv2D, unblocked
-from gluon_enhance.models.forms import FAST, PLAIN
+from gluon_enhance.models.layers.activations import relu
+from gluon_enhance.models.layers.convolutions import NarrowConv2D, unblocked
 
 nn = mx.gluon.nn
 
@@ -36,17 +36,17 @@ def _depth_to_space(F, x, channels, factor):
     return unblocked(F, pixels)
 
 
-class SubPixelConv(nn.Conv2D):
+class SubPixelConv(mx.gluon.nn.Conv2D):
     """A 3x3 convolution whose channels become pixels [1]_.
 
     Channel ``(dy * factor + dx) * channels + c`` of the convolution becomes the pixel (dy, dx) of
     channel c, which is the order of ``depth_to_space``: it exports, other shuffles do not. PyTorch
-    has ``c * factor**2 + dy * factor + dx``; `gluon_enhance.weights.convert` reorders.
+    has ``c * factor**2 + dy * factor + dx``; `gluon_enhance.weights.load` reorders.
 
     Attributes
     ----------
     form : str
-        As in `gluon_enhance.models.forms`: all but a fast one has MXNet's ``depth_to_space``.
+        As in `gluon_enhance.forms`: all but a fast one has MXNet's ``depth_to_space``.
 
     Parameters
     ----------
@@ -66,16 +66,16 @@ class SubPixelConv(nn.Conv2D):
     def __init__(self, channels, factor, in_channels, **kwargs):
         super().__init__(channels * factor**2, 3, padding=1, in_channels=in_channels, **kwargs)
         self.form = PLAIN
-        self.factor = factor
+        self.sub_pixel_factor = factor
         self._channels = channels
 
     def hybrid_forward(self, F, x, weight, bias):
         features = super().hybrid_forward(F, x, weight, bias)
-        if self.factor == 1:
+        if self.sub_pixel_factor == 1:
             return features
         if self.form != FAST:
-            return F.depth_to_space(features, block_size=self.factor)
-        return _depth_to_space(F, features, self._channels, self.factor)
+            return F.depth_to_space(features, block_size=self.sub_pixel_factor)
+        return _depth_to_space(F, features, self._channels, self.sub_pixel_factor)
 
 
 class ResidualBlock(mx.gluon.HybridBlock):
@@ -115,7 +115,7 @@ class Enlarge(mx.gluon.HybridBlock):
     Attributes
     ----------
     form : str
-        As in `gluon_enhance.models.forms`: all but a fast one has MXNet's ``depth_to_space``.
+        As in `gluon_enhance.forms`: all but a fast one has MXNet's ``depth_to_space``.
 
     Parameters
     ----------

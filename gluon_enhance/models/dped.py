@@ -12,10 +12,10 @@ References
 import numpy as np
 
 from gluon_enhance.framework import mx
-from gluon_enhance.models.activations import relu
-from gluon_enhance.models.convolutions import NarrowConv2D
-from gluon_enhance.models.interpolator import carry, start_small
-from gluon_enhance.models.norms import NormalizedNet, make_norm
+from gluon_enhance.models.layers.activations import relu
+from gluon_enhance.models.layers.convolutions import NarrowConv2D
+from gluon_enhance.models.layers.initialization import carry, start_small
+from gluon_enhance.models.layers.norms import NormalizedNet, make_norm
 
 nn = mx.gluon.nn
 
@@ -93,7 +93,7 @@ class DPEDResNet(NormalizedNet):
     channels : int
         Channels of every layer.
     norm : {'instance', 'batch', 'batch_stats', 'layer'}
-        As `gluon_enhance.models.norms.make_norm` has them.
+        As `gluon_enhance.models.layers.norms.make_norm` has them.
     tanh_scale : float
         Half the range of the output, whose middle is 0.5.
 
@@ -139,7 +139,7 @@ class DPEDResNet(NormalizedNet):
     def initialize_as_identity(self, rng, ctx=None):
         """Start as a net whose output is nearly its input; the paper's start is random.
 
-        It is `gluon_enhance.models.interpolator`'s, for a net that does not enlarge. Without
+        It is `models.layers.initialization`'s, for a net that does not enlarge. Without
         pairs a net that starts here has only the colors and the texture to learn.
 
         Parameters

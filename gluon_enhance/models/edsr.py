@@ -10,7 +10,7 @@ import numpy as np
 
 from gluon_enhance.framework import constant, mx
 from gluon_enhance.models.blocks import ResidualBlock, SubPixelConv, conv3x3
-from gluon_enhance.models.interpolator import carry, carry_enlarged, start_small
+from gluon_enhance.models.layers.initialization import carry, carry_enlarged, start_small
 
 nn = mx.gluon.nn
 
@@ -69,7 +69,7 @@ class EDSR(mx.gluon.HybridBlock):
             self.tail = conv3x3(3, channels)
 
     def initialize_as_interpolator(self, rng, ctx=None):
-        """Start as `gluon_enhance.models.interpolator` has it.
+        """Start as `gluon_enhance.models.layers.initialization` has it.
 
         Parameters
         ----------

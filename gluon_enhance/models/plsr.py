@@ -9,9 +9,9 @@ References
 import numpy as np
 
 from gluon_enhance.framework import constant, mx
-from gluon_enhance.models.activations import relu
-from gluon_enhance.models.convolutions import NarrowConv2D
-from gluon_enhance.models.interpolator import carry, carry_doubled, start_small
+from gluon_enhance.models.layers.activations import relu
+from gluon_enhance.models.layers.convolutions import NarrowConv2D
+from gluon_enhance.models.layers.initialization import carry, carry_doubled, start_small
 from gluon_enhance.models.style import LIFT, ResidualBlock, conv_norm_relu, doubling
 
 nn = mx.gluon.nn
@@ -93,7 +93,7 @@ class PLSR(mx.gluon.HybridBlock):
             self.tail = NarrowConv2D(3, 9, padding=4, use_bias=False, in_channels=channels)
 
     def initialize_as_interpolator(self, rng, ctx=None):
-        """Start as `gluon_enhance.models.interpolator` has it; the original's start is random.
+        """Start as `models.layers.initialization` has it; the original's start is random.
 
         The first unit's last norm adds the mean again, so that no ReLU cuts the colors.
 
@@ -174,7 +174,7 @@ class JohnsonSR(mx.gluon.HybridBlock):
         """
         start_small(self, rng, ctx)
         carry(self.head[0])
-        first, *others = (self.head[1], *list(self.upsample)[1::3])
+        first, others = self.head[1], list(self.upsample)[1::3]
         _set_first(first.running_mean, PHOTO_MEAN)
         _set_first(first.running_var, PHOTO_DEVIATION**2)
         _set_first(first.beta, LIFT)

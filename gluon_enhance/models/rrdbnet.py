@@ -11,10 +11,10 @@ References
 """
 
 from gluon_enhance.framework import mx
-from gluon_enhance.models.activations import leaky_relu
 from gluon_enhance.models.blocks import conv3x3
 from gluon_enhance.models.colors import check_channels, from_rgb, to_rgb
-from gluon_enhance.models.interpolator import SMOOTH, carry, start_small
+from gluon_enhance.models.layers.activations import leaky_relu
+from gluon_enhance.models.layers.initialization import SMOOTH, carry, start_small
 
 nn = mx.gluon.nn
 
@@ -172,7 +172,7 @@ class RRDBNet(mx.gluon.HybridBlock):
         return to_rgb(F, self.tail(features), self._image_channels)
 
     def initialize_as_interpolator(self, rng, ctx=None):
-        """Start as `gluon_enhance.models.interpolator` has it.
+        """Start as `gluon_enhance.models.layers.initialization` has it.
 
         Parameters
         ----------

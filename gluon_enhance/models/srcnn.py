@@ -9,10 +9,10 @@ References
 import numpy as np
 
 from gluon_enhance.framework import constant, mx
-from gluon_enhance.models.activations import relu
 from gluon_enhance.models.blocks import Enlarge
-from gluon_enhance.models.convolutions import NarrowConv2D
-from gluon_enhance.models.interpolator import carry, start_small
+from gluon_enhance.models.layers.activations import relu
+from gluon_enhance.models.layers.convolutions import NarrowConv2D
+from gluon_enhance.models.layers.initialization import carry, start_small
 
 nn = mx.gluon.nn
 

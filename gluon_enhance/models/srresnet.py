@@ -10,11 +10,11 @@ References
 """
 
 from gluon_enhance.framework import mx
-from gluon_enhance.models.activations import PReLU, leaky_relu
 from gluon_enhance.models.blocks import Enlarge, ResidualBlock, SubPixelConv, conv3x3
 from gluon_enhance.models.colors import check_channels, from_rgb, to_rgb
-from gluon_enhance.models.convolutions import NarrowConv2D
-from gluon_enhance.models.interpolator import GAIN, carry, carry_enlarged, start_small
+from gluon_enhance.models.layers.activations import PReLU, leaky_relu
+from gluon_enhance.models.layers.convolutions import NarrowConv2D
+from gluon_enhance.models.layers.initialization import GAIN, carry, carry_enlarged, start_small
 
 nn = mx.gluon.nn
 
@@ -123,7 +123,7 @@ class SRResNet(mx.gluon.HybridBlock):
         return 0.5 * out + 0.5
 
     def initialize_as_interpolator(self, rng, ctx=None):
-        """Start as `gluon_enhance.models.interpolator` has it, for a net without tanh.
+        """Start as `gluon_enhance.models.layers.initialization` has it, for a net without tanh.
 
         Parameters
         ----------

@@ -7,9 +7,9 @@ References
 """
 
 from gluon_enhance.framework import mx
-from gluon_enhance.models.activations import PReLU
 from gluon_enhance.models.blocks import SubPixelConv, conv3x3
 from gluon_enhance.models.colors import check_channels, from_rgb, to_rgb
+from gluon_enhance.models.layers.activations import PReLU
 
 nn = mx.gluon.nn
 

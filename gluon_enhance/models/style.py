@@ -10,10 +10,15 @@ References
 import numpy as np
 
 from gluon_enhance.framework import mx
-from gluon_enhance.models.activations import relu
-from gluon_enhance.models.convolutions import DoublingConv2D, NarrowConv2D
-from gluon_enhance.models.interpolator import carry, carry_folded, carry_unfolded, start_small
-from gluon_enhance.models.norms import NormalizedNet, make_norm
+from gluon_enhance.models.layers.activations import relu
+from gluon_enhance.models.layers.convolutions import DoublingConv2D, NarrowConv2D
+from gluon_enhance.models.layers.initialization import (
+    carry,
+    carry_folded,
+    carry_unfolded,
+    start_small,
+)
+from gluon_enhance.models.layers.norms import NormalizedNet, make_norm
 
 nn = mx.gluon.nn
 
@@ -59,7 +64,7 @@ class ResidualBlock(mx.gluon.HybridBlock):
     ----------
     channels : int
     norm : str
-        As `gluon_enhance.models.norms.make_norm` has them.
+        As `gluon_enhance.models.layers.norms.make_norm` has them.
     padded : bool
         Whether zeros keep the size; without, the block crops its input by 2 pixels a side.
 

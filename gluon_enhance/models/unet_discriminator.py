@@ -9,8 +9,8 @@ References
 """
 
 from gluon_enhance.framework import mx
-from gluon_enhance.models.activations import leaky_relu
 from gluon_enhance.models.blocks import conv3x3
+from gluon_enhance.models.layers.activations import leaky_relu
 
 nn = mx.gluon.nn
 
@@ -18,7 +18,7 @@ NEGATIVE_SLOPE = 0.2
 EPSILON = 1e-12
 
 
-class SpectralConv2D(nn.Conv2D):
+class SpectralConv2D(mx.gluon.nn.Conv2D):
     """A convolution without bias, divided by the largest singular value of its kernel [2]_.
 
     The kernel is taken for a matrix of (channels, the rest). Its singular vectors `u` and `v` are

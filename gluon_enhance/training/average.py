@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 from gluon_enhance.framework import mx
-from gluon_enhance.training.whole_files import AT_ONCE, net_arrays
+from gluon_enhance.training.net_arrays import AT_ONCE, net_arrays
 
 
 class MovingAverage:

@@ -12,7 +12,7 @@ from gluon_enhance.errors import TrainingError, WeightsError
 from gluon_enhance.training import optimizers
 from gluon_enhance.training.checkpoint_state import STATE, checksum, read_state
 from gluon_enhance.training.gradients import are_finite
-from gluon_enhance.training.whole_files import load_arrays, net_arrays, save_arrays
+from gluon_enhance.training.net_arrays import load_arrays, net_arrays, save_arrays
 
 logger = logging.getLogger(__name__)
 

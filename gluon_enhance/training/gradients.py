@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Callable
 
 from gluon_enhance.framework import mx
-from gluon_enhance.training.whole_files import AT_ONCE
+from gluon_enhance.training.net_arrays import AT_ONCE
 
 
 def before_update(config) -> Callable | None:

@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 from gluon_enhance.atomic import whole_file, write_text
 from gluon_enhance.errors import TrainingError, TrainingInterruptedError
-from gluon_enhance.files import Photo, write_image
 from gluon_enhance.imaging.pictures import picture_table
+from gluon_enhance.photos import Photo, write_image
 from gluon_enhance.training.batches import batches
 from gluon_enhance.training.checkpoint import (
     list_checkpoints,
@@ -30,10 +30,10 @@ from gluon_enhance.training.checkpoint import (
     way_on,
 )
 from gluon_enhance.training.config import TrainingConfig
+from gluon_enhance.training.net_arrays import save_arrays
 from gluon_enhance.training.plots import plot_curves
 from gluon_enhance.training.schedule import make_schedule
 from gluon_enhance.training.tensorboard import EventFiles
-from gluon_enhance.training.whole_files import save_arrays
 
 logger = logging.getLogger(__name__)
 

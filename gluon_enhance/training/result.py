@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gluon_enhance.atomic import whole_file
 from gluon_enhance.training.config import TrainingConfig
-from gluon_enhance.training.whole_files import save_arrays
+from gluon_enhance.training.net_arrays import save_arrays
 from gluon_enhance.weights.manifest import write_card
 
 

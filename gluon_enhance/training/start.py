@@ -11,7 +11,7 @@ import numpy as np
 
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.framework import mx
-from gluon_enhance.weights.convert import load_state, load_weights, read_weights, unwrapped
+from gluon_enhance.weights.load import load_state, load_weights, read_weights, unwrapped
 from gluon_enhance.weights.store import find_shipped, given, model_zoo_folder
 
 logger = logging.getLogger(__name__)

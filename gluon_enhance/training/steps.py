@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Callable
 
+from gluon_enhance.forms import FAST, set_form
 from gluon_enhance.framework import mx
-from gluon_enhance.models.forms import FAST, set_form
-from gluon_enhance.models.norms import fuse_norms
+from gluon_enhance.models.layers.norms import fuse_norms
 from gluon_enhance.training.average import MovingAverage
 from gluon_enhance.training.best import Best
-from gluon_enhance.training.collapse import CollapseWatch
+from gluon_enhance.training.gan_monitor import CollapseWatch
 from gluon_enhance.training.gradients import GradientSum, are_finite, before_update
 
 LEAST_SPREAD = 1e-3

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gluon_enhance.errors import WeightsError
-from gluon_enhance.weights.convert import differences
+from gluon_enhance.weights.load import differences
 
 
 def interpolate_states(a: Mapping, b: Mapping, alpha: float) -> dict[str, np.ndarray]:

@@ -119,7 +119,8 @@ def card_file(card: dict, name: str) -> WeightFile:
     """
     files = card.get("files")
     row = files.get(name) if isinstance(files, dict) else None
-    digest, size = (row.get("sha256"), row.get("size")) if isinstance(row, dict) else (None, None)
+    row = row if isinstance(row, dict) else {}
+    digest, size = row.get("sha256"), row.get("size")
     is_whole = isinstance(digest, str) and re.fullmatch(f"[0-9a-f]{{{SHA256_DIGITS}}}", digest)
     if not (is_whole and isinstance(size, (int, type(None)))):
         advice = "use --precision auto" if ".int8." in name else "get or export the model again"
@@ -127,7 +128,7 @@ def card_file(card: dict, name: str) -> WeightFile:
             f"the card of {card.get('name')!s:.100} lists no {name} with a SHA-256 of 64 digits; "
             f"{advice}"
         )
-    return WeightFile(name, digest, size)
+    return WeightFile(name, str(digest), size)
 
 
 def fingerprint(path: Path) -> dict:

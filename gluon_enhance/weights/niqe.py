@@ -12,7 +12,7 @@ from gluon_enhance.atomic import whole_file
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.imaging.niqe import FEATURES, NIQEModel
 from gluon_enhance.weights import store
-from gluon_enhance.weights.torch_reader import DAMAGE, check_members
+from gluon_enhance.weights.readers.torch import DAMAGE, check_members
 
 OFFICIAL = "niqe_pris_params.npz"
 """Name in the manifest of the authors' model, as BasicSR keeps it."""

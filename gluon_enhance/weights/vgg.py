@@ -19,10 +19,10 @@ from typing import Optional
 import numpy as np
 
 from gluon_enhance.errors import WeightsError
-from gluon_enhance.weights import convert, store
+from gluon_enhance.weights import load, store
 from gluon_enhance.weights.manifest import manifest
-from gluon_enhance.weights.params import read_params
-from gluon_enhance.weights.torch_reader import DAMAGE, MAX_INFLATION, check_members, read_torch
+from gluon_enhance.weights.readers.gluon import read_params
+from gluon_enhance.weights.readers.torch import DAMAGE, MAX_INFLATION, check_members, read_torch
 
 OFFICIAL = {16: "vgg16-397923af.pth", 19: "vgg19-dcbb9e9d.pth"}
 """Depth -> torchvision's file, in the manifest."""
@@ -115,7 +115,7 @@ def load_vgg(
     state = _without_deeper_layers(state, features)
     row = manifest().get(path.name)
     convention = convention or (row and row.convention) or usual
-    return convert.load_state(features, _converted(state, CONVENTIONS[convention]), path, ctx)
+    return load.load_state(features, _converted(state, CONVENTIONS[convention]), path, ctx)
 
 
 def _path(source, root):

@@ -10,13 +10,13 @@ import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Optional
+from typing import Literal, Optional
 
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.weights import store
-from gluon_enhance.weights.convert import load_state, read_weights, unwrapped
 from gluon_enhance.weights.interpolation import interpolate_states
-from gluon_enhance.weights.params import write_params
+from gluon_enhance.weights.load import load_state, read_weights, unwrapped
+from gluon_enhance.weights.readers.gluon import write_params
 from gluon_enhance.zoo.cards import OF_BLOCKS, card_of, spec_from_card, trained_spec
 from gluon_enhance.zoo.community import (
     add_model,
@@ -134,7 +134,10 @@ def get_model(
         return load_state(_built(spec, kwargs), pretrained, "the mapping given", ctx)
     path = find_weights(spec, pretrained, root)
     state = read_weights(path)
-    spec = shipped_spec(name) if pretrained is True else recognized_spec(state, path, spec)
+    if name is not None and pretrained is True:
+        spec = shipped_spec(name)
+    else:
+        spec = recognized_spec(state, path, spec)
     return load_state(_built(spec, kwargs, path), state, path, ctx)
 
 
@@ -157,7 +160,7 @@ def _built(spec, kwargs, path=None):
 
 def find_weights(
     spec: Optional[ModelSpec],
-    pretrained: bool | str | os.PathLike = True,
+    pretrained: Literal[True] | str | os.PathLike = True,
     root: str | os.PathLike | None = None,
 ) -> Path:
     """Return the file of a model's weights: shipped, official or, if `pretrained` is a path, that.
@@ -169,6 +172,8 @@ def find_weights(
     """
     if pretrained is not True:
         return store.given(pretrained)
+    if spec is None:
+        raise ValueError("weights of no model are asked for; give a name or a file")
     if spec.weights_kind == "shipped":
         return store.find_shipped(spec.name, ".params", root)
     if not spec.weights:
@@ -207,7 +212,7 @@ def convert(name: Optional[str], checkpoint: str | os.PathLike, out: str | os.Pa
     net = get_model(name, pretrained=Path(checkpoint))
     arrays = _arrays(net)
     try:
-        again = recognized_spec(arrays, out, name and get_spec(name))
+        again = recognized_spec(arrays, out, get_spec(name) if name else None)
     except WeightsError:
         again = None
     if again is None or (again.net, again.kwargs) != (net.spec.net, net.spec.kwargs):

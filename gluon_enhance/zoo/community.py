@@ -14,8 +14,8 @@ import numpy as np
 
 from gluon_enhance.atomic import whole_file
 from gluon_enhance.errors import UnknownModelError, WeightsError
-from gluon_enhance.weights.architectures import read_off
-from gluon_enhance.weights.convert import SUFFIXES, read_weights, unwrapped
+from gluon_enhance.weights.load import SUFFIXES, read_weights, unwrapped
+from gluon_enhance.weights.names.architectures import read_off
 from gluon_enhance.weights.store import cache_folder, given
 from gluon_enhance.zoo.recognition import model_name
 from gluon_enhance.zoo.table import MODELS

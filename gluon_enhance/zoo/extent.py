@@ -62,8 +62,8 @@ def extent_of(net) -> Optional[Extent]:
     Extent or None
         None if the graph has operators whose reach is not known here, or no whole scale.
     """
+    from gluon_enhance.forms import EXPORTING, in_form
     from gluon_enhance.framework import mx
-    from gluon_enhance.models.forms import EXPORTING, in_form
 
     with in_form(net, EXPORTING):  # norms are one operator then
         return extent_of_graph(json.loads(net(mx.sym.var("data")).tojson()))

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Optional
 
 from gluon_enhance.errors import WeightsError
-from gluon_enhance.weights.architectures import read_off
+from gluon_enhance.forms import needs_whole_image
+from gluon_enhance.weights.names.architectures import read_off
 from gluon_enhance.zoo.cards import OF_BLOCKS, card_of, trained_spec
 from gluon_enhance.zoo.extent import extent_of
 from gluon_enhance.zoo.spec import ModelSpec
@@ -116,8 +117,6 @@ def built_spec(spec: ModelSpec, net, options: Mapping) -> ModelSpec:
         With its size and tiling; of a net that is not a row of the table also with scale, sizes
         and the radius for a halo, as far as its graph tells them.
     """
-    from gluon_enhance.models.norms import moment_norms
-
     trained = [p for p in net.collect_params().values() if p.grad_req != "null"]
     kwargs = {key: value for key, value in options.items() if key not in OF_BLOCKS}
     row = MODELS.get(spec.name)
@@ -136,5 +135,5 @@ def built_spec(spec: ModelSpec, net, options: Mapping) -> ModelSpec:
         spec,
         kwargs=kwargs,
         parameters=sum(math.prod(parameter.shape) for parameter in trained),
-        tiling="global_statistics" if moment_norms(net) else "exact",
+        tiling="global_statistics" if needs_whole_image(net) else "exact",
     )

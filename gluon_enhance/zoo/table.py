@@ -1,5 +1,7 @@
 """Every model as a row of one literal table."""
 
+from typing import Any
+
 from gluon_enhance.zoo.spec import ModelSpec
 
 # Halos: rrdb_lite_x4's is measured by benchmarks/halo.py: 8 keeps within 0.8/255, 12 within 0.03,
@@ -16,7 +18,7 @@ SRGAN_PAPER = "https://arxiv.org/abs/1609.04802"
 EDSR_PAPER = "https://arxiv.org/abs/1707.02921"
 
 # The nets halve sizes twice, rounding up, and reflect 40 pixels.
-STYLE = {
+STYLE: dict[str, Any] = {
     "method": "Style",
     "net": "style.StyleNet",
     "scale": 1,
@@ -25,13 +27,17 @@ STYLE = {
     "min_size": 41,
     "paper": JOHNSON_PAPER,
 }
-STYLE_INSTANCE = {
+STYLE_INSTANCE: dict[str, Any] = {
     **STYLE,
     "kwargs": {"channels": 16, "norm": "instance"},
     "parameters": 424_899,
     "tiling": "global_statistics",
 }
-STYLE_ECCV16 = {**STYLE, "kwargs": {"channels": 32, "norm": "batch"}, "parameters": 1_679_235}
+STYLE_ECCV16: dict[str, Any] = {
+    **STYLE,
+    "kwargs": {"channels": 32, "norm": "batch"},
+    "parameters": 1_679_235,
+}
 
 MODELS = {
     spec.name: spec

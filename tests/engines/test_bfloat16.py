@@ -15,7 +15,7 @@ from gluon_enhance.engines.bfloat16 import (
     to_bf16,
     with_rounded_kernels,
 )
-from gluon_enhance.geotiff.enhancing import enhance_raster
+from gluon_enhance.rasters.enhancing import enhance_raster
 from gluon_enhance.weights import store
 
 openvino = pytest.importorskip("openvino")
@@ -33,7 +33,7 @@ def bf16(monkeypatch):
     """A processor that has bf16, or seems to."""
     if "avx512f" not in flags():
         pytest.skip("the processor has no AVX-512, without which OpenVINO does not emulate bf16")
-    from gluon_enhance.engines.openvino_engine import OpenVINOEngine
+    from gluon_enhance.engines.openvino import OpenVINOEngine
 
     monkeypatch.setattr(OpenVINOEngine, "_has_bf16", lambda self: True)
 
@@ -137,7 +137,7 @@ def test_a_net_that_bf16_bends_on_one_kind_of_picture_stays_in_fp32_and_says_so(
 
 
 def test_one_kind_of_picture_decides(bf16, monkeypatch):
-    from gluon_enhance.engines.openvino_engine import MIN_AGREEMENT, OpenVINOEngine
+    from gluon_enhance.engines.openvino import MIN_AGREEMENT, OpenVINOEngine
 
     agreements = {"photo": 60.0, "text": MIN_AGREEMENT, "sky": 51.0}
     for sky, precision in ((MIN_AGREEMENT, "bf16"), (MIN_AGREEMENT - 0.1, "fp32"), (-5, "fp32")):

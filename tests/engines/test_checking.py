@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gluon_enhance import Enhancer, engines, zoo
-from gluon_enhance.engines.checking import CheckedGraph
+from gluon_enhance.engines.checks.graph import CheckedGraph
 from gluon_enhance.errors import EngineError, WeightsError
 from gluon_enhance.weights import store
 from gluon_enhance.weights.manifest import fingerprint
@@ -421,7 +421,7 @@ def test_onnx_runtime_needs_no_openvino(save, monkeypatch):
 
 
 def test_every_operator_of_the_table_is_one_of_onnx():
-    from gluon_enhance.engines.onnx_operators import OPERATORS
+    from gluon_enhance.engines.checks.operators import OPERATORS
 
     known = {schema.name: schema for schema in onnx.defs.get_all_schemas_with_history()}
     newer = {"Swish"}  # than this package of onnx
@@ -430,7 +430,7 @@ def test_every_operator_of_the_table_is_one_of_onnx():
 
 def test_the_table_of_fields_is_that_of_onnx():
     """Names and numbers, by what the onnx package knows; what it lacks is newer than it."""
-    from gluon_enhance.engines import onnx_file
+    from gluon_enhance.engines.checks import onnx_file
 
     pairs = {
         "MODEL": onnx.ModelProto, "GRAPH": onnx.GraphProto, "NODE": onnx.NodeProto,

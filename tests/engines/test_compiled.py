@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from gluon_enhance import Enhancer
-from gluon_enhance.engines import compiled
-from gluon_enhance.engines.compiled import CompiledModels
-from gluon_enhance.engines.openvino_engine import OpenVINOEngine
+from gluon_enhance.engines import compiled_models
+from gluon_enhance.engines.compiled_models import CompiledModels
+from gluon_enhance.engines.openvino import OpenVINOEngine
 from gluon_enhance.weights import store
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (12, 9, 3), np.uint8)
@@ -48,7 +48,7 @@ def test_damaged_files_are_not_used(tmp_path, kept, place):
 
 
 def test_what_was_used_longest_ago_makes_room(tmp_path, kept, monkeypatch):
-    monkeypatch.setattr(compiled, "MAX_BYTES", 1000)
+    monkeypatch.setattr(compiled_models, "MAX_BYTES", 1000)
     for k in range(4):
         kept.put(bytes(200), k)
         for path in (tmp_path / "kept").iterdir():  # all that is there was used a while ago
@@ -63,7 +63,7 @@ def test_large_models_and_folders_without_right_keep_nothing(tmp_path, model, mo
         unkept = CompiledModels(folder, model, "compiler 1")
         unkept.put(b"compiled")
         assert unkept.get() is None
-    monkeypatch.setattr(compiled, "MAX_MODEL_BYTES", 3)
+    monkeypatch.setattr(compiled_models, "MAX_MODEL_BYTES", 3)
     assert not CompiledModels(tmp_path / "kept", model, "compiler 1")
 
 

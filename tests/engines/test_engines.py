@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from gluon_enhance import engines
+from gluon_enhance.engines import mxnet
 from gluon_enhance.errors import EngineError
-from gluon_enhance.inference import Enhancer
+from gluon_enhance.inference.enhancer import Enhancer
 from gluon_enhance.weights import store
 
 
@@ -129,10 +130,9 @@ def test_the_gpu_that_is_named_is_the_one_asked_for(monkeypatch, device, expecte
 
 def test_the_gpu_that_is_named_is_mxnets_context(monkeypatch):
     pytest.importorskip("mxnet", reason="MXNet is not installed")
-    from gluon_enhance.engines import mxnet_engine
 
     asked = []
-    monkeypatch.setattr(mxnet_engine, "context", lambda name: asked.append(name) or 1 / 0)
+    monkeypatch.setattr(mxnet, "context", lambda name: asked.append(name) or 1 / 0)
     for device in ("cpu", "cuda", "cuda:3"):
         with pytest.raises(ZeroDivisionError):
             engines.load("mxnet", None, device=device)
@@ -169,7 +169,7 @@ def test_the_device_described_is_the_one_in_use(broken_cuda):
 
 
 def test_net_with_norms_gives_the_same_of_a_large_photo_as_of_a_small_one(monkeypatch, rng):
-    openvino_engine = pytest.importorskip("gluon_enhance.engines.openvino_engine")
+    openvino_engine = pytest.importorskip("gluon_enhance.engines.openvino")
     batches = [rng.random((1, 3, *size), np.float32) for size in ((40, 56), (48, 32))]
     fixed, free = (
         engines.load("openvino", store.find_shipped("dped_resnet", ".onnx"), precision="fp32")

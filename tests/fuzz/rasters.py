@@ -11,13 +11,13 @@ from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from rasterio.rpc import RPC
 
-from gluon_enhance.geotiff import enhancing
-from gluon_enhance.geotiff.enhancing import enhance_raster
-from gluon_enhance.geotiff.kinds import kind_of
-from gluon_enhance.geotiff.metadata import created
-from gluon_enhance.geotiff.opening import opened
-from gluon_enhance.geotiff.raster import check_uniform, environment
-from gluon_enhance.geotiff.regions import samples_of
+from gluon_enhance.rasters import enhancing
+from gluon_enhance.rasters.enhancing import enhance_raster
+from gluon_enhance.rasters.kinds import kind_of
+from gluon_enhance.rasters.metadata import created
+from gluon_enhance.rasters.opening import opened
+from gluon_enhance.rasters.raster import check_uniform, environment
+from gluon_enhance.rasters.regions import samples_of
 
 LARGEST = 1 << 16
 """Samples of a raster that a fuzzer has time for."""

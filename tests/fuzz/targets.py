@@ -30,16 +30,16 @@ from PIL import Image
 
 from gluon_enhance import Enhancer
 from gluon_enhance.errors import GluonEnhanceError
-from gluon_enhance.exporting.graphs import read_graph
-from gluon_enhance.files import Photo, read_image, reader, write_image
-from gluon_enhance.files.xmp import updated
-from gluon_enhance.geotiff.raster import PROPORTION
-from gluon_enhance.weights import tensorflow_reader
-from gluon_enhance.weights.ncnn_reader import read_ncnn
-from gluon_enhance.weights.params import MAGIC, read_params
-from gluon_enhance.weights.tensorflow_reader import read_tensorflow
-from gluon_enhance.weights.torch7_reader import read_torch7
-from gluon_enhance.weights.torch_reader import read_torch
+from gluon_enhance.export.symbol_graph import read_graph
+from gluon_enhance.photos import Photo, read_image, reader, write_image
+from gluon_enhance.photos.xmp import updated
+from gluon_enhance.rasters.raster import PROPORTION
+from gluon_enhance.weights.readers import tensorflow
+from gluon_enhance.weights.readers.gluon import MAGIC, read_params
+from gluon_enhance.weights.readers.ncnn import read_ncnn
+from gluon_enhance.weights.readers.tensorflow import read_tensorflow
+from gluon_enhance.weights.readers.torch import read_torch
+from gluon_enhance.weights.readers.torch7 import read_torch7
 from gluon_enhance.weights.vgg import _read_keras, _read_npz
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "weights"))
@@ -129,7 +129,7 @@ def without_checksums():
     """Have every checksum be right, which a fuzzer would not find."""
     right = lambda *_: mock.ANY  # noqa: E731
     with (
-        mock.patch.object(tensorflow_reader, "masked_crc32c", right),
+        mock.patch.object(tensorflow, "masked_crc32c", right),
         mock.patch.object(zipfile, "crc32", right),
     ):
         yield
@@ -387,7 +387,7 @@ TARGETS = {
         for name, file in (
             ("card", "card.json"),
             ("onnx", "net.onnx"),
-            ("parts", "net.parts.zip"),
+            ("parts", "net.segments.zip"),
         )
     },
 }

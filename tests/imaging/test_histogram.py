@@ -3,11 +3,11 @@ import pytest
 from skimage import exposure
 
 import gluon_enhance as ge
-from gluon_enhance.files import read_image
 from gluon_enhance.imaging import histogram
 from gluon_enhance.imaging.arrays import to_float
 from gluon_enhance.imaging.color import COLOR_SPACES
 from gluon_enhance.imaging.histogram import match_histograms
+from gluon_enhance.photos import read_image
 
 DTYPES = [np.uint8, np.uint16, np.int16, np.int32, np.float32, np.float64]
 SPACES = list(COLOR_SPACES)

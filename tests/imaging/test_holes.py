@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gluon_enhance.imaging.holes import fill_hidden, fill_holes
+from gluon_enhance.imaging.nearest_fill import fill_hidden, fill_holes
 
 
 def test_holes_get_the_nearest_valid_value_of_their_own_channel(rng):

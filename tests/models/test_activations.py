@@ -6,9 +6,9 @@ from gluon_enhance.framework import is_mxnet_installed
 if not is_mxnet_installed():
     pytest.skip("MXNet is not installed", allow_module_level=True)
 
+from gluon_enhance.forms import set_form  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.models.activations import PReLU  # noqa: E402
-from gluon_enhance.models.forms import set_form  # noqa: E402
+from gluon_enhance.models.layers.activations import PReLU  # noqa: E402
 
 
 @pytest.mark.parametrize("slopes", [[0.25], [0.25, -0.5, 1.5]])

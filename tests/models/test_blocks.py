@@ -3,10 +3,10 @@ import pytest
 
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
+from gluon_enhance.forms import set_form  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.imaging.resize import resize  # noqa: E402
 from gluon_enhance.models.blocks import Enlarge, SubPixelConv  # noqa: E402
-from gluon_enhance.models.forms import set_form  # noqa: E402
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4])

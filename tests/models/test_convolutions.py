@@ -3,10 +3,10 @@ import pytest
 
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
+from gluon_enhance.forms import set_form  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.models.convolutions import DoublingConv2D, NarrowConv2D  # noqa: E402
 from gluon_enhance.models.dped import DPEDResNet  # noqa: E402
-from gluon_enhance.models.forms import set_form  # noqa: E402
+from gluon_enhance.models.layers.convolutions import DoublingConv2D, NarrowConv2D  # noqa: E402
 from gluon_enhance.models.plsr import PLSR, JohnsonSR  # noqa: E402
 from gluon_enhance.models.srresnet import SRResNet  # noqa: E402
 from gluon_enhance.models.style import StyleNet  # noqa: E402

@@ -9,13 +9,13 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 from gluon_enhance import zoo  # noqa: E402
 from gluon_enhance.errors import WeightsError  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.inference import enhance  # noqa: E402
+from gluon_enhance.inference.enhancer import enhance  # noqa: E402
 from gluon_enhance.models.dped import (  # noqa: E402
     DPEDDenseNet,
     DPEDDiscriminator,
     DPEDResNet,
 )
-from gluon_enhance.weights.tensorflow_reader import read_tensorflow  # noqa: E402
+from gluon_enhance.weights.readers.tensorflow import read_tensorflow  # noqa: E402
 
 AXES = {"instance": (1, 2), "batch_stats": (1, 2), "layer": (0, 1, 2), "batch": None}
 

@@ -8,13 +8,13 @@ import pytest
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 from gluon_enhance import engines, zoo  # noqa: E402
-from gluon_enhance.exporting import export_onnx  # noqa: E402
-from gluon_enhance.exporting.parts import split_onnx  # noqa: E402
-from gluon_enhance.exporting.symbols import measured_pair  # noqa: E402
+from gluon_enhance.export import export_onnx  # noqa: E402
+from gluon_enhance.export.symbol import measured_pair  # noqa: E402
+from gluon_enhance.forms import EXPORTING, FAST, in_form, set_form  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.models.forms import EXPORTING, FAST, in_form, set_form  # noqa: E402
 from gluon_enhance.training.devices import Devices  # noqa: E402
 from gluon_enhance.training.steps import SupervisedStep  # noqa: E402
+from gluon_enhance.whole_image.split import split_onnx  # noqa: E402
 
 SHIPPED = [name for name, spec in zoo.MODELS.items() if spec.weights_kind == "shipped"]
 

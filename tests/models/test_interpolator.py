@@ -8,7 +8,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.imaging.resize import resize  # noqa: E402
 from gluon_enhance.models.edsr import EDSR  # noqa: E402
-from gluon_enhance.models.interpolator import bilinear_lines  # noqa: E402
+from gluon_enhance.models.layers.initialization import bilinear_lines  # noqa: E402
 from gluon_enhance.models.plsr import PLSR  # noqa: E402
 from gluon_enhance.models.srcnn import SRCNN  # noqa: E402
 from gluon_enhance.models.srresnet import SRResNet  # noqa: E402

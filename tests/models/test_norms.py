@@ -3,10 +3,10 @@ import pytest
 
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
+from gluon_enhance.forms import set_form  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.models.dped import DPEDResNet  # noqa: E402
-from gluon_enhance.models.forms import set_form  # noqa: E402
-from gluon_enhance.models.norms import AXES, MomentNorm, fuse_norms, make_norm  # noqa: E402
+from gluon_enhance.models.layers.norms import AXES, MomentNorm, fuse_norms, make_norm  # noqa: E402
 from gluon_enhance.models.style import PADDINGS, StyleNet  # noqa: E402
 
 EPSILON = 1e-3

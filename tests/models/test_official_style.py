@@ -10,8 +10,8 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 from gluon_enhance import Enhancer, zoo  # noqa: E402
 from gluon_enhance.errors import ImageError, WeightsError  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.weights.convert import load_state  # noqa: E402
-from gluon_enhance.weights.torch7_reader import read_torch7  # noqa: E402
+from gluon_enhance.weights.load import load_state  # noqa: E402
+from gluon_enhance.weights.readers.torch7 import read_torch7  # noqa: E402
 
 CHANNELS = 3
 MODELS = {

@@ -10,7 +10,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 from gluon_enhance import zoo  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.models.srvgg import SRVGGNetCompact  # noqa: E402
-from gluon_enhance.weights.torch_reader import read_torch  # noqa: E402
+from gluon_enhance.weights.readers.torch import read_torch  # noqa: E402
 
 CHANNELS = 6
 

@@ -11,8 +11,8 @@ from gluon_enhance.errors import TrainingError, WeightsError
 from gluon_enhance.framework import mx
 from gluon_enhance.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from gluon_enhance.training.devices import Devices
-from gluon_enhance.training.whole_files import net_arrays, save_arrays
-from gluon_enhance.weights import params
+from gluon_enhance.training.net_arrays import net_arrays, save_arrays
+from gluon_enhance.weights.readers import gluon
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_kill_between_any_two_operations_leaves_a_whole_checkpoint(step, tmp_pat
     saved(step, tmp_path, 1, 2)
     interrupt(Path, "mkdir")
     interrupt(Path, "replace")
-    interrupt(params, "save_arrays", half_write)
+    interrupt(gluon, "save_arrays", half_write)
     interrupt(shutil, "rmtree", half_remove)
     for kills in range(100):
         left = kills

@@ -19,8 +19,8 @@ from gluon_enhance.training.best import Best
 from gluon_enhance.training.checkpoint import list_checkpoints
 from gluon_enhance.training.devices import Devices
 from gluon_enhance.training.gradients import before_update
+from gluon_enhance.training.net_arrays import net_arrays
 from gluon_enhance.training.optimizers import moments
-from gluon_enhance.training.whole_files import net_arrays
 
 
 @pytest.fixture(autouse=True)

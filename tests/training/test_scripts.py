@@ -12,7 +12,7 @@ from gluon_enhance import zoo
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.framework import mx
 from gluon_enhance.training import loop
-from gluon_enhance.training.whole_files import save_arrays
+from gluon_enhance.training.net_arrays import save_arrays
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "train_scripts"
 NAMES = sorted(path.stem[len("train_") :] for path in SCRIPTS.glob("train_*.py"))

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from gluon_enhance import Enhancer, zoo
-from gluon_enhance.cli import demo
-from gluon_enhance.files import Photo, read_image, write_image
+from gluon_enhance.commands import demo
 from gluon_enhance.framework import mx
 from gluon_enhance.imaging.pictures import HEADING_HEIGHT
 from gluon_enhance.imaging.resize import resize
+from gluon_enhance.photos import Photo, read_image, write_image
 from gluon_enhance.weights.manifest import sha256
 
 pytest.importorskip("onnx", reason="onnx is not installed")

@@ -9,8 +9,8 @@ from gluon_enhance.framework import mx
 from gluon_enhance.models.dped import DPEDResNet
 from gluon_enhance.models.srcnn import SRCNN
 from gluon_enhance.models.srvgg import SRVGGNetCompact
+from gluon_enhance.training.net_arrays import net_arrays, save_arrays
 from gluon_enhance.training.start import given_weights, has_start, load_start, start, start_critic
-from gluon_enhance.training.whole_files import net_arrays, save_arrays
 
 
 def small_net():

@@ -11,8 +11,8 @@ from gluon_enhance.losses import (
     RelativisticAverageAdversarial,
     StandardAdversarial,
 )
-from gluon_enhance.training.balance import DynamicBalance
 from gluon_enhance.training.devices import Devices
+from gluon_enhance.training.gan_balance import DynamicBalance
 from gluon_enhance.training.steps import AdversarialStep, Critic, CycleStep, SupervisedStep
 
 RATE = 1e-3

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gluon_enhance.weights.tensorflow_reader import MAGIC, masked_crc32c
+from gluon_enhance.weights.readers.tensorflow import MAGIC, masked_crc32c
 
 NUMBERS = {"f4": 1, "f8": 2, "i4": 3, "u1": 4, "i8": 9, "f2": 19}
 

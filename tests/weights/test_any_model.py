@@ -15,7 +15,7 @@ safetensors = pytest.importorskip("safetensors.numpy")
 import gluon_enhance as ge  # noqa: E402
 from gluon_enhance.errors import WeightsError  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.weights.safetensors_reader import read_safetensors  # noqa: E402
+from gluon_enhance.weights.readers.safetensors import read_safetensors  # noqa: E402
 
 BASICSR = {"block": "body.{}.conv{}", "up": "upconv{}", "hr": "conv_hr"}
 FIRST_BASICSR = {"block": "recon_trunk.{}.conv{}", "up": "upconv{}", "hr": "HRconv"}

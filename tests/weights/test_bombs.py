@@ -9,8 +9,8 @@ from tensorflow_files import block, entry, field, sealed, table, varint, write_c
 from torch_files import LEGACY_MAGIC
 
 from gluon_enhance.errors import WeightsError
-from gluon_enhance.weights.tensorflow_reader import MAGIC, read_tensorflow
-from gluon_enhance.weights.torch_reader import FUNCTIONS, read_torch
+from gluon_enhance.weights.readers.tensorflow import MAGIC, read_tensorflow
+from gluon_enhance.weights.readers.torch import FUNCTIONS, read_torch
 
 PROTO = b"\x80\x04"
 

@@ -9,9 +9,10 @@ import filelock
 import numpy as np
 import pytest
 
-from gluon_enhance import Enhancer, sources, zoo
-from gluon_enhance.engines import compiled
-from gluon_enhance.engines.compiled import CompiledModels
+from gluon_enhance import Enhancer, zoo
+from gluon_enhance.engines import compiled_models
+from gluon_enhance.engines.compiled_models import CompiledModels
+from gluon_enhance.inference.enhancer import resolve
 from gluon_enhance.weights import cache
 
 
@@ -79,7 +80,7 @@ def test_a_converted_net_that_was_zeroed_is_converted_again(tmp_path, monkeypatc
     net.save_parameters(str(weights))
     image = np.random.default_rng(0).integers(0, 256, (8, 9, 3), np.uint8)
     expected = Enhancer(f"srcnn_x4={weights}", precision="fp32", threads=1)(image)
-    _, source = sources.resolve(f"srcnn_x4={weights}")
+    _, source = resolve.resolve(f"srcnn_x4={weights}")
     path = source.find(".onnx")
     whole = path.read_bytes()
     path.write_bytes(bytes(len(whole)))
@@ -94,7 +95,7 @@ def test_hidden_folders_of_killed_processes_leave_the_folder_of_compiled_nets(tm
     for path in (old, new):
         path.mkdir(parents=True)
         (path / "part").write_bytes(b"half")
-    long_ago = time.time() - compiled.LONGEST_WRITE - 60
+    long_ago = time.time() - compiled_models.LONGEST_WRITE - 60
     os.utime(old, (long_ago, long_ago))
     CompiledModels(folder, model, "compiler 1").put(b"compiled")
     assert not old.exists() and new.exists()

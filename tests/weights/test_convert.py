@@ -8,9 +8,12 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 from gluon_enhance.errors import WeightsError  # noqa: E402
 from gluon_enhance.models.rrdbnet import RRDBNet  # noqa: E402
-from gluon_enhance.weights import convert, vgg  # noqa: E402
-from gluon_enhance.weights.layouts import COUNTED, LAYOUTS  # noqa: E402
+from gluon_enhance.weights import (
+    load,
+    vgg,  # noqa: E402
+)
 from gluon_enhance.weights.manifest import manifest  # noqa: E402
+from gluon_enhance.weights.names.official import COUNTED, LAYOUTS  # noqa: E402
 
 BLOCKS = 2
 #: The three naming schemes of official files, for 2 blocks; {i} {j} {k}: block, RDB, convolution.
@@ -90,7 +93,7 @@ def refusal(function, *arguments):
 @pytest.mark.parametrize("scale", [4, 2, 1])
 def test_each_official_layout_lands_in_its_place(layout, scale):
     ours, theirs = official(layout, scale)
-    assert_holds(convert.load_state(small_net(scale), theirs), ours)
+    assert_holds(load.load_state(small_net(scale), theirs), ours)
 
 
 @pytest.mark.parametrize("write", [write_zip, write_legacy])
@@ -99,37 +102,37 @@ def test_a_pth_file_loads_into_an_initialized_net(tmp_path, write):
     net = small_net()
     net.initialize()
     write(tmp_path / "net.pth", theirs)
-    assert convert.load_weights(net, tmp_path / "net.pth") is net
+    assert load.load_weights(net, tmp_path / "net.pth") is net
     assert_holds(net, ours)
 
 
 def test_averaged_weights_are_preferred():
     ours, theirs = official(NEW)
     other = {name: array + 1 for name, array in theirs.items()}
-    assert_holds(convert.load_state(small_net(), {"params": other, "params_ema": theirs}), ours)
-    assert_holds(convert.load_state(small_net(), {"params": theirs}), ours)
+    assert_holds(load.load_state(small_net(), {"params": other, "params_ema": theirs}), ours)
+    assert_holds(load.load_state(small_net(), {"params": theirs}), ours)
 
 
 def test_the_prefix_of_data_parallel_training_is_dropped():
     ours, theirs = official(OLD)
     state = {f"module.{name}": array for name, array in theirs.items()}
-    assert_holds(convert.load_state(small_net(), state), ours)
+    assert_holds(load.load_state(small_net(), state), ours)
 
 
 def test_half_precision_becomes_single():
     ours, theirs = official(NEW, dtype=np.float16)
-    assert_holds(convert.load_state(small_net(), theirs), ours)
+    assert_holds(load.load_state(small_net(), theirs), ours)
 
 
 def test_missing_left_over_and_misshapen_weights_are_listed_and_the_net_stays():
     ours, theirs = official(NEW)
-    net = convert.load_state(small_net(), theirs)
+    net = load.load_state(small_net(), theirs)
     wrong = {name: array + 1 for name, array in theirs.items()}
     del wrong["conv_hr.bias"]
     wrong["conv_extra.weight"] = np.zeros(3)
     wrong["conv_last.weight"] = np.zeros((1, 8, 3, 3))
     wrong["conv_last.bias"] = "text"
-    message = refusal(convert.load_state, net, wrong, "this file")
+    message = refusal(load.load_state, net, wrong, "this file")
     assert message.startswith("this file does not fit this RRDBNet")
     assert "missing tail.0.bias" in message
     assert "left over conv_extra.weight" in message
@@ -141,7 +144,7 @@ def test_missing_left_over_and_misshapen_weights_are_listed_and_the_net_stays():
 def test_a_net_of_another_size_is_refused_with_the_names_counted():
     _, theirs = official(MIDDLE)
     big = RRDBNet(num_blocks=3, channels=8, growth_channels=4)
-    message = refusal(convert.load_state, big, theirs)
+    message = refusal(load.load_state, big, theirs)
     assert "missing body.2.rdb1.conv1.weight" in message
     assert "body.2.rdb2.conv5.bias and 12 more" in message  # of 15 convolutions and body.3
 
@@ -149,33 +152,33 @@ def test_a_net_of_another_size_is_refused_with_the_names_counted():
 def test_community_variants_are_refused():
     _, theirs = official(OLD)
     theirs["model.1.sub.0.RDB1.conv1x1.weight"] = np.zeros((4, 8, 1, 1))
-    message = refusal(convert.load_state, small_net(), theirs)
+    message = refusal(load.load_state, small_net(), theirs)
     assert "left over body.0.rdb1.conv1x1.weight" in message
     assert "community variant" in message
 
 
 def test_weights_of_another_net_are_refused_by_their_names():
-    message = refusal(convert.load_state, small_net(), {"layers.0.weight": np.zeros(3)})
+    message = refusal(load.load_state, small_net(), {"layers.0.weight": np.zeros(3)})
     assert "no weights of RRDBNet in a known layout: its names are layers.0.weight" in message
-    assert "known layout" in refusal(convert.load_state, small_net(), {})
+    assert "known layout" in refusal(load.load_state, small_net(), {})
 
 
 def test_params_files_come_back(tmp_path):
     ours, theirs = official(NEW)
-    convert.load_state(small_net(), theirs).save_parameters(str(tmp_path / "net.params"))
-    assert_holds(convert.load_weights(small_net(), tmp_path / "net.params"), ours)
+    load.load_state(small_net(), theirs).save_parameters(str(tmp_path / "net.params"))
+    assert_holds(load.load_weights(small_net(), tmp_path / "net.params"), ours)
 
 
 def test_other_suffixes_are_refused():
-    message = refusal(convert.load_weights, small_net(), "net.onnx")
+    message = refusal(load.load_weights, small_net(), "net.onnx")
     assert "'.onnx', not one of .params, .pth, .pt" in message
 
 
 def test_manifest_says_how_every_file_is_read():
     companions = {name for file in manifest().values() for name in file.companions}
     for name, file in manifest().items():
-        reader = {**convert.SUFFIXES, ".h5": "keras", ".npz": "npz"}.get(Path(name).suffix)
-        assert file.reader == reader or name in companions and file.reader in convert.READERS
+        reader = {**load.SUFFIXES, ".h5": "keras", ".npz": "npz"}.get(Path(name).suffix)
+        assert file.reader == reader or name in companions and file.reader in load.READERS
         if file.layout == "VGGFeatures":  # a loss network
             assert file.convention in vgg.CONVENTIONS and Path(name).suffix in vgg.FORMATS
         else:

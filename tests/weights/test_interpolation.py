@@ -9,7 +9,7 @@ from gluon_enhance import get_model, interpolate
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.framework import is_mxnet_installed
 from gluon_enhance.weights.interpolation import interpolate_states
-from gluon_enhance.weights.params import write_params
+from gluon_enhance.weights.readers.gluon import write_params
 
 needs_mxnet = pytest.mark.skipif(not is_mxnet_installed(), reason="MXNet is not installed")
 

@@ -8,7 +8,7 @@ import pytest
 
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.weights import store
-from gluon_enhance.weights.ncnn_reader import MAGIC, read_ncnn
+from gluon_enhance.weights.readers.ncnn import MAGIC, read_ncnn
 from gluon_enhance.zoo import get_model
 
 FLOAT16 = struct.pack("<I", 0x01306B47)

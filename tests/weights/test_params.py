@@ -7,7 +7,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 from gluon_enhance.errors import WeightsError  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.weights.params import read_params, save_arrays, write_params  # noqa: E402
+from gluon_enhance.weights.readers.gluon import read_params, save_arrays, write_params  # noqa: E402
 
 
 def refusal(function, *arguments):

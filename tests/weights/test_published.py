@@ -6,10 +6,10 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 from gluon_enhance import get_model  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.weights.convert import load_state  # noqa: E402
-from gluon_enhance.weights.layouts import published_layouts  # noqa: E402
-from gluon_enhance.weights.published import BUILDERS, published_class, published_state  # noqa: E402
-from gluon_enhance.weights.torch_reader import read_torch  # noqa: E402
+from gluon_enhance.weights.load import load_state  # noqa: E402
+from gluon_enhance.weights.names.official import published_layouts  # noqa: E402
+from gluon_enhance.weights.names.published import BUILDERS, published_class, published_state  # noqa: E402
+from gluon_enhance.weights.readers.torch import read_torch  # noqa: E402
 from gluon_enhance.zoo import MODELS  # noqa: E402
 
 TAIL = ["conv_hr", "conv_last"]

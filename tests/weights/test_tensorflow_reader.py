@@ -3,8 +3,8 @@ import pytest
 from tensorflow_files import write_checkpoint
 
 from gluon_enhance.errors import WeightsError
-from gluon_enhance.weights import tensorflow_reader
-from gluon_enhance.weights.tensorflow_reader import masked_crc32c, read_tensorflow
+from gluon_enhance.weights.readers import tensorflow
+from gluon_enhance.weights.readers.tensorflow import masked_crc32c, read_tensorflow
 
 
 def some_tensors(rng):
@@ -90,7 +90,7 @@ def test_other_files_and_unknown_forms_are_refused(tmp_path, rng, monkeypatch):
     assert "compressed" in refusal(write_checkpoint(tmp_path / "net", tensors, compression=1))
     assert "little-endian" in refusal(write_checkpoint(tmp_path / "net", tensors, byte_order=1))
     path = write_checkpoint(tmp_path / "net", tensors)
-    monkeypatch.delitem(tensorflow_reader.DTYPES, 19)
+    monkeypatch.delitem(tensorflow.DTYPES, 19)
     assert "generator/Variable_1 is no plain tensor of numbers" in refusal(path)
 
 

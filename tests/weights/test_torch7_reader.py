@@ -5,7 +5,7 @@ import pytest
 from torch7_files import Function, Layer, t7_bytes, write_t7
 
 from gluon_enhance.errors import WeightsError
-from gluon_enhance.weights.torch7_reader import read_torch7
+from gluon_enhance.weights.readers.torch7 import read_torch7
 
 
 def conv(weight, bias=None):

@@ -10,7 +10,7 @@ import pytest
 from torch_files import KINDS, Storage, Tensor, write_legacy, write_zip
 
 from gluon_enhance.errors import WeightsError
-from gluon_enhance.weights.torch_reader import read_torch
+from gluon_enhance.weights.readers.torch import read_torch
 
 approx = partial(pytest.approx, rel=1e-12)
 both_formats = pytest.mark.parametrize("write", [write_zip, write_legacy])

@@ -1,0 +1,1 @@
+"""The names that weights have in files of official nets."""

@@ -1,0 +1,1 @@
+"""Readers of weight files, none of which runs code from a file."""

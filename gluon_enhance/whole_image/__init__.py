@@ -1,0 +1,1 @@
+"""Nets that need the whole image, run over strips of it."""

@@ -1,0 +1,50 @@
+"""Pictures, and files of them, that several tests share."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gluon_enhance.errors import ImageError
+from gluon_enhance.photos import read_image
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+DEEP = np.random.default_rng(1).integers(0, 65536, (30, 40, 4), np.uint16)
+
+
+def save(path, image, form=None, **options):
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    image.save(path, form, **options)
+    return path
+
+
+def png(pixels, color_type, bits, *chunks, size=None):
+    """Make a PNG file by hand, from rows of bytes."""
+
+    def chunk(name, data):
+        body = name + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    height, width = size or pixels.shape[:2]
+    rows = b"".join(b"\0" + row.astype(f">u{max(1, bits // 8)}").tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", width, height, bits, color_type, 0, 0, 0)
+    return b"".join(
+        [
+            b"\x89PNG\r\n\x1a\n",
+            chunk(b"IHDR", header),
+            *(chunk(*pair) for pair in chunks),
+            chunk(b"IDAT", zlib.compress(rows)),
+            chunk(b"IEND", b""),
+        ]
+    )
+
+
+def refusal(path, **options):
+    with pytest.raises(ImageError) as error:
+        read_image(path, **options)
+    message = str(error.value)
+    assert message.startswith(f"{path} ") and "\n" not in message
+    return message[len(str(path)) + 1 :]

@@ -1,0 +1,306 @@
+"""Rasters of strangers that name other files and addresses: GDAL would read these."""
+
+import os
+import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from click.testing import CliRunner
+
+from gluon_enhance.commands.enhance import enhance
+from gluon_enhance.commands.match import match
+from gluon_enhance.commands.score import score
+from gluon_enhance.errors import ImageError
+from gluon_enhance.rasters.enhancing import enhance_raster
+from gluon_enhance.rasters.kinds import kind_of
+from gluon_enhance.rasters.matching import match_rasters
+from gluon_enhance.rasters.raster import environment
+from gluon_enhance.rasters.scoring import score_rasters
+
+SECRET = 99
+PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)}
+WMS = (
+    '<GDAL_WMS><Service name="TMS"><ServerUrl>{url}/${{z}}/${{x}}/${{y}}.png</ServerUrl></Service>'
+    "<DataWindow><UpperLeftX>0</UpperLeftX><UpperLeftY>16</UpperLeftY><LowerRightX>16</LowerRightX>"
+    "<LowerRightY>0</LowerRightY><SizeX>16</SizeX><SizeY>16</SizeY></DataWindow><BlockSizeX>16"
+    "</BlockSizeX><BlockSizeY>16</BlockSizeY><BandsCount>1</BandsCount></GDAL_WMS>"
+)
+
+
+def write(path, value=7):
+    profile = {"driver": "GTiff", "width": 16, "height": 16, "count": 1, "dtype": "uint8"}
+    with rasterio.open(path, "w", **profile, **PLACE) as out:
+        out.write(np.full((1, 16, 16), value, np.uint8))
+    return path
+
+
+def vrt(source, relative="0", beside="", kind="SimpleSource", band=""):
+    return (
+        f'<VRTDataset rasterXSize="16" rasterYSize="16">{beside}<VRTRasterBand dataType="Byte" '
+        f'band="1"{band}><{kind}><SourceFilename relativeToVRT="{relative}">{source}'
+        f"</SourceFilename><SourceBand>1</SourceBand></{kind}></VRTRasterBand></VRTDataset>"
+    )
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A stranger's folder, with a raster; what it must not be read from is beside it."""
+    folder = tmp_path / "theirs"
+    (folder / "deep").mkdir(parents=True)
+    write(folder / "a.tif")
+    write(tmp_path / "secret.tif", SECRET)
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+@pytest.fixture
+def server():
+    """An address, and the requests that it has got."""
+    seen = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):  # noqa: N802
+            seen.append(self.path)
+            self.send_error(404)
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", seen
+    server.shutdown()
+    server.server_close()
+
+
+def enlarged(path, **options):
+    out = enhance_raster(path, "out.tif", "nearest", **options)
+    with environment(), rasterio.open(out) as result:
+        return result.read()
+
+
+@pytest.mark.parametrize("name", ["x.tif", "x.jpg", "x.img", "x"])
+@pytest.mark.parametrize("head", ["", "\n", "words ", "GIF89a", "\ufeff"])
+def test_a_vrt_by_another_name_is_not_read(folder, name, head):
+    (folder / name).write_text(head + vrt(Path("secret.tif").absolute()))
+    with pytest.raises(ImageError, match="--trust|cannot be read"):
+        enlarged(folder / name)
+    assert not Path("out.tif").exists()
+
+
+def test_what_is_trusted_is_read(folder):
+    (folder / "x.tif").write_text(vrt(Path("secret.tif").absolute()))
+    assert (enlarged(folder / "x.tif", trust=True) == SECRET).all()
+
+
+@pytest.mark.parametrize("name", ["x.tif", "x.xml", "x.wms"])
+def test_a_service_is_not_called(folder, server, name):
+    url, seen = server
+    (folder / name).write_text(WMS.format(url=url))
+    with pytest.raises(ImageError, match="describes in text where its pixels are"):
+        enlarged(folder / name)
+    assert kind_of(folder / name) is None
+    assert not seen
+    with pytest.raises(ImageError):
+        enlarged(folder / name, trust=True)
+    assert seen
+
+
+def test_text_in_a_folder_is_reported_and_the_others_go_on(folder, server):
+    url, seen = server
+    (folder / "b.tif").write_text(WMS.format(url=url))
+    (folder / "c.tif").write_text(vrt(Path("secret.tif").absolute()))
+    for options in ([], ["--bands", "each"], ["--cog"]):
+        shutil.rmtree("out", ignore_errors=True)
+        result = CliRunner().invoke(
+            enhance, [str(folder), "-m", "nearest", "-o", "out", *options], catch_exceptions=False
+        )
+        assert result.exit_code == 1
+        assert os.listdir("out") == ["a_x4.tif"]
+    assert not seen
+
+
+def test_the_other_commands_keep_to_it(folder):
+    (folder / "x.tif").write_text(vrt(Path("secret.tif").absolute()))
+    with pytest.raises(ImageError, match="--trust"):
+        match_rasters(folder / "a.tif", folder / "x.tif", "out.tif")
+    with pytest.raises(ImageError, match="--trust"):
+        score_rasters(folder / "a.tif", folder / "x.tif")
+    paths = [str(folder / "a.tif"), str(folder / "x.tif")]
+    assert CliRunner().invoke(score, paths).exit_code == 2
+    trusted = CliRunner().invoke(score, [*paths, "--trust"])
+    assert trusted.exit_code == 0
+    assert f"{7 - SECRET:.3f}" in trusted.stdout  # the bias
+    assert CliRunner().invoke(match, [*paths, "out.tif"]).exit_code != 0
+    assert CliRunner().invoke(match, [*paths, "out.tif", "--trust"]).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["a.tif", "./a.tif", "deep/../a.tif", "deep/b.vrt"])
+def test_a_vrt_takes_pixels_from_its_folder(folder, name):
+    (folder / "deep" / "b.vrt").write_text(vrt("../a.tif", "1"))
+    (folder / "x.vrt").write_text(vrt(name, "1"))
+    assert (enlarged(folder / "x.vrt") == 7).all()
+    (folder / "x.vrt").write_text(vrt(folder / "a.tif"))
+    assert (enlarged(folder / "x.vrt") == 7).all()
+
+
+def test_what_gdal_writes_of_files_in_the_folder_is_read(folder):
+    with rasterio.open(folder / "a.tif", "r+") as dataset:
+        dataset.update_tags(SOURCE="https://example.org/a:b", TIFFTAG_SOFTWARE="a/b")
+        dataset.update_tags(1, NOTE="../x")
+        dataset.descriptions = ("red: 630-690 nm / 10 m",)
+        dataset.update_tags(ns="xml:XMP", XMP="xml:XMP=<x:xmpmeta xmlns:x='adobe:ns:meta/'/>")
+    rasterio.shutil.copy(folder / "a.tif", folder / "x.vrt", driver="VRT")
+    assert (enlarged(folder / "x.vrt") == 7).all()
+
+
+@pytest.mark.parametrize(
+    ("source", "relative"),
+    [
+        ("../secret.tif", "1"),
+        ("deep/../../secret.tif", "1"),
+        ("secret.tif", "0"),
+        ("link.tif", "1"),
+        ("/vsigzip/secret.tif", "0"),
+        ("/vsicurl/http://127.0.0.1:9/a.tif", "0"),
+        ("http://127.0.0.1:9/a.tif", "1"),
+        ("vrt://../secret.tif", "1"),
+        ("GTIFF_DIR:1:secret.tif", "0"),
+        ("&lt;VRTDataset/&gt;", "0"),
+        ("text.tif", "1"),
+        ("service.tif", "1"),
+        ("hello.tif", "1"),
+    ],
+)
+def test_a_vrt_leads_nowhere_else(folder, source, relative):
+    (folder / "link.tif").symlink_to(Path("secret.tif").absolute())
+    (folder / "text.tif").write_text(vrt("../secret.tif", "1"))
+    (folder / "service.tif").write_text(WMS.format(url="http://127.0.0.1:9"))
+    (folder / "hello.tif").write_text("hello " + vrt("../secret.tif", "1"))
+    (folder / "x.vrt").write_text(vrt(source, relative))
+    with pytest.raises(ImageError, match="--trust|cannot be read"):
+        enlarged(folder / "x.vrt")
+
+
+SOURCE = '<SourceFilename relativeToVRT="1">a.tif</SourceFilename>'
+DATASET = "<VRTDataset rasterXSize='16' rasterYSize='16'>"
+NAME = "<SourceFilename relativeToVRT='1'>../secret.tif</SourceFilename>"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (SOURCE, NAME.replace("SourceFilename", "sOURCEfILENAME")),
+        (SOURCE, "<SourceFilename>../secret.tif<relativeToVRT>1</relativeToVRT></SourceFilename>"),
+        (SOURCE, "<SourceFilename relativeToVRT='1'><a/>../secret.tif</SourceFilename>"),
+        ("<SimpleSource>", "<SimpleSource SourceFilename='../secret.tif'>"),
+        ("</VRTRasterBand>", "<Overview>" + NAME + "</Overview></VRTRasterBand>"),
+        ("</VRTDataset>", "<Argument name='gain_dataset_1'>../secret.tif</Argument></VRTDataset>"),
+        ("</VRTDataset>", "<MaskBand>" + NAME + "</MaskBand></VRTDataset>"),
+        ("</VRTDataset>", "<M><MDI key='X_DATASET'>../secret.tif</MDI></M></VRTDataset>"),
+        (
+            "</VRTDataset>",
+            "<Metadata domain='OVERVIEWS'><MDI key='OVERVIEW_FILE'>../secret.tif</MDI></Metadata>"
+            "</VRTDataset>",
+        ),
+        ("</VRTDataset>", "<![CDATA[x]]></VRTDataset>"),
+        ("<VRTDataset", "<!DOCTYPE a [<!ENTITY b '../secret.tif'>]><VRTDataset"),
+        (
+            "<SimpleSource>",
+            "<PixelFunctionType>f.f</PixelFunctionType><PixelFunctionLanguage>Python"
+            "</PixelFunctionLanguage><SimpleSource>",
+        ),
+    ],
+)
+def test_nothing_in_a_vrt_leads_elsewhere(folder, old, new):
+    text = vrt("a.tif", "1")
+    assert old in text
+    (folder / "x.vrt").write_text(text.replace(old, new))
+    with pytest.raises(ImageError, match="--trust"):
+        enlarged(folder / "x.vrt")
+
+
+def test_numbers_of_any_file_are_no_band_of_a_vrt(folder):
+    """VRTRawRasterBand takes bytes as they are."""
+    (folder / "data").write_bytes(bytes(256))
+    for name in ("/etc/hostname", "data"):
+        (folder / "x.vrt").write_text(
+            f'{DATASET}<VRTRasterBand dataType="Byte" band="1" subClass="VRTRawRasterBand">'
+            f'<SourceFilename relativeToVRT="1">{name}</SourceFilename><ImageOffset>0</ImageOffset>'
+            "<PixelOffset>1</PixelOffset><LineOffset>1</LineOffset></VRTRasterBand></VRTDataset>"
+        )
+        with pytest.raises(ImageError, match="--trust"):
+            enlarged(folder / "x.vrt")
+
+
+@pytest.mark.parametrize("end", ["tif.msk", "tif.MSK", "tif.ovr", "msk"])
+def test_files_beside_a_raster_are_no_text(folder, server, end):
+    url, seen = server
+    (folder / f"a.{end}").write_text(vrt(f"/vsicurl/{url}/a.tif"))
+    with pytest.raises(ImageError, match="lies beside a.tif, and is no TIFF file"):
+        enlarged(folder / "a.tif")
+    (folder / "x.vrt").write_text(vrt("a.tif", "1"))
+    with pytest.raises(ImageError, match="lies beside a.tif"):
+        enlarged(folder / "x.vrt")
+    assert not seen
+
+
+def test_a_mask_beside_a_raster_is_heeded(folder):
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(folder / "a.tif", "r+") as own:
+        own.write_mask(np.arange(16)[:, None] * np.ones((16, 16)) > 7)
+    assert (folder / "a.tif.msk").exists()
+    enlarged(folder / "a.tif")
+    with rasterio.open("out.tif") as result:
+        assert not result.dataset_mask()[:32].any()
+        assert result.dataset_mask()[32:].all()
+
+
+@pytest.mark.parametrize("where", ["in it", "beside it"])
+def test_overviews_elsewhere_are_not_looked_for(folder, server, where):
+    url, seen = server
+    if where == "in it":
+        with rasterio.open(folder / "a.tif", "r+") as own:
+            own.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=f"/vsicurl/{url}/a.tif")
+    else:
+        (folder / "a.tif.aux.xml").write_text(
+            f'<PAMDataset><Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">/vsicurl/{url}/a'
+            "</MDI></Metadata></PAMDataset>"
+        )
+    write("out.tif")  # an input's files are compared with an output that is there
+    with pytest.raises(ImageError, match="as its overviews"):
+        enlarged(folder / "a.tif")
+    assert not seen
+    enlarged(folder / "a.tif", trust=True)
+    with rasterio.open("out.tif") as result:
+        assert "OVERVIEWS" not in result.tag_namespaces()
+
+
+def test_an_address_of_a_tiff_file_gives_no_other_format(folder, tmp_path):
+    shutil.make_archive("a", "zip", folder)
+    (folder / "x.tif").write_text(vrt(Path("secret.tif").absolute()))
+    shutil.make_archive("b", "zip", folder)
+    assert (enlarged(f"zip://{tmp_path}/a.zip!a.tif") == 7).all()
+    assert (enlarged("/vsizip/b.zip/a.tif") == 7).all()
+    for name in (f"zip://{tmp_path}/b.zip!x.tif", "/vsizip/b.zip/x.tif", f"file://{folder}/x.tif"):
+        with pytest.raises(ImageError):
+            enlarged(name)
+    (folder / "x.tif").rename(folder / "x.vrt")
+    shutil.make_archive("c", "zip", folder)
+    for name in (f"zip://{tmp_path}/c.zip!x.vrt", "/vsizip/c.zip/x.vrt", f"vrt://{folder}/x.vrt"):
+        with pytest.raises(ImageError, match="--trust"):
+            enlarged(name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are of Unix")
+@pytest.mark.parametrize("name", ["a.tif", "a.tif.aux.xml", "a.tfw", "a.tif.msk"])
+def test_a_pipe_in_a_files_place_is_refused(folder, name):
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises(ImageError, match="no regular file"):
+        enlarged(folder / "a.tif")
