@@ -18,7 +18,7 @@ from nbconvert import MarkdownExporter
 from PIL import Image
 
 import gluon_enhance
-from gluon_enhance.cli import cli
+from gluon_enhance.commands import cli
 from gluon_enhance.imaging.pictures import HEADING_HEIGHT
 
 ROOT = Path(__file__).resolve().parents[1]

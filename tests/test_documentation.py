@@ -1,5 +1,7 @@
 """What the README and docs/ show is run; what cannot be run here says in its first line why."""
 
+import doctest
+import operator
 import re
 import shlex
 from pathlib import Path
@@ -10,7 +12,7 @@ from click.testing import CliRunner
 
 import gluon_enhance as ge
 from gluon_enhance import engines
-from gluon_enhance.cli import cli
+from gluon_enhance.commands import cli
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
@@ -128,3 +130,21 @@ def test_links_of_the_readme_lead_to_files():
     readme = PAGES[0].read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)#]+)", readme)
     assert links and not [link for link in links if not (CHECKOUT / link).exists()]
+
+
+MODULES = ("errors", "losses", "metrics")
+PUBLIC = [
+    *(name for name in ge.__all__ if name not in MODULES),
+    *(f"losses.{name}" for name in ge.losses.__all__),
+    *(f"metrics.{name}" for name in ge.metrics.__all__),
+]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_examples_of_public_docstrings_run(name, files):
+    thing = operator.attrgetter(name)(ge)
+    (test,) = doctest.DocTestFinder(recurse=False).find(thing, name)
+    assert test.examples or name == "metrics.NIQEModel"
+    output = []
+    results = doctest.DocTestRunner().run(test, out=output.append)
+    assert not results.failed, "".join(output)

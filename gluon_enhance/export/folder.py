@@ -83,6 +83,11 @@ def export(
         for outputs about 1; what was in the folder stays.
     ValueError
         If a format is unknown, or the net is not from `get_model`.
+
+    Examples
+    --------
+    >>> export("srcnn_x4", "exported", formats=["onnx"])                  # doctest: +SKIP
+    PosixPath('exported')
     """
     if not formats or set(formats) - set(WRITERS):
         raise ValueError(f"formats are {formats!r}; choose from {', '.join(WRITERS)}")

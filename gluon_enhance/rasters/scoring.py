@@ -50,6 +50,11 @@ def score_rasters(
     ------
     ImageError
         If a file cannot be read, the rasters do not fit, or nothing is valid in both in any band.
+
+    Examples
+    --------
+    >>> [row["bias"] for row in score_rasters("scene.tif", "scene.tif")]
+    [0.0, 0.0, 0.0]
     """
     with environment(), opened(image, trust) as own, opened(reference, trust) as ref:
         bands = color_bands(own)

@@ -1,5 +1,5 @@
 """What the training scripts share: options, devices, steps, the loop, checkpoints and validation.
 
-Nets, losses and data sets come from the scripts. What knows more is said where it stands: the step
-of style transfer takes Gram matrices of features, and steps have nets compute in their fast form.
+Nets, losses and data sets come from the scripts. Two modules know a little more: `style` takes Gram
+matrices of features, and `steps` has nets compute in the form that trains fastest.
 """
