@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # so that editors and mypy know what `__getattr__` gives
     from gluon_enhance.rasters.scoring import score_rasters
     from gluon_enhance.zoo import convert, get_model, interpolate, list_models
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 #: Public name -> module it is imported from, on first use: importing the package loads nothing.
 _PUBLIC = {
