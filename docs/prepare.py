@@ -31,7 +31,7 @@ ROOT_PAGES = {
     "CONTRIBUTING.md": "adding-things.md",
     "SECURITY.md": "security.md",
 }
-ROOT_LINK = re.compile(rf"\(((?:\.\./)*)\.\./({'|'.join(map(re.escape, ROOT_PAGES))})")
+ROOT_LINK = re.compile(rf"\((?:\.\./)?((?:\.\./)*)({'|'.join(map(re.escape, ROOT_PAGES))})")
 SLIDER = re.compile(r"^<!-- slider: (\w+) -->$", re.MULTILINE)
 PUBLIC = re.compile(r"^::: gluon_enhance\.([\w.]+)$", re.MULTILINE)
 HELP = re.compile(r"^<!-- help: (.+) -->$", re.MULTILINE)
@@ -44,7 +44,8 @@ def main():
     ignored = shutil.ignore_patterns("*.py", "*.ipynb", "__pycache__", ".*")
     shutil.copytree(ROOT / "docs", PAGES, ignore=ignored)
     for name, page in ROOT_PAGES.items():
-        shutil.copy(ROOT / name, PAGES / page)
+        text = (ROOT / name).read_text(encoding="utf-8")
+        (PAGES / page).write_text(text.replace("](docs/", "]("), encoding="utf-8")
     shipped = {card.parent.name: json.loads(card.read_text()) for card in cards()}
     for name in shipped:
         write_pictures(name)
