@@ -34,10 +34,12 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check -q .
 
-# The site, in site/: it runs the notebooks, and warnings are errors.
+# The site, in site/: the notebooks are run, warnings are errors, and no page may have a browser ask
+# another host for anything. Look at it with `python -m http.server -d site`.
 docs: $(VENV)/.docs
 	OMP_NUM_THREADS=1 $(BIN)/python docs/prepare.py
-	$(BIN)/zensical build --strict
+	$(BIN)/zensical build --clean --strict
+	! grep -rlE '<(script|link|img|iframe)[^>]+(src|href)="?(https?:)?//' site --include='*.html'
 
 bench: $(VENV)/.test
 	$(BIN)/pip install -q "torch==2.13.0"

@@ -23,7 +23,7 @@ def score_rasters(
     data_range: Optional[float] = None,
     trust: bool = False,
 ) -> list[dict]:
-    """Score a raster in bounded memory.
+    """Score a raster against a reference, band by band, in bounded memory.
 
     Parameters
     ----------
