@@ -19,9 +19,9 @@ if TYPE_CHECKING:  # so that editors and mypy know what `__getattr__` gives
     from gluon_enhance.imaging.resize import resize
     from gluon_enhance.inference.enhancer import Enhancer, enhance
     from gluon_enhance.photos import Photo, read_image, write_image
-    from gluon_enhance.rasters.enhancing import enhance_raster
-    from gluon_enhance.rasters.matching import match_rasters
-    from gluon_enhance.rasters.scoring import score_rasters
+    from gluon_enhance.rasters.enhance import enhance_raster
+    from gluon_enhance.rasters.match import match_rasters
+    from gluon_enhance.rasters.score import score_rasters
     from gluon_enhance.zoo import convert, get_model, interpolate, list_models
 
 __version__ = "0.2.0"
@@ -30,7 +30,7 @@ __version__ = "0.2.0"
 _PUBLIC = {
     "Enhancer": "gluon_enhance.inference.enhancer",
     "enhance": "gluon_enhance.inference.enhancer",
-    "enhance_raster": "gluon_enhance.rasters.enhancing",
+    "enhance_raster": "gluon_enhance.rasters.enhance",
     "convert": "gluon_enhance.zoo",
     "export": "gluon_enhance.export.folder",
     "get_model": "gluon_enhance.zoo",
@@ -40,9 +40,9 @@ _PUBLIC = {
     "Photo": "gluon_enhance.photos",
     "read_image": "gluon_enhance.photos",
     "write_image": "gluon_enhance.photos",
-    "match_rasters": "gluon_enhance.rasters.matching",
+    "match_rasters": "gluon_enhance.rasters.match",
     "resize": "gluon_enhance.imaging.resize",
-    "score_rasters": "gluon_enhance.rasters.scoring",
+    "score_rasters": "gluon_enhance.rasters.score",
     "metrics": "gluon_enhance.imaging",
     "errors": "gluon_enhance",
     "losses": "gluon_enhance",

@@ -105,7 +105,7 @@ def import_mxnet():
         raise EngineError(INSTALL_HINT)
     import gluon_enhance_mxnet  # noqa: F401  numpy.bool
 
-    # A server of distributed training would serve inside the import; training.machines does it.
+    # A server of distributed training would serve inside the import; training.distributed does it.
     changes = {"DMLC_ROLE": None}
     if not _threads_are_given():
         # MXNet takes half of the processors it sees (it assumes hyper-threading) unless told.

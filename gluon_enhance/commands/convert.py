@@ -8,7 +8,7 @@ import click
 
 from gluon_enhance import zoo
 from gluon_enhance.commands.options import FilePath
-from gluon_enhance.weights.load import SUFFIXES
+from gluon_enhance.weights.readers import SUFFIXES
 
 
 @click.command(options_metavar="[NAME]")

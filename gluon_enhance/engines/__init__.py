@@ -80,6 +80,13 @@ def cuda_name(gpu: int) -> str:
     return f"cuda:{gpu}" if gpu else "cuda"
 
 
+def checked(model, shapes):
+    """Check the graph of a file that is not trusted; see `gluon_enhance.engines.checks.graph`."""
+    from gluon_enhance.engines.checks.graph import CheckedGraph
+
+    return CheckedGraph(model, shapes)
+
+
 def choose(name: str = "auto", device: str = "auto") -> str:
     """Return the engine to use: the one named, or the fastest that is installed.
 

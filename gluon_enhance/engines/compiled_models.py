@@ -1,4 +1,7 @@
-"""Compiled models, kept between runs."""
+"""Compiled models, kept between runs within a bounded room.
+
+OpenVINO's own ``CACHE_DIR`` would keep each model for each shape of an image without an end.
+"""
 
 from __future__ import annotations
 

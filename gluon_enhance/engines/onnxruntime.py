@@ -7,8 +7,7 @@ from io import StringIO
 
 import numpy as np
 
-from gluon_enhance.engines import cuda_name, gpu_of
-from gluon_enhance.engines.checks.graph import CheckedGraph
+from gluon_enhance.engines import checked, cuda_name, gpu_of
 from gluon_enhance.engines.telemetry import import_onnxruntime
 from gluon_enhance.errors import EngineError
 from gluon_enhance.framework import physical_cores
@@ -28,7 +27,7 @@ class ONNXRuntimeEngine:
                 f"device is {device!r}, but this ONNX Runtime has no CUDA; "
                 "pip install 'gluon-enhance[gpu]', or use --device cpu"
             )
-        self._graph = None if trusted else CheckedGraph(model, shapes)
+        self._graph = None if trusted else checked(model, shapes)
         self._path = str(model)
         self._version = onnxruntime.__version__
         self._threads = threads or physical_cores()

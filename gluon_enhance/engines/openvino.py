@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gluon_enhance.engines import bfloat16, gpu_of
-from gluon_enhance.engines.checks.graph import CheckedGraph
+from gluon_enhance.engines import bfloat16, checked, gpu_of
 from gluon_enhance.engines.compiled_models import CompiledModels
 from gluon_enhance.engines.telemetry import import_openvino
 from gluon_enhance.errors import EngineError
@@ -39,7 +38,7 @@ class OpenVINOEngine:
         openvino = import_openvino()
         if gpu_of(device) is not None:
             raise EngineError("engine openvino has no CUDA; use --engine onnxruntime")
-        self._graph = None if trusted else CheckedGraph(model, shapes)
+        self._graph = None if trusted else checked(model, shapes)
         self._openvino = openvino
         self._core = openvino.Core()
         self._path = str(model)

@@ -35,7 +35,7 @@ def match_histograms(
 
     The post-process of nets trained with perceptual losses [1]_, in the way of rio-hist [2]_:
     exact quantiles of all values that occur, no bins; see `quantiles`. Rasters that do not fit
-    in memory: `rasters.matching.match_rasters`.
+    in memory: `rasters.match.match_rasters`.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ from gluon_enhance.imaging.tiling import plan_tiles, run_tiled
 from gluon_enhance.inference.resolve import resolve
 from gluon_enhance.photos import Photo, check_writable, read_image, result_suffix, write_image
 from gluon_enhance.photos.pillow import transformed
-from gluon_enhance.photos.places import has_place
+from gluon_enhance.photos.tiff_tags import has_place
 from gluon_enhance.weights import store
 from gluon_enhance.whole_image.runner import MEMORY, StripNet
 

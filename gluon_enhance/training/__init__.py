@@ -1,5 +1,4 @@
-"""What the training scripts share: options, devices, steps, the loop, checkpoints and validation.
+"""The engine of the training scripts: options, devices, steps, loop, checkpoints and validation.
 
-Nets, losses and data sets come from the scripts. Two modules know a little more: `style` takes Gram
-matrices of features, and `steps` has nets compute in the form that trains fastest.
+`recipe` puts these together for a script, which brings its paper's nets, losses and numbers.
 """

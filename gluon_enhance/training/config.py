@@ -23,9 +23,9 @@ from gluon_enhance.errors import (
 )
 from gluon_enhance.framework import compute_in_caller
 from gluon_enhance.small_files import read_small
-from gluon_enhance.training import machines
+from gluon_enhance.training import distributed
+from gluon_enhance.training.initial_weights import STARTS
 from gluon_enhance.training.schedule import SCHEDULES
-from gluon_enhance.training.start import STARTS
 
 
 def option(
@@ -72,7 +72,7 @@ class TrainingConfig:
     schedule: str = option("cosine", "how the learning rate falls", SCHEDULES)
     warmup: int = option(200, "steps over which the learning rate rises", least=0)
     milestones: tuple = option(
-        (0.5,), "multistep: steps after which the rate falls; below 1: shares of --iterations"
+        (0.5,), "multistep: steps after which the rate falls; below 1: fractions of --iterations"
     )
     decay: float = option(0.5, "multistep: what the rate is multiplied by at each", most=1)
     periods: int = option(4, "restarts: cosines of equal length, one after the other")
@@ -258,10 +258,10 @@ def run_script(main) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     compute_in_caller()
     try:
-        if machines.role() == "worker":
+        if distributed.role() == "worker":
             main()
         else:
-            machines.serve()
+            distributed.serve()
     except TrainingInterruptedError as stop:
         logging.warning("%s", stop)
         sys.exit(128 + stop.signal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -13,12 +14,7 @@ import numpy as np
 
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.weights.names.official import Layout, layouts_for
-from gluon_enhance.weights.readers.gluon import read_params
-from gluon_enhance.weights.readers.ncnn import read_ncnn
-from gluon_enhance.weights.readers.safetensors import METADATA, read_safetensors
-from gluon_enhance.weights.readers.tensorflow import read_tensorflow
-from gluon_enhance.weights.readers.torch import read_torch
-from gluon_enhance.weights.readers.torch7 import read_torch7
+from gluon_enhance.weights.readers import METADATA, READERS, SUFFIXES
 
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "net_g", "model")
 """Keys of checkpoints that hold the weights, the averaged ones first."""
@@ -75,7 +71,9 @@ def read_weights(path: str | os.PathLike) -> dict:
             f"{path} is no file of weights: its suffix is {suffix!r}, not one of "
             f"{', '.join(SUFFIXES)}"
         )
-    return READERS[SUFFIXES[suffix]](path)
+    name = SUFFIXES[suffix]
+    reader = importlib.import_module(f"gluon_enhance.weights.readers.{name}")
+    return getattr(reader, READERS[name])(path)
 
 
 def load_state(net, state: Mapping, source: str | os.PathLike = "the state dict", ctx=None):
@@ -114,26 +112,6 @@ def load_state(net, state: Mapping, source: str | os.PathLike = "the state dict"
     for name, parameter in parameters.items():
         parameter._load_init(mx.nd.array(np.asarray(arrays[name], np.float32)), ctx)
     return net
-
-
-READERS = {
-    "gluon": read_params,
-    "torch": read_torch,
-    "torch7": read_torch7,
-    "tensorflow": read_tensorflow,
-    "ncnn": read_ncnn,
-    "safetensors": read_safetensors,
-}
-SUFFIXES = {
-    ".params": "gluon",
-    ".pth": "torch",
-    ".pt": "torch",
-    ".ckpt": "torch",
-    ".safetensors": "safetensors",
-    ".t7": "torch7",
-    ".index": "tensorflow",
-    ".bin": "ncnn",
-}
 
 
 def unwrapped(state: Mapping) -> dict:

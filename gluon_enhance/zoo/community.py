@@ -14,8 +14,9 @@ import numpy as np
 
 from gluon_enhance.atomic import whole_file
 from gluon_enhance.errors import UnknownModelError, WeightsError
-from gluon_enhance.weights.load import SUFFIXES, read_weights, unwrapped
+from gluon_enhance.weights.load import read_weights, unwrapped
 from gluon_enhance.weights.names.architectures import read_off
+from gluon_enhance.weights.readers import SUFFIXES
 from gluon_enhance.weights.store import cache_folder, given
 from gluon_enhance.zoo.recognition import model_name
 from gluon_enhance.zoo.table import MODELS

@@ -15,11 +15,11 @@ from gluon_enhance.commands.enhance import enhance
 from gluon_enhance.commands.match import match
 from gluon_enhance.commands.score import score
 from gluon_enhance.errors import ImageError
-from gluon_enhance.rasters.enhancing import enhance_raster
-from gluon_enhance.rasters.kinds import kind_of
-from gluon_enhance.rasters.matching import match_rasters
-from gluon_enhance.rasters.raster import environment
-from gluon_enhance.rasters.scoring import score_rasters
+from gluon_enhance.rasters.enhance import enhance_raster
+from gluon_enhance.rasters.io import gdal_environment
+from gluon_enhance.rasters.match import match_rasters
+from gluon_enhance.rasters.raster_or_photo import kind_of
+from gluon_enhance.rasters.score import score_rasters
 
 SECRET = 99
 PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)}
@@ -81,7 +81,7 @@ def server():
 
 def enlarged(path, **options):
     out = enhance_raster(path, "out.tif", "nearest", **options)
-    with environment(), rasterio.open(out) as result:
+    with gdal_environment(), rasterio.open(out) as result:
         return result.read()
 
 

@@ -8,10 +8,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 from gluon_enhance.errors import WeightsError  # noqa: E402
 from gluon_enhance.models.rrdbnet import RRDBNet  # noqa: E402
-from gluon_enhance.weights import (
-    load,
-    vgg,  # noqa: E402
-)
+from gluon_enhance.weights import load, readers, vgg  # noqa: E402
 from gluon_enhance.weights.manifest import manifest  # noqa: E402
 from gluon_enhance.weights.names.official import COUNTED, LAYOUTS  # noqa: E402
 
@@ -177,8 +174,8 @@ def test_other_suffixes_are_refused():
 def test_manifest_says_how_every_file_is_read():
     companions = {name for file in manifest().values() for name in file.companions}
     for name, file in manifest().items():
-        reader = {**load.SUFFIXES, ".h5": "keras", ".npz": "npz"}.get(Path(name).suffix)
-        assert file.reader == reader or name in companions and file.reader in load.READERS
+        reader = {**readers.SUFFIXES, ".h5": "keras", ".npz": "npz"}.get(Path(name).suffix)
+        assert file.reader == reader or name in companions and file.reader in readers.READERS
         if file.layout == "VGGFeatures":  # a loss network
             assert file.convention in vgg.CONVENTIONS and Path(name).suffix in vgg.FORMATS
         else:

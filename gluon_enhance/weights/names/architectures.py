@@ -17,8 +17,9 @@ from typing import Callable, NamedTuple, Optional
 import numpy as np
 
 from gluon_enhance.errors import WeightsError
-from gluon_enhance.weights.load import METADATA, is_equal, own_names, unwrapped
+from gluon_enhance.weights.load import is_equal, own_names, unwrapped
 from gluon_enhance.weights.names.official import BATCH_NORM, layouts_for
+from gluon_enhance.weights.readers import METADATA
 
 LISTED = 3
 """Names that a refusal spells out."""

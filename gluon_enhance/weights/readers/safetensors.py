@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.weights.readers import METADATA
 from gluon_enhance.weights.readers.torch import widened_bfloat16
 
 DTYPES = {
@@ -23,9 +24,6 @@ DTYPES = {
     "U8": "u1",
     "BOOL": "?",
 }
-
-METADATA = "__metadata__"
-"""The entry of a file that holds texts."""
 
 
 def read_safetensors(path: str | os.PathLike) -> dict:
