@@ -87,4 +87,4 @@ def test_a_raster_passes_few_files(tmp_path, rng, capsys):
     for path in sources:
         with rasterio.open(path, "w", **profile) as dst:
             dst.write(rng.integers(0, 256, (3, 24, 32)).astype(np.uint8))
-    hold(follow(sources, tmp_path), 18, 3000, capsys)
+    hold(follow(sources, tmp_path), 25, 3000, capsys)
