@@ -34,7 +34,7 @@ class DistillationLoss(mx.gluon.loss.Loss):
     --------
     >>> from gluon_enhance.losses import L1Loss
     >>> black, white = mx.nd.zeros((2, 3, 4, 4)), mx.nd.ones((2, 3, 4, 4))
-    >>> DistillationLoss(L1Loss(), truth_share=0.25)(black, black, white).asnumpy()
+    >>> DistillationLoss(L1Loss(), truth_weight=0.25)(black, black, white).asnumpy()
     array([0.25, 0.25], dtype=float32)
     """
 
