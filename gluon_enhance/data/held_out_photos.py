@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Data:
         w * scale, 3); of photos without pairs the truths are None.
     """
 
-    patches: object
+    patches: Any
     validation: dict = field(default_factory=dict)
     test: dict = field(default_factory=dict)
 

@@ -319,7 +319,8 @@ class PhotoPatches(PhotoSource):
         tuple of ndarray of shape (3, P, P), float32 in [0, 1]
         """
         (photo,) = self.choose(rng)
-        patch = window(photo, *_place(photo, self._size, rng), self._size)
+        top, left = _place(photo, self._size, rng)
+        patch = window(photo, top, left, self._size)
         if not self._degrade:
             return flip_and_turn((patch,), rng)
         patch = to_float(patch)

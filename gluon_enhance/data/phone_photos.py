@@ -86,7 +86,7 @@ def phone_photos(
     if phone:
         data = _dped(folders[0], patch_size, phone)
     else:
-        split = split_photos(folders, *(part.folders for part in parts))
+        split = split_photos(folders, parts[0].folders, parts[1].folders)
         if target and not paired:
             data = _two_folders(split, patch_size, target)
         elif target:

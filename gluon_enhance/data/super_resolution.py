@@ -60,7 +60,7 @@ def enlarging_photos(
         is as large as a patch.
     """
     parts = parse_held_out(validation), parse_held_out(test, "--test")
-    split = split_photos(folders, *(part.folders for part in parts), but=lr)
+    split = split_photos(folders, parts[0].folders, parts[1].folders, lr)
     inputs = lr and find_inputs([*folders, *(f for p in parts for f in p.folders or ())], lr)
     if inputs:
         _check_all(split, inputs, lr)

@@ -201,7 +201,7 @@ def enhance_raster(
         net = _whole_image_net(plan, src, enhancer, run) if plan.in_strips else None
         with parts_kept(plan, out, resume):
             told = estimate(plan, src, enhancer, net) if announce else None
-            if told:
+            if announce and told:
                 announce(told)
             run = run or partial(_compute_here, src, enhancer)
             _compute_missing(plan, src, net, run, progress)

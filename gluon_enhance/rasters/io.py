@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 import rasterio
@@ -63,7 +63,7 @@ def opened(raster, trust: bool = False) -> Iterator[DatasetReader]:
         if raster.closed or raster.mode == "w":
             state = "closed" if raster.closed else "open for writing only"
             raise ImageError(f"dataset {raster.name} is {state}; open it for reading")
-        dataset = nullcontext(raster)
+        dataset: Any = nullcontext(raster)
     elif isinstance(raster, MemoryFile):
         with naming_errors("read", raster.name):
             dataset = raster.open()
@@ -77,7 +77,7 @@ def opened(raster, trust: bool = False) -> Iterator[DatasetReader]:
 
 def is_data_array(raster) -> bool:
     """Tell whether a raster is an ``xarray.DataArray``; a whole ``Dataset`` of them is refused."""
-    xarray = sys.modules.get("xarray")  # who has such an array has imported it
+    xarray: Any = sys.modules.get("xarray")  # who has such an array has imported it
     if xarray and isinstance(raster, xarray.Dataset):
         raise ImageError(
             f"an xarray.Dataset has variables ({', '.join(map(str, raster))}); give one of them"

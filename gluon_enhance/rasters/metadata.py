@@ -114,7 +114,7 @@ def cog_compression_of(src) -> dict:
     result = {
         "compress": method,
         "quality": "100" if "webp_lossless" in own else quality,
-        "predictor": COG_PREDICTORS.get(own.get("predictor")),
+        "predictor": COG_PREDICTORS.get(str(own.get("predictor"))),
         "max_z_error": own.get("max_z_error"),
     }
     return {name: value for name, value in result.items() if value}

@@ -114,8 +114,8 @@ def absolute_name(name: str) -> str:
     """
     if os.path.exists(name):
         return os.path.abspath(name)
-    head = _HEAD.match(name)[0]
-    path = name[len(head) :]
+    path = _HEAD.sub("", name, count=1)
+    head = name[: len(name) - len(path)]
     first = re.split(r'[/:!"]', path)[0]
     return head + os.path.join(os.getcwd(), path) if first and os.path.exists(first) else name
 

@@ -392,10 +392,11 @@ def region_of(
         rows, columns = (row, row + height), (column, column + width)
     elif bounds:
         rows, columns = _pixels(dataset, bounds)
-    region = tuple(
+    rows, columns = (
         (max(0, math.floor(start + SLACK)), min(math.ceil(stop - SLACK), length))
         for (start, stop), length in zip((rows, columns), dataset.shape)
     )
+    region = rows, columns
     if any(start >= stop for start, stop in region):
         name, asked = ("window", window) if window else ("bounds", bounds)
         place = f" and covers {_text(dataset.bounds)}" if bounds else ""

@@ -11,7 +11,7 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Optional
+from typing import TYPE_CHECKING, ClassVar, Optional
 
 import yaml
 
@@ -49,6 +49,10 @@ def option(
 @dataclass
 class TrainingConfig:
     """Options that every training script has; a script's own class adds the method's."""
+
+    if TYPE_CHECKING:  # options of scripts, each with a default of its own
+        model: str = ""
+        vgg: Optional[str] = None
 
     data: tuple = option((), "folders of training photos")
     out: Optional[str] = option(None, "folder for logs, checkpoints and the result")
@@ -113,7 +117,7 @@ class TrainingConfig:
     dry_run: bool = option(False, "read options and data, say what would be done, and stop")
 
     #: Options that may differ between a run and its continuation.
-    NOT_COMPARED = (
+    NOT_COMPARED: ClassVar[tuple] = (
         "data",
         "out",
         "val",
@@ -143,6 +147,11 @@ class TrainingConfig:
 
     #: Models that ``--init`` may name, with or without a file, and that the script starts from.
     START_MODELS: ClassVar[tuple] = ()
+
+    @property
+    def folder(self) -> Path:
+        """``--out``, without which no run begins."""
+        return Path(self.out or "")
 
     def fixed(self) -> dict:
         """The options that a checkpoint must have been made with."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Callable
@@ -64,7 +64,7 @@ class Devices:
                 f"{names!r} on each of {self.share[1]} machines"
             )
         self._store = self._machines.store if self._machines else mx.kv.create(kvstore)
-        self._keys = set()
+        self._keys: set[str] = set()
 
     @property
     def is_first(self) -> bool:
@@ -209,7 +209,7 @@ def batches(
     stop: int,
     workers: int = 1,
     share: tuple[int, int] = (0, 1),
-) -> Iterator[tuple[np.ndarray, ...]]:
+) -> Generator[tuple[np.ndarray, ...], None, None]:
     """Yield the batches of the steps from `start` up to `stop`.
 
     Every sample has a generator of its own, made of seed, step and place in the batch. So a

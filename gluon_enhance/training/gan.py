@@ -119,8 +119,8 @@ class DynamicBalance:
         self._generator_threshold = generator_threshold
         self._ratio = ratio
         self._sign = 1 if critic_side == "below" else -1
-        self._critic_losses = deque(maxlen=window)  # of steps in which they learned
-        self._generator_losses = deque(maxlen=window)  # of all steps
+        self._critic_losses: deque = deque(maxlen=window)  # of steps in which they learned
+        self._generator_losses: deque = deque(maxlen=window)  # of all steps
         self._waited = 0  # steps since they learned, without those in which they were paused
         self._paused = False  # by the second rule
 

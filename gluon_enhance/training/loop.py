@@ -88,7 +88,7 @@ def fit(
     ValueError
         If the batch cannot be shared equally among devices and ``--accumulate``.
     """
-    out, devices, schedule = Path(config.out), step.devices, make_schedule(config)
+    out, devices, schedule = config.folder, step.devices, make_schedule(config)
     step.take_options(config)
     with _locked(out, config) if devices.is_first else nullcontext():
         count, history = _start(step, out / CHECKPOINTS, config, photos)

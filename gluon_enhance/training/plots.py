@@ -59,7 +59,7 @@ def panels(history: list) -> dict:
 
     Losses that are never negative share an axis, which can be logarithmic then.
     """
-    result = {title: [] for title in (LOSSES, SIGNED_LOSSES, *PANELS)}
+    result: dict[str, list] = {title: [] for title in (LOSSES, SIGNED_LOSSES, *PANELS)}
     for name in dict.fromkeys(name for row in history for name in row):
         if name not in NOT_DRAWN:
             signed = any(row.get(name, 0) < 0 for row in history)

@@ -55,7 +55,7 @@ def choose_precision(precision: str, contexts=()) -> str:
     try:
         flags = CPUINFO.read_text().split()
     except OSError:
-        flags = ()
+        flags = []
     return "bf16" if any(flag in flags for flag in FLAGS) else "fp32"
 
 

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, ClassVar, Optional
 
 from gluon_enhance import zoo
 from gluon_enhance.atomic import whole_file
@@ -68,7 +68,7 @@ class EnlargingConfig(TrainingConfig):
     degrade: str = option("bicubic", "how inputs are made of photos", tuple(DEGRADATIONS))
     lr: Optional[str] = option(None, "folder of the photos' own reductions, which are used as is")
 
-    NOT_COMPARED = (*TrainingConfig.NOT_COMPARED, "lr")
+    NOT_COMPARED: ClassVar[tuple] = (*TrainingConfig.NOT_COMPARED, "lr")
 
 
 @dataclass
@@ -306,6 +306,8 @@ class Run:
             For that.
         """
         config, data = self.config, self.data
+        if data is None:
+            raise ValueError("this run has no data to learn from; give it some")
         for name, path in given_weights(config, list(step.nets)).items():
             load_start(step.nets[name], path, config.init_partial)
         step.average.restart()
@@ -392,7 +394,7 @@ def save_result(
     Path
         Of the weights; ``-m NAME=PATH`` uses them.
     """
-    path = Path(config.out, f"{net.spec.name}.params")
+    path = config.folder / f"{net.spec.name}.params"
     if not step.devices.is_first:
         return path
     with whole_file(path) as part:

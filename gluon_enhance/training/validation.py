@@ -94,7 +94,8 @@ class Validation:
         rows : list of dict of str to ndarray of shape (H, W, 3), uint8
             Input, output, and whatever there is to compare it with, by heading; of one size.
         """
-        scores, rows = {}, []
+        scores: dict[str, float] = {}
+        rows: list = []
         for name, pairs in self._sets.items():
             of_images = []
             if self._of_input and name not in self._inputs_scores:
