@@ -148,3 +148,10 @@ def test_examples_of_public_docstrings_run(name, files):
     output = []
     results = doctest.DocTestRunner().run(test, out=output.append)
     assert not results.failed, "".join(output)
+
+
+def test_no_module_has_the_name_of_a_public_function():
+    """Once imported, it would stand where the function is: the package imports both on demand."""
+    package = Path(ge.__file__).parent
+    modules = {path.stem for path in package.iterdir()}
+    assert not modules & {name for name in ge.__all__ if name not in MODULES}

@@ -16,11 +16,11 @@ from pathlib import Path
 from gluon_enhance import __version__, engines, zoo
 from gluon_enhance.atomic import sync
 from gluon_enhance.errors import EngineError, WeightsError
-from gluon_enhance.export import OPSET, answers_of, run_net, trial_unit
-from gluon_enhance.export.artifacts import WRITERS
-from gluon_enhance.export.measure import HALOS, measured_halo
-from gluon_enhance.export.safetensors import widened
-from gluon_enhance.export.symbol import is_pair, measured_pair, split_pair
+from gluon_enhance.exporting import OPSET, answers_of, run_net, trial_unit
+from gluon_enhance.exporting.artifacts import WRITERS
+from gluon_enhance.exporting.measure import HALOS, measured_halo
+from gluon_enhance.exporting.safetensors import widened
+from gluon_enhance.exporting.symbol import is_pair, measured_pair, split_pair
 from gluon_enhance.framework import is_mxnet_installed
 from gluon_enhance.weights.cache import workshop
 from gluon_enhance.weights.manifest import (
