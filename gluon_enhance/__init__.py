@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # so that editors and mypy know what `__getattr__` gives
     from gluon_enhance import errors, losses
-    from gluon_enhance.export.folder import export
+    from gluon_enhance.exporting.folder import export
     from gluon_enhance.imaging import metrics
     from gluon_enhance.imaging.histogram import match_histograms
     from gluon_enhance.imaging.resize import resize
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # so that editors and mypy know what `__getattr__` gives
     from gluon_enhance.rasters.score import score_rasters
     from gluon_enhance.zoo import convert, get_model, interpolate, list_models
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 #: Public name -> module it is imported from, on first use: importing the package loads nothing.
 _PUBLIC = {
@@ -32,7 +32,7 @@ _PUBLIC = {
     "enhance": "gluon_enhance.inference.enhancer",
     "enhance_raster": "gluon_enhance.rasters.enhance",
     "convert": "gluon_enhance.zoo",
-    "export": "gluon_enhance.export.folder",
+    "export": "gluon_enhance.exporting.folder",
     "get_model": "gluon_enhance.zoo",
     "interpolate": "gluon_enhance.zoo",
     "list_models": "gluon_enhance.zoo",

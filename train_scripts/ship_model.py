@@ -24,8 +24,8 @@ from gluon_enhance.commands.demo import comparison
 from gluon_enhance.commands.scores import protocol, score_pair
 from gluon_enhance.data.benchmarks import find_pairs, read_pair
 from gluon_enhance.data.held_out_photos import parse_held_out
-from gluon_enhance.export import export_onnx, trial_unit
-from gluon_enhance.export.float16 import halve_onnx, rounded
+from gluon_enhance.exporting import export_onnx, trial_unit
+from gluon_enhance.exporting.float16 import halve_onnx, rounded
 from gluon_enhance.imaging.pictures import side_by_side
 from gluon_enhance.inference.enhancer import Enhancer
 from gluon_enhance.photos import Photo, write_image

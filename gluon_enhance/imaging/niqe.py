@@ -82,6 +82,14 @@ def niqe(
     ValueError
         If the image is neither gray nor RGB, is empty, holds NaN or infinity, or has fewer than two
         blocks that are not flat inside the border.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> model = fit_niqe([rng.random((192, 192)) for _ in range(10)])
+    >>> noise, smooth = rng.random((192, 192)), np.indices((192, 192)).sum(0) / 384
+    >>> niqe(noise, model) < niqe(noise * 0.1 + smooth * 0.9, model)
+    True
     """
     features, _ = block_features(image, data_range=data_range, crop_border=crop_border)
     if len(_whole(features)) < 2:
@@ -111,6 +119,12 @@ def fit_niqe(images: Iterable[NDArray[Any]]) -> NIQEModel:
     ------
     ValueError
         If fewer than 37 blocks are left: a covariance of 36 features needs more.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> fit_niqe([rng.random((192, 192)) for _ in range(10)]).mean.shape
+    (36,)
     """
     chosen = [np.empty((0, FEATURES))]
     for image in images:

@@ -29,6 +29,13 @@ class DistillationLoss(mx.gluon.loss.Loss):
 
     Outputs:
         - **loss**: (N,).
+
+    Examples
+    --------
+    >>> from gluon_enhance.losses import L1Loss
+    >>> black, white = mx.nd.zeros((2, 3, 4, 4)), mx.nd.ones((2, 3, 4, 4))
+    >>> DistillationLoss(L1Loss(), truth_weight=0.25)(black, black, white).asnumpy()
+    array([0.25, 0.25], dtype=float32)
     """
 
     def __init__(

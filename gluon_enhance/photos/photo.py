@@ -57,6 +57,12 @@ class Photo:
         The format read: 'PNG', 'JPEG', 'TIFF', 'WEBP', 'AVIF', 'HEIC', 'BMP' or 'GIF'.
     lossless : bool
         Whether it was read from a WebP file that had lost nothing.
+
+    Examples
+    --------
+    >>> photo = Photo(np.zeros((4, 6, 3), np.uint8), dpi=(300, 300))
+    >>> photo.pixels.shape, photo.icc_profile
+    ((4, 6, 3), None)
     """
 
     pixels: np.ndarray

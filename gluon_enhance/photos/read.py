@@ -53,6 +53,12 @@ def read_image(path: str | os.PathLike, *, strict: bool = False) -> Photo:
         If there is no such file, it is damaged or cut short, or holds what is not enhanced:
         several frames, over `MAX_PIXELS` pixels, other color spaces, values that are not finite
         or outside [0, 1].
+
+    Examples
+    --------
+    >>> photo = read_image("photo.jpg")
+    >>> photo.pixels.shape, photo.pixels.dtype, photo.format
+    ((16, 20, 3), dtype('uint8'), 'JPEG')
     """
     path = Path(path)
     data, form = _read_bytes(path)

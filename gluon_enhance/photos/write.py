@@ -152,6 +152,10 @@ def write_image(
     ------
     ImageError
         If the format cannot hold the photo, or the file cannot be written.
+
+    Examples
+    --------
+    >>> write_image("gray.png", np.full((4, 6), 128, np.uint8))
     """
     path = Path(path)
     photo = photo if isinstance(photo, Photo) else Photo(photo)

@@ -166,6 +166,11 @@ def enhance_raster(
         If a file cannot be read or written, the bands need a choice, or parts are missing.
     ValueError
         If options or values do not fit.
+
+    Examples
+    --------
+    >>> enhance_raster("scene.tif", "scene_x4.tif", input_range=(0, 3000)).name
+    'scene_x4.tif'
     """
     options = creation_options or {}
     if isinstance(enhancer, (str, os.PathLike)):

@@ -111,6 +111,11 @@ def match_rasters(
         If a file cannot be read or written, or `out` is one of the inputs.
     ValueError
         If bands, dtypes, values or options do not fit.
+
+    Examples
+    --------
+    >>> list(match_rasters("scene.tif", "reference.tif", "out.tif"))
+    ['band 1', 'band 2', 'band 3']
     """
     out, options = Path(out), creation_options or {}
     with gdal_environment(), opened(source, trust) as src, opened(reference, trust) as ref:

@@ -79,6 +79,11 @@ def list_models(pattern: str = "*", pretrained: Optional[bool] = None) -> list[s
         Shell pattern, such as ``'rrdb*'`` or ``'*_x4'``.
     pretrained : bool, optional
         Only models with weights, shipped or official (True), or without (False).
+
+    Examples
+    --------
+    >>> list_models("edsr_lite*", pretrained=True)
+    ['edsr_lite_x2']
     """
     return [
         name
@@ -129,6 +134,12 @@ def get_model(
         If the weights cannot be had, or do not fit.
     EngineError
         If MXNet is not installed.
+
+    Examples
+    --------
+    >>> net = get_model("srcnn_x4", pretrained=True)
+    >>> net.spec.scale, net.spec.parameters
+    (4, 57281)
     """
     if name is None and pretrained in (True, False):
         raise ValueError("get_model needs a name, or a file as pretrained")
@@ -213,6 +224,11 @@ def convert(name: Optional[str], checkpoint: str | os.PathLike, out: str | os.Pa
     WeightsError
         If the checkpoint cannot be read or does not fit the model, or `out` cannot be written; or
         if it was trained with options that `out`, which has no card, would lose.
+
+    Examples
+    --------
+    >>> convert("esrgan_x4", "ESRGAN.pth", "esrgan.params")               # doctest: +SKIP
+    PosixPath('esrgan.params')
     """
     net = get_model(name, pretrained=Path(checkpoint))
     arrays = _arrays(net)
@@ -264,8 +280,8 @@ def interpolate(
 
     Examples
     --------
-    >>> weights = interpolate("rrdb_x4", "esrgan_x4", 0.8)           # doctest: +SKIP
-    >>> net = get_model("esrgan_x4", pretrained=weights)             # doctest: +SKIP
+    >>> weights = interpolate("rrdb_lite_x4", "esrgan_lite_x4", 0.8)
+    >>> net = get_model("esrgan_lite_x4", pretrained=weights)
     """
     _check_architectures(weights_a, weights_b)
     return interpolate_states(_state(weights_a), _state(weights_b), alpha)

@@ -30,7 +30,7 @@ from PIL import Image
 
 from gluon_enhance import Enhancer
 from gluon_enhance.errors import GluonEnhanceError
-from gluon_enhance.export.symbol_graph import read_graph
+from gluon_enhance.exporting.symbol_graph import read_graph
 from gluon_enhance.photos import Photo, photo, read_image, write_image
 from gluon_enhance.photos.formats import FORMATS
 from gluon_enhance.photos.xmp import updated

@@ -13,8 +13,8 @@ from mxnet.gluon.contrib.nn import PixelShuffle2D  # noqa: E402
 import gluon_enhance as ge  # noqa: E402
 from gluon_enhance.data.benchmarks import find_pairs, read_pair  # noqa: E402
 from gluon_enhance.errors import EngineError, WeightsError  # noqa: E402
-from gluon_enhance.export import folder  # noqa: E402
-from gluon_enhance.export.onnx_fixes import has_instance_norms  # noqa: E402
+from gluon_enhance.exporting import folder  # noqa: E402
+from gluon_enhance.exporting.onnx_fixes import has_instance_norms  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 
 nn = mx.gluon.nn

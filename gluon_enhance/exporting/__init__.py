@@ -13,7 +13,7 @@ import numpy as np
 from gluon_enhance import engines, framework
 from gluon_enhance.atomic import publish
 from gluon_enhance.errors import EngineError, WeightsError
-from gluon_enhance.export.onnx_fixes import mend_pair, restore_order
+from gluon_enhance.exporting.onnx_fixes import mend_pair, restore_order
 from gluon_enhance.forms import EXPORTING, in_form
 from gluon_enhance.weights.readers.gluon import read_params
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance.errors import EngineError
-from gluon_enhance.export import compare, export_onnx, require, run_net, write_pair
-from gluon_enhance.export.symbol import load_pair
+from gluon_enhance.exporting import compare, export_onnx, require, run_net, write_pair
+from gluon_enhance.exporting.symbol import load_pair
 from gluon_enhance.weights.load import load_state
 from gluon_enhance.weights.names.published import published_class, published_state
 from gluon_enhance.whole_image.split import split_onnx

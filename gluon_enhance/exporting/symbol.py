@@ -13,11 +13,11 @@ from pathlib import Path
 
 from gluon_enhance import framework
 from gluon_enhance.errors import WeightsError
-from gluon_enhance.export import run_net
-from gluon_enhance.export.measure import MULTIPLES, measured_halo, measured_sizes
-from gluon_enhance.export.onnx_fixes import has_instance_norms
-from gluon_enhance.export.symbol_graph import read_graph
-from gluon_enhance.export.symbol_shapes import refuse_out_of_proportion
+from gluon_enhance.exporting import run_net
+from gluon_enhance.exporting.measure import MULTIPLES, measured_halo, measured_sizes
+from gluon_enhance.exporting.onnx_fixes import has_instance_norms
+from gluon_enhance.exporting.symbol_graph import read_graph
+from gluon_enhance.exporting.symbol_shapes import refuse_out_of_proportion
 from gluon_enhance.weights.readers.gluon import read_params
 from gluon_enhance.zoo.spec import ModelSpec
 

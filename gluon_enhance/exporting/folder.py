@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from gluon_enhance import __version__, engines, zoo
 from gluon_enhance.atomic import sync
 from gluon_enhance.errors import EngineError, WeightsError
-from gluon_enhance.export import OPSET, answers_of, run_net, trial_unit
-from gluon_enhance.export.artifacts import WRITERS
-from gluon_enhance.export.measure import HALOS, measured_halo
-from gluon_enhance.export.safetensors import widened
-from gluon_enhance.export.symbol import is_pair, measured_pair, split_pair
+from gluon_enhance.exporting import OPSET, answers_of, run_net, trial_unit
+from gluon_enhance.exporting.artifacts import WRITERS
+from gluon_enhance.exporting.measure import HALOS, measured_halo
+from gluon_enhance.exporting.safetensors import widened
+from gluon_enhance.exporting.symbol import is_pair, measured_pair, split_pair
 from gluon_enhance.framework import is_mxnet_installed
 from gluon_enhance.weights.cache import workshop
 from gluon_enhance.weights.manifest import (
@@ -87,6 +87,11 @@ def export(
         for outputs about 1; what was in the folder stays.
     ValueError
         If a format is unknown, or the net is not from `get_model`.
+
+    Examples
+    --------
+    >>> export("srcnn_x4", "exported", formats=["onnx"])                  # doctest: +SKIP
+    PosixPath('exported')
     """
     if not formats or set(formats) - set(WRITERS):
         raise ValueError(f"formats are {formats!r}; choose from {', '.join(WRITERS)}")

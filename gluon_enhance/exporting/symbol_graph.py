@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gluon_enhance.engines import WAY_OUT
 from gluon_enhance.errors import WeightsError
-from gluon_enhance.export.symbol_operators import (
+from gluon_enhance.exporting.symbol_operators import (
     OLD_NAMES,
     OPERATORS,
     count_inputs,

@@ -12,8 +12,8 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 import gluon_enhance as ge  # noqa: E402
 from gluon_enhance import export  # noqa: E402
 from gluon_enhance.errors import EngineError, WeightsError  # noqa: E402
-from gluon_enhance.export import artifacts  # noqa: E402
-from gluon_enhance.export.folder import WRITERS, _put_in_place  # noqa: E402
+from gluon_enhance.exporting import artifacts  # noqa: E402
+from gluon_enhance.exporting.folder import WRITERS, _put_in_place  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.imaging.arrays import to_float  # noqa: E402
 from gluon_enhance.weights.manifest import sha256, write_card  # noqa: E402

@@ -13,9 +13,9 @@ mxnet = pytest.importorskip("mxnet", reason="MXNet is not installed")
 import gluon_enhance as ge  # noqa: E402
 from gluon_enhance import zoo  # noqa: E402
 from gluon_enhance.errors import WeightsError  # noqa: E402
-from gluon_enhance.export.symbol import load_pair  # noqa: E402
-from gluon_enhance.export.symbol_graph import MOST_NODES, read_graph  # noqa: E402
-from gluon_enhance.export.symbol_operators import OLD_NAMES, OPERATORS, read_attributes  # noqa: E402
+from gluon_enhance.exporting.symbol import load_pair  # noqa: E402
+from gluon_enhance.exporting.symbol_graph import MOST_NODES, read_graph  # noqa: E402
+from gluon_enhance.exporting.symbol_operators import OLD_NAMES, OPERATORS, read_attributes  # noqa: E402
 from gluon_enhance.forms import EXPORTING, PLAIN, set_form  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 
@@ -151,7 +151,7 @@ TRY = """
 import sys
 from pathlib import Path
 from gluon_enhance.errors import WeightsError
-from gluon_enhance.export.symbol import load_pair
+from gluon_enhance.exporting.symbol import load_pair
 for folder in sorted(Path(sys.argv[1]).iterdir()):
     try:
         load_pair(folder / "net-symbol.json", folder / "net-0000.params")
@@ -165,7 +165,7 @@ RUN = """
 import sys
 from pathlib import Path
 from gluon_enhance.errors import WeightsError
-from gluon_enhance.export.symbol import load_pair
+from gluon_enhance.exporting.symbol import load_pair
 from gluon_enhance.framework import mx
 taken = 0
 for folder in sorted(Path(sys.argv[1]).iterdir()):

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 import gluon_enhance as ge  # noqa: E402
-from gluon_enhance.export.safetensors import widened  # noqa: E402
+from gluon_enhance.exporting.safetensors import widened  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 
 

@@ -7,7 +7,7 @@ from gluon_enhance import (
     engines,  # noqa: E402
     export,
 )
-from gluon_enhance.export.float16 import halve_onnx, rounded  # noqa: E402
+from gluon_enhance.exporting.float16 import halve_onnx, rounded  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 
 

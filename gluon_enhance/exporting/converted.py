@@ -17,8 +17,8 @@ import numpy as np
 from gluon_enhance import __version__, engines, zoo
 from gluon_enhance.atomic import sync
 from gluon_enhance.errors import WeightsError
-from gluon_enhance.export.folder import export, kept_folder, require_mxnet
-from gluon_enhance.export.measure import measured_halo, measured_sizes
+from gluon_enhance.exporting.folder import export, kept_folder, require_mxnet
+from gluon_enhance.exporting.measure import measured_halo, measured_sizes
 from gluon_enhance.weights.manifest import fingerprint, read_card, sha256, write_card
 from gluon_enhance.weights.store import cache_folder
 from gluon_enhance.zoo.community import companions_of
