@@ -59,7 +59,7 @@ def test_names_in_a_file_are_shortened():
 def test_a_card_is_quoted_in_short(key, value):
     card = {"name": "net", "method": "", "scale": 2, "parameters": 1, "halo": 1, "paper": ""}
     with pytest.raises(WeightsError) as caught:
-        spec_from_card({**card, "licence": "", **({key: value} if key != "name" else {"scale": 0})})
+        spec_from_card({**card, "license": "", **({key: value} if key != "name" else {"scale": 0})})
     assert len(str(caught.value)) < 2100 and str(caught.value).isprintable()
 
 

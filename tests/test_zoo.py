@@ -56,7 +56,7 @@ def test_spec_is_whole(name):
     hash(spec)
     for file in spec.weights:
         assert store.manifest()[file].layout == spec.net.partition(".")[2]
-        assert store.manifest()[file].licence == spec.licence
+        assert store.manifest()[file].license == spec.license
 
 
 @pytest.mark.parametrize("name", [n for n, s in zoo.MODELS.items() if "RRDBNet" in s.net])

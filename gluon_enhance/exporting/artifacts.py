@@ -47,7 +47,7 @@ def write_safetensors(net, folder: Path, unit: int, answers: list) -> None:
     # Its save_file would leave a file that only its owner can read.
     arrays = {key: np.ascontiguousarray(array) for key, array in state.items()}
     # In one entry: of several, the order would change from run to run, and the file's hash.
-    about = {**published_class(net), "scale": net.spec.scale, "licence": net.spec.licence}
+    about = {**published_class(net), "scale": net.spec.scale, "license": net.spec.license}
     path.write_bytes(safetensors.save(arrays, {"model": json.dumps(about)}))
     again = load_state(type(net)(**net.spec.kwargs), safetensors.load_file(str(path)), path)
     compare(path.name, partial(run_net, again), answers)

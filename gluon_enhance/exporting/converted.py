@@ -100,7 +100,7 @@ def _measure(file, trust, folder):
         parameters=0,
         halo=halo or 0,
         paper="",
-        licence="not stated",
+        license="not stated",
         stride=STRIDE,
         tiling="exact" if halo else "global_statistics",
         **sizes._asdict(),

@@ -158,7 +158,7 @@ def measured_pair(
         parameters=sum(p.data().size for p in net.collect_params().values()),
         halo=halo or 0,
         paper="",
-        licence="not stated",
+        license="not stated",
         stride=stride,
         tiling="exact" if halo else "global_statistics",
         **sizes._asdict(),

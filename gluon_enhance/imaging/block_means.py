@@ -38,7 +38,7 @@ def block_means(image: NDArray[Any], scale: int) -> NDArray[Any]:
 def enlarge_means(means: NDArray[Any], scale: int) -> NDArray[Any]:
     """Enlarge an image so that its pixels are the means of the blocks of the result.
 
-    Along rows, then columns, a pixel becomes the parabola with its mean that meets its neighbours'
+    Along rows, then columns, a pixel becomes the parabola with its mean that meets its neighbors'
     at the edges between them, where the value is that of the cubic with the means of the four
     pixels around: the interpolation of the piecewise parabolic method [1]_, without its limiter.
     Polynomials of degree 2 are enlarged exactly, but for the two pixels next to the image's own

@@ -127,10 +127,10 @@ def _taps(
     function, support = KERNELS[kernel]
     shrink = scale if antialias and scale < 1 and kernel != "nearest" else 1.0
     support /= shrink
-    centre = (np.arange(out_length) + 0.5) / scale - 0.5
-    left = np.floor(centre - support / 2)
+    center = (np.arange(out_length) + 0.5) / scale - 0.5
+    left = np.floor(center - support / 2)
     taps = left[:, None] + np.arange(math.ceil(support) + 2)
-    weights = shrink * function(shrink * (centre[:, None] - taps))
+    weights = shrink * function(shrink * (center[:, None] - taps))
     weights /= weights.sum(axis=1, keepdims=True)
     taps = np.clip(taps, 0, in_length - 1).astype(np.int64)
     used = np.abs(weights).max(axis=0) > 0

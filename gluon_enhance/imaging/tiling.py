@@ -1,6 +1,6 @@
 """Cutting an image into equal tiles, and running a net on them one by one.
 
-A tile reads a window of the image and keeps the part of the result that its neighbours do not.
+A tile reads a window of the image and keeps the part of the result that its neighbors do not.
 Around what it keeps lies a halo, except at the image's own edges: there the window ends where the
 image ends, so that a net that pads with zeros sees in a tile what it sees in the whole image.
 """
@@ -140,7 +140,7 @@ def plan_axis(
         count = _ceil_divide(cells - 2 * halo, tile)
         size = _ceil_divide(cells + 2 * halo * (count - 1), count)
     starts = [i * (cells - size) // max(count - 1, 1) for i in range(count)]
-    # Neighbours share at least two halos; each keeps up to the middle of them.
+    # Neighbors share at least two halos; each keeps up to the middle of them.
     cuts = [0, *((a + size + b) // 2 for a, b in zip(starts, starts[1:])), cells]
 
     def pixels(start: int, stop: int, less: int = 0) -> slice:

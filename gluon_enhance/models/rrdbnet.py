@@ -90,7 +90,7 @@ class RRDB(mx.gluon.HybridBlock):
 class RRDBNet(mx.gluon.HybridBlock):
     """Generator of ESRGAN [1]_ and Real-ESRGAN [2]_.
 
-    The trunk feeds two nearest-neighbour doublings; for scales 2 and 1 the input is first folded
+    The trunk feeds two nearest-neighbor doublings; for scales 2 and 1 the input is first folded
     into channels (pixel unshuffle by 2 or 4), as the official Real-ESRGAN nets do. Scales 8 and 16
     have more doublings, and a net that folds less than these has fewer.
 

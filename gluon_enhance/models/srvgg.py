@@ -15,7 +15,7 @@ nn = mx.gluon.nn
 
 
 class SRVGGNetCompact(mx.gluon.HybridBlock):
-    """A chain of 3x3 convolutions that adds detail to the nearest-neighbour enlargement [1]_.
+    """A chain of 3x3 convolutions that adds detail to the nearest-neighbor enlargement [1]_.
 
     Parameters
     ----------

@@ -33,8 +33,8 @@ class WeightFile:
         into the file name); empty where only another hash is.
     size : int, optional
         Bytes.
-    url, licence, reader, layout : str, optional
-        Where it can be had, in a zip if the address ends so; its licence; the name of its reader,
+    url, license, reader, layout : str, optional
+        Where it can be had, in a zip if the address ends so; its license; the name of its reader,
         and the class of the net whose names for weights `gluon_enhance.weights` leads its own to.
     companions : tuple of str
         Files of the manifest that must lie beside it.
@@ -50,7 +50,7 @@ class WeightFile:
     sha256: str
     size: Optional[int] = None
     url: Optional[str] = None
-    licence: Optional[str] = None
+    license: Optional[str] = None
     reader: Optional[str] = None
     layout: Optional[str] = None
     companions: tuple[str, ...] = ()

@@ -89,7 +89,7 @@ def _spec(reading, path):
         parameters=same[0].parameters if same else 0,
         halo=kind.halo,
         paper=kind.paper,
-        licence="not stated",
+        license="not stated",
         multiple=kind.multiple if same else 1,
         stride=kind.stride,
         min_size=kind.min_size,

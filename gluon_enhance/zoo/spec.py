@@ -33,7 +33,7 @@ class ModelSpec:
         differ by at most 1/255.
     paper : str
         Its address.
-    licence : str
+    license : str
         Of the weights.
     weights : tuple of str
         Official files in the manifest, any of which will do; the first is the one downloaded.
@@ -59,7 +59,7 @@ class ModelSpec:
     parameters: int
     halo: int
     paper: str
-    licence: str
+    license: str
     weights: tuple[str, ...] = ()
     multiple: int = 1
     stride: int = 1

@@ -53,7 +53,7 @@ MODELS = {
             parameters=758_755,
             halo=12,
             paper=ESRGAN_PAPER,
-            licence="Apache-2.0",
+            license="Apache-2.0",
         ),
         ModelSpec(
             name="realesrgan_lite_x4",
@@ -65,7 +65,7 @@ MODELS = {
             parameters=758_755,
             halo=12,
             paper=REAL_ESRGAN_PAPER,
-            licence="Apache-2.0",
+            license="Apache-2.0",
         ),
         ModelSpec(
             name="realesrgan_lite_x2",
@@ -78,7 +78,7 @@ MODELS = {
             halo=24,
             multiple=2,
             paper=REAL_ESRGAN_PAPER,
-            licence="Apache-2.0",
+            license="Apache-2.0",
         ),
         ModelSpec(
             name="rrdb_lite_x4",
@@ -90,7 +90,7 @@ MODELS = {
             parameters=758_755,
             halo=12,
             paper=ESRGAN_PAPER,
-            licence="Apache-2.0",
+            license="Apache-2.0",
         ),
         ModelSpec(
             name="rrdb_x4",
@@ -102,7 +102,7 @@ MODELS = {
             parameters=16_697_987,
             halo=48,
             paper=ESRGAN_PAPER,
-            licence="Apache-2.0",
+            license="Apache-2.0",
             weights=("RRDB_PSNR_x4.pth", "ESRGAN_PSNR_SRx4_DF2K_official-150ff491.pth"),
         ),
         ModelSpec(
@@ -115,7 +115,7 @@ MODELS = {
             parameters=16_697_987,
             halo=48,
             paper=ESRGAN_PAPER,
-            licence="Apache-2.0",
+            license="Apache-2.0",
             weights=("RRDB_ESRGAN_x4.pth", "ESRGAN_SRx4_DF2KOST_official-ff704c30.pth"),
         ),
         ModelSpec(
@@ -128,7 +128,7 @@ MODELS = {
             parameters=16_697_987,
             halo=48,
             paper=REAL_ESRGAN_PAPER,
-            licence="BSD-3-Clause",
+            license="BSD-3-Clause",
             weights=("RealESRGAN_x4plus.pth", "REALESRGAN_X4PLUS_UP4X.bin"),
         ),
         ModelSpec(
@@ -142,7 +142,7 @@ MODELS = {
             halo=48,
             multiple=2,
             paper=REAL_ESRGAN_PAPER,
-            licence="BSD-3-Clause",
+            license="BSD-3-Clause",
             weights=("RealESRGAN_x2plus.pth",),
         ),
         ModelSpec(
@@ -155,7 +155,7 @@ MODELS = {
             parameters=4_467_779,
             halo=48,
             paper=REAL_ESRGAN_PAPER,
-            licence="BSD-3-Clause",
+            license="BSD-3-Clause",
             weights=("RealESRGAN_x4plus_anime_6B.pth", "REALESRGAN_X4PLUSANIME_UP4X.bin"),
         ),
         ModelSpec(
@@ -168,7 +168,7 @@ MODELS = {
             parameters=57_281,
             halo=8,
             paper=SRCNN_PAPER,
-            licence="Apache-2.0",
+            license="Apache-2.0",
         ),
         ModelSpec(
             name="srresnet_x4",
@@ -180,7 +180,7 @@ MODELS = {
             parameters=1_549_462,
             halo=40,
             paper=SRGAN_PAPER,
-            licence="Apache-2.0",
+            license="Apache-2.0",
         ),
         ModelSpec(
             name="srgan_x4",
@@ -192,7 +192,7 @@ MODELS = {
             parameters=1_549_462,
             halo=40,
             paper=SRGAN_PAPER,
-            licence="Apache-2.0",
+            license="Apache-2.0",
         ),
         ModelSpec(
             name="srgan_voc_x2",
@@ -204,7 +204,7 @@ MODELS = {
             parameters=586_379,
             halo=20,
             paper=SRGAN_PAPER,
-            licence="MIT",
+            license="MIT",
             weights=("netG_epoch_2_100.pth",),
         ),
         ModelSpec(
@@ -217,7 +217,7 @@ MODELS = {
             parameters=734_092,
             halo=20,
             paper=SRGAN_PAPER,
-            licence="MIT",
+            license="MIT",
             weights=("netG_epoch_4_100.pth",),
         ),
         ModelSpec(
@@ -230,7 +230,7 @@ MODELS = {
             parameters=881_805,
             halo=20,
             paper=SRGAN_PAPER,
-            licence="MIT",
+            license="MIT",
             weights=("netG_epoch_8_100.pth",),
         ),
         ModelSpec(
@@ -243,7 +243,7 @@ MODELS = {
             parameters=1_517_571,
             halo=36,
             paper=ESRGAN_PAPER,
-            licence="Apache-2.0",
+            license="Apache-2.0",
             weights=("msrresnet_x4c64b16_1x16_300k_div2k_20200521-61556be5.pth",),
         ),
         ModelSpec(
@@ -256,7 +256,7 @@ MODELS = {
             parameters=1_369_859,
             halo=40,
             paper=EDSR_PAPER,
-            licence="MIT",
+            license="MIT",
             weights=("edsr_baseline_x2-1bc95232.pt", "EDSR_Mx2_f64b16_DIV2K_official-3ba7b086.pth"),
         ),
         ModelSpec(
@@ -269,7 +269,7 @@ MODELS = {
             parameters=1_554_499,
             halo=40,
             paper=EDSR_PAPER,
-            licence="MIT",
+            license="MIT",
             weights=("edsr_baseline_x3-abf2a44e.pt", "EDSR_Mx3_f64b16_DIV2K_official-6908f88a.pth"),
         ),
         ModelSpec(
@@ -282,7 +282,7 @@ MODELS = {
             parameters=1_517_571,
             halo=40,
             paper=EDSR_PAPER,
-            licence="MIT",
+            license="MIT",
             weights=("edsr_baseline_x4-6b446fab.pt", "EDSR_Mx4_f64b16_DIV2K_official-0c287733.pth"),
         ),
         ModelSpec(
@@ -295,7 +295,7 @@ MODELS = {
             parameters=40_729_603,
             halo=48,
             paper=EDSR_PAPER,
-            licence="MIT",
+            license="MIT",
             weights=("edsr_x2-0edfb8a3.pt", "EDSR_Lx2_f256b32_DIV2K_official-be38e77d.pth"),
         ),
         ModelSpec(
@@ -308,7 +308,7 @@ MODELS = {
             parameters=43_680_003,
             halo=48,
             paper=EDSR_PAPER,
-            licence="MIT",
+            license="MIT",
             weights=("edsr_x3-ea3ef2c6.pt", "EDSR_Lx3_f256b32_DIV2K_official-3660f70d.pth"),
         ),
         ModelSpec(
@@ -321,7 +321,7 @@ MODELS = {
             parameters=43_089_923,
             halo=48,
             paper=EDSR_PAPER,
-            licence="MIT",
+            license="MIT",
             weights=("edsr_x4-4f62e9ef.pt", "EDSR_Lx4_f256b32_DIV2K_official-76ee1c8f.pth"),
         ),
         ModelSpec(
@@ -334,7 +334,7 @@ MODELS = {
             parameters=439_107,
             halo=24,
             paper=EDSR_PAPER,
-            licence="Apache-2.0",
+            license="Apache-2.0",
         ),
         ModelSpec(
             name="realesr_video_x4",
@@ -346,7 +346,7 @@ MODELS = {
             parameters=621_424,
             halo=20,
             paper=REAL_ESRGAN_PAPER,
-            licence="BSD-3-Clause",
+            license="BSD-3-Clause",
             weights=("realesr-animevideov3.pth", "REALESRGAN_ANIMAVIDEOV3_UP4X.bin"),
         ),
         ModelSpec(
@@ -359,7 +359,7 @@ MODELS = {
             parameters=1_213_296,
             halo=36,
             paper=REAL_ESRGAN_PAPER,
-            licence="BSD-3-Clause",
+            license="BSD-3-Clause",
             weights=("realesr-general-x4v3.pth",),
         ),
         ModelSpec(
@@ -372,7 +372,7 @@ MODELS = {
             parameters=1_213_296,
             halo=36,
             paper=REAL_ESRGAN_PAPER,
-            licence="BSD-3-Clause",
+            license="BSD-3-Clause",
             weights=("realesr-general-wdn-x4v3.pth",),
         ),
         ModelSpec(
@@ -385,7 +385,7 @@ MODELS = {
             parameters=401_475,
             halo=18,
             paper=DPED_PAPER,
-            licence="none stated",
+            license="none stated",
             weights=("iphone_orig.index",),
             tiling="global_statistics",
         ),
@@ -399,7 +399,7 @@ MODELS = {
             parameters=401_475,
             halo=18,
             paper=DPED_PAPER,
-            licence="none stated",
+            license="none stated",
             weights=("sony_orig.index",),
             tiling="global_statistics",
         ),
@@ -413,7 +413,7 @@ MODELS = {
             parameters=401_475,
             halo=18,
             paper=DPED_PAPER,
-            licence="none stated",
+            license="none stated",
             weights=("blackberry_orig.index",),
             tiling="global_statistics",
         ),
@@ -427,7 +427,7 @@ MODELS = {
             parameters=401_475,
             halo=18,
             paper=DPED_PAPER,
-            licence="Apache-2.0",
+            license="Apache-2.0",
             tiling="global_statistics",
         ),
         ModelSpec(
@@ -440,7 +440,7 @@ MODELS = {
             parameters=401_475,
             halo=18,
             paper=DPED_PAPER,
-            licence="Apache-2.0",
+            license="Apache-2.0",
         ),
         ModelSpec(
             name="dped_densenet",
@@ -452,7 +452,7 @@ MODELS = {
             parameters=98_851,
             halo=41,
             paper=DPED_PAPER,
-            licence="Apache-2.0",
+            license="Apache-2.0",
             tiling="global_statistics",
         ),
         ModelSpec(
@@ -465,7 +465,7 @@ MODELS = {
             parameters=401_475,
             halo=18,
             paper=DPED_PAPER,
-            licence="Apache-2.0",
+            license="Apache-2.0",
             tiling="global_statistics",
         ),
         ModelSpec(
@@ -478,7 +478,7 @@ MODELS = {
             parameters=380_288,
             halo=15,
             paper=JOHNSON_PAPER,
-            licence="Apache-2.0",
+            license="Apache-2.0",
         ),
         ModelSpec(
             name="plsr_x4",
@@ -490,7 +490,7 @@ MODELS = {
             parameters=401_859,
             halo=14,
             paper=JOHNSON_PAPER,
-            licence="Apache-2.0",
+            license="Apache-2.0",
         ),
         ModelSpec(
             name="plsr_x8",
@@ -502,7 +502,7 @@ MODELS = {
             parameters=438_915,
             halo=14,
             paper=JOHNSON_PAPER,
-            licence="Apache-2.0",
+            license="Apache-2.0",
         ),
         ModelSpec(
             name="wespe",
@@ -514,17 +514,17 @@ MODELS = {
             parameters=401_475,
             halo=18,
             paper=WESPE_PAPER,
-            licence="Apache-2.0",
+            license="Apache-2.0",
             tiling="global_statistics",
         ),
         *(
-            ModelSpec(name=f"style_{picture}", licence="Apache-2.0", **STYLE_INSTANCE)
+            ModelSpec(name=f"style_{picture}", license="Apache-2.0", **STYLE_INSTANCE)
             for picture in ("starry_night", "wave", "scream")
         ),
         *(
             ModelSpec(
                 name=f"style_{picture}",
-                licence="non-commercial",
+                license="non-commercial",
                 weights=(f"instance_norm/{picture}.t7",),
                 **STYLE_INSTANCE,
             )
@@ -533,7 +533,7 @@ MODELS = {
         *(
             ModelSpec(
                 name=f"style_{picture}_eccv16",
-                licence="non-commercial",
+                license="non-commercial",
                 weights=(f"eccv16/{picture}.t7",),
                 **STYLE_ECCV16,
             )

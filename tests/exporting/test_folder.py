@@ -144,7 +144,7 @@ def test_safetensors_say_how_wide_a_pytorch_net_must_be_built(esrgan):
         about = json.loads(file.metadata()["model"])
     assert about["class"] == "basicsr.archs.rrdbnet_arch.RRDBNet"
     assert about["arguments"]["num_grow_ch"] == 32  # of the net itself 4
-    assert about["scale"] == 4 and about["licence"] == "Apache-2.0"
+    assert about["scale"] == 4 and about["license"] == "Apache-2.0"
 
 
 @pytest.mark.filterwarnings("ignore:Cannot decide type")
@@ -163,7 +163,7 @@ def test_plain_mxnet_loads_the_pair_in_both_modes_of_batchnorm(model, rng):
 def test_card_says_what_is_known_and_no_scores_of_other_weights(esrgan):
     card = json.loads((esrgan[1] / "card.json").read_text())
     assert card["scores"] == {} and card["range"] == [0, 1]
-    assert card["version"] == ge.__version__ and card["licence"] == "Apache-2.0"
+    assert card["version"] == ge.__version__ and card["license"] == "Apache-2.0"
     assert (card["scale"], card["multiple"], card["min_size"]) == (4, 1, 1)
     assert card["tiling"] == "exact"
     radius = int(re.search(r"the radius is (\d+)", card["halo_by"])[1])

@@ -71,7 +71,7 @@ def test_an_enlarged_wave_has_no_steps_between_blocks():
     assert result[~between].mean() == pytest.approx(expected[~between].mean(), rel=0.06)
 
 
-def test_a_mean_has_influence_on_its_neighbours_within_the_margin_only(rng):
+def test_a_mean_has_influence_on_its_neighbors_within_the_margin_only(rng):
     means = rng.random((11, 11, 1))
     other = means.copy()
     other[5, 5] += 1

@@ -21,12 +21,12 @@ def test_linear_ramp_stays_linear_away_from_the_edges(scale):
 
 
 def test_bicubic_weights_are_the_published_ones():
-    """The response to an impulse is the kernel: -0.5 cubic, stretched by 4 and normalised."""
+    """The response to an impulse is the kernel: -0.5 cubic, stretched by 4 and normalized."""
     impulse = np.zeros((1, 64))
     impulse[0, 32] = 1
     response = resize(impulse, (1, 16))[0]
     quarter = [-0.001709, -0.010986, -0.018311, -0.011963, 0.022705, 0.097412, 0.181885, 0.240967]
-    # Source pixel 32 lies 1.5, 2.5 and so on source pixels from the centres around it.
+    # Source pixel 32 lies 1.5, 2.5 and so on source pixels from the centers around it.
     assert response[8] == pytest.approx(quarter[6], abs=1e-6)
     assert response[7] == pytest.approx(quarter[5], abs=1e-6)
     assert response[9] == pytest.approx(quarter[2], abs=1e-6)
@@ -52,9 +52,9 @@ def test_brute_force_definition_in_one_dimension(rng):
 
     expected = []
     for i in range(length):
-        centre = (i + 0.5) / scale - 0.5
-        places = range(int(centre) - 12, int(centre) + 14)
-        weights = np.array([cubic((centre - k) * scale) for k in places])
+        center = (i + 0.5) / scale - 0.5
+        places = range(int(center) - 12, int(center) + 14)
+        weights = np.array([cubic((center - k) * scale) for k in places])
         values = np.array([signal[min(max(k, 0), 16)] for k in places])
         expected.append((weights * values).sum() / weights.sum())
     assert resize(signal[:, None], (length, 1))[:, 0] == pytest.approx(expected, abs=1e-12)

@@ -19,6 +19,6 @@ def test_the_eight_views_are_all_different_and_come_back_in_place(rng):
 
 def test_what_depends_on_a_direction_becomes_its_mean(rng):
     batch = rng.random((1, 1, 5, 5), np.float32)
-    neighbours = [np.roll(batch, step, axis) for step in (1, -1) for axis in (2, 3)]
+    neighbors = [np.roll(batch, step, axis) for step in (1, -1) for axis in (2, 3)]
     result = self_ensemble(lambda view: np.roll(view, 1, axis=3))(batch)
-    assert np.abs(result - np.mean(neighbours, axis=0)).max() < 1e-6
+    assert np.abs(result - np.mean(neighbors, axis=0)).max() < 1e-6

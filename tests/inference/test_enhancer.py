@@ -34,7 +34,7 @@ def make_folder(folder, scale, tiling="exact"):
         "multiple": 4 // scale,
         "tiling": tiling,
         "paper": "",
-        "licence": "Apache-2.0",
+        "license": "Apache-2.0",
         "files": {
             "tiny.onnx": {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
         },

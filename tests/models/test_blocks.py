@@ -56,7 +56,7 @@ def test_enlargement_is_matlabs_up_to_the_edges(rng, scale, kernel):
 
 
 def test_bilinear_enlargement_is_pytorchs():
-    """Pixel centres lie at halves: x2 mixes neighbours 3 to 1, and edges stay."""
+    """Pixel centers lie at halves: x2 mixes neighbors 3 to 1, and edges stay."""
     block = Enlarge(2, "bilinear")
     block.initialize()
     image = np.broadcast_to(np.array([0.0, 4.0, 8.0]), (1, 3, 2, 3))

@@ -415,7 +415,7 @@ def test_manifest_pins_every_file():
         for kind, digest in digests.items():  # or torch hub's convention
             assert len(digest) == HASH_DIGITS[kind] or f"-{digest}." in name
         assert file.reader == "ncnn" or file.url.startswith("https://")  # else by a package
-        assert file.licence in LICENCES
+        assert file.license in LICENCES
         assert all(companion in store.manifest() for companion in file.companions)
 
 

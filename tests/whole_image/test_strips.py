@@ -112,7 +112,7 @@ def test_enhancer_runs_large_images_in_strips_on_each_engine(dped, tmp_path, eng
         "parameters": 1,
         "halo": 19,
         "paper": "",
-        "licence": "Apache-2.0",
+        "license": "Apache-2.0",
         "tiling": "global_statistics",
         "files": {},
     }
