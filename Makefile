@@ -14,14 +14,12 @@ PYTHON ?= $(shell for newest in 12 99; do \
 	$$python -c 'import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, '$$newest'))' \
 	2>/dev/null && echo $$python && break 2; done; done)
 
-.PHONY: demo test test-oldest lint bench clean
+.PHONY: demo test test-oldest lint docs bench clean
 
 demo: $(VENV)/.base
 	$(BIN)/gluon-enhance demo -o demo
 
-test: $(VENV)/.test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check -q .
+test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --max-worker-restart 0
 
 # The oldest versions that setup.py allows, on the oldest Python: without MXNet.
@@ -33,6 +31,15 @@ test-oldest: $(OLDEST)/.test
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check -q .
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then $(BIN)/mypy; \
+	else echo "mypy is left out: it needs Python 3.10 or newer"; fi
+
+# The site, in site/: the notebooks are run, warnings are errors, and no page may have a browser ask
+# another host for anything. Look at it with `python -m http.server -d site`.
+docs: $(VENV)/.docs
+	OMP_NUM_THREADS=1 $(BIN)/python docs/prepare.py
+	$(BIN)/zensical build --clean --strict
+	! grep -rlE '<(script|link|img|iframe)[^>]+(src|href)="?(https?:)?//' site --include='*.html'
 
 bench: $(VENV)/.test
 	$(BIN)/pip install -q "torch==2.13.0"
@@ -66,6 +73,10 @@ $(VENV)/.test: $(BIN)/python setup.py
 	PYTHONWARNINGS=ignore $(BIN)/pip install -q -e ".[cpu,test]"
 	touch $@ $(VENV)/.base
 
+$(VENV)/.docs: $(VENV)/.test
+	PYTHONWARNINGS=ignore $(BIN)/pip install -q -e ".[cpu,docs]"
+	touch $@
+
 $(OLDEST)/.test: setup.py tests/oldest.py
 	$(OLDEST_PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install -q --upgrade pip packaging
@@ -75,4 +86,4 @@ $(OLDEST)/.test: setup.py tests/oldest.py
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OLDEST) build dist *.egg-info demo
+	rm -rf $(VENV) $(OLDEST) build dist site *.egg-info demo

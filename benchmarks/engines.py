@@ -27,7 +27,7 @@ import torch_twins as twins
 from torch.utils.flop_counter import FlopCounterMode
 
 from gluon_enhance import engines
-from gluon_enhance.export import export_onnx
+from gluon_enhance.exporting import export_onnx
 from gluon_enhance.framework import compute_in_caller, mx, physical_cores
 from gluon_enhance.models.dped import DPEDResNet
 from gluon_enhance.models.edsr import EDSR

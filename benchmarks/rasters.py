@@ -33,7 +33,7 @@ CLUSTER = {
 REPEATER = """
 import json, sys
 from types import SimpleNamespace
-from gluon_enhance.rasters.enhancing import enhance_raster
+from gluon_enhance.rasters.enhance import enhance_raster
 source, out, scale, options = sys.argv[1:5]
 scale, options = int(scale), json.loads(options)
 repeater = SimpleNamespace(

@@ -32,7 +32,7 @@ from training_cases import CASES
 from gluon_enhance.data.folders import find_images
 from gluon_enhance.framework import compute_in_caller, mx, physical_cores
 from gluon_enhance.losses import VGGFeatures
-from gluon_enhance.training.batches import batches
+from gluon_enhance.training.devices import batches
 from gluon_enhance.training.precision import PRECISIONS, choose_precision
 
 compute_in_caller()  # as the scripts do, here and in the processes that are spawned

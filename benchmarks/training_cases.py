@@ -21,6 +21,7 @@ from gluon_enhance.models.rrdbnet import RRDBNet
 from gluon_enhance.models.srvgg import SRVGGNetCompact
 from gluon_enhance.training.devices import Devices
 from gluon_enhance.training.precision import set_precision
+from gluon_enhance.training.recipe import Run
 from gluon_enhance.training.steps import SupervisedStep
 from gluon_enhance.weights.vgg import load_vgg
 
@@ -80,11 +81,11 @@ def plsr_step(case, net, vgg, precision):
 def supervised(case, net, losses):
     devices = Devices("cpu", case.batch_size)
     trainer = devices.trainer([net], peers.LEARNING_RATE)
-    return SupervisedStep(net, losses, trainer, devices, peers.EMA_DECAY)
+    return SupervisedStep(net, losses, trainer, devices)
 
 
-def of_script(name, function="make_step", place=None, depth=19, **options):
-    """Make `ours` of a function of a training script; `place` is the step's in its result."""
+def of_script(name, function="make_step", depth=19, **options):
+    """Make `ours` of a function of a training script."""
 
     def ours(case, net, vgg, precision):
         script = load_script(name)
@@ -92,8 +93,7 @@ def of_script(name, function="make_step", place=None, depth=19, **options):
             options["precision"] = precision
         sizes = {"batch_size": case.batch_size, "patch_size": case.patch_size}
         config = script.Config(**sizes, vgg=str(vgg[depth]), **options)
-        made = getattr(script, function)(net, config, Devices("cpu", case.batch_size))
-        return made if place is None else made[place]
+        return getattr(script, function)(Run(config, net, Devices("cpu", case.batch_size)))
 
     return ours
 
@@ -101,10 +101,10 @@ def of_script(name, function="make_step", place=None, depth=19, **options):
 def style_step(case, net, vgg, precision):
     script, devices = load_script("style"), Devices("cpu", case.batch_size)
     net.initialize_as_identity(np.random.default_rng(0))
-    trainer = devices.trainer([net], peers.LEARNING_RATE)
-    config = script.Config(batch_size=case.batch_size, vgg=str(vgg[16]))
+    options = {"batch_size": case.batch_size, "learning_rate": peers.LEARNING_RATE}
+    config = script.Config(**options, vgg=str(vgg[16]))
     picture = mx.nd.array(np.ascontiguousarray(case.batch()[0][:1]))
-    return script.make_step(net, picture, trainer, devices, config)
+    return script.make_step(Run(config, net, devices), picture)
 
 
 def load_script(name):
@@ -221,14 +221,16 @@ CASES = {
     "ESRGAN": Case(
         model("esrgan_lite_x4"),
         lite_twin,
-        of_script("esrgan", "gan_step", 0, model="esrgan_lite_x4", critic_channels=CRITIC_CHANNELS),
+        of_script(
+            "esrgan", "make_gan_step", model="esrgan_lite_x4", critic_channels=CRITIC_CHANNELS
+        ),
         torch_esrgan_step,
         *(4, 4, 32, enlarged),
     ),
     "SRGAN": Case(
         model("srgan_x4"),
         twins.SRResNet,
-        of_script("srgan", place=1, critic_channels=CRITIC_CHANNELS),
+        of_script("srgan", critic_channels=CRITIC_CHANNELS),
         torch_srgan_step,
         *(4, 4, 24, enlarged),
     ),

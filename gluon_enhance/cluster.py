@@ -1,7 +1,7 @@
 """The same work on a cluster of Dask's workers; of those that enhance, each loads the model once.
 
 Workers read inputs and write outputs themselves, so that files must lie where all see them. What
-travels are names of files, numbers of parts, and reports.
+travels are names of files, plans, numbers of parts, and reports.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ LOOPBACK = "127.0.0.1"
 TIMEOUT = 30
 """Seconds in which a scheduler must answer, and have a worker."""
 _one_at_a_time = threading.Lock()
+"""Of a worker's process, for its engine."""
 
 
 class Cluster:
@@ -153,20 +154,22 @@ class ModelCluster(Cluster):
     def __init__(self, address: str, model: str | os.PathLike, options: Mapping):
         super().__init__(address)
         options = {**options, "threads": options.get("threads") or self.threads}
-        self._model, self._options = _absolute(model), tuple(sorted(options.items()))
+        self._model, self._options = _absolute_name(model), tuple(sorted(options.items()))
 
     def run(self, function: Callable, items: Iterable) -> Iterator[tuple[int, Any]]:
         """Call ``function(item, enhancer)`` on the workers; see `Cluster.run`."""
-        return super().run(partial(_call, function, self._model, self._options), items)
+        return super().run(partial(_call_with_model, function, self._model, self._options), items)
 
 
-def _call(function, model, options, item):
+def _call_with_model(function, model, options, item):
+    """Call a function of an item and the worker's model, on the worker."""
     with _one_at_a_time:  # a worker may have several threads, and an engine serves one
-        return function(item, _load(model, options))
+        return function(item, _loaded(model, options))
 
 
 @lru_cache(maxsize=1)
-def _load(model, options):
+def _loaded(model, options):
+    """Load a model, once for all items that the worker gets; options are pairs, to be hashed."""
     return load(model, **dict(options))
 
 
@@ -175,7 +178,7 @@ def _silence_reconnection():
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
 
 
-def _absolute(model):
+def _absolute_name(model):
     """Return what names a model in any folder that a worker runs in."""
     text = str(model)
     path, symbol, values = text.partition("-symbol.json")
@@ -188,6 +191,7 @@ def _absolute(model):
 
 
 def _worker_count(address, count):
+    """Return N of ``local:N``, or the number of cores where it is not said."""
     if not count:
         return physical_cores()
     if not count.isdigit() or int(count) < 1:

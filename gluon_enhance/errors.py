@@ -36,14 +36,15 @@ def printable(text: str) -> str:
 class PrintableFormatter(logging.Formatter):
     """A format of logs that name files, whatever their names are."""
 
-    def formatMessage(self, record):  # noqa: N802
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """Format a record, with what would steer a terminal escaped."""
         return printable(super().formatMessage(record))
 
 
 class GluonEnhanceError(Exception):
     """Base of the package's own errors; the message becomes one line."""
 
-    def __init__(self, message: str = ""):
+    def __init__(self, message: str = "") -> None:
         super().__init__(printable(" ".join(str(message).splitlines())))
 
 

@@ -13,9 +13,11 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Optional
 
 from gluon_enhance.errors import EngineError
 
@@ -25,11 +27,15 @@ INSTALL_HINT = (
 )
 
 
-def __getattr__(name):
-    if name != "mx":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()["mx"] = module = import_mxnet()
-    return module
+if TYPE_CHECKING:  # so that editors know what it is that `__getattr__` gives
+    import mxnet as mx
+else:
+
+    def __getattr__(name):
+        if name != "mx":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()["mx"] = module = import_mxnet()
+        return module
 
 
 def physical_cores(root: str = "/") -> int:
@@ -91,7 +97,7 @@ def is_mxnet_installed() -> bool:
     return importlib.util.find_spec("mxnet") is not None
 
 
-def import_mxnet():
+def import_mxnet() -> ModuleType:
     """Import MXNet 1.9.1 with what it needs on current Pythons and NumPys.
 
     Environment and engine stay as they are for others: see `compute_in_caller`.
@@ -105,8 +111,8 @@ def import_mxnet():
         raise EngineError(INSTALL_HINT)
     import gluon_enhance_mxnet  # noqa: F401  numpy.bool
 
-    # A server of distributed training would serve inside the import; training.machines does it.
-    changes = {"DMLC_ROLE": None}
+    # A server of distributed training would serve inside the import; training.distributed does it.
+    changes: dict[str, Optional[str]] = {"DMLC_ROLE": None}
     if not _threads_are_given():
         # MXNet takes half of the processors it sees (it assumes hyper-threading) unless told.
         changes["MXNET_OMP_MAX_THREADS"] = str(physical_cores())
@@ -129,7 +135,7 @@ def _threads_are_given():
 
 
 @contextmanager
-def environment(changes):
+def environment(changes: Mapping[str, Optional[str]]) -> Iterator[None]:
     """Set variables, or take them away where they are None, for a while."""
     former = {name: os.environ.get(name) for name in changes}
     _set_variables(changes)
@@ -203,7 +209,7 @@ GPU_LIMITS = (
 )
 
 
-def context(name: str = "cpu"):
+def context(name: str = "cpu") -> mx.Context:
     """Parse ``cpu``, ``gpu`` or ``gpu(1)`` into an MXNet context, and try it if it is a GPU.
 
     Raises
@@ -229,7 +235,7 @@ def context(name: str = "cpu"):
 
 
 @contextmanager
-def hidden(package: str):
+def hidden(package: str) -> Iterator[None]:
     """Have a package count as not installed for those that are imported in this context."""
     modules: dict[str, Any] = sys.modules
     former = modules.get(package, modules)

@@ -35,6 +35,7 @@ class ToUnitRange(mx.gluon.HybridBlock):
     """
 
     def hybrid_forward(self, F, x):
+        """Move the channels to the front, and bring white to 1."""
         return F.transpose(x, axes=(0, 3, 1, 2)) / 255
 
 

@@ -83,8 +83,8 @@ def test_a_photo_passes_few_files(tmp_path, rng, capsys):
 def test_a_raster_passes_few_files(tmp_path, rng, capsys):
     sources = [tmp_path / f"{name}.tif" for name in "abc"]
     profile = {"driver": "GTiff", "width": 32, "height": 24, "count": 3, "dtype": "uint8"}
-    profile.update(crs="EPSG:32632", transform=rasterio.Affine(1, 0, 0, 0, -1, 0))
+    profile.update(crs="EPSG:32632", transform=rasterio.Affine(2, 0, 500000, 0, -2, 5000000))
     for path in sources:
         with rasterio.open(path, "w", **profile) as dst:
             dst.write(rng.integers(0, 256, (3, 24, 32)).astype(np.uint8))
-    hold(follow(sources, tmp_path), 18, 3000, capsys)
+    hold(follow(sources, tmp_path), 25, 3000, capsys)

@@ -106,9 +106,9 @@ def trained(request, tmp_path):
     if not is_mxnet_installed():
         pytest.skip("MXNet is not installed")
     from gluon_enhance.framework import mx
-    from gluon_enhance.training.average import MovingAverage
     from gluon_enhance.training.config import TrainingConfig
-    from gluon_enhance.training.result import save_result
+    from gluon_enhance.training.recipe import save_result
+    from gluon_enhance.training.steps import MovingAverage
 
     name, options = request.param
     net = zoo.get_model(name, **options)

@@ -21,14 +21,15 @@ import distributed  # noqa: E402
 
 import gluon_enhance as ge  # noqa: E402
 from gluon_enhance import cluster as clusters  # noqa: E402
-from gluon_enhance.cluster import Cluster, ModelCluster, _absolute  # noqa: E402
+from gluon_enhance.cluster import Cluster, ModelCluster, _absolute_name  # noqa: E402
 from gluon_enhance.commands.jobs import Job  # noqa: E402
 from gluon_enhance.commands.pipeline import PhotoWork, run_on  # noqa: E402
 from gluon_enhance.errors import GluonEnhanceError, ImageError  # noqa: E402
-from gluon_enhance.rasters import matching, planning  # noqa: E402
-from gluon_enhance.rasters.enhancing import enhance_raster  # noqa: E402
-from gluon_enhance.rasters.matching import match_rasters  # noqa: E402
-from gluon_enhance.rasters.parts import compute_part  # noqa: E402
+from gluon_enhance.photos import Photo, read_image, write_image  # noqa: E402
+from gluon_enhance.rasters import match, plan  # noqa: E402
+from gluon_enhance.rasters.compute import compute_part  # noqa: E402
+from gluon_enhance.rasters.enhance import enhance_raster  # noqa: E402
+from gluon_enhance.rasters.match import match_rasters  # noqa: E402
 
 MODEL = "rrdb_lite_x4"
 OPTIONS = {"precision": "fp32", "tile": 64}
@@ -43,7 +44,7 @@ def cluster():
 
 @pytest.fixture
 def source(tmp_path, rng, monkeypatch):
-    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
+    monkeypatch.setattr(plan, "PART_SAMPLES", 1)
     bands = rng.integers(0, 255, (3, 100, 200)).astype(np.uint8)
     profile = {"driver": "GTiff", "dtype": "uint8", "count": 3, "height": 100, "width": 200}
     with rasterio.open(tmp_path / "in.tif", "w", **PLACE, **profile) as out:
@@ -154,13 +155,13 @@ def test_raster_is_the_same_when_a_worker_is_killed_and_finished_parts_stay(
     before, after = {}, {}
 
     def run(compute, indices):
-        (work,) = compute.args
+        (plan,) = compute.args
         for done in cluster.run(compute, indices):
             yield done
-            if not before and len(stamps(work)) >= 5:
-                before.update(stamps(work))
+            if not before and len(stamps(plan)) >= 5:
+                before.update(stamps(plan))
                 os.kill(pid, signal.SIGKILL)
-        after.update(stamps(work))
+        after.update(stamps(plan))
 
     enhance_raster(source, tmp_path / "cluster.tif", enhancer, run=run)
     assert (tmp_path / "cluster.tif").read_bytes() == (tmp_path / "local.tif").read_bytes()
@@ -170,8 +171,8 @@ def test_raster_is_the_same_when_a_worker_is_killed_and_finished_parts_stay(
 @pytest.fixture(params=["uint16", "float32"])
 def scenes(request, tmp_path, rng, monkeypatch):
     """Two rasters of many windows and of more values than are kept of floats, one with a mask."""
-    monkeypatch.setattr(matching, "SAMPLES", 3 * 32 * 64)
-    monkeypatch.setattr(matching, "GROUP", 2)
+    monkeypatch.setattr(match, "SAMPLES", 3 * 32 * 64)
+    monkeypatch.setattr(match, "GROUP", 2)
     monkeypatch.setattr("gluon_enhance.imaging.quantiles.LIMIT", 1000)
     profile = {"driver": "GTiff", "dtype": request.param, "count": 3, "height": 150, "width": 200}
     layout = {"tiled": True, "blockxsize": 32, "blockysize": 32, **PLACE}
@@ -225,14 +226,14 @@ def test_an_error_of_a_match_leaves_nothing(cluster, scenes, tmp_path):
     assert not list(out.iterdir())
 
 
-def stamps(work):
-    return {path.name: path.stat().st_mtime_ns for path in Path(work.folder).glob("0*.tif")}
+def stamps(plan):
+    return {path.name: path.stat().st_mtime_ns for path in Path(plan.folder).glob("0*.tif")}
 
 
 def test_a_part_that_is_there_is_not_computed_again(source, tmp_path):
     def run(compute, indices):
-        (work,) = compute.args
-        compute_part(work, 0, enhancer)
+        (plan,) = compute.args
+        compute_part(plan, 0, enhancer)
         compute(0, None)
         return enumerate(compute(index, enhancer) for index in indices)
 
@@ -251,7 +252,7 @@ def test_photos_named_from_here_reach_workers_in_other_folders(
     cluster, tmp_path, picture, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    ge.files.write_image("photo.png", ge.files.Photo(picture))
+    write_image("photo.png", Photo(picture))
     Path("bad.png").write_bytes(b"no picture")
     shared = {"enhancer": None, "watched": nullcontext, "outscale": 4}
     shared.update(match_colors=False, skip_existing=False)
@@ -266,19 +267,20 @@ def test_photos_named_from_here_reach_workers_in_other_folders(
     ]
     assert reports[0]["error"].startswith("bad.png is no PNG")
     assert reports[1]["status"] == "done"
-    assert ge.files.read_image("out/photo.png").pixels.shape == (244, 188, 3)
+    assert read_image("out/photo.png").pixels.shape == (244, 188, 3)
 
 
 def test_models_named_from_here_are_found_in_other_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
     here = str(tmp_path)
-    assert _absolute("./mine") == os.path.join(here, "mine")
-    assert _absolute("rrdb_lite_x4") == "rrdb_lite_x4"
-    assert _absolute("rrdb_x4=own.params") == f"rrdb_x4={os.path.join(here, 'own.params')}"
+    assert _absolute_name("./mine") == os.path.join(here, "mine")
+    assert _absolute_name("rrdb_lite_x4") == "rrdb_lite_x4"
+    assert _absolute_name("rrdb_x4=own.params") == f"rrdb_x4={os.path.join(here, 'own.params')}"
     net = os.path.join(here, "net-symbol.json")
     assert (
-        _absolute("net-symbol.json") == net and _absolute("net-symbol.json=0,255") == f"{net}=0,255"
+        _absolute_name("net-symbol.json") == net
+        and _absolute_name("net-symbol.json=0,255") == f"{net}=0,255"
     )
 
 

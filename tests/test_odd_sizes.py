@@ -14,7 +14,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed: the nets under test
 
 from gluon_enhance import Enhancer, zoo  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.rasters.enhancing import enhance_raster  # noqa: E402
+from gluon_enhance.rasters.enhance import enhance_raster  # noqa: E402
 
 NAMES = {"instance": "style_wave", "batch": "style_the_wave_eccv16"}
 """Norm -> a model that has it: the first needs the whole image, the second is tiled."""

@@ -8,7 +8,7 @@ import pytest
 from gluon_enhance import small_files
 from gluon_enhance.engines.checks.onnx_file import read_onnx
 from gluon_enhance.errors import WeightsError
-from gluon_enhance.export.symbol_graph import read_graph
+from gluon_enhance.exporting.symbol_graph import read_graph
 from gluon_enhance.inference.resolve import resolve
 from gluon_enhance.small_files import read_small
 from gluon_enhance.weights.load import SUFFIXES, read_weights

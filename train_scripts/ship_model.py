@@ -5,7 +5,8 @@ r"""Put a trained model into model_zoo/: weights, ONNX, card, curves and a sampl
         --benchmark Set5=HR_FOLDER,LR_FOLDER
 
 The scores of benchmarks are measured here, on the default engine, with the files as they ship.
-Those of the validation are the run's last: of the net in float32, before its weights are rounded.
+Those of the validation and of the test are the run's: of the net in float32, before its weights are
+rounded; of a named set they stand by themselves, as "validation NAME" and "test NAME".
 The net is built with the options of the run, which the card beside its weights tells.
 """
 
@@ -22,8 +23,9 @@ from gluon_enhance import zoo
 from gluon_enhance.commands.demo import comparison
 from gluon_enhance.commands.scores import protocol, score_pair
 from gluon_enhance.data.benchmarks import find_pairs, read_pair
-from gluon_enhance.export import export_onnx, trial_unit
-from gluon_enhance.export.float16 import halve_onnx, rounded
+from gluon_enhance.data.held_out_photos import parse_held_out
+from gluon_enhance.exporting import export_onnx, trial_unit
+from gluon_enhance.exporting.float16 import halve_onnx, rounded
 from gluon_enhance.imaging.pictures import side_by_side
 from gluon_enhance.inference.enhancer import Enhancer
 from gluon_enhance.photos import Photo, write_image
@@ -35,7 +37,15 @@ from gluon_enhance.whole_image.split import split_onnx
 SCORES = r"(held_out_|psnr|ssim|feature_distance|bicubic_distance|spread)"
 """Beginnings of the names that a validation logs."""
 
-VALIDATION = "held-out photos, a crop of each, while training; *_of_input, *_of_start: before it"
+PHOTOS = {
+    "validation": "held-out photos, a crop of each, while training; *_of_input, *_of_start: before",
+    "test": "photos that nothing was chosen by, a crop of each, after the training",
+}
+NAMED = {
+    "validation": "whole images of {}, while training",
+    "test": "whole images of {}, after the training",
+}
+"""Protocols of the scores of a run: of photos, and of named sets of ``--val`` and ``--test``."""
 
 
 def main(argv=None):
@@ -43,7 +53,7 @@ def main(argv=None):
     parser.add_argument("name")
     parser.add_argument("--run", type=Path, required=True, help="the --out of the training")
     parser.add_argument("--command", required=True, help="as the training was called")
-    parser.add_argument("--data", required=True, help="what it was trained on, and its licence")
+    parser.add_argument("--data", required=True, help="what it was trained on, and its license")
     parser.add_argument("--benchmark", action="append", default=[], metavar="NAME=HR,LR")
     options = parser.parse_args(argv)
 
@@ -73,7 +83,7 @@ def main(argv=None):
     write_card(folder, card)  # the Enhancer verifies the files against it
     enhancer = Enhancer(folder)
     card["engine"] = enhancer.describe()
-    card["scores"]["validation"], card["protocol"]["validation"] = validation(options), VALIDATION
+    card["scores"], card["protocol"] = run_scores(options.run)
     for text in options.benchmark:
         name, _, folders = text.partition("=")
         card["scores"][name], card["protocol"][name] = evaluate(enhancer, *folders.split(","))
@@ -85,7 +95,7 @@ def main(argv=None):
 
 def training_record(options):
     config = json.loads((options.run / "config.json").read_text())
-    last = last_row(options)
+    last = json.loads((options.run / "card.json").read_text())["log"][-1]
     return {
         "command": options.command,
         "data": options.data,
@@ -96,13 +106,22 @@ def training_record(options):
     }
 
 
-def last_row(options):
-    return json.loads((options.run / "card.json").read_text())["log"][-1]
-
-
-def validation(options):
-    scores = {k: v for k, v in last_row(options).items() if re.match(SCORES, k)}
-    return {name: float(f"{value:.5g}") for name, value in scores.items()}
+def run_scores(run):
+    """Return what a run has scored, {set: {score: value}}, and {set: protocol}."""
+    card, config = (json.loads((run / f"{name}.json").read_text()) for name in ("card", "config"))
+    test = {name[len("test_") :]: value for name, value in card.get("test", {}).items()}
+    scores, protocols = {"validation": {}}, {"validation": PHOTOS["validation"]}
+    for part, option, row in (("validation", "val", card["log"][-1]), ("test", "test", test)):
+        named = parse_held_out(config.get(option, ())).named
+        for key, value in row.items():
+            if not re.match(SCORES, key):
+                continue
+            name = next((n for n in named if re.search(rf"_{re.escape(n)}(_of_start)?$", key)), "")
+            place = f"{part} {name}".rstrip()
+            protocols[place] = NAMED[part].format(name) if name else PHOTOS[part]
+            key = key.replace(f"_{name}", "") if name else key
+            scores.setdefault(place, {})[key] = float(f"{value:.5g}")
+    return scores, protocols
 
 
 def evaluate(enhancer, hr_folder, lr_folder):

@@ -28,16 +28,14 @@ import numpy as np
 
 from gluon_enhance import Enhancer, zoo
 from gluon_enhance.data.degradations import DEGRADATIONS
-from gluon_enhance.data.taught import MARGIN, TaughtPatches, taught_by
+from gluon_enhance.data.teacher_patches import MARGIN, TeacherPatches, taught_by
 from gluon_enhance.framework import mx
 from gluon_enhance.losses import DistillationLoss, FeatureLoss, HingeAdversarial, L1Loss
 from gluon_enhance.models.unet_discriminator import NEGATIVE_SLOPE, UNetDiscriminator
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
+from gluon_enhance.training.initial_weights import has_start
 from gluon_enhance.training.precision import precision_option
-from gluon_enhance.training.start import has_start
-from gluon_enhance.training.steps import AdversarialStep, Critic, SupervisedStep
-from gluon_enhance.training.validation import feature_distances
 
 LAYERS = ("conv2_2", "conv3_4", "conv4_4", "conv5_4")
 #: Model -> the shipped net that it starts from, of its architecture, or at scale 2 of scale 4.
@@ -57,7 +55,7 @@ class Config(recipe.EnlargingConfig):
     degrade: str = option("mixed", "how inputs are made of photos", tuple(DEGRADATIONS))
     betas: tuple = option((0.9, 0.99), "Adam's decays of mean and variance", most=1)
     precision: str = precision_option()
-    truth_share: float = option(0.3, "what the photo counts; the rest: the teacher", most=1)
+    truth_weight: float = option(0.3, "what the photo counts; the rest: the teacher", most=1)
     pixel_weight: float = option(1.0, "weight of L1")
     feature_weight: float = option(0.0, "weight of the features of VGG-19, of mean size 1 each")
     adversarial_weight: float = option(0.0, "weight of a critic's loss; 0: no critic")
@@ -75,35 +73,33 @@ def main(argv=None):
             f"--sample-size is {config.sample_size}; give at least {2 * MARGIN} more than "
             f"--patch-size, {config.patch_size}"
         )
-    net = zoo.get_model(config.model)
-    data = recipe.enlarging_data(config, net.spec, config.sample_size)
-    if config.dry_run:
-        return print(recipe.describe(config))
+    recipe.train_enlarging(config, learn, config.sample_size)
 
-    scale = net.spec.scale
-    patches = taught_patches(data.patches, scale, config)
-    devices = recipe.make_devices(config)
-    recipe.start_net(net, config, devices)
+
+def learn(run):
+    config, scores = run.config, {}
+    patches = open_patches(run)
+    run.start()
     starts = has_start(config)
     if not (starts or config.start) and config.model in STARTS:
-        net.initialize_from(zoo.get_model(STARTS[config.model], pretrained=True))
+        run.net.initialize_from(zoo.get_model(STARTS[config.model], pretrained=True))
         starts = True
-    features = weights = None
+    losses = {"pixel": DistillationLoss(L1Loss(), config.truth_weight, weight=config.pixel_weight)}
     if config.feature_weight:
-        features = recipe.load_features(19, LAYERS, config, devices)
-        weights = layer_weights(features, patches)
-    losses = make_losses(features, weights, config)
-    step = make_step(net, losses, config, devices)
-    extra = None
-    if features:
-        distance = FeatureLoss(features, "l1", weights)
-        extra = feature_distances(distance, scale, devices.contexts[0])
-    print(recipe.train(step, net, data, config, patches.draw, extra=extra, with_start=starts))
+        features = run.features(19, LAYERS)
+        layers = features, layer_weights(features, patches)
+        losses["features"] = DistillationLoss(
+            L1Loss(), config.truth_weight, *layers, weight=config.feature_weight
+        )
+        scores = run.feature_scores(FeatureLoss(features, "l1", layers[1]))
+    run.train(make_step(run, losses), patches.draw, with_start=starts, **scores)
 
 
-def taught_patches(photos, scale, config):
+def open_patches(run):
+    """Open the patches with the teacher's outputs, and have it make those that are missing."""
+    config, scale, photos = run.config, run.net.spec.scale, run.data.patches
     folder = Path(config.cache or Path(config.out, "taught"))
-    patches = TaughtPatches(folder, config.samples, config.patch_size, scale)
+    patches = TeacherPatches(folder, config.samples, config.patch_size, scale)
     teacher = Enhancer(config.teacher)
     names = ("teacher", "sample_size", "reductions", "degrade")
     made_of = {name: getattr(config, name) for name in names}
@@ -120,25 +116,13 @@ def layer_weights(features, patches):
     return [1 / (len(LAYERS) * size) for size in sizes]
 
 
-def make_losses(features, weights, config):
-    losses = {"pixel": DistillationLoss(L1Loss(), config.truth_share, weight=config.pixel_weight)}
-    if features:
-        losses["features"] = DistillationLoss(
-            L1Loss(), config.truth_share, features, weights, weight=config.feature_weight
-        )
-    return losses
-
-
-def make_step(net, losses, config, devices):
-    trainer = recipe.make_trainer([net], config, devices)
-    if not config.adversarial_weight:
-        return SupervisedStep(net, losses, trainer, devices)
-    critic_net = UNetDiscriminator(config.critic_channels)
-    recipe.make_critic_net(critic_net, NEGATIVE_SLOPE, config, devices)
-    critic = Critic(critic_net, HingeAdversarial(), config.adversarial_weight)
-    critics = recipe.make_trainer([critic_net], config, devices)
-    trainers = {"generator": trainer, "critics": critics}
-    return AdversarialStep(net, {"critic": critic}, losses, trainers, devices)
+def make_step(run, losses):
+    weight = run.config.adversarial_weight
+    if not weight:
+        return run.supervised(losses)
+    net = UNetDiscriminator(run.config.critic_channels)
+    critic = run.critic(net, NEGATIVE_SLOPE, HingeAdversarial(), weight)
+    return run.adversarial(losses, {"critic": critic})
 
 
 if __name__ == "__main__":

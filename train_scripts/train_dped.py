@@ -5,7 +5,7 @@
     python train_scripts/train_dped.py --data dped --phone iphone --out runs/dped_iphone
 
 With --target, photos at the same paths in both folders are pairs; with neither this nor --phone the
-inputs are PHOTOS with the look of a phone. Four losses are minimised: content (features of VGG-19),
+inputs are PHOTOS with the look of a phone. Four losses are minimized: content (features of VGG-19),
 color (under a blur), texture (a discriminator of gray patches) and total variation. --generator,
 --norm and --dense choose among the paper's net and a reproduction's variants; the norm is that of
 the discriminator too. Interrupt it at will and go on with --resume.
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from gluon_enhance import zoo
-from gluon_enhance.data.phones import score_input
+from gluon_enhance.data.phone_photos import score_input
 from gluon_enhance.losses import (
     ColorLoss,
     FeatureLoss,
@@ -35,7 +35,6 @@ from gluon_enhance.losses import (
 from gluon_enhance.models.dped import NEGATIVE_SLOPE, DPEDDiscriminator
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
-from gluon_enhance.training.steps import AdversarialStep, Critic
 
 #: Whose -> weights of content, color, texture and total variation. All our losses are means over
 #: the batch; DPED's code sums texture over its batch of 50, so it has 50 times the weight here.
@@ -57,7 +56,6 @@ class Config(recipe.PhoneConfig):
     # The paper's, but for the rate, which is constant there; a cosine ends lower on any budget.
     iterations: int = option(20_000, "training steps in all")
     batch_size: int = option(50, "patches per step, on all devices together")
-    patch_size: int = option(100, "side of a patch, in pixels", least=9)
     learning_rate: float = option(5e-4, "Adam's step size at the start")
     weights: str = option(
         "code", "the losses' weights: of DPED's code, or the paper", ("code", "paper")
@@ -67,19 +65,16 @@ class Config(recipe.PhoneConfig):
     )
 
     NOT_COMPARED = (*recipe.PhoneConfig.NOT_COMPARED, "val_target")
-    VARIANTS = {"recipe": {"report": {"schedule": "constant", "warmup": 0, "start": "paper"}}}
 
 
 def main(argv=None):
     config = parse_config(Config, __doc__, argv)
     net = make_generator(config)
-    data = recipe.phone_data(config, net.spec, val_target=config.val_target)
-    if config.dry_run:
-        return print(recipe.describe(config))
+    recipe.train_on_phones(config, net, learn, val_target=config.val_target)
 
-    devices = recipe.make_devices(config)
-    step = make_step(net, config, devices)
-    print(recipe.train(step, net, data, config, extra=score_input))
+
+def learn(run):
+    run.train(make_step(run), of_input=score_input)
 
 
 def make_generator(config):
@@ -93,25 +88,21 @@ def make_generator(config):
     return zoo.get_model(name, norm=config.norm)
 
 
-def make_step(net, config, devices):
-    recipe.start_net(net, config, devices)
-    features = recipe.load_features(19, "relu5_4", config, devices, pooling="ceil")
+def make_step(run):
+    config = run.config
+    run.start()
+    features = run.features(19, "relu5_4", pooling="ceil")
     content, color, texture, variation = WEIGHTS[config.weights]
     losses = {
         "content": FeatureLoss(features, weight=content),
         "color": ColorLoss(weight=color),
         "variation": TotalVariationLoss("dped", weight=variation),
     }
-    losses["color"].initialize(ctx=devices.contexts)
-
-    critic_net = DPEDDiscriminator(norm=config.norm, patch_size=config.patch_size)
-    recipe.make_critic_net(critic_net, NEGATIVE_SLOPE, config, devices)
-    critic = Critic(critic_net, StandardAdversarial(saturating=True), texture, view=Grayscale())
-    trainers = {
-        "generator": recipe.make_trainer([net], config, devices),
-        "critics": recipe.make_trainer([critic_net], config, devices),
-    }
-    return AdversarialStep(net, {"texture": critic}, losses, trainers, devices)
+    losses["color"].initialize(ctx=run.devices.contexts)
+    net = DPEDDiscriminator(norm=config.norm, patch_size=config.patch_size)
+    adversarial = StandardAdversarial(saturating=True)
+    critic = run.critic(net, NEGATIVE_SLOPE, adversarial, texture, view=Grayscale())
+    return run.adversarial(losses, {"texture": critic})
 
 
 if __name__ == "__main__":

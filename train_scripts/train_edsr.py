@@ -17,13 +17,13 @@ References
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from gluon_enhance import zoo
 from gluon_enhance.losses import L1Loss
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
 from gluon_enhance.training.precision import precision_option
-from gluon_enhance.training.steps import SupervisedStep
 from gluon_enhance.weights.store import given
 
 
@@ -42,19 +42,15 @@ class Config(recipe.EnlargingConfig):
 
 def main(argv=None):
     config = parse_config(Config, __doc__, argv)
-    net = zoo.get_model(config.model)
     models = trained_models(config)
-    data = recipe.enlarging_data(config, net.spec)
-    if config.dry_run:
-        return print(recipe.describe(config))
+    recipe.train_enlarging(config, partial(learn, models))
 
-    devices = recipe.make_devices(config)
-    recipe.start_net(net, config, devices)
+
+def learn(models, run):
+    run.start()
     for name, weights in models:
-        net.initialize_from(zoo.get_model(name, pretrained=weights or True))
-    trainer = recipe.make_trainer([net], config, devices)
-    step = SupervisedStep(net, {"pixel": L1Loss()}, trainer, devices)
-    print(recipe.train(step, net, data, config))
+        run.net.initialize_from(zoo.get_model(name, pretrained=weights or True))
+    run.train(run.supervised({"pixel": L1Loss()}))
 
 
 def trained_models(config):

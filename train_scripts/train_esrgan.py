@@ -5,7 +5,7 @@ r"""Train an RRDB net of the zoo on photos, as ESRGAN [1]_ does.
     python train_scripts/train_esrgan.py --phase gan --data PHOTOS --out runs/esrgan_lite_x4 \
         --model esrgan_lite_x4 --init runs/rrdb_lite_x4/rrdb_lite_x4.params
 
-The PSNR phase minimises L1 between the output and the truth, from --init or a start that
+The PSNR phase minimizes L1 between the output and the truth, from --init or a start that
 interpolates. The GAN phase goes on from its result, or from the shipped one: L1, features of VGG-19
 before the activation, and a relativistic discriminator. --interpolate then mixes the weights of
 both. The inputs are MATLAB-bicubic reductions, unless --degrade says otherwise. Interrupt it at
@@ -18,6 +18,7 @@ References
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Optional
 
 from gluon_enhance import zoo
@@ -25,11 +26,10 @@ from gluon_enhance.losses import FeatureLoss, L1Loss, RelativisticAverageAdversa
 from gluon_enhance.models.discriminators import NEGATIVE_SLOPE, VGG128
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
-from gluon_enhance.training.net_arrays import net_arrays
+from gluon_enhance.training.initial_weights import given_weights
 from gluon_enhance.training.precision import precision_option
-from gluon_enhance.training.start import given_weights
-from gluon_enhance.training.steps import AdversarialStep, Critic, SupervisedStep
-from gluon_enhance.training.validation import feature_distances
+from gluon_enhance.training.steps import net_arrays
+from gluon_enhance.weights.interpolation import interpolate_states
 
 #: Phase -> the paper's learning rate, and the steps at which it is halved; a cosine ends as low.
 LEARNING_RATES = {"psnr": 2e-4, "gan": 1e-4}
@@ -52,7 +52,7 @@ class Config(recipe.EnlargingConfig):
     pixel_weight: float = option(1e-2, "weight of L1 in the GAN phase")
     feature_weight: float = option(1.0, "weight of the feature loss")
     adversarial_weight: float = option(5e-3, "weight of the adversarial loss")
-    interpolate: float = option(1.0, "share of the GAN in the result; the rest: --init", most=1)
+    interpolate: float = option(1.0, "what the GAN counts in the result; the rest: --init", most=1)
 
     VARIANTS = {
         "phase": {
@@ -68,59 +68,42 @@ def main(argv=None):
         recipe.from_trained(config, SHIPPED, "--phase psnr")
     elif config.interpolate < 1:
         raise ValueError("--interpolate is for --phase gan; leave it out")
-    net = zoo.get_model(config.model)
-    data = recipe.enlarging_data(config, net.spec)
-    if config.dry_run:
-        return print(recipe.describe(config))
-
-    devices = recipe.make_devices(config)
-    step, extra = STEPS[config.phase](net, config, devices)
-    mix = mix_with_start(step, config) if config.interpolate < 1 else None
-    is_gan = config.phase == "gan"
-    print(recipe.train(step, net, data, config, mix=mix, extra=extra, with_start=is_gan))
+    recipe.train_enlarging(config, {"psnr": learn_psnr, "gan": learn_gan}[config.phase])
 
 
-def psnr_step(net, config, devices):
-    recipe.start_net(net, config, devices)
-    trainer = recipe.make_trainer([net], config, devices)
-    return SupervisedStep(net, {"pixel": L1Loss()}, trainer, devices), None
+def learn_psnr(run):
+    run.start()
+    run.train(run.supervised({"pixel": L1Loss()}))
 
 
-def gan_step(net, config, devices):
-    recipe.start_net(net, config, devices)
-    features = recipe.load_features(19, ("conv5_4",), config, devices)
+def learn_gan(run):
+    step = make_gan_step(run)
+    mix = partial(mixed_with_start, run.config, step) if run.config.interpolate < 1 else None
+    distance = FeatureLoss(step.losses["features"].features, "l1")
+    scores = run.feature_scores(distance, bicubic=False)
+    run.train(step, mix=mix, with_start=True, **scores)
+
+
+def make_gan_step(run):
+    config = run.config
+    run.start()
+    features = run.features(19, ("conv5_4",))
     losses = {
         "pixel": L1Loss(weight=config.pixel_weight),
         "features": FeatureLoss(features, "l1", weight=config.feature_weight),
     }
-    critic_net = VGG128(config.patch_size * net.spec.scale, config.critic_channels)
-    recipe.make_critic_net(critic_net, NEGATIVE_SLOPE, config, devices)
-    critic = Critic(critic_net, RelativisticAverageAdversarial(), config.adversarial_weight)
-    trainers = {
-        "generator": recipe.make_trainer([net], config, devices),
-        "critics": recipe.make_trainer([critic_net], config, devices),
-    }
-    step = AdversarialStep(net, {"critic": critic}, losses, trainers, devices)
-    distance = FeatureLoss(features, "l1")
-    return step, feature_distances(distance, net.spec.scale, devices.contexts[0], bicubic=False)
+    net = VGG128(config.patch_size * run.net.spec.scale, config.critic_channels)
+    adversarial = RelativisticAverageAdversarial()
+    critic = run.critic(net, NEGATIVE_SLOPE, adversarial, config.adversarial_weight)
+    return run.adversarial(losses, {"critic": critic})
 
 
-STEPS = {"psnr": psnr_step, "gan": gan_step}
-
-
-def mix_with_start(step, config):
-    """Return what mixes the result's arrays with those that the run started from."""
-
-    def mix(arrays):
-        path = given_weights(config, list(step.nets))["generator"]
-        start = net_arrays(zoo.get_model(config.model, pretrained=path))
-        share = config.interpolate
-        return {
-            name: share * array + (1 - share) * start[name].as_in_context(array.context)
-            for name, array in arrays.items()
-        }
-
-    return mix
+def mixed_with_start(config, step, arrays):
+    """Mix the result's arrays with those that the run started from."""
+    file = given_weights(config, list(step.nets))["generator"]
+    start = net_arrays(zoo.get_model(config.model, pretrained=file))
+    start = {name: array.asnumpy() for name, array in start.items()}
+    return interpolate_states(start, arrays, config.interpolate)
 
 
 if __name__ == "__main__":

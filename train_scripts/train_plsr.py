@@ -27,8 +27,6 @@ from gluon_enhance.data.shards import Shards
 from gluon_enhance.losses import CachedFeatureLoss, FeatureLoss, TotalVariationLoss
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
-from gluon_enhance.training.steps import SupervisedStep
-from gluon_enhance.training.validation import feature_distances
 
 MEAN_SAMPLES = 100
 
@@ -71,48 +69,45 @@ class Config(recipe.EnlargingConfig):
 
 def main(argv=None):
     config = parse_config(Config, __doc__, argv)
-    spec = zoo.get_spec(config.model)
-    config.patch_size = config.patch_size or TRUTH_SIZES.get(spec.scale, 144) // spec.scale
-    data = recipe.enlarging_data(config, spec)
-    if config.dry_run:
-        return print(recipe.describe(config))
+    scale = zoo.get_spec(config.model).scale
+    config.patch_size = config.patch_size or TRUTH_SIZES.get(scale, 144) // scale
+    recipe.train_enlarging(config, learn)
 
-    devices = recipe.make_devices(config)
-    features = recipe.load_features(16, "relu2_2", config, devices)
-    samples, feature_loss = data.patches, FeatureLoss
+
+def learn(run):
+    config = run.config
+    features = run.features(16, "relu2_2")
+    samples, feature_loss = run.data.patches, FeatureLoss
     if config.shards:
-        samples = open_shards(data.patches, features, config, devices)
-        feature_loss = CachedFeatureLoss
+        samples, feature_loss = open_shards(run, features), CachedFeatureLoss
     losses = {"features": feature_loss(features)}
     if config.variation_weight:
         losses["variation"] = TotalVariationLoss("plsr", weight=config.variation_weight)
-    net = make_net(samples, spec, config)
-    recipe.start_net(net, config, devices)
-    trainer = recipe.make_trainer([net], config, devices)
-    step = SupervisedStep(net, losses, trainer, devices)
-    extra = feature_distances(FeatureLoss(features), spec.scale, devices.contexts[0])
-    print(recipe.train(step, net, data, config, samples.draw, extra=extra, match_colors=True))
+    if config.recipe == "report" and run.net.spec.net == zoo.get_spec("plsr_x2").net:
+        run.net = zoo.get_model(config.model, mean=mean_color(samples, config.seed))
+    run.start()
+    scores = run.feature_scores(FeatureLoss(features))
+    run.train(run.supervised(losses), samples.draw, match_colors=True, **scores)
 
 
-def open_shards(patches, features, config, devices):
+def open_shards(run, features):
+    config = run.config
     shards = Shards(config.shards, config.shard_count, config.shard_samples)
     names = ("data", "val", "model", "patch_size", "reductions", "degrade", "vgg")
     made_of = {name: getattr(config, name) for name in names}
 
     def features_of(truths):
-        return features(truths.as_in_context(devices.contexts[0]))[0]
+        return features(truths.as_in_context(run.devices.contexts[0]))[0]
 
-    shards.complete(patches.draw, features_of, config.seed, made_of)
+    shards.complete(run.data.patches.draw, features_of, config.seed, made_of)
     return shards
 
 
-def make_net(samples, spec, config):
-    """Make the net; with --recipe report one that can hold the mean color of the inputs does."""
-    if config.recipe != "report" or spec.net != zoo.get_spec("plsr_x2").net:
-        return zoo.get_model(config.model)
-    rng = np.random.default_rng(config.seed)
+def mean_color(samples, seed):
+    """Return the mean R, G and B of some inputs, which the report's net subtracts."""
+    rng = np.random.default_rng(seed)
     colors = [samples.draw(rng)[0].mean(axis=(1, 2)) for _ in range(MEAN_SAMPLES)]
-    return zoo.get_model(config.model, mean=np.mean(colors, axis=0).tolist())
+    return np.mean(colors, axis=0).tolist()
 
 
 if __name__ == "__main__":

@@ -17,12 +17,10 @@ References
 
 from dataclasses import dataclass
 
-from gluon_enhance import zoo
 from gluon_enhance.losses import L2Loss
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
 from gluon_enhance.training.precision import precision_option
-from gluon_enhance.training.steps import SupervisedStep
 
 
 @dataclass
@@ -35,17 +33,12 @@ class Config(recipe.EnlargingConfig):
 
 
 def main(argv=None):
-    config = parse_config(Config, __doc__, argv)
-    net = zoo.get_model(config.model)
-    data = recipe.enlarging_data(config, net.spec)
-    if config.dry_run:
-        return print(recipe.describe(config))
+    recipe.train_enlarging(parse_config(Config, __doc__, argv), learn)
 
-    devices = recipe.make_devices(config)
-    recipe.start_net(net, config, devices)
-    trainer = recipe.make_trainer([net], config, devices)
-    step = SupervisedStep(net, {"pixel": L2Loss()}, trainer, devices)
-    print(recipe.train(step, net, data, config))
+
+def learn(run):
+    run.start()
+    run.train(run.supervised({"pixel": L2Loss()}))
 
 
 if __name__ == "__main__":

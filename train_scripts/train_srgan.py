@@ -17,13 +17,10 @@ References
 from dataclasses import dataclass
 from typing import Optional
 
-from gluon_enhance import zoo
 from gluon_enhance.losses import FeatureLoss, L2Loss, StandardAdversarial
 from gluon_enhance.models.discriminators import NEGATIVE_SLOPE, SRGANDiscriminator
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
-from gluon_enhance.training.steps import AdversarialStep, Critic
-from gluon_enhance.training.validation import feature_distances
 
 #: Recipe -> layer of VGG-19, and weights of features and pixels. Ours are mean squares of [0, 1],
 #: which are a quarter of theirs of [-1, 1].
@@ -57,35 +54,26 @@ class Config(recipe.EnlargingConfig):
 def main(argv=None):
     config = parse_config(Config, __doc__, argv)
     recipe.from_trained(config, SHIPPED, "train_srresnet.py")
-    net = zoo.get_model(config.model)
-    data = recipe.enlarging_data(config, net.spec)
-    if config.dry_run:
-        return print(recipe.describe(config))
-
-    devices = recipe.make_devices(config)
-    features, step = make_step(net, config, devices)
-    extra = feature_distances(
-        FeatureLoss(features), net.spec.scale, devices.contexts[0], bicubic=False
-    )
-    print(recipe.train(step, net, data, config, extra=extra, with_start=True))
+    recipe.train_enlarging(config, learn)
 
 
-def make_step(net, config, devices):
-    recipe.start_net(net, config, devices)
+def learn(run):
+    step = make_step(run)
+    distance = FeatureLoss(step.losses["features"].features)
+    run.train(step, with_start=True, **run.feature_scores(distance, bicubic=False))
+
+
+def make_step(run):
+    config = run.config
+    run.start()
     layer, _, pixel_weight = RECIPES[config.recipe]
-    features = recipe.load_features(19, layer, config, devices)
+    features = run.features(19, layer)
     losses = {"features": FeatureLoss(features, weight=feature_weight(config.recipe, features))}
     if pixel_weight:
         losses["pixel"] = L2Loss(weight=pixel_weight)
-
-    critic_net = SRGANDiscriminator(config.patch_size * net.spec.scale, config.critic_channels)
-    recipe.make_critic_net(critic_net, NEGATIVE_SLOPE, config, devices)
-    critic = Critic(critic_net, StandardAdversarial(), config.adversarial_weight)
-    trainers = {
-        "generator": recipe.make_trainer([net], config, devices),
-        "critics": recipe.make_trainer([critic_net], config, devices),
-    }
-    return features, AdversarialStep(net, {"critic": critic}, losses, trainers, devices)
+    net = SRGANDiscriminator(config.patch_size * run.net.spec.scale, config.critic_channels)
+    critic = run.critic(net, NEGATIVE_SLOPE, StandardAdversarial(), config.adversarial_weight)
+    return run.adversarial(losses, {"critic": critic})
 
 
 def feature_weight(recipe, features):

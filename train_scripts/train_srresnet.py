@@ -17,11 +17,9 @@ References
 
 from dataclasses import dataclass
 
-from gluon_enhance import zoo
 from gluon_enhance.losses import L1Loss, L2Loss
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
-from gluon_enhance.training.steps import SupervisedStep
 
 
 @dataclass
@@ -37,18 +35,13 @@ class Config(recipe.EnlargingConfig):
 
 
 def main(argv=None):
-    config = parse_config(Config, __doc__, argv)
-    net = zoo.get_model(config.model)
-    data = recipe.enlarging_data(config, net.spec)
-    if config.dry_run:
-        return print(recipe.describe(config))
+    recipe.train_enlarging(parse_config(Config, __doc__, argv), learn)
 
-    devices = recipe.make_devices(config)
-    recipe.start_net(net, config, devices)
-    loss = {"l1": L1Loss, "l2": L2Loss}[config.loss]()
-    trainer = recipe.make_trainer([net], config, devices)
-    step = SupervisedStep(net, {"pixel": loss}, trainer, devices)
-    print(recipe.train(step, net, data, config))
+
+def learn(run):
+    run.start()
+    loss = {"l1": L1Loss, "l2": L2Loss}[run.config.loss]()
+    run.train(run.supervised({"pixel": loss}))
 
 
 if __name__ == "__main__":

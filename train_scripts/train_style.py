@@ -14,22 +14,21 @@ References
 .. [2] https://github.com/jcjohnson/fast-neural-style
 """
 
-import logging
 from dataclasses import dataclass
 from functools import partial
 from typing import Optional
 
 from gluon_enhance import zoo
 from gluon_enhance.data.folders import read_photo
-from gluon_enhance.data.held_out import Data, parse_held_out, split_photos
-from gluon_enhance.data.patches import PhotoPatches, held_out_crops
+from gluon_enhance.data.held_out_photos import Data, held_out_crops, parse_held_out, split_photos
+from gluon_enhance.data.patches import PhotoPatches
 from gluon_enhance.framework import mx
 from gluon_enhance.imaging.arrays import to_nchw
 from gluon_enhance.imaging.resize import resize
 from gluon_enhance.losses import CachedGramLoss, L2Loss, TotalVariationLoss
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
-from gluon_enhance.training.style import StyleStep
+from gluon_enhance.training.style_step import StyleStep
 
 VALIDATION_SIZE = 256
 #: Sides of reduced crops are multiples of it, and at least that many of them.
@@ -68,22 +67,20 @@ def main(argv=None):
         raise ValueError("--style is needed: the picture whose style is learned")
     net = zoo.get_model(config.model)
     recipe.check_fits(net.spec, config, enlarging=False)
-    data = open_data(config)
-    picture = read_photo(config.style)
-    style = mx.nd.array(to_nchw(resize(picture, config.style_size / max(picture.shape))))
-    shown = resize(picture, (VALIDATION_SIZE, VALIDATION_SIZE))
-    if config.dry_run:
-        return print(recipe.describe(config))
+    data, picture = open_data(config), read_photo(config.style)
+    recipe.train_on(config, net, data, partial(learn, picture))
 
-    devices = recipe.make_devices(config)
-    recipe.start_net(net, config, devices)
-    trainer = recipe.make_trainer([net], config, devices)
-    step = make_step(net, style, trainer, devices, config)
+
+def learn(picture, run):
+    style = resize(picture, run.config.style_size / max(picture.shape))
+    shown = resize(picture, (VALIDATION_SIZE, VALIDATION_SIZE))
+    run.start()
+    step = make_step(run, mx.nd.array(to_nchw(style)))
 
     def score(sets):
         return partial(step.validate, sets[""], shown)
 
-    print(recipe.train(step, net, data, config, score=score))
+    run.train(step, score=score)
 
 
 def open_data(config):
@@ -97,9 +94,7 @@ def open_data(config):
         raise ValueError(
             f"no held-out photo has {2 * UNIT * LEAST_UNITS} pixels a side; give larger"
         )
-    data = Data(patches, *({"": part} if part else {} for part in crops))
-    logging.info("%s", data)
-    return data
+    return Data(patches, *({"": part} if part else {} for part in crops))
 
 
 def reduced_crops(paths):
@@ -107,19 +102,20 @@ def reduced_crops(paths):
     return [resize(crop, 0.5) for crop in crops if len(crop) >= 2 * UNIT * LEAST_UNITS]
 
 
-def make_step(net, style, trainer, devices, config):
+def make_step(run, style):
+    config = run.config
     variation = 255**2 * config.variation_weight
     losses = {
         "content": L2Loss(weight=config.content_weight),
         "style": CachedGramLoss(config.style_reduction, weight=config.style_weight),
         "variation": TotalVariationLoss("fast_neural_style", weight=variation),
     }
-    content_of = recipe.load_features(config.vgg_depth, (config.content_layer,), config, devices)
+    trainer = run.trainer(run.net)
+    content_of = run.features(config.vgg_depth, (config.content_layer,))
     layers = dict.fromkeys((*config.style_layers, config.content_layer))
-    features = recipe.load_features(config.vgg_depth, layers, config, devices)
-    return StyleStep(
-        net, style, losses, content_of, features, config.style_layers, trainer, devices
-    )
+    features = run.features(config.vgg_depth, layers)
+    nets = content_of, features, config.style_layers
+    return StyleStep(run.net, style, losses, *nets, trainer, run.devices)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,9 @@ References
 """
 
 from dataclasses import dataclass
-from typing import Optional
 
 from gluon_enhance import zoo
-from gluon_enhance.data.phones import score_input
+from gluon_enhance.data.phone_photos import score_input
 from gluon_enhance.losses import (
     FeatureLoss,
     GaussianBlur,
@@ -32,8 +31,7 @@ from gluon_enhance.models.dped import NEGATIVE_SLOPE
 from gluon_enhance.models.wespe import ColorDiscriminator, TextureDiscriminator
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
-from gluon_enhance.training.gan_balance import DynamicBalance
-from gluon_enhance.training.steps import Critic, CycleStep
+from gluon_enhance.training.gan import DynamicBalance
 
 NORMS = ("batch", "instance", "layer")
 
@@ -41,19 +39,16 @@ NORMS = ("batch", "instance", "layer")
 @dataclass
 class Config(recipe.PhoneConfig):
     model: str = option("wespe", "a net of the zoo that does not enlarge, of both generators")
-    target: Optional[str] = option(None, "folder of the camera's photos, whatever their names")
     norm: str = option("instance", "of the generators; the paper's is batch", NORMS)
     critic_norm: str = option("instance", "of the discriminators; the paper's is batch", NORMS)
     tanh_scale: float = option(0.58, "half the range of the generators' output; 0.5 is natural")
     classes: int = option(1, "logits of a discriminator: one, or one for each class", (1, 2))
     iterations: int = option(20_000, "training steps in all")
     batch_size: int = option(30, "patches per step, on all devices together")
-    patch_size: int = option(100, "side of a patch, in pixels", least=9)
     learning_rate: float = option(5e-4, "Adam's step size at the start")
     content_weight: float = option(1.0, "weight of the features of restored photos")
     adversarial_weight: float = option(5e-3, "weight of both adversarial losses")
     variation_weight: float = option(10.0, "weight of total variation")
-    vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
     balance: bool = option(False, "let the discriminators learn in some of the steps only")
     critic_threshold: float = option(0.5, "their loss on whose wrong side they learn in few steps")
     critic_side: str = option("below", "which side is wrong", ("below", "above"))
@@ -68,15 +63,12 @@ class Config(recipe.PhoneConfig):
 
 def main(argv=None):
     config = parse_config(Config, __doc__, argv)
-    net = make_generator(config)
-    data = recipe.phone_data(config, net.spec, paired=False)
-    if config.dry_run:
-        return print(recipe.describe(config))
+    recipe.train_on_phones(config, make_generator(config), learn, paired=False)
 
-    devices = recipe.make_devices(config)
-    step = make_step(net, config, devices)
-    backward = step.nets["backward"]
-    print(recipe.train(step, net, data, config, extra=score_input, backward=backward))
+
+def learn(run):
+    step = make_step(run)
+    run.train(step, of_input=score_input, backward=step.nets["backward"])
 
 
 def make_generator(config, **options):
@@ -85,38 +77,27 @@ def make_generator(config, **options):
     return zoo.get_model(config.model, **options)
 
 
-def make_step(net, config, devices):
-    generators = net, make_generator(config, prefix="backward_")
-    for index, generator in enumerate(generators):
-        recipe.start_net(generator, config, devices, (index,))
-    features = recipe.load_features(19, "relu5_4", config, devices, pooling="ceil")
+def make_step(run):
+    config, backward = run.config, make_generator(run.config, prefix="backward_")
+    for index, generator in enumerate((run.net, backward)):
+        run.start(generator, (index,))
+    features = run.features(19, "relu5_4", pooling="ceil")
     blur = GaussianBlur()
-    blur.initialize(ctx=devices.contexts)
+    blur.initialize(ctx=run.devices.contexts)
     critics = {
-        "color": make_critic(ColorDiscriminator, blur, config, devices),
-        "texture": make_critic(TextureDiscriminator, Grayscale(), config, devices),
+        "color": make_critic(run, ColorDiscriminator, blur),
+        "texture": make_critic(run, TextureDiscriminator, Grayscale()),
     }
-    critic_nets = [critic.net for critic in critics.values()]
-    trainers = {
-        "generators": recipe.make_trainer(generators, config, devices),
-        "critics": recipe.make_trainer(critic_nets, config, devices),
-    }
-    return CycleStep(
-        *generators,
-        critics,
-        {},
-        {"content": FeatureLoss(features, weight=config.content_weight)},
-        {"variation": TotalVariationLoss("wespe", weight=config.variation_weight)},
-        trainers,
-        devices,
-        make_balance(config),
-    )
+    content = {"content": FeatureLoss(features, weight=config.content_weight)}
+    variation = {"variation": TotalVariationLoss("wespe", weight=config.variation_weight)}
+    return run.cycle(backward, critics, {}, content, variation, make_balance(config))
 
 
-def make_critic(discriminator, view, config, devices):
+def make_critic(run, discriminator, view):
+    config = run.config
     net = discriminator(config.classes, config.critic_norm, config.patch_size)
-    recipe.make_critic_net(net, NEGATIVE_SLOPE, config, devices)
-    return Critic(net, StandardAdversarial(), config.adversarial_weight, view)
+    weight = config.adversarial_weight
+    return run.critic(net, NEGATIVE_SLOPE, StandardAdversarial(), weight, view=view)
 
 
 def make_balance(config):

@@ -51,6 +51,7 @@ class Command(click.Command):
     """A command that is one of rasterio's ``rio`` too, where `main` does not report its errors."""
 
     def invoke(self, context):
+        """Run the command; what goes wrong becomes one line and exit status 2."""
         try:
             with exit_by_signal(context):
                 return super().invoke(context)

@@ -41,6 +41,7 @@ from gluon_enhance.commands.rasters import (
 from gluon_enhance.commands.reports import closing_line, left_out, unreadable
 from gluon_enhance.inference.enhancer import DEFAULT_MODEL
 from gluon_enhance.inference.kernel import load
+from gluon_enhance.photos import usual_suffixes
 from gluon_enhance.rasters.names import TIFF
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ logger = logging.getLogger(__name__)
     "--suffix",
     help="Added to each file's name. Default: _x and the scale, _part of --window and --bounds.",
 )
-@click.option("--ext", metavar="EXT", help="png, jpg, tif, webp or avif. Default: as the input.")
+@click.option("--ext", metavar="EXT", help=f"{usual_suffixes()}. Default: as the input.")
 @click.option(
     "--outscale",
     type=Finite(0, min_open=True),

@@ -162,7 +162,7 @@ def _find_pairs(hr, lr):
 
 def _ratio(pair, trust):
     """Return the scale that the sizes of a pair of rasters say."""
-    from gluon_enhance.rasters.raster import size_of
+    from gluon_enhance.rasters.io import size_of
 
     (width, _), (reduced, _) = size_of(pair.hr, trust), size_of(pair.lr, trust)
     return max(1, round(width / reduced))
@@ -174,7 +174,7 @@ def _need_reduction(pair):
 
 
 def _evaluate_raster(pair, enhancer, border, bands, trust):
-    from gluon_enhance.rasters.enhancing import enhance_raster
+    from gluon_enhance.rasters.enhance import enhance_raster
 
     with temporary_folder() as folder:
         sr = enhance_raster(pair.lr, Path(folder, "sr.tif"), enhancer, trust=trust, **bands)

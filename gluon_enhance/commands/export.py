@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from gluon_enhance.commands.options import FilePath, trust_option
-from gluon_enhance.export import folder
+from gluon_enhance.exporting import folder
 
 
 @click.command()

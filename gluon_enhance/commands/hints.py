@@ -34,6 +34,7 @@ class EnhanceCommand(Command):
     """A command whose unknown options are answered with ours, where there is one."""
 
     def parse_args(self, context, arguments):
+        """Parse the arguments, and name our option for one of another program."""
         try:
             return super().parse_args(context, arguments)
         except click.NoSuchOption as error:

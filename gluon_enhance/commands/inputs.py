@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Optional, Union
 
-from gluon_enhance.photos import FORMATS, IMAGE_SUFFIXES, read_size
+from gluon_enhance.photos import IMAGE_SUFFIXES, WRITTEN_SUFFIXES, read_size
 from gluon_enhance.rasters.names import TIFF, is_dataset_name
 
 Source = Union[Path, str]
@@ -37,7 +37,7 @@ def is_raster(source: Source, options: Optional[dict] = None, trust: bool = Fals
         return False
     if suffix in TIFF and options:
         return True
-    from gluon_enhance.rasters.kinds import kind_of
+    from gluon_enhance.rasters.raster_or_photo import kind_of
 
     kind = kind_of(source, trust)
     # Of what GDAL cannot read, it says why; but a damaged TIFF file is a photo.
@@ -53,7 +53,7 @@ def has_place_beside(path: Path, trust: bool = False) -> bool:
     beside = [path.with_suffix(form(text)) for text in suffixes for form in (str.lower, str.upper)]
     if not any(file.exists() for file in (*beside, path.with_name(f"{path.name}.aux.xml"))):
         return False
-    from gluon_enhance.rasters.kinds import is_placed
+    from gluon_enhance.rasters.raster_or_photo import is_placed
 
     return is_placed(path, trust)
 
@@ -61,14 +61,14 @@ def has_place_beside(path: Path, trust: bool = False) -> bool:
 def check_output(output: Path) -> None:
     """Refuse a new folder that is called as a file of a format that is not written."""
     suffix = output.suffix.lower()
-    if not suffix or suffix in FORMATS or output.is_dir():
+    if not suffix or suffix in WRITTEN_SUFFIXES or output.is_dir():
         return
-    from gluon_enhance.rasters.kinds import is_format
+    from gluon_enhance.rasters.raster_or_photo import is_format
 
     if is_format(suffix):
         raise ValueError(
             f"-o is {output}, and {suffix} files are not written; name a folder, or a file that "
-            f"ends in {', '.join(FORMATS)} (.tif for rasters)"
+            f"ends in {', '.join(WRITTEN_SUFFIXES)} (.tif for rasters)"
         )
 
 

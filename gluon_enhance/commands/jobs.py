@@ -16,7 +16,13 @@ from gluon_enhance.commands.inputs import (
     is_raster,
     source_of,
 )
-from gluon_enhance.photos import FORMATS, IMAGE_SUFFIXES, result_suffix, scan
+from gluon_enhance.photos import (
+    IMAGE_SUFFIXES,
+    WRITTEN_SUFFIXES,
+    result_suffix,
+    scan,
+    usual_suffixes,
+)
 from gluon_enhance.rasters.names import absolute_name, stem_of
 
 
@@ -125,8 +131,8 @@ def plan_jobs(
     """
     if output is not None:
         check_output(output)
-    if ext is not None and f".{ext.lower().lstrip('.')}" not in FORMATS:
-        raise ValueError(f"--ext is {ext!r}; choose png, jpg, tif, webp or avif")
+    if ext is not None and f".{ext.lower().lstrip('.')}" not in WRITTEN_SUFFIXES:
+        raise ValueError(f"--ext is {ext!r}; choose {usual_suffixes()}")
     plan, results = Plan(), Results(suffix, ext, outscale)
     found = list(dict.fromkeys(one for text in inputs for one in _find(text, recursive, plan)))
     if output:
@@ -188,7 +194,7 @@ def _is_a_file(output, inputs, found):
         output is not None
         and not output.is_dir()
         and len(found) == 1
-        and output.suffix.lower() in (*FORMATS, *IMAGE_SUFFIXES)  # some are refused later
+        and output.suffix.lower() in IMAGE_SUFFIXES  # some are refused later
         and not Path(inputs[0]).is_dir()
     )
 
@@ -216,4 +222,5 @@ def _target(source, base, output, suffix, ext):
 def _own_suffix(source):
     """Return the suffix of a result: that of the input, or of a format that can be written."""
     suffix = source.suffix if isinstance(source, Path) else ""
-    return ".tif" if suffix.lower() not in FORMATS and is_raster(source) else result_suffix(suffix)
+    is_written = suffix.lower() in WRITTEN_SUFFIXES
+    return ".tif" if not is_written and is_raster(source) else result_suffix(suffix)

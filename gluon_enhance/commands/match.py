@@ -102,7 +102,7 @@ def _workers(address):
 def _match(source, reference, out, **options):
     from tqdm import tqdm
 
-    from gluon_enhance.rasters.matching import match_rasters
+    from gluon_enhance.rasters.match import match_rasters
 
     with tqdm(unit="window", delay=0.5, file=sys.stderr, disable=None) as bar:
 

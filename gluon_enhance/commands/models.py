@@ -10,6 +10,10 @@ from gluon_enhance import zoo
 from gluon_enhance.commands import printable
 from gluon_enhance.commands.options import FilePath
 
+HEADING = (
+    f"{'name':28} {'method':12} scale {'parameters':>11}  {'weights':17}  {'made for':32}  scores"
+)
+
 
 class _Models(click.Group):
     """A group whose command is ``list`` where none is named."""
@@ -45,7 +49,7 @@ def list_models(pattern, as_json):
         return
     if not rows:
         raise click.UsageError(f"no model matches {pattern!r}; see `gluon-enhance models`")
-    click.echo(f"{'name':28} {'method':12} scale {'parameters':>11}  {'weights':17}  scores")
+    click.echo(HEADING)
     for row in rows:
         # A validation's numbers are of other crops than a test set's, which tell more.
         names = [name for name in row["scores"] if name != "validation"] or row["scores"]
@@ -57,7 +61,7 @@ def list_models(pattern, as_json):
         parameters = "" if row["parameters"] is None else f"{row['parameters']:,}"
         line = (
             f"{row['name']:28} {row['method']:12} {scale:5} {parameters:>11}  "
-            f"{_weights(row):17}  {row.get('fault', scores)}"
+            f"{_weights(row):17}  {row['purpose']:32}  {row.get('fault', scores)}"
         )
         click.echo(printable(line))
 
@@ -80,6 +84,7 @@ def _row(spec):
     return {
         "name": spec.name,
         "method": spec.method,
+        "purpose": spec.purpose,
         "scale": spec.scale,
         "parameters": spec.parameters,
         "weights": spec.weights_kind,
@@ -89,6 +94,6 @@ def _row(spec):
 
 
 def _own_row(row):
-    known = {"name": row.name, "method": row.method, "scale": row.scale}
+    known = {"name": row.name, "method": row.method, "purpose": "", "scale": row.scale}
     rest = {"parameters": row.parameters, "weights": "file", "checked_by": None, "scores": {}}
     return {**known, **rest, **({"fault": row.fault} if row.fault else {})}

@@ -13,6 +13,7 @@ class Finite(click.FloatRange):
     """A number within bounds; infinity and NaN, which are within some, are none."""
 
     def convert(self, value, param, ctx):
+        """Return the number, or fail as click does."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number", param, ctx)
@@ -37,6 +38,7 @@ class FilePath(click.Path):
         super().__init__(path_type=Path, **options)
 
     def convert(self, value, param, ctx):
+        """Return the path, or fail as click does."""
         if not str(value):
             self.fail("it is an empty text; name a file or folder", param, ctx)
         return super().convert(value, param, ctx)

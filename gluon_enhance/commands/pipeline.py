@@ -20,7 +20,8 @@ from gluon_enhance.errors import GluonEnhanceError, ImageError
 from gluon_enhance.imaging.histogram import match_histograms
 from gluon_enhance.imaging.resize import resize_rounding_once
 from gluon_enhance.photos import Photo, check_writable, read_image, write_image
-from gluon_enhance.photos.conversion import flattened, with_depth
+from gluon_enhance.photos.colors import flattened
+from gluon_enhance.photos.sixteen_bits import with_depth
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

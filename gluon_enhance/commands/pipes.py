@@ -12,7 +12,8 @@ import click
 
 from gluon_enhance.atomic import temporary_folder
 from gluon_enhance.errors import ImageError
-from gluon_enhance.photos.formats import HEAD_BYTES, NAMES, format_of
+from gluon_enhance.photos.formats import names
+from gluon_enhance.photos.read import HEAD_BYTES, format_of
 
 PIPE = "-"
 
@@ -92,7 +93,7 @@ class Pipes:
         head = stream.read(HEAD_BYTES)
         form = format_of(head)
         if form is None:
-            fault = f"no {NAMES} file" if head else "empty"
+            fault = f"no {names()} file" if head else "empty"
             raise ImageError(f"standard input is {fault}")
         path = self._folder / f"stdin{form.suffixes[0]}"
         with open(path, "wb") as file:

@@ -152,7 +152,7 @@ class RasterWork(Work):
     ----------
     run : callable, optional
         What computes the parts, if not the enhancer here; see
-        `gluon_enhance.rasters.enhancing.enhance_raster`.
+        `gluon_enhance.rasters.enhance.enhance_raster`.
     """
 
     run: Optional[Callable] = None
@@ -163,8 +163,7 @@ class RasterWork(Work):
 
     def goes_whole(self, count):
         """Tell whether it makes no more parts, about, than there are rasters."""
-        from gluon_enhance.rasters.planning import PART_SAMPLES
-        from gluon_enhance.rasters.regions import samples_of
+        from gluon_enhance.rasters.plan import PART_SAMPLES, samples_of
 
         own = {name: self.options.get(name) for name in (*PART_OPTIONS, "trust")}
         with suppress(Exception):  # of a file that cannot be read, as the work will say
@@ -173,8 +172,8 @@ class RasterWork(Work):
 
     def compute(self):
         """Do it all."""
-        from gluon_enhance.rasters.enhancing import enhance_raster
-        from gluon_enhance.rasters.raster import size_of
+        from gluon_enhance.rasters.enhance import enhance_raster
+        from gluon_enhance.rasters.io import size_of
 
         if self.outscale != self.enhancer.scale or self.match_colors:
             raise ImageError(

@@ -37,7 +37,7 @@ def score_raster(
     name: str, image, reference, crop_border: int, data_range=None, trust=False
 ) -> Iterator[dict]:
     """Score a raster, and yield a row for each band."""
-    from gluon_enhance.rasters.scoring import score_rasters
+    from gluon_enhance.rasters.score import score_rasters
 
     for row in score_rasters(image, reference, crop_border, data_range, trust):
         yield {"image": f"{name} band {row.pop('band')}", **row}

@@ -13,6 +13,7 @@ from typing import Callable, NamedTuple, Optional
 import cv2
 import numpy as np
 
+from gluon_enhance.data.blur_kernels import gaussian_kernel, sinc_kernel
 from gluon_enhance.data.distortions import (
     add_gaussian_noise,
     add_poisson_noise,
@@ -24,7 +25,6 @@ from gluon_enhance.data.distortions import (
     saturation_matrix,
     vignette,
 )
-from gluon_enhance.data.kernels import gaussian_kernel, sinc_kernel
 from gluon_enhance.data.source_noise import NOISE_SIZE, SourceDegradation
 from gluon_enhance.imaging.resize import resize
 
@@ -44,7 +44,7 @@ class PhoneLook:
     black, white, gamma : float
         The tone curve ``black + (white - black) * x ** gamma``: less contrast, darker middles.
     vignetting : float
-        Share by which the corners of a whole photo are darker than its centre.
+        Fraction by which the corners of a whole photo are darker than its center.
     sigma : float
         Standard deviation of the blur in pixels.
     noise : float
@@ -53,7 +53,7 @@ class PhoneLook:
         Of the JPEG file.
     jitter : float
         Standard deviation, in each call, of the gains, and of brightness, noise and quality as
-        shares of theirs.
+        fractions of theirs.
     """
 
     gains: tuple[float, float, float] = (1.05, 0.98, 0.87)
@@ -242,11 +242,11 @@ class MixedDegradation:
     """
 
     scale: int
-    shares: tuple[float, float, float] = (0.2, 0.4, 0.4)
+    probabilities: tuple[float, float, float] = (0.2, 0.4, 0.4)
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return the reduction, (H / scale, W / scale, 3)."""
-        kind = rng.choice(3, p=self.shares)
+        kind = rng.choice(3, p=self.probabilities)
         if kind == 0:
             return round_to_8_bits(resize(image, 1 / self.scale))
         return (EverydayDegradation, RealESRGANDegradation)[kind - 1](self.scale)(image, rng)

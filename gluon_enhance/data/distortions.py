@@ -78,7 +78,7 @@ def saturation_matrix(saturation: float) -> np.ndarray:
 
 
 def vignette(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Darken towards the corners: by the share `strength` in the corners of the photo.
+    """Darken towards the corners: by the fraction `strength` in the corners of the photo.
 
     An image smaller than `FRAME` is taken for a part of it at a random place.
     """

@@ -59,7 +59,7 @@ def dped_folders(root: str | Path, phone: str, part: str = "training_data") -> t
     .. [1] Ignatov et al., "DSLR-Quality Photos on Mobile Devices with Deep Convolutional
        Networks", ICCV 2017. https://arxiv.org/abs/1704.02470
     """
-    folders = tuple(Path(root, phone, part, name) for name in (phone, "canon"))
+    folders = Path(root, phone, part, phone), Path(root, phone, part, "canon")
     for folder in folders:
         if not folder.is_dir():
             raise ValueError(

@@ -45,7 +45,8 @@ def find_truths(
         true image to more than one image; the message names both.
     """
     truths = _Truths(truth_folder)
-    folders, found, images = list(map(Path, folders)), {}, {}
+    folders, found = list(map(Path, folders)), {}
+    images: dict = {}
     for path in dict.fromkeys(paths):
         truth = truths.find(path, _place(path, folders))
         if truth is None:

@@ -8,21 +8,187 @@ out to be damaged is no exception: the same generator chooses again.
 
 from __future__ import annotations
 
-from collections import Counter
+import json
+import logging
+import threading
+import zlib
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Callable
 
 import cv2
 import numpy as np
+from PIL import Image
 
-from gluon_enhance.data.folders import read_photo, read_rgb, read_sizes
-from gluon_enhance.data.photos import PhotoSource
-from gluon_enhance.imaging.arrays import to_dtype, to_float, to_nchw
+from gluon_enhance.data.folders import read_photo, read_sizes
+from gluon_enhance.errors import ImageError
+from gluon_enhance.imaging.arrays import to_float, to_nchw
 from gluon_enhance.imaging.resize import resize
 
-LEAST_CROP = 32
-"""Side of a held-out crop, in pixels, that can still be scored."""
+logger = logging.getLogger(__name__)
+
+BUDGET_BYTES = 4 << 30
+
+
+class PhotoCache:
+    """Photos decoded on first use; beyond the budget, the least recently used are dropped.
+
+    Several threads may use it: one waits for another only where both want the same photo.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        A path may occur more than once, if different things are kept of it.
+    prepare : callable
+        Takes a photo, (H, W, 3) uint8, and its index; returns the tuple of arrays to keep of it.
+    budget_bytes : int
+        Memory for what is kept.
+
+    Attributes
+    ----------
+    unreadable : dict of path to str
+        What has turned out not to be readable, and why. The first time it is a warning.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        prepare: Callable[[np.ndarray, int], tuple],
+        budget_bytes: int = BUDGET_BYTES,
+    ):
+        self.unreadable: dict[Path, str] = {}
+        self._paths = paths
+        self._prepare = prepare
+        self._budget = budget_bytes
+        self._values: OrderedDict[int, tuple] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._photo_locks = {path: threading.Lock() for path in paths}
+
+    def __getitem__(self, index: int) -> tuple:
+        """Return what `prepare` made of photo `index`.
+
+        Raises
+        ------
+        ImageError
+            If it cannot be read; no second attempt is made.
+        """
+        with self._photo_locks[self._paths[index]]:
+            value = self._values.get(index)
+            if value is None:
+                value = self._load(index)
+            with self._lock:
+                self._keep(index, value)
+        return value
+
+    def _load(self, index):
+        path = self._paths[index]
+        if path in self.unreadable:
+            raise ImageError(self.unreadable[path])
+        try:
+            photo = read_photo(path)
+            return self._prepare(photo, index)
+        except ImageError as error:
+            logger.warning("%s; it is left out", error)
+            self.unreadable[path] = str(error)
+            raise
+
+    def _keep(self, index, value):
+        if index not in self._values:
+            self._bytes += _nbytes(value)
+        self._values[index] = value
+        self._values.move_to_end(index)
+        while self._bytes > self._budget:
+            self._bytes -= _nbytes(self._values.popitem(last=False)[1])
+
+
+def _nbytes(arrays):
+    return sum(array.nbytes for array in arrays)
+
+
+class PhotoSource:
+    """Photos at several sizes, one of which a generator chooses before it is decoded.
+
+    Attributes
+    ----------
+    too_small : int
+        Photos left out because no patch fits into them at any size.
+    """
+
+    def __init__(self, paths: Iterable[Path], reductions: Sequence[float], side: int):
+        sizes, self._damaged = read_sizes(paths)
+        self._versions = [
+            (path, reduction)
+            for path, size in sizes.items()
+            for reduction in reductions
+            if round(min(size) * reduction) >= side
+        ]
+        self._sizes = {path: sizes[path] for path, _ in self._versions}
+        self.too_small = len(sizes) - len(self._sizes)
+        if not self._versions:
+            raise ValueError(
+                f"no photo is as large as a patch ({side} pixels a side): {self.too_small} are "
+                f"smaller, {self._damaged} cannot be read; give larger ones or a smaller patch size"
+            )
+        weights = np.array(self._weights(), np.float64)
+        self._bounds = np.cumsum(weights / weights.sum())
+        self._cache = PhotoCache([path for path, _ in self._versions], self._reduced)
+
+    def __len__(self):
+        """Photos in use."""
+        return len(self._sizes) - len(self._cache.unreadable)
+
+    def __str__(self):
+        return f"{len(self)} photos, {self.too_small} too small, {self.unreadable} unreadable"
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the names and lengths of the files in use: what a run must find when it goes on."""
+        files = [(path.name, path.stat().st_size) for path in self._sizes]
+        return f"{zlib.crc32(json.dumps(files).encode()):08x}"
+
+    @property
+    def unreadable(self) -> int:
+        """Photos left out, so far, because they cannot be read."""
+        return self._damaged + len(self._cache.unreadable)
+
+    def _weights(self):
+        """How often each version is chosen: here, every photo alike."""
+        versions = Counter(path for path, _ in self._versions)
+        return [1 / versions[path] for path, _ in self._versions]
+
+    def _reduced(self, photo, index):
+        path, reduction = self._versions[index]
+        return self._prepare(_reduce(photo, reduction), path)
+
+    def _prepare(self, photo, path):
+        """The arrays to keep of a photo."""
+        return (photo,)
+
+    def choose(self, rng: np.random.Generator) -> tuple:
+        """Return what is kept of a photo; one that turns out to be damaged is chosen again.
+
+        Raises
+        ------
+        ImageError
+            If none can be read.
+        """
+        while len(self):
+            index = int(np.searchsorted(self._bounds, rng.random(), side="right"))
+            try:
+                return self._cache[min(index, len(self._bounds) - 1)]
+            except ImageError:
+                continue
+        raise ImageError(f"none of {len(self._sizes)} photos can be read; get the files again")
+
+
+def _reduce(photo, reduction):
+    if reduction == 1:
+        return photo
+    size = [round(n * reduction) for n in photo.shape[1::-1]]
+    # The kernel of our `resize`, with other edges, in a quarter of the time.
+    return np.array(Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC))
 
 
 class SuperResolutionPatches(PhotoSource):
@@ -90,7 +256,7 @@ class SuperResolutionPatches(PhotoSource):
 
     def _prepare(self, photo, path):
         if self._inputs:
-            lr, hr = _own_pair(self._inputs[path], path, photo, self._scale)
+            lr, hr = read_own_pair(self._inputs[path], path, photo, self._scale)
         else:
             height, width = (n // self._scale * self._scale for n in photo.shape[:2])
             hr = photo[:height, :width]
@@ -153,7 +319,8 @@ class PhotoPatches(PhotoSource):
         tuple of ndarray of shape (3, P, P), float32 in [0, 1]
         """
         (photo,) = self.choose(rng)
-        patch = window(photo, *_place(photo, self._size, rng), self._size)
+        top, left = _place(photo, self._size, rng)
+        patch = window(photo, top, left, self._size)
         if not self._degrade:
             return flip_and_turn((patch,), rng)
         patch = to_float(patch)
@@ -185,11 +352,11 @@ class PairedPatches(PhotoSource):
         for path, size in self._sizes.items():
             target = self._targets[path]
             # Either may be stored on its side; `_prepare` sees them upright.
-            _check_sizes(path, sorted(size), target, sorted(sizes[target]))
+            check_sizes(path, sorted(size), target, sorted(sizes[target]))
 
     def _prepare(self, photo, path):
         target = read_photo(self._targets[path])
-        _check_sizes(path, photo.shape, self._targets[path], target.shape)
+        check_sizes(path, photo.shape, self._targets[path], target.shape)
         return photo, target
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -242,115 +409,7 @@ def flip_and_turn(images: Sequence[np.ndarray], rng: np.random.Generator) -> tup
     return tuple(to_nchw(np.rot90(image[:, ::-1] if flip else image, turns))[0] for image in images)
 
 
-def held_out_crops(paths: Iterable[Path], size: int, unit: int = 1) -> list[np.ndarray]:
-    """Cut the center of photos for validation, uint8.
-
-    Parameters
-    ----------
-    paths : iterable of path
-    size : int
-        Side of a crop, in pixels. Of a smaller photo the crop is as large as goes; it is left out
-        if that is under `LEAST_CROP`.
-    unit : int
-        What the sides are multiples of.
-    """
-    places = ((photo, _center(photo.shape, size, unit)) for photo in read_rgb(paths))
-    return [np.ascontiguousarray(photo[place]) for photo, place in places if place]
-
-
-def read_pairs(
-    pairs: Mapping[Path, Path], size: int | None = None
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Read pairs of photos for validation, whole or the center.
-
-    Parameters
-    ----------
-    pairs : mapping of path to path
-        Input to truth.
-    size : int, optional
-        Side of the center, in pixels, as for `held_out_crops`; default: whole photos.
-
-    Returns
-    -------
-    list of (input, truth)
-        uint8, (h, w, 3).
-
-    Raises
-    ------
-    ImageError
-        If a photo cannot be read.
-    ValueError
-        If the sizes of a pair differ.
-    """
-    result = []
-    for path, target in pairs.items():
-        photo, truth = read_photo(path), read_photo(target)
-        _check_sizes(path, photo.shape, target, truth.shape)
-        place = _center(photo.shape, size) if size else slice(None)
-        if place:
-            result.append((photo[place], truth[place]))
-    return result
-
-
-def held_out_pairs(
-    paths: Iterable[Path],
-    size: int,
-    scale: int = 1,
-    degrade: Callable | None = None,
-    multiple: int = 1,
-    inputs: Mapping[Path, Path] | None = None,
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Cut the center of photos for validation, and make the inputs that belong to them.
-
-    Parameters
-    ----------
-    paths : iterable of path
-    size : int
-        Side of a true crop, in pixels, as for `held_out_crops`.
-    scale : int
-        The input is the crop's MATLAB-bicubic reduction by this, unless there is `degrade`.
-    degrade : callable, optional
-        As for `PhotoPatches` or `SuperResolutionPatches`; each crop has a generator of its own.
-    multiple : int
-        What the sides of inputs are multiples of.
-    inputs : mapping of path to path, optional
-        The photos' own reductions, of which the same part is taken.
-
-    Returns
-    -------
-    list of (input, truth)
-        uint8 (h / scale, w / scale, 3) and (h, w, 3).
-
-    Raises
-    ------
-    ImageError
-        If a reduction cannot be read.
-    ValueError
-        If a reduction is of another scale.
-    """
-    if inputs:
-        return _own_crops(paths, size, scale, multiple, inputs)
-    crops = held_out_crops(paths, size, scale * multiple)
-    if not degrade:
-        return [(resize(crop, 1 / scale), crop) for crop in crops]
-    return [
-        (to_dtype(degrade(to_float(crop), np.random.default_rng(index)), np.uint8), crop)
-        for index, crop in enumerate(crops)
-    ]
-
-
-def _own_crops(paths, size, scale, multiple, inputs):
-    pairs = []
-    for path in paths:
-        lr, hr = _own_pair(inputs[path], path, read_photo(path), scale)
-        place = _center(lr.shape, size // scale, multiple, LEAST_CROP // scale)
-        if place:
-            large = tuple(slice(part.start * scale, part.stop * scale) for part in place)
-            pairs.append((lr[place], hr[large]))
-    return pairs
-
-
-def _own_pair(lr_path, hr_path, hr, scale):
+def read_own_pair(lr_path, hr_path, hr, scale):
     """Read a photo's own reduction; the photo is cropped to a multiple of it."""
     lr = read_photo(lr_path)
     _check_scale(lr_path, lr.shape, hr_path, hr.shape, scale)
@@ -366,15 +425,8 @@ def _check_scale(path, size, other, other_size, scale):
         )
 
 
-def _center(shape, size, unit=1, least=LEAST_CROP):
-    """Return the slices of the middle of an image, or None if it is too small."""
-    side = min(size, *shape[:2]) // unit * unit
-    top, left = ((n - side) // 2 for n in shape[:2])
-    enough = side >= min(least, size)
-    return (slice(top, top + side), slice(left, left + side)) if enough else None
-
-
-def _check_sizes(path, size, other, other_size):
+def check_sizes(path, size, other, other_size):
+    """Refuse two files, of sizes (H, W), that are not of one size."""
     if tuple(size[:2]) != tuple(other_size[:2]):
         raise ValueError(
             f"{path} is {size[1]}x{size[0]} and {other} {other_size[1]}x{other_size[0]}; "

@@ -89,7 +89,7 @@ class Shards:
                         self._save(path, array)
                 self._parts.append([self._mapped(path) for path in paths])
 
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         """Draw an input, (3, h, w), and the features of its truth, (C, h', w')."""
         shard, sample = divmod(int(rng.integers(self._count * self._samples)), self._samples)
         return tuple(array[sample] for array in self._parts[shard])

@@ -1,4 +1,4 @@
-"""Reductions with the noise and the blur of given photos: nothing is learnt, all is measured.
+"""Reductions with the noise and the blur of given photos: nothing is learned, all is measured.
 
 The way is RealSR's [1]_: the noise is cut out of flat parts of the source photos. The blur is a
 Gaussian as wide as their edges are, where RealSR trains a net (KernelGAN) per photo.
@@ -33,8 +33,8 @@ MAX_PATCHES = 16
 MAX_VARIANCE = 20.0
 MEANS = (50.0, 205.0)
 """Variance and mean of a flat part, in 8-bit levels; near black and white noise is cut off."""
-EDGE_SHARE = 0.002
-"""Share of the pixels that are taken for edges: those with the steepest gradient."""
+EDGE_FRACTION = 0.002
+"""Fraction of the pixels that are taken for edges: those with the steepest gradient."""
 REBLUR = 1.0
 """Standard deviation, in pixels, of the blur that tells how sharp an edge was before."""
 DIFFERENCE_VARIANCE = 1 / 3
@@ -149,7 +149,7 @@ def edge_sigma(photo: np.ndarray) -> float:
     """
     gray = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32)
     before, after = (_gradient(image) for image in (gray, blur(gray, REBLUR)))
-    edges = before >= max(1, np.quantile(before, 1 - EDGE_SHARE))
+    edges = before >= max(1, np.quantile(before, 1 - EDGE_FRACTION))
     if not edges.any():
         return 0.0
     ratio = float(np.median(before[edges] / after[edges]))

@@ -5,10 +5,10 @@ Nets take and give (N, 3, H, W) float32 RGB in [0, 1]; outside nets an image is 
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 #: Weights of R, G and B in the gray of ITU-R BT.601; they sum to 1, so gray stays gray.
 LUMA = (0.299, 0.587, 0.114)
@@ -30,7 +30,7 @@ def dtype_range(dtype: DTypeLike) -> float:
     raise ValueError(f"dtype is {dtype}; need uint8, uint16 or a floating one in [0, 1]")
 
 
-def to_float(image: np.ndarray) -> np.ndarray:
+def to_float(image: NDArray[Any]) -> NDArray[Any]:
     """Convert an image to float32 in [0, 1].
 
     Parameters
@@ -64,7 +64,7 @@ def to_float(image: np.ndarray) -> np.ndarray:
     return result
 
 
-def _check_unit_range(image: np.ndarray) -> None:
+def _check_unit_range(image: NDArray[Any]) -> None:
     low, high = image.min(), image.max()
     if low >= 0 and high <= 1:
         return
@@ -77,7 +77,7 @@ def _check_unit_range(image: np.ndarray) -> None:
     )
 
 
-def to_dtype(image: np.ndarray, dtype: DTypeLike) -> np.ndarray:
+def to_dtype(image: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     """Convert a floating image to a dtype: clip to [0, 1], scale, round half to even, cast.
 
     Parameters
@@ -115,7 +115,7 @@ def to_dtype(image: np.ndarray, dtype: DTypeLike) -> np.ndarray:
     return result.astype(dtype, copy=False)
 
 
-def to_nchw(image: np.ndarray) -> np.ndarray:
+def to_nchw(image: NDArray[Any]) -> NDArray[Any]:
     """Lay an image out for a net.
 
     Parameters
@@ -136,7 +136,7 @@ def to_nchw(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(to_float(image).transpose(2, 0, 1)[None])
 
 
-def from_nchw(batch: np.ndarray) -> np.ndarray:
+def from_nchw(batch: NDArray[Any]) -> NDArray[Any]:
     """Undo `to_nchw`'s layout: (1, 3, H, W) -> (H, W, 3), a view with the same values.
 
     Raises
@@ -146,10 +146,11 @@ def from_nchw(batch: np.ndarray) -> np.ndarray:
     """
     if batch.ndim != 4 or batch.shape[:2] != (1, 3):
         raise ValueError(f"batch has shape {batch.shape}; need (1, 3, H, W)")
-    return batch[0].transpose(1, 2, 0)
+    image: NDArray[Any] = batch[0]
+    return image.transpose(1, 2, 0)
 
 
-def to_rgb(image: np.ndarray) -> tuple[np.ndarray, Optional[np.ndarray]]:
+def to_rgb(image: NDArray[Any]) -> tuple[NDArray[Any], Optional[NDArray[Any]]]:
     """Split an image into RGB for a net and alpha.
 
     Parameters
@@ -179,8 +180,8 @@ def to_rgb(image: np.ndarray) -> tuple[np.ndarray, Optional[np.ndarray]]:
 
 
 def from_rgb(
-    rgb: np.ndarray, alpha: Optional[np.ndarray] = None, channels: Optional[int] = None
-) -> np.ndarray:
+    rgb: NDArray[Any], alpha: Optional[NDArray[Any]] = None, channels: Optional[int] = None
+) -> NDArray[Any]:
     """Undo `to_rgb`: put RGB and alpha back into the layout that an image came in.
 
     Parameters

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gluon_enhance.imaging.image_pairs import STRIP, check_pair, check_single, cropped, luma
 
@@ -15,7 +16,7 @@ RING = 16
 
 
 def blockiness(
-    image: np.ndarray,
+    image: NDArray[Any],
     *,
     block: int = 8,
     data_range: Optional[float] = None,
@@ -70,7 +71,7 @@ def blockiness(
     return sum(ratios) / 2
 
 
-def _ratio(steps, block, crop_border):
+def _ratio(steps: NDArray[Any], block: int, crop_border: int) -> float:
     """Compare the steps at every multiple of `block` with the others."""
     is_border = (np.arange(len(steps)) + crop_border + 1) % block == 0
     border, elsewhere = float(steps[is_border].mean()), float(steps[~is_border].mean())
@@ -80,8 +81,8 @@ def _ratio(steps, block, crop_border):
 
 
 def ringing(
-    image: np.ndarray,
-    reference: np.ndarray,
+    image: NDArray[Any],
+    reference: NDArray[Any],
     *,
     data_range: Optional[float] = None,
     crop_border: int = 0,
@@ -141,7 +142,9 @@ def ringing(
     return total / count if count else 0.0
 
 
-def _gradients(image, peak) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+def _gradients(
+    image: NDArray[Any], peak: float
+) -> Iterator[tuple[slice, NDArray[Any], NDArray[Any]]]:
     """Yield bands of rows, with their luma and its horizontal Sobel gradients."""
     height = len(image)
     for top in range(0, height, STRIP):
@@ -153,14 +156,18 @@ def _gradients(image, peak) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         yield slice(top, bottom), plane[1:-1, 1:-1], gradient
 
 
-def _edges(gradient, threshold):
+def _edges(gradient: NDArray[Any], threshold: float) -> NDArray[Any]:
     """Tell where a gradient is strong, and the strongest of its neighbors in the row."""
     strength = np.abs(gradient)
     padded = np.pad(strength, [(0, 0), (1, 1)])
-    return (strength > threshold) & (strength > padded[:, :-2]) & (strength >= padded[:, 2:])
+    is_peak = (strength > padded[:, :-2]) & (strength >= padded[:, 2:])
+    edges: NDArray[Any] = is_peak & (strength > threshold)
+    return edges
 
 
-def _left_rings(edges, gradient, band, difference) -> float:
+def _left_rings(
+    edges: NDArray[Any], gradient: NDArray[Any], band: NDArray[Any], difference: NDArray[Any]
+) -> float:
     """Sum, over edges, of the width and span of what rings at their left side."""
     row, column = np.nonzero(edges)
     rise = np.sign(gradient[row, column])

@@ -7,13 +7,16 @@ steps between the blocks and added, and limits and rounding to integers then lea
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 MARGIN = 2
 """Means on each side of one that what becomes of it depends on."""
 
 
-def block_means(image: np.ndarray, scale: int) -> np.ndarray:
+def block_means(image: NDArray[Any], scale: int) -> NDArray[Any]:
     """Return the mean of each block of scale x scale pixels.
 
     Parameters
@@ -27,10 +30,12 @@ def block_means(image: np.ndarray, scale: int) -> np.ndarray:
     """
     height, width, channels = image.shape
     rows = image.reshape(height // scale, scale, width, channels).mean(axis=1, dtype=np.float64)
-    return rows.reshape(height // scale, width // scale, scale, channels).mean(axis=2)
+    blocks = rows.reshape(height // scale, width // scale, scale, channels)
+    means: NDArray[Any] = blocks.mean(axis=2)
+    return means
 
 
-def enlarge_means(means: np.ndarray, scale: int) -> np.ndarray:
+def enlarge_means(means: NDArray[Any], scale: int) -> NDArray[Any]:
     """Enlarge an image so that its pixels are the means of the blocks of the result.
 
     Along rows, then columns, a pixel becomes the parabola with its mean that meets its neighbours'
@@ -58,7 +63,7 @@ def enlarge_means(means: np.ndarray, scale: int) -> np.ndarray:
     return _enlarge_rows(rows.swapaxes(0, 1), weights).swapaxes(0, 1)
 
 
-def constrain(image: np.ndarray, means: np.ndarray) -> np.ndarray:
+def constrain(image: NDArray[Any], means: NDArray[Any]) -> NDArray[Any]:
     """Give the blocks of an image these means, by a change without steps between them.
 
     Parameters
@@ -76,7 +81,9 @@ def constrain(image: np.ndarray, means: np.ndarray) -> np.ndarray:
     return change
 
 
-def clip_keeping_means(image: np.ndarray, means: np.ndarray, low: float, high: float) -> np.ndarray:
+def clip_keeping_means(
+    image: NDArray[Any], means: NDArray[Any], low: float, high: float
+) -> NDArray[Any]:
     """Clip an image whose blocks have these means, which lie in [low, high], and keep the means.
 
     Where a block loses by it, all its pixels go the same share of their way to the other limit.
@@ -103,7 +110,7 @@ def clip_keeping_means(image: np.ndarray, means: np.ndarray, low: float, high: f
     return clipped
 
 
-def round_keeping_means(image: np.ndarray, scale: int) -> np.ndarray:
+def round_keeping_means(image: NDArray[Any], scale: int) -> NDArray[Any]:
     """Round an image whose blocks have whole numbers for means, and keep the means.
 
     All is rounded to the nearest number; then as many pixels of a block as it is off take the next
@@ -119,7 +126,7 @@ def round_keeping_means(image: np.ndarray, scale: int) -> np.ndarray:
     -------
     ndarray of the image's shape, float64
     """
-    rounded = np.rint(image)
+    rounded: NDArray[Any] = np.rint(image)
     places = np.arange(scale**2)
     for channel in range(image.shape[2]):  # one at a time, for memory
         plane = rounded[..., channel]
@@ -133,17 +140,18 @@ def round_keeping_means(image: np.ndarray, scale: int) -> np.ndarray:
     return rounded
 
 
-def _parabola_means(scale):
+def _parabola_means(scale: int) -> NDArray[Any]:
     """Return (scale, 5): what pixels of a block are made of, of the five means around it."""
     before, after = np.array([[-1, 7, 7, -1, 0], [0, -1, 7, 7, -1]]) / 12
     own = np.array([0, 0, 1, 0, 0])
     bulge = 6 * (own - (before + after) / 2)
     place = np.arange(scale)[:, None]
     x, x_squared = (2 * place + 1) / (2 * scale), (3 * place * (place + 1) + 1) / (3 * scale**2)
-    return before + x * (after - before) + (x - x_squared) * bulge
+    means: NDArray[Any] = before + x * (after - before) + (x - x_squared) * bulge
+    return means
 
 
-def _enlarge_rows(means, weights):
+def _enlarge_rows(means: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
     height, padded = len(means), np.pad(means, ((MARGIN, MARGIN), (0, 0), (0, 0)), mode="edge")
     result = np.empty((height, len(weights), *means.shape[1:]))
     for place, own in enumerate(weights):
@@ -151,14 +159,14 @@ def _enlarge_rows(means, weights):
     return result.reshape(-1, *means.shape[1:])
 
 
-def _blocks(plane, scale):
+def _blocks(plane: NDArray[Any], scale: int) -> NDArray[Any]:
     """Return (H, W, scale * scale) of (H * scale, W * scale)."""
     height, width = (side // scale for side in plane.shape)
     blocks = plane.reshape(height, scale, width, scale).swapaxes(1, 2)
     return blocks.reshape(height, width, scale**2)
 
 
-def _joined(blocks, scale):
+def _joined(blocks: NDArray[Any], scale: int) -> NDArray[Any]:
     height, width, _ = blocks.shape
     plane = blocks.reshape(height, width, scale, scale).swapaxes(1, 2)
     return plane.reshape(height * scale, width * scale)

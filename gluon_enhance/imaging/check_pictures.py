@@ -7,13 +7,17 @@ that photos do not.
 from __future__ import annotations
 
 import math
+from typing import Any, Union
 
 import numpy as np
+from numpy.typing import NDArray
 
 SIDE = 48
+Channels = Union[NDArray[Any], list[NDArray[Any]]]
+"""Three, or one for all three, each of shape (SIDE, SIDE)."""
 
 
-def check_pictures(variant: int = 0) -> dict[str, np.ndarray]:
+def check_pictures(variant: int = 0) -> dict[str, NDArray[Any]]:
     """Compute the pictures.
 
     Parameters
@@ -30,7 +34,7 @@ def check_pictures(variant: int = 0) -> dict[str, np.ndarray]:
     y, x = rows / SIDE, columns / SIDE
     dots = 1.3 + 0.1 * variant
     fields = (1 + 2 * (rows // (SIDE // 2)) + columns // (SIDE // 2) + variant / 9) / 5
-    pictures = {
+    pictures: dict[str, Channels] = {
         "photo": _photo(x, y, variant),
         "text": [1 - 0.9 * _strokes(rows, columns, variant)],
         "hatch": [(rows + columns) % (4 + variant) < 2],
@@ -41,28 +45,31 @@ def check_pictures(variant: int = 0) -> dict[str, np.ndarray]:
     return {kind: _stacked(channels) for kind, channels in pictures.items()}
 
 
-def agreement(a: np.ndarray, b: np.ndarray) -> float:
+def agreement(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Compute the PSNR in dB of what is seen of two answers in [0, 1]; 0 if one is not finite."""
     error = np.mean(np.square(np.clip(a, 0, 1) - np.clip(b, 0, 1), dtype=np.float64))
     return -10 * math.log10(max(np.nan_to_num(error, nan=1), 1e-12))
 
 
-def _stacked(channels):
+def _stacked(channels: Channels) -> NDArray[Any]:
     """Stack three channels, or one for all three."""
     planes = np.stack(list(channels) * (3 // len(channels)))
-    return np.clip(planes, 0, 1).astype(np.float32)
+    clipped: NDArray[Any] = np.clip(planes, 0, 1)
+    return clipped.astype(np.float32)
 
 
-def _photo(x, y, seed):
+def _photo(x: NDArray[Any], y: NDArray[Any], seed: int) -> NDArray[Any]:
     """Slopes, a disc with an edge, and fine texture."""
     texture = np.random.default_rng(seed).normal(0, 0.05, (3, SIDE, SIDE))
     disc = (y - 0.5) ** 2 + (x - 0.4) ** 2 < 0.1
-    return np.stack([y, x, 1 - y]) * 0.6 + 0.3 * disc + texture
+    photo: NDArray[Any] = np.stack([y, x, 1 - y]) * 0.6 + 0.3 * disc + texture
+    return photo
 
 
-def _strokes(rows, columns, seed):
+def _strokes(rows: NDArray[Any], columns: NDArray[Any], seed: int) -> NDArray[Any]:
     """Lines of small signs, each of strokes in a grid of 5 by 3 cells of a pixel and a half."""
     cells = np.random.default_rng(seed).random((SIDE, SIDE)) < 0.6
     row, column = 2 * rows // 3, 2 * columns // 3
     is_between = (row % 7 >= 5) | (column % 4 == 3)
-    return cells[row, column] & ~is_between
+    strokes: NDArray[Any] = cells[row, column] & ~is_between
+    return strokes

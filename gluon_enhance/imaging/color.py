@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gluon_enhance.imaging.arrays import dtype_range
 
@@ -22,7 +23,7 @@ WHITE_U, WHITE_V = float(4 * WHITE[0] / (WHITE @ [1, 15, 3])), float(9 / (WHITE 
 KNEE = 6 / 29
 
 
-def rgb_to_y(image: np.ndarray, data_range: Optional[float] = None) -> np.ndarray:
+def rgb_to_y(image: NDArray[Any], data_range: Optional[float] = None) -> NDArray[Any]:
     """Return the studio-range luma Y of ITU-R BT.601 [1]_, not rounded.
 
     ``Y = (16 white + 65.481 R + 128.553 G + 24.966 B) / 255``: for 8 bits from 16 to 235.
@@ -56,10 +57,11 @@ def rgb_to_y(image: np.ndarray, data_range: Optional[float] = None) -> np.ndarra
         raise ValueError(f"image has shape {image.shape}; Y needs three channels, RGB")
     white = dtype_range(image.dtype) if data_range is None else data_range
     weights = np.array([65.481, 128.553, 24.966])
-    return (image.astype(np.float64) @ weights + 16 * white) / 255
+    y: NDArray[Any] = (image.astype(np.float64) @ weights + 16 * white) / 255
+    return y
 
 
-def rgb_to_xyz(rgb: np.ndarray) -> np.ndarray:
+def rgb_to_xyz(rgb: NDArray[Any]) -> NDArray[Any]:
     """Convert sRGB [1]_ to CIE XYZ under D65, 2 degree observer, white at Y = 1.
 
     The definitions of all the color spaces here are scikit-image's. Those of rio-color, which
@@ -84,16 +86,17 @@ def rgb_to_xyz(rgb: np.ndarray) -> np.ndarray:
     array([0.9505, 1.    , 1.0888])
     """
     linear = np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-    return linear @ XYZ_FROM_RGB.T.astype(rgb.dtype)
+    xyz: NDArray[Any] = linear @ XYZ_FROM_RGB.T.astype(rgb.dtype)
+    return xyz
 
 
-def xyz_to_rgb(xyz: np.ndarray) -> np.ndarray:
+def xyz_to_rgb(xyz: NDArray[Any]) -> NDArray[Any]:
     """Undo `rgb_to_xyz`; colors that sRGB does not have are clipped to [0, 1]."""
     linear = np.clip(xyz @ np.linalg.inv(XYZ_FROM_RGB).T.astype(xyz.dtype), 0, 1)
     return np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, linear * 12.92)
 
 
-def rgb_to_lab(rgb: np.ndarray) -> np.ndarray:
+def rgb_to_lab(rgb: NDArray[Any]) -> NDArray[Any]:
     """Convert sRGB to CIE 1976 L*a*b* [1]_: L in [0, 100], a and b about [-110, 100].
 
     Parameters
@@ -118,7 +121,7 @@ def rgb_to_lab(rgb: np.ndarray) -> np.ndarray:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
-def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
+def lab_to_rgb(lab: NDArray[Any]) -> NDArray[Any]:
     """Undo `rgb_to_lab`; colors that sRGB does not have are clipped to [0, 1]."""
     lightness, a, b = np.moveaxis(lab, -1, 0)
     y = (lightness + 16) / 116
@@ -126,7 +129,7 @@ def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
     return xyz_to_rgb(ratio * WHITE.astype(lab.dtype))
 
 
-def rgb_to_lch(rgb: np.ndarray) -> np.ndarray:
+def rgb_to_lch(rgb: NDArray[Any]) -> NDArray[Any]:
     """Convert sRGB to L*, chroma and hue of `rgb_to_lab`; hue in radians, from 0 to 2 pi."""
     lightness, a, b = np.moveaxis(rgb_to_lab(rgb), -1, 0)
     hue = np.arctan2(b, a)
@@ -134,13 +137,13 @@ def rgb_to_lch(rgb: np.ndarray) -> np.ndarray:
     return np.stack([lightness, np.hypot(a, b), hue], axis=-1)
 
 
-def lch_to_rgb(lch: np.ndarray) -> np.ndarray:
+def lch_to_rgb(lch: NDArray[Any]) -> NDArray[Any]:
     """Undo `rgb_to_lch`; colors that sRGB does not have are clipped to [0, 1]."""
     lightness, chroma, hue = np.moveaxis(lch, -1, 0)
     return lab_to_rgb(np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], axis=-1))
 
 
-def rgb_to_luv(rgb: np.ndarray) -> np.ndarray:
+def rgb_to_luv(rgb: NDArray[Any]) -> NDArray[Any]:
     """Convert sRGB to CIE 1976 L*u*v* [1]_: L in [0, 100], u and v about [-140, 180].
 
     Parameters
@@ -169,7 +172,7 @@ def rgb_to_luv(rgb: np.ndarray) -> np.ndarray:
     return np.stack([lightness, u, v], axis=-1)
 
 
-def luv_to_rgb(luv: np.ndarray) -> np.ndarray:
+def luv_to_rgb(luv: NDArray[Any]) -> NDArray[Any]:
     """Undo `rgb_to_luv`; colors that sRGB does not have are clipped to [0, 1]."""
     lightness, u, v = np.moveaxis(luv, -1, 0)
     y = _cube((lightness + 16) / 116)
@@ -180,17 +183,18 @@ def luv_to_rgb(luv: np.ndarray) -> np.ndarray:
     return xyz_to_rgb(np.stack([x * y, y, z * y], axis=-1))
 
 
-def _cube_root(ratio):
+def _cube_root(ratio: NDArray[Any]) -> NDArray[Any]:
     """CIE's compressed lightness: the cube root, with a straight line near black."""
     return np.where(ratio > KNEE**3, np.cbrt(ratio), ratio / (3 * KNEE**2) + 4 / 29)
 
 
-def _cube(root):
+def _cube(root: NDArray[Any]) -> NDArray[Any]:
     return np.where(root > KNEE, root**3, 3 * KNEE**2 * (root - 4 / 29))
 
 
+Conversion = Callable[[NDArray[Any]], NDArray[Any]]
 #: Color space -> functions that convert RGB in [0, 1] to it and back.
-COLOR_SPACES = {
+COLOR_SPACES: dict[str, tuple[Conversion, Conversion]] = {
     "LCH": (rgb_to_lch, lch_to_rgb),
     "Lab": (rgb_to_lab, lab_to_rgb),
     "LUV": (rgb_to_luv, luv_to_rgb),

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gluon_enhance.imaging.color import rgb_to_lab
 from gluon_enhance.imaging.image_pairs import STRIP, check_pair, cropped
 
 
 def delta_e(
-    image: np.ndarray,
-    reference: np.ndarray,
+    image: NDArray[Any],
+    reference: NDArray[Any],
     *,
     data_range: Optional[float] = None,
     crop_border: int = 0,
@@ -57,7 +58,7 @@ def delta_e(
     return total / (height * width)
 
 
-def delta_e_2000(lab: np.ndarray, reference: np.ndarray) -> np.ndarray:
+def delta_e_2000(lab: NDArray[Any], reference: NDArray[Any]) -> NDArray[Any]:
     """Return the CIEDE2000 color differences [1]_, after the formulas of [2]_.
 
     Parameters
@@ -110,13 +111,15 @@ def delta_e_2000(lab: np.ndarray, reference: np.ndarray) -> np.ndarray:
     # In blues the ellipses of equal difference are tilted.
     tilt = np.radians(30) * np.exp(-(((np.degrees(mean_hue) - 275) / 25) ** 2))
     rotation = -2 * np.sqrt(_saturation(chroma)) * np.sin(2 * tilt)
-    return np.sqrt(np.maximum(dl**2 + dc**2 + dh**2 + rotation * dc * dh, 0))
+    squares = np.maximum(dl**2 + dc**2 + dh**2 + rotation * dc * dh, 0)
+    differences: NDArray[Any] = np.sqrt(squares)
+    return differences
 
 
-def _saturation(chroma):
+def _saturation(chroma: NDArray[Any]) -> NDArray[Any]:
     return chroma**7 / (chroma**7 + 25.0**7)
 
 
-def _lab(pixels, peak):
+def _lab(pixels: NDArray[Any], peak: float) -> NDArray[Any]:
     rgb = np.clip(pixels.astype(np.float64) / peak, 0, 1)
     return rgb_to_lab(rgb if rgb.ndim == 3 else np.stack([rgb] * 3, axis=-1))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Optional
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from gluon_enhance.imaging.arrays import dtype_range, to_dtype, to_float
-from gluon_enhance.imaging.color import COLOR_SPACES
+from gluon_enhance.imaging.color import COLOR_SPACES, Conversion
 from gluon_enhance.imaging.quantiles import (
     Histogram,
     Table,
@@ -23,19 +23,19 @@ BLOCK = 1 << 20
 
 
 def match_histograms(
-    source: np.ndarray,
-    reference: np.ndarray,
+    source: NDArray[Any],
+    reference: NDArray[Any],
     *,
     match_proportion: float = 1.0,
     color_space: str = "RGB",
-    source_mask: Optional[np.ndarray] = None,
-    reference_mask: Optional[np.ndarray] = None,
-) -> np.ndarray:
+    source_mask: Optional[NDArray[Any]] = None,
+    reference_mask: Optional[NDArray[Any]] = None,
+) -> NDArray[Any]:
     """Give each channel of an image the distribution of values of another image's.
 
     The post-process of nets trained with perceptual losses [1]_, in the way of rio-hist [2]_:
     exact quantiles of all values that occur, no bins; see `quantiles`. Rasters that do not fit
-    in memory: `rasters.matching.match_rasters`.
+    in memory: `rasters.match.match_rasters`.
 
     Parameters
     ----------
@@ -105,9 +105,9 @@ class Curves(NamedTuple):
         Values are on the source's scale.
     """
 
-    source: tuple[np.ndarray, np.ndarray]
-    reference: tuple[np.ndarray, np.ndarray]
-    result: tuple[np.ndarray, np.ndarray]
+    source: tuple[NDArray[Any], NDArray[Any]]
+    reference: tuple[NDArray[Any], NDArray[Any]]
+    result: tuple[NDArray[Any], NDArray[Any]]
 
 
 class Matcher:
@@ -161,11 +161,11 @@ class Matcher:
         )
         self.tables: list[Table] = []
 
-    def count_source(self, block: np.ndarray, valid: Optional[np.ndarray] = None) -> None:
+    def count_source(self, block: NDArray[Any], valid: Optional[NDArray[Any]] = None) -> None:
         """Count a block of the source."""
         self._count(self.source, block, valid)
 
-    def count_reference(self, block: np.ndarray, valid: Optional[np.ndarray] = None) -> None:
+    def count_reference(self, block: NDArray[Any], valid: Optional[NDArray[Any]] = None) -> None:
         """Count a block of the reference."""
         self._count(self.reference, block, valid)
 
@@ -182,15 +182,16 @@ class Matcher:
             for histograms in zip(self.source, self.reference)
         ]
 
-    def apply(self, block: np.ndarray, valid: Optional[np.ndarray] = None) -> None:
+    def apply(self, block: NDArray[Any], valid: Optional[NDArray[Any]] = None) -> None:
         """Match a block of the source in place."""
         if not self._conversions:
             for channel, table in zip(self._channels, self.tables):
                 plane, where = _plane(block, valid, channel)
                 plane[where] = table.apply(plane[where])
             return
-        to_rgb, where = self._conversions[1], _valid_pixels(block, valid)
-        pixels = self._in_space(block[where])
+        to_space, to_rgb = self._conversions
+        where = _valid_pixels(block, valid)
+        pixels = _converted(block[where], to_space)
         for channel, table in zip(self._channels, self.tables):
             pixels[:, channel] = table.apply(pixels[:, channel])
         block[where] = to_dtype(to_rgb(pixels.astype(np.float64)), block.dtype)
@@ -206,24 +207,25 @@ class Matcher:
             result.append(Curves((values, shares), reference_curve, (table.apply(values), shares)))
         return result
 
-    def _count(self, histograms, block, valid):
+    def _count(
+        self,
+        histograms: list[Histogram],
+        block: NDArray[Any],
+        valid: Optional[NDArray[Any]],
+    ) -> None:
         if not self._conversions:
             for channel, histogram in zip(self._channels, histograms):
                 plane, where = _plane(block, valid, channel)
                 histogram.add(plane[where])
             return
-        pixels = self._in_space(block[_valid_pixels(block, valid)])
+        pixels = _converted(block[_valid_pixels(block, valid)], self._conversions[0])
         for channel, histogram in zip(self._channels, histograms):
             histogram.add(pixels[:, channel])
 
-    def _in_space(self, pixels):
-        """Convert (n, 3) pixels to the color space, in float32."""
-        if not pixels.size:
-            return pixels.astype(np.float32)
-        return self._conversions[0](to_float(pixels).astype(np.float64)).astype(np.float32)
 
-
-def _plane(block, valid, channel):
+def _plane(
+    block: NDArray[Any], valid: Optional[NDArray[Any]], channel: int
+) -> tuple[NDArray[Any], Any]:
     """Return a view of a channel, and an index of its valid samples."""
     plane = block[..., channel]
     where = ... if valid is None else valid[..., channel]
@@ -232,12 +234,23 @@ def _plane(block, valid, channel):
     return plane, where
 
 
-def _valid_pixels(block, valid):
-    pixels = np.isfinite(block).all(axis=2)
-    return pixels if valid is None else pixels & valid.all(axis=2)
+def _valid_pixels(block: NDArray[Any], valid: Optional[NDArray[Any]]) -> NDArray[Any]:
+    pixels: NDArray[Any] = np.isfinite(block).all(axis=2)
+    if valid is not None:
+        pixels &= valid.all(axis=2)
+    return pixels
 
 
-def _blocks(image, mask):
+def _converted(pixels: NDArray[Any], to_space: Conversion) -> NDArray[Any]:
+    """Convert (n, 3) pixels to a color space, in float32."""
+    if not pixels.size:
+        return pixels.astype(np.float32)
+    return to_space(to_float(pixels).astype(np.float64)).astype(np.float32)
+
+
+def _blocks(
+    image: NDArray[Any], mask: Optional[NDArray[Any]]
+) -> Iterator[tuple[NDArray[Any], Optional[NDArray[Any]]]]:
     """Yield (h, w, C) views of bands of rows, each with the valid samples in it."""
     image = np.atleast_3d(image)
     height = max(1, BLOCK // max(1, image.shape[1]))
@@ -247,7 +260,7 @@ def _blocks(image, mask):
         yield block, None if valid is None else np.broadcast_to(valid, block.shape)
 
 
-def _conversions(color_space):
+def _conversions(color_space: str) -> Optional[tuple[Conversion, Conversion]]:
     """Return the functions to a color space and back; for RGB none."""
     spaces = {"RGB": None, **{name.upper(): pair for name, pair in COLOR_SPACES.items()}}
     if color_space.upper() not in spaces:
@@ -256,7 +269,7 @@ def _conversions(color_space):
     return spaces[color_space.upper()]
 
 
-def _check_images(source, reference, color_space):
+def _check_images(source: NDArray[Any], reference: NDArray[Any], color_space: str) -> None:
     for name, image in (("source", source), ("reference", reference)):
         if isinstance(image, np.ma.MaskedArray):
             raise ValueError(
@@ -273,7 +286,7 @@ def _check_images(source, reference, color_space):
         )
 
 
-def _check_mask(name, image, mask):
+def _check_mask(name: str, image: NDArray[Any], mask: Optional[NDArray[Any]]) -> None:
     if mask is not None and (mask.dtype != bool or mask.shape != image.shape[:2]):
         raise ValueError(
             f"{name}_mask is {mask.dtype} of shape {mask.shape}; need bool of shape "

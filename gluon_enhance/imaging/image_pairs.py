@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gluon_enhance.imaging.arrays import dtype_range
 from gluon_enhance.imaging.color import rgb_to_y
@@ -19,8 +20,8 @@ STRIP = 128
 
 
 def check_pair(
-    image: np.ndarray,
-    reference: np.ndarray,
+    image: NDArray[Any],
+    reference: NDArray[Any],
     data_range: Optional[float],
     crop_border: int,
     y_channel: bool,
@@ -51,7 +52,7 @@ def check_pair(
     return peak
 
 
-def check_range(image: np.ndarray, data_range: Optional[float]) -> float:
+def check_range(image: NDArray[Any], data_range: Optional[float]) -> float:
     """Return the data range that is given, or else the dtype's."""
     peak = dtype_range(image.dtype) if data_range is None else float(data_range)
     if not (peak > 0 and math.isfinite(peak)):
@@ -59,7 +60,7 @@ def check_range(image: np.ndarray, data_range: Optional[float]) -> float:
     return peak
 
 
-def check_finite(array: np.ndarray, name: str) -> None:
+def check_finite(array: NDArray[Any], name: str) -> None:
     """Refuse NaN and infinity."""
     # The extremes show them without an array of flags.
     if not (math.isfinite(array.min()) and math.isfinite(array.max())):
@@ -67,19 +68,19 @@ def check_finite(array: np.ndarray, name: str) -> None:
         raise ValueError(f"{name} holds {bad} NaN or infinite values of {array.size}")
 
 
-def cropped(image: np.ndarray, crop_border: int) -> np.ndarray:
+def cropped(image: NDArray[Any], crop_border: int) -> NDArray[Any]:
     """Leave out so many pixels at each side."""
     return image[tuple(slice(crop_border, n - crop_border) for n in image.shape[:2])]
 
 
 def planes_in_strips(
-    image: np.ndarray,
-    reference: np.ndarray,
+    image: NDArray[Any],
+    reference: NDArray[Any],
     peak: float,
     crop_border: int,
     y_channel: bool,
     overlap: int,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """Yield float64 planes of both images: strips of rows that overlap, one channel at a time."""
     pair = cropped(image, crop_border), cropped(reference, crop_border)
     for top in range(0, pair[0].shape[0] - overlap, STRIP):
@@ -96,7 +97,7 @@ def planes_in_strips(
             yield first, second
 
 
-def check_single(image: np.ndarray, data_range: Optional[float], crop_border: int) -> float:
+def check_single(image: NDArray[Any], data_range: Optional[float], crop_border: int) -> float:
     """Return the data range of a gray or RGB image that can be scored without a reference.
 
     Raises
@@ -113,7 +114,7 @@ def check_single(image: np.ndarray, data_range: Optional[float], crop_border: in
     return peak
 
 
-def luma(image: np.ndarray, peak: float) -> np.ndarray:
+def luma(image: NDArray[Any], peak: float) -> NDArray[Any]:
     """Return Y of BT.601 of RGB, or gray as it is, in levels of 255: float64, (H, W).
 
     Of 8-bit RGB images Y is rounded, as MATLAB's ``rgb2ycbcr`` rounds it.
@@ -130,7 +131,7 @@ def luma(image: np.ndarray, peak: float) -> np.ndarray:
     return (np.rint(y) if image.dtype == np.uint8 else y) * (255 / peak)
 
 
-def _check_channels(image):
+def _check_channels(image: NDArray[Any]) -> None:
     if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)) or image.size == 0:
         raise ValueError(
             f"image has shape {image.shape}; need gray, (H, W), or RGB, (H, W, 3), not empty"

@@ -7,9 +7,10 @@ have modules of their own, and are here too under their names.
 from __future__ import annotations
 
 import math
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gluon_enhance.imaging.artifacts import blockiness, ringing
 from gluon_enhance.imaging.color_difference import delta_e
@@ -32,8 +33,8 @@ __all__ = [
 
 
 def psnr(
-    image: np.ndarray,
-    reference: np.ndarray,
+    image: NDArray[Any],
+    reference: NDArray[Any],
     *,
     data_range: Optional[float] = None,
     crop_border: int = 0,
@@ -78,8 +79,8 @@ def psnr(
 
 
 def ssim(
-    image: np.ndarray,
-    reference: np.ndarray,
+    image: NDArray[Any],
+    reference: NDArray[Any],
     *,
     data_range: Optional[float] = None,
     crop_border: int = 0,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gluon_enhance.imaging.image_pairs import check_pair, planes_in_strips
 from gluon_enhance.imaging.ssim_maps import WINDOW, similarity_maps
@@ -17,8 +18,8 @@ FORMS = ("wang", "dped")
 
 
 def ms_ssim(
-    image: np.ndarray,
-    reference: np.ndarray,
+    image: NDArray[Any],
+    reference: NDArray[Any],
     *,
     form: str = "wang",
     data_range: Optional[float] = None,
@@ -87,7 +88,13 @@ def ms_ssim(
     return float(np.prod(np.maximum(means, 0) ** WEIGHTS, axis=1).mean())
 
 
-def _means(pair, peak, crop_border, y_channel, form) -> list[float]:
+def _means(
+    pair: tuple[NDArray[Any], NDArray[Any]],
+    peak: float,
+    crop_border: int,
+    y_channel: bool,
+    form: str,
+) -> list[float]:
     """Return what is multiplied: a mean for each scale, the finest first."""
     a, b = pair
     means = []
@@ -109,9 +116,10 @@ def _means(pair, peak, crop_border, y_channel, form) -> list[float]:
     return means
 
 
-def _halved(plane: np.ndarray) -> np.ndarray:
+def _halved(plane: NDArray[Any]) -> NDArray[Any]:
     """Return the means of 2x2 pixels; strips of rows may go one by one, as they are even."""
     edges = [(0, n % 2) for n in plane.shape]
     plane = np.pad(plane, edges, mode="edge")
     rows = plane[::2] + plane[1::2]
-    return (rows[:, ::2] + rows[:, 1::2]) / 4
+    means: NDArray[Any] = (rows[:, ::2] + rows[:, 1::2]) / 4
+    return means

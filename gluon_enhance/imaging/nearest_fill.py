@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 STRIP = 64
 """Rows that are gathered at once: lists of a whole image's pixels would take more than itself."""
 
 
-def fill_holes(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
+def fill_holes(image: NDArray[Any], valid: NDArray[Any]) -> NDArray[Any]:
     """Give each pixel that is not valid the value of the valid one nearest to it.
 
     Parameters
@@ -33,7 +36,7 @@ def fill_holes(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
     return result
 
 
-def fill_hidden(image: np.ndarray) -> np.ndarray:
+def fill_hidden(image: NDArray[Any]) -> NDArray[Any]:
     """Give each pixel that is wholly transparent the color of the nearest one that is not.
 
     What lies under alpha 0 is nobody's color: black in most files. A net, or a resize, would mix it
@@ -60,7 +63,7 @@ def fill_hidden(image: np.ndarray) -> np.ndarray:
     return result
 
 
-def _spread(image, valid):
+def _spread(image: NDArray[Any], valid: NDArray[Any]) -> None:
     """Give pixels (H, W, C) that are not valid the value of the nearest one that is, in place."""
     labels = _nearest(valid)
     values = np.empty((labels.max() + 1, image.shape[2]), image.dtype)
@@ -71,7 +74,7 @@ def _spread(image, valid):
         image[rows][~valid[rows]] = values[labels[rows][~valid[rows]]]
 
 
-def _nearest(valid) -> np.ndarray:
+def _nearest(valid: NDArray[Any]) -> NDArray[Any]:
     """Number the valid pixels, and give each pixel the number of the one nearest to it."""
     import cv2
 

@@ -14,9 +14,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gluon_enhance.imaging.image_pairs import check_single, luma
 from gluon_enhance.imaging.resize import resize
@@ -48,12 +49,12 @@ class NIQEModel:
     covariance : ndarray of shape (36, 36)
     """
 
-    mean: np.ndarray
-    covariance: np.ndarray
+    mean: NDArray[Any]
+    covariance: NDArray[Any]
 
 
 def niqe(
-    image: np.ndarray,
+    image: NDArray[Any],
     model: NIQEModel,
     *,
     data_range: Optional[float] = None,
@@ -81,6 +82,14 @@ def niqe(
     ValueError
         If the image is neither gray nor RGB, is empty, holds NaN or infinity, or has fewer than two
         blocks that are not flat inside the border.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> model = fit_niqe([rng.random((192, 192)) for _ in range(10)])
+    >>> noise, smooth = rng.random((192, 192)), np.indices((192, 192)).sum(0) / 384
+    >>> niqe(noise, model) < niqe(noise * 0.1 + smooth * 0.9, model)
+    True
     """
     features, _ = block_features(image, data_range=data_range, crop_border=crop_border)
     if len(_whole(features)) < 2:
@@ -94,7 +103,7 @@ def niqe(
     return math.sqrt(max(0.0, float(difference @ inverse @ difference)))
 
 
-def fit_niqe(images: Iterable[np.ndarray]) -> NIQEModel:
+def fit_niqe(images: Iterable[NDArray[Any]]) -> NIQEModel:
     """Fit the model to good photos: to those blocks of each that are sharp.
 
     Parameters
@@ -110,6 +119,12 @@ def fit_niqe(images: Iterable[np.ndarray]) -> NIQEModel:
     ------
     ValueError
         If fewer than 37 blocks are left: a covariance of 36 features needs more.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> fit_niqe([rng.random((192, 192)) for _ in range(10)]).mean.shape
+    (36,)
     """
     chosen = [np.empty((0, FEATURES))]
     for image in images:
@@ -127,8 +142,8 @@ def fit_niqe(images: Iterable[np.ndarray]) -> NIQEModel:
 
 
 def block_features(
-    image: np.ndarray, *, data_range: Optional[float] = None, crop_border: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
+    image: NDArray[Any], *, data_range: Optional[float] = None, crop_border: int = 0
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the features and the sharpness of every block, row by row.
 
     Returns
@@ -155,7 +170,7 @@ def block_features(
     return np.concatenate(features), np.concatenate(sharpness)
 
 
-def _normalized(plane):
+def _normalized(plane: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return a plane less its local mean, divided by its local deviation plus 1; and the latter."""
     mean = _blur(plane)
     deviation = np.sqrt(np.abs(_blur(plane * plane) - mean * mean))
@@ -164,27 +179,29 @@ def _normalized(plane):
     return normalized, deviation
 
 
-def _blur(plane):
+def _blur(plane: NDArray[Any]) -> NDArray[Any]:
     weights = np.exp(-0.5 * ((np.arange(WINDOW) - WINDOW // 2) / SIGMA) ** 2)
     weights /= weights.sum()
     padded = np.pad(plane, WINDOW // 2, mode="edge")
     rows = sum(w * padded[i : i + len(plane)] for i, w in enumerate(weights))
-    return sum(w * rows[:, i : i + plane.shape[1]] for i, w in enumerate(weights))
+    width = plane.shape[1]
+    blurred: NDArray[Any] = sum(w * rows[:, i : i + width] for i, w in enumerate(weights))
+    return blurred
 
 
-def _halved(plane):
+def _halved(plane: NDArray[Any]) -> NDArray[Any]:
     """Reduce as today's MATLAB does, with what is beyond the edges mirrored."""
     margin = 8
     padded = np.pad(plane, margin, mode="symmetric")
     return resize(padded, 0.5)[margin // 2 : -margin // 2, margin // 2 : -margin // 2]
 
 
-def _blocks(plane, side):
+def _blocks(plane: NDArray[Any], side: int) -> NDArray[Any]:
     """Cut a row of blocks: (side, N * side) to (N, side, side)."""
     return plane.reshape(side, -1, side).swapaxes(0, 1)
 
 
-def _features(normalized, side):
+def _features(normalized: NDArray[Any], side: int) -> NDArray[Any]:
     """Return the 18 features of each block of a row."""
     blocks = _blocks(normalized, side)
     shape, left, right = estimate_aggd(blocks)
@@ -197,7 +214,7 @@ def _features(normalized, side):
     return np.stack(features, axis=1)
 
 
-def estimate_aggd(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def estimate_aggd(blocks: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Estimate asymmetric generalized Gaussians by their moments.
 
     The density of x < 0 is in proportion to ``exp(-(-x / left) ** shape)``, that of x > 0 to
@@ -230,26 +247,28 @@ def estimate_aggd(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 @cache
-def _moments_of_shapes():
+def _moments_of_shapes() -> NDArray[Any]:
     """Return E|x|**2 / E x**2 of generalized Gaussians; it rises with the shape."""
     log = 2 * _log_gamma(2 / SHAPES) - _log_gamma(1 / SHAPES) - _log_gamma(3 / SHAPES)
-    return np.exp(log)
+    moments: NDArray[Any] = np.exp(log)
+    return moments
 
 
-def _nearest(table, values):
+def _nearest(table: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
     """Return the index of what is nearest in a rising table; the first for NaN."""
     after = np.searchsorted(table, np.nan_to_num(values, nan=-np.inf)).clip(1, len(table) - 1)
     is_before = np.isnan(values) | (values - table[after - 1] <= table[after] - values)
     return np.where(is_before, after - 1, after)
 
 
-def _log_gamma(values):
+def _log_gamma(values: NDArray[Any]) -> NDArray[Any]:
     return np.array([math.lgamma(value) for value in values])
 
 
-def _whole(features):
-    return features[~np.isnan(features).any(axis=1)]
+def _whole(features: NDArray[Any]) -> NDArray[Any]:
+    whole: NDArray[Any] = features[~np.isnan(features).any(axis=1)]
+    return whole
 
 
-def _normal(features):
+def _normal(features: NDArray[Any]) -> NIQEModel:
     return NIQEModel(np.nanmean(features, axis=0), np.cov(_whole(features), rowvar=False))

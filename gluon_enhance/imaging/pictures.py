@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 HEADING_HEIGHT = 24
 """In pixels."""
 
 
-def side_by_side(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
+def side_by_side(pictures: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     """Put pictures of one size side by side, each under its name.
 
     Parameters
@@ -25,7 +27,7 @@ def side_by_side(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
     return picture_table([pictures])
 
 
-def picture_table(rows: Sequence[Mapping[str, np.ndarray]]) -> np.ndarray:
+def picture_table(rows: Sequence[Mapping[str, NDArray[Any]]]) -> NDArray[Any]:
     """Put rows of pictures, all of one size, under one another; each column under its name.
 
     Parameters
@@ -41,7 +43,7 @@ def picture_table(rows: Sequence[Mapping[str, np.ndarray]]) -> np.ndarray:
     return np.vstack([np.hstack(headings), *(np.hstack(list(row.values())) for row in rows)])
 
 
-def _heading(text, width):
+def _heading(text: str, width: int) -> NDArray[Any]:
     label = Image.new("RGB", (width, HEADING_HEIGHT), "white")
     ImageDraw.Draw(label).text((6, 6), text, fill="black")
     return np.asarray(label)

@@ -7,10 +7,10 @@ value is asked for.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from gluon_enhance.imaging.arrays import dtype_range
 
@@ -65,7 +65,7 @@ class Histogram:
         self._parts = [(np.empty(0, self.dtype), np.empty(0, np.int64))]
         self._extremes: list[np.generic] = []
 
-    def add(self, samples: np.ndarray) -> None:
+    def add(self, samples: NDArray[Any]) -> None:
         """Count samples: an ndarray of any shape, of the histogram's dtype, without NaN."""
         samples = samples.astype(self.dtype, copy=False).ravel()
         if self._counts.size:
@@ -84,7 +84,7 @@ class Histogram:
         self._parts = [(self._shortened(values), counts) for values, counts in parts]
         self._compact_many()
 
-    def distinct(self) -> tuple[np.ndarray, np.ndarray]:
+    def distinct(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the values that occur, in ascending order, and their counts."""
         if self._counts.size:
             occurs = np.flatnonzero(self._counts)
@@ -100,16 +100,16 @@ class Histogram:
         text = f"{counts.sum()} samples of {len(values)} values"
         return f"{text} without their last {self.lost_bits} bits" if self.lost_bits else text
 
-    def _hold(self, *extremes):
-        extremes = [*self._extremes, *extremes]
-        self._extremes = [min(extremes), max(extremes)] if extremes else []
+    def _hold(self, *extremes: Any) -> None:
+        held = [*self._extremes, *extremes]
+        self._extremes = [min(held), max(held)] if held else []
 
-    def _compact_many(self):
+    def _compact_many(self) -> None:
         held = [len(values) for values, _ in self._parts]
         if sum(held) > 2 * max(LIMIT, held[0]):
             self._compact()
 
-    def _compact(self):
+    def _compact(self) -> None:
         """Join the parts, and shorten values until there are no more than allowed."""
         values, counts = _sorted(*(np.concatenate(arrays) for arrays in zip(*self._parts)))
         while len(values) > LIMIT and not self._exact:
@@ -117,12 +117,13 @@ class Histogram:
             values, counts = _sorted(self._shortened(values), counts)
         self._parts = [(values, counts)]
 
-    def _shortened(self, values):
+    def _shortened(self, values: NDArray[Any]) -> NDArray[Any]:
         """Clear low bits, which keeps the order; zero, 1 and other round values stay."""
         if not self.lost_bits:
             return values
         integers = values.view(f"i{values.itemsize}")
-        return (integers & integers.dtype.type(-1 << self.lost_bits)).view(values.dtype)
+        shortened: NDArray[Any] = integers & integers.dtype.type(-1 << self.lost_bits)
+        return shortened.view(values.dtype)
 
 
 class Table(NamedTuple):
@@ -137,10 +138,10 @@ class Table(NamedTuple):
         Of the dtype of `values` and rounded in the first case, else float64.
     """
 
-    values: np.ndarray
-    targets: np.ndarray
+    values: NDArray[Any]
+    targets: NDArray[Any]
 
-    def apply(self, samples: np.ndarray) -> np.ndarray:
+    def apply(self, samples: NDArray[Any]) -> NDArray[Any]:
         """Look samples up.
 
         Parameters
@@ -154,7 +155,8 @@ class Table(NamedTuple):
         """
         if _is_counted(self.values.dtype):
             native = samples.astype(self.values.dtype, copy=False)
-            return self.targets[_bits(native)].astype(samples.dtype, copy=False)
+            found: NDArray[Any] = self.targets[_bits(native)]
+            return found.astype(samples.dtype, copy=False)
         order = np.argsort(samples, axis=None)  # ascending ones are looked up much faster
         result = np.empty(samples.size, samples.dtype)
         targets = np.interp(samples.ravel()[order], self.values, self.targets)
@@ -218,7 +220,7 @@ def match_table(source: Histogram, reference: Histogram, match_proportion: float
     return Table(every, _cast(np.interp(every, values, targets), every.dtype))
 
 
-def common_whites(source: np.dtype, reference: np.dtype) -> tuple[float, float]:
+def common_whites(source: np.dtype[Any], reference: np.dtype[Any]) -> tuple[float, float]:
     """Return the values of two dtypes that mean the same; 1 and 1 for equal dtypes.
 
     Raises
@@ -237,13 +239,14 @@ def common_whites(source: np.dtype, reference: np.dtype) -> tuple[float, float]:
         ) from None
 
 
-def quantiles(counts: np.ndarray) -> np.ndarray:
+def quantiles(counts: NDArray[Any]) -> NDArray[Any]:
     """Return the share of samples up to and with each of ascending values."""
     totals = np.cumsum(counts)
-    return totals / totals[-1]
+    shares: NDArray[Any] = totals / totals[-1]
+    return shares
 
 
-def _sorted(values, counts):
+def _sorted(values: NDArray[Any], counts: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Bring values in order and join equal ones."""
     order = np.argsort(values, kind="stable")  # merges runs that are in order already
     values, counts = values[order], counts[order]
@@ -251,22 +254,22 @@ def _sorted(values, counts):
     return values[first], np.add.reduceat(counts, first)
 
 
-def _cast(values, dtype):
+def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return (values if dtype.kind == "f" else np.rint(values)).astype(dtype)
 
 
-def _is_counted(dtype):
+def _is_counted(dtype: np.dtype[Any]) -> bool:
     """Tell whether one counter for every value of a dtype is little."""
     return dtype.itemsize <= 2
 
 
-def _every_value(dtype):
+def _every_value(dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return all values of a dtype in the order of their bits; none if these are too many."""
     if not _is_counted(dtype):
         return np.empty(0, dtype)
     return np.arange(256**dtype.itemsize, dtype=f"u{dtype.itemsize}").view(dtype)
 
 
-def _bits(samples):
+def _bits(samples: NDArray[Any]) -> NDArray[Any]:
     """Return the place of each sample in `_every_value`."""
     return np.ascontiguousarray(samples).view(f"u{samples.itemsize}")

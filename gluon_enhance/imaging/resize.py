@@ -8,37 +8,45 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gluon_enhance.imaging.arrays import to_dtype, to_float
 
 
-def _box(x: np.ndarray) -> np.ndarray:
+def _box(x: NDArray[Any]) -> NDArray[Any]:
     return ((x >= -0.5) & (x < 0.5)).astype(np.float64)
 
 
-def _triangle(x: np.ndarray) -> np.ndarray:
-    return np.maximum(1 - np.abs(x), 0)
+def _triangle(x: NDArray[Any]) -> NDArray[Any]:
+    weights: NDArray[Any] = np.maximum(1 - np.abs(x), 0)
+    return weights
 
 
-def _cubic(x: np.ndarray) -> np.ndarray:
+def _cubic(x: NDArray[Any]) -> NDArray[Any]:
     x = np.abs(x)
     near = (1.5 * x - 2.5) * x * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
     return np.where(x <= 1, near, np.where(x <= 2, far, 0))
 
 
-KERNELS = {"nearest": (_box, 1), "bilinear": (_triangle, 2), "bicubic": (_cubic, 4)}
+Kernel = Callable[[NDArray[Any]], NDArray[Any]]
+KERNELS: dict[str, tuple[Kernel, float]] = {
+    "nearest": (_box, 1),
+    "bilinear": (_triangle, 2),
+    "bicubic": (_cubic, 4),
+}
 """Kernel name -> (function of the distance in source pixels, its support in source pixels)."""
 
 
 def resize(
-    image: np.ndarray,
+    image: NDArray[Any],
     scale_or_size: float | Sequence[int],
     kernel: str = "bicubic",
     antialias: bool = True,
-) -> np.ndarray:
+) -> NDArray[Any]:
     """Resize an image with MATLAB's ``imresize`` kernels.
 
     Parameters
@@ -85,8 +93,8 @@ def resize(
 
 
 def resize_rounding_once(
-    image: np.ndarray, scale_or_size: float | Sequence[int], kernel: str = "bicubic"
-) -> np.ndarray:
+    image: NDArray[Any], scale_or_size: float | Sequence[int], kernel: str = "bicubic"
+) -> NDArray[Any]:
     """Resize in floating point and round once at the end, as published baselines are enlarged.
 
     Parameters and errors are those of `resize`; the image is uint8, uint16 or floating in [0, 1],
@@ -95,22 +103,26 @@ def resize_rounding_once(
     return to_dtype(resize(to_float(image), scale_or_size, kernel), image.dtype)
 
 
-def _scales_and_size(shape, scale_or_size):
-    if np.ndim(scale_or_size) == 0:
-        scales = (float(scale_or_size),) * 2
-        if not (scales[0] > 0 and math.isfinite(scales[0])):
+def _scales_and_size(
+    shape: tuple[int, ...], scale_or_size: float | Sequence[int]
+) -> tuple[tuple[float, float], tuple[int, int]]:
+    given = np.asarray(scale_or_size)
+    if given.ndim == 0:
+        scale = float(given)
+        if not (scale > 0 and math.isfinite(scale)):
             raise ValueError(f"scale is {scale_or_size}; it must be a positive number")
         # The tolerance keeps 90 * (1 / 3) * 3 at 90 where the product is 90.00000000000001.
-        size = tuple(math.ceil(n * scales[0] - 1e-9) for n in shape)
-    else:
-        size = tuple(int(n) for n in scale_or_size)
-        if len(size) != 2 or min(size) < 1:
-            raise ValueError(f"size is {scale_or_size}; need (rows, columns), both at least 1")
-        scales = (size[0] / shape[0], size[1] / shape[1])
-    return scales, size
+        rows, columns = (math.ceil(n * scale - 1e-9) for n in shape)
+        return (scale, scale), (rows, columns)
+    if given.shape != (2,) or given.min() < 1:
+        raise ValueError(f"size is {scale_or_size}; need (rows, columns), both at least 1")
+    rows, columns = (int(n) for n in given)
+    return (rows / shape[0], columns / shape[1]), (rows, columns)
 
 
-def _taps(in_length, out_length, scale, kernel, antialias):
+def _taps(
+    in_length: int, out_length: int, scale: float, kernel: str, antialias: bool
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Source indices and weights of every output pixel, both of shape (out_length, taps)."""
     function, support = KERNELS[kernel]
     shrink = scale if antialias and scale < 1 and kernel != "nearest" else 1.0
@@ -125,12 +137,14 @@ def _taps(in_length, out_length, scale, kernel, antialias):
     return taps[:, used], weights[:, used]
 
 
-def _resample(image, axis, taps, weights):
+def _resample(
+    image: NDArray[Any], axis: int, taps: NDArray[Any], weights: NDArray[Any]
+) -> NDArray[Any]:
     """Weighted sum of gathered rows or columns; integers are rounded, as MATLAB does per pass."""
-    work = np.float32 if image.dtype == np.float32 else np.float64
+    work = np.dtype(np.float32 if image.dtype == np.float32 else np.float64)
     shape = list(image.shape)
     shape[axis] = len(taps)
-    result = np.zeros(shape, work)
+    result: NDArray[Any] = np.zeros(shape, work)
     broadcast = [1] * image.ndim
     broadcast[axis] = len(taps)
     for tap, weight in zip(taps.T, weights.T):
@@ -138,5 +152,6 @@ def _resample(image, axis, taps, weights):
     if np.issubdtype(image.dtype, np.integer):
         limits = np.iinfo(image.dtype)
         # MATLAB rounds halves away from zero; the values are not negative after clipping.
-        return np.floor(np.clip(result, limits.min, limits.max) + 0.5).astype(image.dtype)
+        rounded: NDArray[Any] = np.floor(np.clip(result, limits.min, limits.max) + 0.5)
+        return rounded.astype(image.dtype)
     return result.astype(image.dtype, copy=False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
-Run = Callable[[np.ndarray], np.ndarray]
+Run = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 def self_ensemble(run: Run) -> Run:
@@ -28,13 +29,14 @@ def self_ensemble(run: Run) -> Run:
        CVPR Workshops 2017. https://arxiv.org/abs/1707.02921
     """
 
-    def mean(batch):
-        total = 0
+    def mean(batch: NDArray[Any]) -> NDArray[Any]:
+        total: Any = 0
         for turns in range(4):
             for step in (1, -1):
                 seen = np.rot90(batch, turns, axes=(2, 3))[..., ::step]
                 made = run(np.ascontiguousarray(seen))[..., ::step]
                 total = total + np.rot90(made, -turns, axes=(2, 3))
-        return total / 8
+        average: NDArray[Any] = total / 8
+        return average
 
     return mean

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 WINDOW = 11
 SIGMA = 1.5
 
 
 def similarity_maps(
-    a: np.ndarray, b: np.ndarray, peak: float, window: int = WINDOW
-) -> tuple[np.ndarray, np.ndarray]:
+    a: NDArray[Any], b: NDArray[Any], peak: float, window: int = WINDOW
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the map of SSIM, and of its part that is contrast and structure.
 
     Parameters
@@ -34,7 +37,7 @@ def similarity_maps(
     return (2 * mean_ab + c1) / (mean_squares + c1) * contrast_structure, contrast_structure
 
 
-def _blur(plane: np.ndarray, window: int) -> np.ndarray:
+def _blur(plane: NDArray[Any], window: int) -> NDArray[Any]:
     """Weigh by the Gaussian, first along columns, then along rows, inside of the plane."""
     distances = (np.arange(window) - (window - 1) / 2) / (SIGMA * window / WINDOW)
     weights = np.exp(-0.5 * distances**2)

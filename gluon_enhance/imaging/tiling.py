@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gluon_enhance.errors import EngineError, ImageError
 
@@ -158,10 +159,10 @@ def _ceil_divide(a: int, b: int) -> int:
 
 def run_tiled(
     tiles: Iterable[Tile],
-    read: Callable[[slice, slice], np.ndarray],
-    run: Callable[[np.ndarray], np.ndarray],
+    read: Callable[[slice, slice], NDArray[Any]],
+    run: Callable[[NDArray[Any]], NDArray[Any]],
     scale: int,
-) -> Iterator[tuple[Tile, np.ndarray]]:
+) -> Iterator[tuple[Tile, NDArray[Any]]]:
     """Run a net on tiles, one at a time, and yield the part of each result to keep.
 
     Only one tile is in memory: the caller reads, converts and stores it::
@@ -211,7 +212,7 @@ def run_tiled(
         yield tile, sr[0, :, rows, columns]
 
 
-def _reflect(lr: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def _reflect(lr: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
     bottom, right = shape[0] - lr.shape[1], shape[1] - lr.shape[2]
     if bottom == right == 0:
         return np.ascontiguousarray(lr)

@@ -7,7 +7,7 @@ import os
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Callable, Optional, Union
+from typing import Any, Callable, Optional, TypeVar, Union, overload
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -23,7 +23,7 @@ from gluon_enhance.imaging.tiling import plan_tiles, run_tiled
 from gluon_enhance.inference.resolve import resolve
 from gluon_enhance.photos import Photo, check_writable, read_image, result_suffix, write_image
 from gluon_enhance.photos.pillow import transformed
-from gluon_enhance.photos.places import has_place
+from gluon_enhance.photos.tiff_tags import has_place
 from gluon_enhance.weights import store
 from gluon_enhance.whole_image.runner import MEMORY, StripNet
 
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 DEFAULT_MODEL = "rrdb_lite_x4"
 """Of the functions, the commands and the demo."""
 Picture = Union[np.ndarray, Photo, Image.Image, str, os.PathLike]
+Pixels = TypeVar("Pixels", np.ndarray, Photo, Image.Image)
+Progress = Callable[[int, int], None]
 AUTO_TILE = 192
 """Input pixels that a tile yields a side: large enough that halos cost little, small enough that
 the feature maps of a 64-channel x4 net stay under 1 GB."""
@@ -94,29 +96,29 @@ class Enhancer:
 
     Examples
     --------
-    >>> enhancer = Enhancer("rrdb_lite_x4")                           # doctest: +SKIP
-    >>> enhancer(np.zeros((24, 16, 3), np.uint8)).shape               # doctest: +SKIP
-    (96, 64, 3)
+    >>> enhancer = Enhancer("rrdb_lite_x4")
+    >>> enhancer(np.zeros((16, 20, 3), np.uint8)).shape
+    (64, 80, 3)
     """
 
     def __init__(
         self,
-        model=DEFAULT_MODEL,
-        engine="auto",
-        precision="auto",
-        tile="auto",
-        halo="auto",
-        device="auto",
-        threads=None,
-        self_ensemble=False,
-        deep_precision="auto",
-        denoise=None,
-        trust=False,
-    ):
+        model: str | os.PathLike = DEFAULT_MODEL,
+        engine: str = "auto",
+        precision: str = "auto",
+        tile: str | int = "auto",
+        halo: str | int = "auto",
+        device: str = "auto",
+        threads: Optional[int] = None,
+        self_ensemble: bool = False,
+        deep_precision: str = "auto",
+        denoise: Optional[float] = None,
+        trust: bool = False,
+    ) -> None:
         self._options = {name: value for name, value in locals().items() if name != "self"}
         self.spec, self._source = resolve(model, denoise, trust)
         self._needs_whole = self.spec.tiling == "global_statistics"
-        self.tile = None if tile == "auto" else _whole_number(tile, "tile", 1)
+        side = None if tile == "auto" else _whole_number(tile, "tile", 1)
         self.halo = self.spec.halo if halo == "auto" else _whole_number(halo, "halo", 0)
         engine = engines.choose(engine, device)
         load = partial(
@@ -124,39 +126,39 @@ class Enhancer:
             threads=threads,
             cache=store.cache_folder() / "compiled",
         )
-        model = self._model(engine, precision)
+        runnable = self._runnable(engine, precision)
         trusted = self._source.trusted
         # Files of 8 bits are found only if this package ships them, or their maker is trusted.
         own = trusted or precision == "int8"
-        self._engine = load(engine, model, precision=precision, device=device, trusted=own)
+        self._engine = load(engine, runnable, precision=precision, device=device, trusted=own)
         used = self._engine.describe()
         if deep_precision == "auto":
             chosen = precision == "auto" and used["precision"] == "bf16"
             deep_precision = "fp32" if chosen else used["precision"]
-        self._deep_precision, self._deep = deep_precision, None
+        self._deep_precision = deep_precision
+        self._deep: Optional[Enhancer] = None
         self._on_gpu = used["device"] != "cpu"
         if self._on_gpu:
             engine, device, used["precision"] = engines.choose("auto", "cpu"), "cpu", "fp32"
         self._load_segment = partial(
             load, engine, precision=used["precision"], device=device, trusted=trusted
         )
-        if self.tile is None:
-            small, whole = (GPU_TILE, GPU_WHOLE) if self._on_gpu else (AUTO_TILE, AUTO_WHOLE)
-            self.tile = whole if self._needs_whole else small
+        small, whole = (GPU_TILE, GPU_WHOLE) if self._on_gpu else (AUTO_TILE, AUTO_WHOLE)
+        self.tile = side or (whole if self._needs_whole else small)
         self._self_ensemble, self._denoise = self_ensemble, denoise
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return self._options  # engines stay where they are; another process loads its own
 
-    def __setstate__(self, options):
-        self.__init__(**options)
+    def __setstate__(self, options: dict[str, Any]) -> None:
+        Enhancer.__init__(self, **options)
 
     @property
     def scale(self) -> int:
         """Ratio of the output's size to the input's."""
         return self.spec.scale
 
-    def describe(self) -> dict:
+    def describe(self) -> dict[str, Any]:
         """Name the model, engine, precision, device, tile and halo in use."""
         return {
             "model": self.spec.name,
@@ -194,9 +196,13 @@ class Enhancer:
         """
         return ensemble(self._compute)(batch) if self._self_ensemble else self._compute(batch)
 
-    def __call__(
-        self, image: Picture, progress: Optional[Callable[[int, int], None]] = None
-    ) -> Picture:
+    @overload
+    def __call__(self, image: Pixels, progress: Optional[Progress] = None) -> Pixels: ...
+
+    @overload
+    def __call__(self, image: str | os.PathLike, progress: Optional[Progress] = None) -> Path: ...
+
+    def __call__(self, image: Picture, progress: Optional[Progress] = None) -> Picture:
         """Enhance one image, and give the same kind of thing.
 
         Parameters
@@ -277,7 +283,7 @@ class Enhancer:
         self,
         source: str | os.PathLike,
         target: Optional[str | os.PathLike] = None,
-        progress: Optional[Callable[[int, int], None]] = None,
+        progress: Optional[Progress] = None,
     ) -> Path:
         """Enhance a photo's file into another one, with its color profile and EXIF data.
 
@@ -331,7 +337,8 @@ class Enhancer:
             logger.warning("the GPU failed: %s", error)
             return self.strip_net(*batch.shape[2:]).run(batch)
 
-    def _model(self, engine, precision):
+    def _runnable(self, engine, precision):
+        """Return what an engine is made from: a file, or for MXNet the net."""
         if engine not in engines.OF_FILES:
             return self._source.net()
         if precision != "int8":
@@ -385,7 +392,17 @@ class Enhancer:
         return ensemble(run)(batch) if self._self_ensemble else run(batch)
 
 
-def enhance(image: Picture, model=DEFAULT_MODEL, **options) -> Picture:
+@overload
+def enhance(image: Pixels, model: str | os.PathLike = DEFAULT_MODEL, **options: Any) -> Pixels: ...
+
+
+@overload
+def enhance(
+    image: str | os.PathLike, model: str | os.PathLike = DEFAULT_MODEL, **options: Any
+) -> Path: ...
+
+
+def enhance(image: Picture, model: str | os.PathLike = DEFAULT_MODEL, **options: Any) -> Picture:
     """Enhance one image; `options` are those of `Enhancer`, which serves many images faster.
 
     Parameters
@@ -401,8 +418,8 @@ def enhance(image: Picture, model=DEFAULT_MODEL, **options) -> Picture:
 
     Examples
     --------
-    >>> enhance("photo.jpg")                                          # doctest: +SKIP
-    PosixPath('photo_x4.jpg')
+    >>> enhance("photo.jpg").name
+    'photo_x4.jpg'
     """
     return Enhancer(model, **options)(image)
 

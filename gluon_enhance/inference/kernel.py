@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from types import SimpleNamespace
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gluon_enhance.imaging.nearest_fill import fill_hidden
 from gluon_enhance.imaging.resize import KERNELS, resize, resize_rounding_once
@@ -29,17 +30,17 @@ class Baseline:
 
     tile, halo = TILE, HALO
 
-    def __init__(self, kernel: str, scale: float = SCALE):
+    def __init__(self, kernel: str, scale: float = SCALE) -> None:
         self.kernel = kernel
         self.scale = int(scale) if float(scale).is_integer() else scale
         sides = {"multiple": 1, "stride": 1, "unit": 1, "min_size": 1}
         self.spec = SimpleNamespace(name=kernel, tiling="exact", **sides)
 
-    def for_dtype(self, dtype) -> Baseline:
+    def for_dtype(self, dtype: DTypeLike) -> Baseline:
         """Return what enlarges pictures of a dtype: this one, which computes in float64."""
         return self
 
-    def describe(self) -> dict:
+    def describe(self) -> dict[str, Any]:
         """Name the kernel and what computes it, as `Enhancer.describe` does."""
         return {
             "model": self.kernel,
@@ -69,6 +70,8 @@ class Baseline:
         return result
 
 
-def load(model: str | os.PathLike, scale: Optional[float] = None, **options):
+def load(
+    model: str | os.PathLike, scale: Optional[float] = None, **options: Any
+) -> Enhancer | Baseline:
     """Return the `Baseline` of a kernel's name, and the `Enhancer` of a model with its options."""
     return Baseline(str(model), scale or SCALE) if model in KERNELS else Enhancer(model, **options)

@@ -46,7 +46,7 @@ def resolve(
     if text and Path(text).is_dir():  # an empty text would be the current folder
         return _from_folder(Path(text), trust)
     if text.endswith("-symbol.json") or "-symbol.json=" in text:
-        from gluon_enhance.export.folder import exported_pair
+        from gluon_enhance.exporting.folder import exported_pair
 
         return _from_folder(exported_pair(text, trust), trust)
     name, weights = zoo.model_of(text)
@@ -72,8 +72,8 @@ def resolve(
 
 def _from_file(file, trust, name=None):
     """Return a net that is what its file says, beside a card, as a pair of files or by itself."""
-    from gluon_enhance.export.converted import folder_of_onnx, folder_of_weights
-    from gluon_enhance.export.folder import exported_pair
+    from gluon_enhance.exporting.converted import folder_of_onnx, folder_of_weights
+    from gluon_enhance.exporting.folder import exported_pair
 
     symbol = file.with_name(file.name.replace(PAIR, "-symbol.json"))
     if file.name.endswith(PAIR) and symbol.is_file():
@@ -139,7 +139,7 @@ def _from_folder(folder, trust):
         return path
 
     def net():
-        from gluon_enhance.export.symbol import load_pair
+        from gluon_enhance.exporting.symbol import load_pair
 
         if f"{spec.name}-symbol.json" not in card.get("files", ()):
             raise EngineError(
@@ -181,7 +181,7 @@ def _converted(spec, make_net, made_of, suffix) -> Path:
 
 def _convert(make_net, onnx, path, spec, work):
     if not cache.is_kept(onnx):
-        from gluon_enhance.export import export_onnx, trial_unit
+        from gluon_enhance.exporting import export_onnx, trial_unit
 
         export_onnx(make_net(), work / onnx.name, trial_unit(spec))
         cache.keep(work / onnx.name, onnx)

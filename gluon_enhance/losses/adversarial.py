@@ -32,6 +32,12 @@ class StandardAdversarial:
         False: the generator minimizes -log D(fake), as SRGAN's and WESPE's do. True: it minimizes
         log(1 - D(fake)), the other player's loss negated, as DPED's code does; its gradient
         vanishes while the discriminator is sure.
+
+    Examples
+    --------
+    >>> loss, real, fake = StandardAdversarial(), mx.nd.array([4.0]), mx.nd.array([-4.0])
+    >>> loss.discriminator(real, fake).asscalar() < 0.1 < loss.generator(real, fake).asscalar()
+    True
     """
 
     relativistic = False
@@ -51,7 +57,14 @@ class StandardAdversarial:
 
 
 class LeastSquaresAdversarial:
-    """Squared distance of the logits to 1 (real) and 0 (fake) [2]_, in CycleGAN's scaling."""
+    """Squared distance of the logits to 1 (real) and 0 (fake) [2]_, in CycleGAN's scaling.
+
+    Examples
+    --------
+    >>> loss, real, fake = LeastSquaresAdversarial(), mx.nd.array([1.0]), mx.nd.array([0.0])
+    >>> float(loss.generator(real, fake).asscalar())
+    1.0
+    """
 
     relativistic = False
 
@@ -65,7 +78,14 @@ class LeastSquaresAdversarial:
 
 
 class HingeAdversarial:
-    """Distance of the logits from beyond 1 (real) and -1 (fake) [5]_."""
+    """Distance of the logits from beyond 1 (real) and -1 (fake) [5]_.
+
+    Examples
+    --------
+    >>> loss, real, fake = HingeAdversarial(), mx.nd.array([1.0]), mx.nd.array([-1.0])
+    >>> float(loss.discriminator(real, fake).asscalar())
+    0.0
+    """
 
     relativistic = False
 
@@ -85,6 +105,12 @@ class RelativisticAverageAdversarial:
     As in ESRGAN's code [4]_ both parts are half of the paper's sums, and the gradient does not
     pass through what the other player made: neither the real logits in the generator's loss, nor
     the averages in the discriminator's.
+
+    Examples
+    --------
+    >>> loss, real, fake = RelativisticAverageAdversarial(), mx.nd.array([4.0]), mx.nd.array([-4.0])
+    >>> loss.discriminator(real, fake).asscalar() < 0.1 < loss.generator(real, fake).asscalar()
+    True
     """
 
     relativistic = True

@@ -31,6 +31,12 @@ class CycleLoss(mx.gluon.loss.Loss):
 
     Outputs:
         - **loss**: (N,).
+
+    Examples
+    --------
+    >>> black, white = mx.nd.zeros((2, 3, 4, 4)), mx.nd.ones((2, 3, 4, 4))
+    >>> CycleLoss("mean")(black, white).asnumpy()
+    array([1., 1.], dtype=float32)
     """
 
     def __init__(self, reduction="sum", weight=1.0, **kwargs):

@@ -16,7 +16,7 @@ class DistillationLoss(mx.gluon.loss.Loss):
     ----------
     distance : gluon.loss.Loss
         Of two images, or of two maps of theirs.
-    truth_share : float
+    truth_weight : float
         In [0, 1]: what the truth counts; the rest is the teacher's.
     features : HybridBlock, optional
         Gives a list of maps of an image, such as `gluon_enhance.losses.VGGFeatures`; default: the
@@ -29,15 +29,22 @@ class DistillationLoss(mx.gluon.loss.Loss):
 
     Outputs:
         - **loss**: (N,).
+
+    Examples
+    --------
+    >>> from gluon_enhance.losses import L1Loss
+    >>> black, white = mx.nd.zeros((2, 3, 4, 4)), mx.nd.ones((2, 3, 4, 4))
+    >>> DistillationLoss(L1Loss(), truth_weight=0.25)(black, black, white).asnumpy()
+    array([0.25, 0.25], dtype=float32)
     """
 
     def __init__(
-        self, distance, truth_share, features=None, layer_weights=None, weight=1.0, **kwargs
+        self, distance, truth_weight, features=None, layer_weights=None, weight=1.0, **kwargs
     ):
         super().__init__(weight, batch_axis=0, **kwargs)
         self.distance = distance
         self.features = features
-        self._truth_share = truth_share
+        self._truth_weight = truth_weight
         self._layer_weights = layer_weights
 
     def hybrid_forward(self, F, pred, taught, truth):
@@ -48,5 +55,5 @@ class DistillationLoss(mx.gluon.loss.Loss):
         return self._weight * sum(w * self._mixed(*layer) for w, *layer in zip(weights, *maps))
 
     def _mixed(self, pred, taught, truth):
-        share = self._truth_share
-        return (1 - share) * self.distance(pred, taught) + share * self.distance(pred, truth)
+        weight = self._truth_weight
+        return (1 - weight) * self.distance(pred, taught) + weight * self.distance(pred, truth)

@@ -53,6 +53,12 @@ class GramLoss(mx.gluon.loss.Loss):
 
     Outputs:
         - **loss**: (N,).
+
+    Examples
+    --------
+    >>> maps = mx.nd.ones((2, 8, 4, 4))
+    >>> GramLoss("mean")(maps, maps).asnumpy()
+    array([0., 0.], dtype=float32)
     """
 
     def __init__(self, reduction="sum", weight=1.0, **kwargs):
@@ -83,6 +89,12 @@ class CachedGramLoss(GramLoss):
 
     Outputs:
         - **loss**: (N,).
+
+    Examples
+    --------
+    >>> maps = mx.nd.ones((2, 8, 4, 4))
+    >>> CachedGramLoss("mean")(maps, gram_matrix(mx.nd, maps)).asnumpy()
+    array([0., 0.], dtype=float32)
     """
 
     def hybrid_forward(self, F, pred, label):
@@ -110,6 +122,15 @@ class FeatureLoss(mx.gluon.loss.Loss):
 
     Outputs:
         - **loss**: (N,).
+
+    Examples
+    --------
+    >>> from gluon_enhance.losses import VGGFeatures
+    >>> features = VGGFeatures(16, ["relu2_2"])
+    >>> features.initialize()  # or gluon_enhance.weights.vgg.load_vgg
+    >>> photos = mx.nd.ones((2, 3, 32, 32))
+    >>> FeatureLoss(features)(photos, photos).asnumpy()
+    array([0., 0.], dtype=float32)
     """
 
     def __init__(self, features, distance="l2", layer_weights=None, weight=1.0, **kwargs):
@@ -132,6 +153,15 @@ class CachedFeatureLoss(FeatureLoss):
 
     Outputs:
         - **loss**: (N,).
+
+    Examples
+    --------
+    >>> from gluon_enhance.losses import VGGFeatures
+    >>> features = VGGFeatures(16, ["relu2_2"])
+    >>> features.initialize()  # or gluon_enhance.weights.vgg.load_vgg
+    >>> photos = mx.nd.ones((2, 3, 32, 32))
+    >>> CachedFeatureLoss(features)(photos, features(photos)[0]).asnumpy()
+    array([0., 0.], dtype=float32)
     """
 
     def hybrid_forward(self, F, pred, label):
@@ -158,6 +188,15 @@ class StyleLoss(FeatureLoss):
 
     Outputs:
         - **loss**: (N,).
+
+    Examples
+    --------
+    >>> from gluon_enhance.losses import VGGFeatures
+    >>> features = VGGFeatures(16, ["relu1_2", "relu2_2"])
+    >>> features.initialize()  # or gluon_enhance.weights.vgg.load_vgg
+    >>> photos = mx.nd.ones((2, 3, 32, 32))
+    >>> StyleLoss(features)(photos, photos).asnumpy()
+    array([0., 0.], dtype=float32)
     """
 
     def __init__(self, features, reduction="sum", layer_weights=None, weight=1.0, **kwargs):

@@ -37,6 +37,12 @@ class L1Loss(mx.gluon.loss.Loss):
 
     Outputs:
         - **loss**: (N,).
+
+    Examples
+    --------
+    >>> black, white = mx.nd.zeros((2, 3, 4, 4)), mx.nd.ones((2, 3, 4, 4))
+    >>> L1Loss()(black, white).asnumpy()
+    array([1., 1.], dtype=float32)
     """
 
     def __init__(self, weight=1.0, **kwargs):
@@ -54,6 +60,12 @@ class L2Loss(mx.gluon.loss.Loss):
 
     Outputs:
         - **loss**: (N,).
+
+    Examples
+    --------
+    >>> black, white = mx.nd.zeros((2, 3, 4, 4)), mx.nd.ones((2, 3, 4, 4))
+    >>> L2Loss()(black, white / 2).asnumpy()
+    array([0.25, 0.25], dtype=float32)
     """
 
     def __init__(self, weight=1.0, **kwargs):
@@ -76,6 +88,12 @@ class CharbonnierLoss(mx.gluon.loss.Loss):
 
     Outputs:
         - **loss**: (N,).
+
+    Examples
+    --------
+    >>> black, white = mx.nd.zeros((2, 3, 4, 4)), mx.nd.ones((2, 3, 4, 4))
+    >>> CharbonnierLoss(epsilon=0)(black, white).asnumpy()
+    array([1., 1.], dtype=float32)
     """
 
     def __init__(self, epsilon=1e-3, weight=1.0, **kwargs):
@@ -145,6 +163,12 @@ class TotalVariationLoss(mx.gluon.loss.Loss):
 
     Outputs:
         - **loss**: (N,).
+
+    Examples
+    --------
+    >>> steps = mx.nd.arange(4).reshape((1, 1, 1, 4)).tile((1, 1, 4, 1))
+    >>> TotalVariationLoss()(steps).asnumpy()
+    array([1.], dtype=float32)
     """
 
     def __init__(self, form="dped", weight=1.0, **kwargs):
@@ -191,6 +215,13 @@ class GaussianBlur(mx.gluon.HybridBlock):
 
     Outputs:
         - **out**: (N, 3, H, W).
+
+    Examples
+    --------
+    >>> blur = GaussianBlur()
+    >>> blur.initialize()
+    >>> blur(mx.nd.ones((1, 3, 32, 32))).shape
+    (1, 3, 32, 32)
     """
 
     def __init__(self, **kwargs):
@@ -217,6 +248,13 @@ class ColorLoss(mx.gluon.loss.Loss):
 
     Outputs:
         - **loss**: (N,).
+
+    Examples
+    --------
+    >>> loss = ColorLoss()
+    >>> loss.initialize()
+    >>> loss(mx.nd.ones((2, 3, 32, 32)), mx.nd.ones((2, 3, 32, 32))).asnumpy()
+    array([0., 0.], dtype=float32)
     """
 
     def __init__(self, weight=1.0, **kwargs):
@@ -237,6 +275,11 @@ class Grayscale(mx.gluon.HybridBlock):
 
     Outputs:
         - **out**: (N, 1, H, W).
+
+    Examples
+    --------
+    >>> Grayscale()(mx.nd.ones((2, 3, 4, 4))).shape
+    (2, 1, 4, 4)
     """
 
     def hybrid_forward(self, F, x):

@@ -76,6 +76,13 @@ class VGGFeatures(mx.gluon.HybridBlock):
     ------
     ValueError
         If the depth, a layer or the pooling does not exist.
+
+    Examples
+    --------
+    >>> features = VGGFeatures(16, ["relu1_2", "relu2_2"])
+    >>> features.initialize()
+    >>> [maps.shape for maps in features(mx.nd.ones((1, 3, 32, 32)))]
+    [(1, 64, 32, 32), (1, 128, 16, 16)]
     """
 
     def __init__(self, depth, layers, pooling="floor", **kwargs):

@@ -20,10 +20,13 @@ ASCII, SHORT, LONG = 2, 3, 4
 SIZES = {1: 1, 2: 1, SHORT: 2, LONG: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 """Bytes of one value, by the type's number."""
 
-ORIENTATION, EXIF, GPS, INTEROPERABILITY = 0x0112, 0x8769, 0x8825, 0xA005
-SOFTWARE = 0x0131
+ORIENTATION, SOFTWARE = 0x0112, 0x0131
+EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
+"""Tags whose values are positions of further directories; the last one is in EXIF's."""
 WIDTHS, HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
+"""Tags of the size in pixels, in the first directory and in EXIF's."""
 THUMBNAIL, THUMBNAIL_BYTES = 0x0201, 0x0202
+"""Tags of the second directory: where the thumbnail is, a JPEG, and its length."""
 DESCRIPTIVE = (
     0x010E, 0x010F, 0x0110,  # description, make, model
     0x011A, 0x011B, 0x0128,  # resolution and its unit
@@ -52,9 +55,9 @@ def take_orientation(data: bytes) -> tuple[int, bytes]:
     for tag, kind, _, position in _entries(data, order, offset):
         if tag == ORIENTATION:
             (value,) = struct.unpack_from(order + ("H" if kind == SHORT else "I"), data, position)
-            data = bytearray(data)
-            struct.pack_into(order + "HHIHH", data, position - 8, tag, SHORT, 1, 1, 0)
-            return value if 1 <= value <= 8 else 1, bytes(data)
+            result = bytearray(data)
+            struct.pack_into(order + "HHIHH", result, position - 8, tag, SHORT, 1, 1, 0)
+            return value if 1 <= value <= 8 else 1, bytes(result)
     return 1, data
 
 
@@ -94,6 +97,7 @@ def with_software(data: Optional[bytes], text: str) -> bytes:
     """
     data = data or b"II*\0" + struct.pack("<IHI", 8, 0, 0)
     order, offset = _header(data)
+    # By tag, the 12 bytes of an entry, of which `at` is the position of the last 4, its value.
     entries = {tag: data[at - 8 : at + 4] for tag, _, _, at in _entries(data, order, offset)}
     (number,) = struct.unpack_from(order + "H", data, offset)
     link = data[offset + 2 + 12 * number :][:4].ljust(4, b"\0")
@@ -132,7 +136,7 @@ def from_tiff(data: bytes) -> Optional[bytes]:
 
 def _copy_directory(data, order, offset, out, tags, pointers) -> int:
     """Append a directory with its sound values and its subdirectories; return its position."""
-    entries = {}
+    entries: dict[int, tuple[int, int, slice]] = {}  # by tag: type, count, where the value is
     for tag, kind, count, position in _entries(data, order, offset):
         span = _span(data, order, kind, count, position)
         if span and (not tags or tag in tags):
@@ -150,9 +154,14 @@ def _copy_directory(data, order, offset, out, tags, pointers) -> int:
             out += value + bytes(len(value) % 2)
             value = struct.pack(order + "I", position)
         struct.pack_into(order + "HHI4s", out, start + 2 + 12 * index, tag, kind, count, value)
-        if len(out) > 2 * len(data):
-            raise ValueError("its values overlap")
+        _check_overlap(out, data)
     return start
+
+
+def _check_overlap(out, data):
+    """Refuse values that share their bytes: a copy of all could be far larger than the file."""
+    if len(out) > 2 * len(data):
+        raise ValueError("its values overlap")
 
 
 def _span(data, order, kind, count, position) -> Optional[slice]:

@@ -1,58 +1,52 @@
-"""The formats of pictures, told by the first bytes of a file, and in folders by its suffix."""
+"""The formats of pictures: the one list of them, and of the suffixes of their files."""
 
 from __future__ import annotations
 
-import re
-from typing import NamedTuple, Optional
+from collections.abc import Iterable
 
-from PIL import features
+from gluon_enhance.photos import avif, bmp, gif, heic, jpeg, png, tiff, webp
+from gluon_enhance.photos.photo import Format
 
-HEAD_BYTES = 64
-"""So many of a file's first bytes tell its format."""
-
-
-class Format(NamedTuple):
-    """What tells a format.
-
-    Attributes
-    ----------
-    name : str
-    suffixes : tuple of str
-        In lower case; the first is the usual one.
-    signature : bytes
-        Pattern of a file's first bytes.
-    """
-
-    name: str
-    suffixes: tuple[str, ...]
-    signature: bytes
-
-
-FORMATS = (
-    Format("PNG", (".png",), rb"\x89PNG\r\n\x1a\n"),
-    Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), rb"\xff\xd8\xff"),
-    Format("TIFF", (".tif", ".tiff"), rb"II[*+]\0|MM\0[*+]"),
-    Format("WebP", (".webp",), rb"RIFF....WEBP"),
-    # A brand may be one of several that the file says it is compatible with.
-    Format("AVIF", (".avif",), rb"....ftyp(....)*?avi[fs]"),
-    Format("HEIC", (".heic", ".heif", ".hif"), rb"....ftyp(....)*?he(ic|ix|im|is|vc|vx)"),
-    Format("BMP", (".bmp",), rb"BM"),
-    Format("GIF", (".gif",), rb"GIF8"),
-)
-"""All that are read."""
-SUFFIXES = {form.name: form.suffixes for form in FORMATS}
-IMAGE_SUFFIXES = tuple(suffix for form in FORMATS for suffix in form.suffixes)
+FORMATS: dict[str, Format] = {}
+"""All that are read, by name. The first that fits a file's first bytes is the file's. The first of
+all is written where a result cannot have the format of its input."""
+IMAGE_SUFFIXES: dict[str, Format] = {}
 """What files in folders must end in, in lower case, to be taken for pictures."""
-NAMES = ", ".join(form.name for form in FORMATS[:-1]) + f" or {FORMATS[-1].name}"
+WRITTEN_SUFFIXES: dict[str, Format] = {}
+"""What files that are written may end in."""
 
 
-def has_avif() -> bool:
-    """Tell whether Pillow reads and writes AVIF; before 11.3 it does not know the word."""
-    return "avif" in features.modules and features.check("avif")
+def register(form: Format) -> None:
+    """Have a format be read, found in folders, and written if it has an encoder."""
+    FORMATS[form.name] = form
+    IMAGE_SUFFIXES.update(dict.fromkeys(form.suffixes, form))
+    if form.encoder:
+        written = (suffix for suffix in form.suffixes if suffix not in form.encoder.unwritten)
+        WRITTEN_SUFFIXES.update(dict.fromkeys(written, form))
 
 
-def format_of(head: bytes) -> Optional[Format]:
-    """Tell the format of a file from its first `HEAD_BYTES` bytes; None if it is none of these."""
-    head = head[:HEAD_BYTES]
-    matches = (form for form in FORMATS if re.match(form.signature, head, re.DOTALL))
-    return next(matches, None)
+for _module in (png, jpeg, tiff, webp, avif, heic, bmp, gif):
+    register(_module.FORMAT)
+
+
+def names() -> str:
+    """Return the names of the formats that are read, as in "PNG, JPEG or TIFF"."""
+    return listed(FORMATS)
+
+
+def usual_suffixes(*, lossless: bool = False) -> str:
+    """Return what ``--ext`` may be, as in "png, jpg or tif".
+
+    Parameters
+    ----------
+    lossless : bool
+        Leave out the formats that always lose something.
+    """
+    encoders = {form.suffixes[0][1:]: form.encoder for form in FORMATS.values() if form.encoder}
+    return listed(suffix for suffix, one in encoders.items() if not (lossless and one.is_lossy))
+
+
+def listed(words: Iterable[str]) -> str:
+    """Join words by commas and the last two by "or"."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last

@@ -1,8 +1,9 @@
-"""JPEG's segments: what a file says beside its pixels, and where it is cut short.
+"""JPEG: what a file says in segments beside its pixels, where it is cut short, and its writing.
 
 References
 ----------
-.. [1] ITU-T T.81 (JPEG), section B.1; Adobe, XMP specification part 3, section 1.1.3.
+.. [1] ITU-T T.81 (JPEG), sections B.1, B.2 and F.1.1.5 (restart intervals); Adobe, XMP
+   specification part 3, section 1.1.3.
 .. [2] Adobe, Photoshop file formats specification, image resource blocks.
 .. [3] CIPA DC-007, Multi-Picture Format, section 5.
 """
@@ -10,15 +11,26 @@ References
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import struct
 from collections.abc import Iterator
+from typing import BinaryIO, Optional
+
+import numpy as np
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.photos.photo import Contents
-from gluon_enhance.photos.tiff import read_directories
+from gluon_enhance.photos import exif
+from gluon_enhance.photos.photo import Encoder, Format, Photo, StoredPhoto
+from gluon_enhance.photos.tiff_tags import read_directories
 
-APP1, APP2, APP11, APP13, COMMENT, START_OF_SCAN = 0xE1, 0xE2, 0xEB, 0xED, 0xFE, 0xDA
+APP1, APP2, APP11, APP13, COMMENT = 0xE1, 0xE2, 0xEB, 0xED, 0xFE
+START_OF_FRAME, START_OF_SCAN, RESTART_INTERVAL = 0xC0, 0xDA, 0xDD
+RESTARTS = range(0xD0, 0xD8)
+"""Markers, behind a byte of 0xFF each. EXIF and XMP data are in APP1, a profile and the list of
+further pictures in APP2, Content Credentials in APP11, and what Photoshop says in APP13."""
 FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 READ = {
     0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive", 0xC9: "arithmetic", 0xCA: "arithmetic",
@@ -29,18 +41,25 @@ NEXT_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 """What ends the data of a scan; a restart does not."""
 MAX_SCANS = 100
 """Each is as much work as the whole picture; progressive files have about 10."""
+PIXELS_PER_BYTE = 512
+"""A block of 64 pixels takes a bit at least."""
 
 XMP, EXTENDED_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 PHOTOSHOP, RESOURCE = b"Photoshop 3.0\0", b"8BIM"
 IPTC, PATHS = 0x0404, range(2000, 2998)
-"""Photoshop's numbers of resources."""
+"""Photoshop's numbers of resources [2]_."""
 GAIN_MAPS = (b"hdrgm:", b"HDRGainMap", b"urn:iso:std:iso:ts:21496:-1")
 """Android's, Apple's and ISO's."""
 MULTI_PICTURE, ENTRIES, LARGE_THUMBNAIL = b"MPF\0", 0xB002, 0x010000
+"""The list of further pictures [3]_: how it begins, the tag of its entries of 16 bytes, and the
+bits of their first number that previews have."""
 MAX_SEGMENT = 65533
+"""Bytes of data in a segment, whose length has 16 bits and counts itself."""
+STRIP = 64
+"""Rows: whole 8x8 blocks, and at the widest 65500 pixels 65504 of them; an interval holds 65535."""
 
 
-def read_jpeg(data: bytes) -> Contents:
+def open_jpeg(data: bytes) -> StoredPhoto:
     """Take a file apart; one that lacks its end gets one, so that what is there is decoded.
 
     Raises
@@ -50,7 +69,25 @@ def read_jpeg(data: bytes) -> Contents:
     ImageError
         If it is of a kind that is not decoded.
     """
-    says, comments, resources, left_out, scan = {}, [], [], [], None
+    says, scan = _said(data)
+    if scan == len(data):
+        raise ValueError("its pixels are missing")
+    end = len(data) if scan is None else _end_of_scans(data, scan)
+    problems, missing = [], ""
+    if end >= 0:
+        says["left_out"] = _appended(data, end, says["left_out"])
+    else:
+        data += END
+        missing = "is cut short"
+        problems.append(f"{missing}: what is missing of the picture is gray or coarse")
+    image = JpegImageFile(io.BytesIO(data))
+    return StoredPhoto(image.size, lambda: image, says=says, problems=problems, missing=missing)
+
+
+def _said(data) -> tuple[dict, Optional[int]]:
+    """Return fields of a `Photo`, and where the first scan's data begins, if there is a scan."""
+    says: dict = {}
+    comments, resources, left_out, scan = [], [], [], None
     for marker, body, position in _segments(data):
         if marker in FRAMES:
             _check_kind(marker, body)
@@ -73,16 +110,10 @@ def read_jpeg(data: bytes) -> Contents:
             says["iptc"] = value
         elif number in PATHS:
             left_out.append("clipping paths")
-    end = len(data) if scan is None else _end_of_scans(data, scan)
-    is_cut = end < 0
-    if scan == len(data):
-        raise ValueError("its pixels are missing")
-    if not is_cut:
-        left_out = _appended(data, end, left_out)
     if comments:
         says["comment"] = "\n".join(comments)
     says["left_out"] = tuple(dict.fromkeys(left_out))
-    return Contents(data + END if is_cut else data, says, [], is_cut)
+    return says, scan
 
 
 def _segments(data) -> Iterator[tuple[int, bytes, int]]:
@@ -102,7 +133,10 @@ def _segments(data) -> Iterator[tuple[int, bytes, int]]:
 
 
 def _end_of_scans(data, position) -> int:
-    """Return where the end is marked, from the data of the first scan on; -1 if nowhere."""
+    """Refuse what has over `MAX_SCANS`; else return where the end is marked, -1 if nowhere.
+
+    `position` is that of the first scan's data.
+    """
     scans = 1
     while match := NEXT_MARKER.search(data, position):
         marker, position = data[match.start() + 1], match.end()
@@ -119,6 +153,7 @@ def _end_of_scans(data, position) -> int:
 
 
 def _check_kind(marker, body):
+    """Refuse a picture that no decoder here reads, by the header of its frame."""
     if marker not in READ:
         what = "a JPEG-LS file" if marker == 0xF7 else f"a JPEG of the kind SOF{marker - 0xC0}"
     elif body[:1] not in (b"", b"\x08"):
@@ -152,12 +187,6 @@ def _resources(data) -> Iterator[tuple[int, bytes]]:
         position += 4 + size + size % 2
 
 
-def resource_segment(iptc: bytes) -> bytes:
-    """Return the segment's data that holds IPTC data."""
-    padding = bytes(len(iptc) % 2)
-    return PHOTOSHOP + RESOURCE + struct.pack(">HHI", IPTC, 0, len(iptc)) + iptc + padding
-
-
 def _pictures(data) -> list[str]:
     """Name the pictures of a multi-picture file that are no previews."""
     try:
@@ -171,15 +200,97 @@ def _pictures(data) -> list[str]:
     return ["further pictures"] if others else []
 
 
-def _appended(data, end, left_out) -> list[str]:
+def _appended(data, end, left_out) -> tuple[str, ...]:
     """Name what follows the picture, of which multi-picture entries say no more than that."""
     if data.find(b"\xff\xd8\xff", end) >= 0 and any(word in data for word in GAIN_MAPS):
-        left_out = ["gain map", *(name for name in left_out if name != "further pictures")]
+        left_out = ("gain map", *(name for name in left_out if name != "further pictures"))
     if data.find(b"ftyp", end) >= 0 and (b"MotionPhoto" in data or b"MicroVideo" in data):
-        left_out = [*left_out, "video (motion photo)"]
+        left_out = (*left_out, "video (motion photo)")
     return left_out
 
 
-def segment(marker: int, body: bytes) -> bytes:
+def write_jpeg(out: BinaryIO, photo: Photo, quality: int) -> None:
+    """Write uint8 gray or RGB pixels, chroma at full resolution.
+
+    Each strip is compressed by itself with the same tables, and becomes one restart interval of
+    the whole [1]_. It decodes to the same pixels as if compressed in one piece.
+    """
+    tables = {"quality": quality, "subsampling": 0}
+    options = {**tables, **_options_of(photo)}  # of the first strip, whose header is the file's
+    height, width = photo.pixels.shape[:2]
+    interval = -(-width // 8) * (STRIP // 8)  # blocks in a strip
+    restarts = itertools.cycle(RESTARTS)
+    for top in range(0, height, STRIP):
+        stream = io.BytesIO()
+        strip = np.ascontiguousarray(photo.pixels[top : top + STRIP])
+        Image.fromarray(strip).save(stream, "JPEG", **options)
+        header, scan = _split(stream.getvalue(), height, interval)
+        out.write(bytes([0xFF, next(restarts)]) if top else header)
+        out.write(scan)
+        options = tables
+    out.write(END)
+
+
+def _options_of(photo) -> dict:
+    """Return what Pillow is to write beside the pixels."""
+    options = {"icc_profile": photo.icc_profile, "extra": b"".join(_segments_of(photo))}
+    if photo.dpi:
+        options["dpi"] = photo.dpi
+    if photo.exif:
+        options["exif"] = exif.PREFIX + photo.exif
+    return options
+
+
+def _segments_of(photo) -> Iterator[bytes]:
+    """Yield the segments that Pillow does not write."""
+    if photo.xmp:
+        yield _segment(APP1, XMP + photo.xmp)
+    if photo.iptc:
+        yield _segment(APP13, _resource(photo.iptc))
+    comment = (photo.comment or "").encode()
+    for start in range(0, len(comment), MAX_SEGMENT):
+        yield _segment(COMMENT, comment[start : start + MAX_SEGMENT])
+
+
+def _split(data, height, interval) -> tuple[bytes, bytes]:
+    """Split into the header, with height and restart interval set, and the coded scan."""
+    header = bytearray(data[:2])
+    position = 2
+    while True:
+        marker, length = struct.unpack_from(">HH", data, position)
+        segment = bytearray(data[position : position + 2 + length])
+        position += len(segment)
+        if marker == 0xFF00 | START_OF_FRAME:
+            struct.pack_into(">H", segment, 5, height)
+        elif marker == 0xFF00 | START_OF_SCAN:
+            header += _segment(RESTART_INTERVAL, struct.pack(">H", interval)) + segment
+            return bytes(header), data[position:-2]
+        header += segment
+
+
+def _resource(iptc) -> bytes:
+    """Return the data of a segment that holds IPTC data."""
+    padding = bytes(len(iptc) % 2)
+    return PHOTOSHOP + RESOURCE + struct.pack(">HHI", IPTC, 0, len(iptc)) + iptc + padding
+
+
+def _segment(marker, body) -> bytes:
     """Return a segment with at most `MAX_SEGMENT` bytes of data."""
     return struct.pack(">BBH", 0xFF, marker, 2 + len(body)) + body
+
+
+FORMAT = Format(
+    "JPEG", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), rb"\xff\xd8\xff",
+    lambda file: JpegImageFile(file).size, open_jpeg, PIXELS_PER_BYTE,
+    encoder=Encoder(
+        write_jpeg, ("uint8",), (1, 3), max_side=65500, holds=("iptc", "comment"),
+        limits={  # a segment, and for a profile 255 of them, each with a header of 14 bytes
+            "exif": MAX_SEGMENT - len(exif.PREFIX),
+            "xmp": MAX_SEGMENT - len(XMP),
+            "iptc": MAX_SEGMENT - len(_resource(b"")) - 1,
+            "icc_profile": 255 * (MAX_SEGMENT - 14),
+        },
+        unwritten=(".mpo",),  # of several pictures
+        is_lossy=True,
+    ),
+)  # fmt: skip

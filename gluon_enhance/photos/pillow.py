@@ -11,11 +11,12 @@ from PIL import Image, ImageOps
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.photos import exif
-from gluon_enhance.photos.reader import DECODING_ERRORS, MODES, plain_pixels
+from gluon_enhance.photos.photo import DECODING_ERRORS
+from gluon_enhance.photos.read import MODES, plain_pixels
 
 logger = logging.getLogger(__name__)
 
-DEEP = {"I;16": "<u2", "I;16L": "<u2", "I;16B": ">u2", "I;16N": "=u2", "I": "=i4"}
+SIXTEEN_BITS = {"I;16": "<u2", "I;16L": "<u2", "I;16B": ">u2", "I;16N": "=u2", "I": "=i4"}
 """Modes of gray with 16 bits, and how they keep it. 'I' has 32, of which readers fill 16."""
 
 
@@ -50,9 +51,10 @@ def transformed(image, function: Callable[[np.ndarray], np.ndarray]):
         raise ImageError(f"the picture is damaged or cut short ({error!s:.200})") from error
     upright = _upright(image)
     pixels = function(_pixels(upright))
-    if image.mode in DEEP:
-        data = pixels.astype(DEEP[image.mode]).tobytes()
-        result = Image.frombytes(image.mode, pixels.shape[1::-1], data)
+    if image.mode in SIXTEEN_BITS:
+        data = pixels.astype(SIXTEEN_BITS[image.mode]).tobytes()
+        height, width = pixels.shape[:2]
+        result = Image.frombytes(image.mode, (width, height), data)
     else:
         result = Image.fromarray(pixels)
     kept = {k: v for k, v in upright.info.items() if k not in ("transparency", "exif")}
@@ -74,9 +76,9 @@ def _pixels(image):
         return plain_pixels(image)
     if image.mode == "F":
         return np.array(image)
-    if image.mode not in DEEP:
+    if image.mode not in SIXTEEN_BITS:
         raise ImageError(f"the picture has mode {image.mode}; convert it to RGB or RGBA")
-    values = np.frombuffer(image.tobytes(), DEEP[image.mode]).reshape(image.size[::-1])
+    values = np.frombuffer(image.tobytes(), SIXTEEN_BITS[image.mode]).reshape(image.size[::-1])
     if values.min() < 0 or values.max() > 65535:
         raise ImageError(
             f"the picture has mode I and values from {values.min()} to {values.max()}, which 16 "

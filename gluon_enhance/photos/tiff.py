@@ -1,329 +1,259 @@
-"""TIFF's directories, and strips and tiles that are unpacked to no more than they hold.
-
-Nothing is read but what is asked for, and a count in a file is believed only as far as the file
-goes: memory and time are bounded by the size of the file and of the picture.
+"""TIFF, of 8 and 16 bits and floats: Pillow reads plain ones of 8 bits, all others are read here.
 
 References
 ----------
-.. [1] Adobe, TIFF revision 6.0, sections 2, 9, 14 and 15; BigTIFF has the same with 64 bits.
+.. [1] Adobe, TIFF revision 6.0.
 """
 
 from __future__ import annotations
 
-import math
-import os
-import struct
-import zlib
-from typing import BinaryIO, NamedTuple, Optional
+import io
+from typing import BinaryIO, Optional
 
 import numpy as np
+from PIL.TiffImagePlugin import TiffImageFile
 
-MAX_PAGES, MAX_ENTRIES = 64, 65535
-"""Looked at; the directories of a damaged file can go on without end. BigTIFF could have more
-entries, but there are no more tags."""
-SUBFILE_TYPE, OLD_SUBFILE_TYPE = 254, 255
-WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
-STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS, PLANAR = 273, 277, 278, 279, 284
-PREDICTOR, TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_COUNTS = 317, 322, 323, 324, 325
-EXTRA_SAMPLES, SAMPLE_FORMAT, IMAGE_DEPTH = 338, 339, 32997
-DEFAULTS = {COMPRESSION: 1, BITS: 1, SAMPLES: 1, PLANAR: 1, PREDICTOR: 1, PHOTOMETRIC: 0,
-            FILL_ORDER: 1, SAMPLE_FORMAT: 1, ROWS_PER_STRIP: 2**32 - 1, IMAGE_DEPTH: 1,
-            SUBFILE_TYPE: 0, OLD_SUBFILE_TYPE: 0}  # fmt: skip
-TYPES = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 5: "2u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4",
-         10: "2i4", 11: "f4", 12: "f8", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}  # fmt: skip
-"""Dtypes of values, by the type's number."""
-KINDS = {1: "u", 2: "i", 3: "f", 6: "c"}
-"""Kinds of dtypes, by SampleFormat."""
+from gluon_enhance.errors import ImageError
+from gluon_enhance.imaging.arrays import dtype_range, to_float
+from gluon_enhance.photos import exif, tiff_blocks
+from gluon_enhance.photos import tiff_tags as tags
+from gluon_enhance.photos.colors import unassociated
+from gluon_enhance.photos.photo import DECODING_ERRORS, Encoder, Format, StoredPhoto
+from gluon_enhance.photos.sixteen_bits import decode_with_opencv
+from gluon_enhance.photos.tiff_write import write_tiff
 
-NONE, DEFLATE, PACK_BITS = 1, (8, 32946), 32773
-REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-"""Bytes with their bits in the other order."""
-WASTE = 256
-"""Bytes that a packed strip may have beyond those that it needs."""
+BIG_TIFF = (b"II+\0", b"MM\0+")
+MISSING = 0.01
+"""The largest share of the pixels that a file may lack, unless reading is strict."""
 
-
-class Directory:
-    """The directory of one page.
-
-    Parameters
-    ----------
-    file : binary file
-    offset : int
-        Where the directory begins.
-    order : {'<', '>'}
-    is_big : bool
-        Whether the file is a BigTIFF.
-
-    Raises
-    ------
-    ValueError
-        If it lies beyond the end of the file, or has over `MAX_ENTRIES`.
-    """
-
-    def __init__(self, file: BinaryIO, offset: int, order: str, is_big: bool):
-        self.order, self._file, self.file_size = order, file, file.seek(0, os.SEEK_END)
-        size, word = (8, "u8") if is_big else (2, "u4")
-        entry = [
-            ("tag", "u2"),
-            ("kind", "u2"),
-            ("count", word),
-            ("value", f"V{8 if is_big else 4}"),
-        ]
-        dtype = np.dtype(entry).newbyteorder(order)
-        (number,) = _unpack(order + ("Q" if is_big else "H"), file, offset)
-        if number > MAX_ENTRIES:
-            raise ValueError(f"a directory has {number:,} entries")
-        start = offset + size
-        self._entries = np.frombuffer(_read(file, start, number * dtype.itemsize), dtype)
-        self._positions = start + dtype.itemsize * np.arange(number) + dtype.fields["value"][1]
-        self._word = order + ("Q" if is_big else "I")
-        try:
-            (self.following,) = _unpack(self._word, file, start + number * dtype.itemsize)
-        except ValueError:  # some writers leave the link out
-            self.following = 0
-
-    def __contains__(self, tag: int) -> bool:
-        return bool((self._entries["tag"] == tag).any())
-
-    def values(self, tag: int) -> Optional[np.ndarray]:
-        """Return a tag's values; None if there is no such tag, or they lie beyond the end."""
-        (found,) = np.nonzero(self._entries["tag"] == tag)
-        if not len(found):
-            return None
-        entry, position = self._entries[found[0]], int(self._positions[found[0]])
-        dtype = np.dtype(TYPES.get(int(entry["kind"]), "V0")).newbyteorder(self.order)
-        size = dtype.itemsize * int(entry["count"])
-        if size > entry["value"].nbytes:
-            (position,) = _unpack(self._word, self._file, position)
-        if not 0 < size <= self.file_size - position:
-            return None
-        return np.frombuffer(_read(self._file, position, size), dtype.base)
-
-    def number(self, tag: int) -> int:
-        """Return a tag's first value, else TIFF's default for it, else 0."""
-        values = self.values(tag)
-        return DEFAULTS.get(tag, 0) if values is None else int(values[0])
-
-    def bytes(self, tag: int) -> Optional[bytes]:
-        """Return a tag's values as they are stored."""
-        values = self.values(tag)
-        return None if values is None else values.tobytes()
-
-    @property
-    def is_preview(self) -> bool:
-        """Whether it is a smaller version of another page, or a mask."""
-        return bool(self.number(SUBFILE_TYPE) & 0b101 or self.number(OLD_SUBFILE_TYPE) == 2)
-
-    @property
-    def dtype(self) -> Optional[np.dtype]:
-        """The dtype of a sample, in the machine's byte order; None if NumPy has no such."""
-        bits, formats = self.values(BITS), self.values(SAMPLE_FORMAT)
-        bits = np.array([DEFAULTS[BITS]]) if bits is None else bits[: self.number(SAMPLES)]
-        if (bits != bits[0]).any() or (formats is not None and (formats != formats[0]).any()):
-            return None
-        width = 8 << max(0, math.ceil(math.log2(max(1, int(bits[0])) / 8)))
-        try:
-            return np.dtype(f"{KINDS.get(self.number(SAMPLE_FORMAT), 'u')}{width // 8}")
-        except TypeError:
-            return None
-
-    @property
-    def value_bytes(self) -> int:
-        """How many bytes all values have together, as far as the file goes."""
-        sizes = np.zeros(65536, np.int64)
-        sizes[list(TYPES)] = [np.dtype(name).itemsize for name in TYPES.values()]
-        counts = np.minimum(self._entries["count"], self.file_size).astype(np.int64)
-        sizes = sizes[self._entries["kind"]] * counts
-        return int(np.minimum(sizes, self.file_size).sum())
+FIELDS = {"icc_profile": tags.ICC_PROFILE, "xmp": tags.XMP, "iptc": tags.IPTC}
+READ = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
+MIN_IS_WHITE, GRAYS_AND_RGB = 0, (0, 1, 2)
+"""What PhotometricInterpretation says of the colors that are decoded here."""
+COLORS = {3: "PALETTE", 4: "MASK", 5: "SEPARATED", 6: "YCBCR", 8: "CIELAB", 9: "ICCLAB",
+          32803: "CFA", 34892: "LINEAR_RAW"}  # fmt: skip
+"""Names of the others, of which Pillow reads some with 8 bits."""
+OLD_JPEG = 6
+"""The compression of the first TIFF with JPEG, whose strips lie otherwise."""
+OWN_CODECS = (tiff_blocks.NONE, *tiff_blocks.DEFLATE, tiff_blocks.PACK_BITS)
+"""What `tiff_blocks.decode` unpacks; the others need OpenCV or Pillow."""
+COMMON_CODECS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946)
+"""What every build of libtiff decodes: fax, LZW and JPEG too."""
+COMPRESSIONS = {5: "LZW", 7: "JPEG", 34712: "JPEG2000", 34887: "LERC", 34925: "LZMA",
+                50000: "ZSTD", 50001: "WEBP"}  # fmt: skip
+"""Names of what is not read, or not with all depths."""
 
 
-def _read(file, offset, size) -> bytes:
-    data = b""
-    if offset < 1 << 63:
-        file.seek(offset)
-        data = file.read(size)
-    if len(data) < size:
-        raise ValueError("a directory lies beyond the end of the data")
-    return data
-
-
-def _unpack(form, file, offset) -> tuple:
-    return struct.unpack(form, _read(file, offset, struct.calcsize(form)))
-
-
-def read_directories(file: BinaryIO, limit: int = MAX_PAGES) -> list[Directory]:
-    """Read the first directories of a TIFF or BigTIFF file.
+def open_tiff(data: bytes) -> StoredPhoto:
+    """Read the directories; previews and masks do not count as frames.
 
     Raises
     ------
     ValueError
-        If it is no TIFF file, or the first directory is damaged.
+        If they are damaged.
     """
-    head = _read(file, 0, 4)
-    order = {b"II": "<", b"MM": ">"}.get(head[:2])
-    version = struct.unpack(order + "H", head[2:])[0] if order else 0
-    if version not in (42, 43):
-        raise ValueError(f"it begins with {head!r}; it should with II* or MM")
-    is_big = version == 43
-    (offset,) = _unpack(order + ("Q" if is_big else "I"), file, 8 if is_big else 4)
-    found, known = [], set()
-    while offset and offset not in known and len(found) < limit:
-        known.add(offset)
-        try:
-            found.append(Directory(file, offset, order, is_big))
-        except ValueError:
-            if not found:
-                raise
-            break
-        offset = found[-1].following
-    if not found:
-        raise ValueError("it has no directory")
-    return found
+    tiff = _Tiff(data)
+    return StoredPhoto(
+        tiff.size, tiff.decode, tiff.frames, tiff.says, tiff.problems, tiff.lacks, tiff.orientation
+    )
 
 
-class Segments(NamedTuple):
-    """The strips or tiles of a page: how they lie, and where in the file.
+def read_size(file: BinaryIO) -> tuple[int, int]:
+    """Read width and height of the first page."""
+    (page,) = tags.read_directories(file, 1)
+    return page.number(tags.WIDTH), page.number(tags.LENGTH)
+
+
+class _Tiff:
+    """A file of which the directories have been read.
 
     Attributes
     ----------
-    height, width : int
-        Of one; at the edges of the picture they reach beyond it.
-    down, across, planes : int
-        How many there are.
-    offsets, counts : ndarray of int64
-        Where they begin, and their bytes; of those that the file lists.
-    """
-
-    height: int
-    width: int
-    down: int
-    across: int
-    planes: int
-    offsets: np.ndarray
-    counts: np.ndarray
-
-    def box(self, index: int) -> tuple[int, slice, slice]:
-        """Return plane, rows and columns of one."""
-        plane, place = divmod(index, self.down * self.across)
-        top, left = divmod(place, self.across)
-        top, left = top * self.height, left * self.width
-        return plane, slice(top, top + self.height), slice(left, left + self.width)
-
-    @property
-    def missing(self) -> np.ndarray:
-        """Which of those that the file lists are not there: begin at 0, or hold nothing."""
-        return (self.offsets == 0) | ((self.counts == 0) & (len(self.counts) > 1))
-
-
-def segments_of(page: Directory) -> Segments:
-    """Return a page's strips or tiles.
-
-    Raises
-    ------
-    ValueError
-        If there are no offsets, or a tile has no pixels.
-    """
-    width, length = page.number(WIDTH), page.number(LENGTH)
-    is_tiled = TILE_WIDTH in page
-    tile_width = page.number(TILE_WIDTH) if is_tiled else width
-    tile_length = page.number(TILE_LENGTH) if is_tiled else min(page.number(ROWS_PER_STRIP), length)
-    offsets, counts = page.values(TILE_OFFSETS), page.values(TILE_COUNTS)
-    if offsets is None:  # some writers list tiles as strips
-        offsets, counts = page.values(STRIP_OFFSETS), page.values(STRIP_COUNTS)
-    if offsets is None or tile_width < 1 or tile_length < 1:
-        raise ValueError("it does not say where its pixels are")
-    down, across = math.ceil(length / tile_length), math.ceil(width / tile_width)
-    planes = page.number(SAMPLES) if page.number(PLANAR) == 2 else 1
-    offsets = offsets[: down * across * planes].astype(np.int64)
-    rest = np.maximum(page.file_size - offsets, 0)
-    is_told = counts is not None and counts.any()
-    counts = counts[: len(offsets)].astype(np.int64) if is_told else rest
-    offsets = offsets[: len(counts)]
-    return Segments(tile_length, tile_width, down, across, planes, offsets, counts)
-
-
-def missing_share(page: Directory, segments: Segments) -> float:
-    """Return which share of a page's pixels is in strips or tiles that are not there."""
-    width, length = page.number(WIDTH), page.number(LENGTH)
-    (there,) = np.nonzero(~segments.missing)
-    top, left = np.divmod(there % (segments.down * segments.across), segments.across)
-    heights = np.minimum(segments.height, length - top * segments.height)
-    widths = np.minimum(segments.width, width - left * segments.width)
-    whole = width * length * segments.planes
-    return (whole - int((heights * widths).sum())) / whole
-
-
-def decode(page: Directory, segments: Segments, data: bytes) -> np.ndarray:
-    """Decode a page that is not compressed, or by deflate or PackBits.
-
-    Parameters
-    ----------
     page : Directory
-        Of a predictor of 1 or 2, and a dtype of whole bytes.
-    segments : Segments
+        The first one; it is the photo.
+    blocks : Blocks, optional
+        None if there are no pixels, or they lie otherwise.
+    missing : float
+        The share of the pixels that is not there.
+    lacks : str
+        How much that is; empty if nothing is missing.
     data : bytes
-        The file.
-
-    Returns
-    -------
-    ndarray of shape (H, W, C), of the page's dtype
-        What is missing is 0.
-
-    Raises
-    ------
-    ValueError
-        If a strip or tile is damaged or holds too little.
+        The file with orientation 1: OpenCV would apply another one, the others would not.
     """
-    shape = page.number(LENGTH), page.number(WIDTH), page.number(SAMPLES)
-    unsigned = np.dtype(f"u{page.dtype.itemsize}")  # differences of floats are those of their bits
-    pixels, predictor = np.zeros(shape, unsigned), page.number(PREDICTOR)
-    storage = page.number(COMPRESSION), page.number(FILL_ORDER) == 2
-    for index in np.nonzero(~segments.missing)[0]:
-        plane, rows, columns = segments.box(int(index))
-        channels = slice(plane, plane + 1) if segments.planes > 1 else slice(None)
-        part = pixels[rows, columns, channels]
-        needed = len(part) * segments.width * part.shape[2] * unsigned.itemsize
-        stored = data, int(segments.offsets[index]), int(segments.counts[index])
+
+    def __init__(self, data):
+        pages = tags.read_directories(io.BytesIO(data))
+        self.page = page = pages[0]
+        self.frames = sum(not page.is_preview for page in pages)
+        self.size = page.number(tags.WIDTH), page.number(tags.LENGTH)
+        self.channels, self.color = page.number(tags.SAMPLES), page.number(tags.PHOTOMETRIC)
+        self.compression = page.number(tags.COMPRESSION)
+        has_blocks = self.compression != OLD_JPEG and all(self.size)
+        self.blocks = tiff_blocks.blocks_of(page) if has_blocks else None
+        self.missing = tiff_blocks.missing_share(page, self.blocks) if has_blocks else 0.0
+        share = f"lacks {100 * self.missing:.3g}% of its pixels"
+        self.lacks = f"{share} (strips or tiles that are not there)" if self.missing else ""
+        self.problems = [f"{share}, which are blank"] if self.missing else []
+        self.orientation, self.data = exif.take_orientation(data)
+        self.says = {}
+
+    def decode(self):
+        """Return the pixels, or a picture of Pillow."""
+        self._check_claims()
+        self._check_missing()
+        # Pillow refuses what lacks a strip, or takes the file's first bytes for it.
+        is_own = self.page.dtype != np.uint8 or self._is_gray_with_odd_alpha() or self.missing
         try:
-            unpacked = _unpacked(*stored, needed, *storage)
-        except (ValueError, zlib.error) as error:
-            raise ValueError(f"part {index + 1} of the pixels {error}") from error
-        values = np.frombuffer(unpacked, unsigned)
-        if page.order == ">":
-            values = values.byteswap()
-        values = values.reshape(len(part), segments.width, part.shape[2])
-        if predictor == 2:
-            values = np.cumsum(values, axis=1, dtype=unsigned)
-        part[:] = values[:, : part.shape[1]]
-    return pixels.view(page.dtype)
+            pixels = self._decode_here() if is_own else _decode_with_pillow(self.data)
+        except DECODING_ERRORS as error:
+            if self.compression not in COMMON_CODECS:  # the file may be sound
+                raise ImageError(_refusal(self.compression)) from error
+            if not isinstance(error, SyntaxError):
+                raise
+            kind = COLORS.get(self.color, self.color)  # which Pillow has no mode for
+            raise ImageError(
+                f"has {self.channels} channels of the kind {kind}, not supported; save it as RGB"
+            ) from error
+        self._read_fields()
+        return pixels
+
+    def _check_claims(self):
+        """Refuse layers, and tags and blocks that claim more than the file can hold.
+
+        Decoders read all values and all blocks, however often they share the same bytes.
+        """
+        page, size = self.page, len(self.data)
+        if page.number(tags.IMAGE_DEPTH) > 1:
+            layers = page.number(tags.IMAGE_DEPTH)
+            raise ImageError(f"holds {layers} layers (ImageDepth); save the one you want")
+        whole = self.blocks.size if self.blocks else self.size
+        if whole != self.size:
+            try:
+                FORMAT.check_claim(*whole, size)
+            except ImageError as error:
+                raise ImageError(f"has strips or tiles whose whole {error}") from error
+        if page.value_bytes > 2 * size:
+            raise ImageError(f"is damaged: its tags claim {page.value_bytes:,} bytes of {size:,}")
+        unpacked = whole[0] * whole[1] * self.channels * max(1, page.number(tags.BITS) // 8)
+        stored = int(np.minimum(self.blocks.counts, size).sum()) if self.blocks else 0
+        if stored > 2 * max(size, unpacked):
+            raise ImageError(f"is damaged: its pixels claim {stored:,} bytes of {size:,}")
+
+    def _check_missing(self):
+        """Refuse a file that lacks too many pixels, or some that would not be blank."""
+        is_blank = self.page.dtype in READ and self.color in GRAYS_AND_RGB
+        if self.missing > (MISSING if is_blank and self._is_unpacked_here() else 0):
+            raise ImageError(f"{self.lacks}; get the file again")
+
+    def _is_gray_with_odd_alpha(self) -> bool:
+        """Tell whether alpha goes with a gray that Pillow has no mode for."""
+        is_odd = self.color == MIN_IS_WHITE or tags.ASSOCIATED in tags.extra_samples(self.page)
+        return self.channels == 2 and is_odd
+
+    def _is_unpacked_here(self) -> bool:
+        return self.compression in OWN_CODECS and self.page.number(tags.PREDICTOR) in (1, 2)
+
+    def _read_fields(self):
+        """Have `says` what tags say; the resolution is among the EXIF data's tags."""
+        for field, tag in FIELDS.items():
+            self.says[field] = self.page.bytes(tag)
+        if tags.LAYERS in self.page:
+            self.says["left_out"] = ("Photoshop layers",)
+        self.says.update(exif=None, dpi=None, comment=None)  # whatever Pillow says
+        try:
+            self.says["exif"] = exif.from_tiff(self.data)
+        except ValueError as error:
+            self.problems.append(f"has damaged EXIF data, which is left out: {error}")
+
+    def _decode_here(self) -> np.ndarray:
+        """Decode the page without Pillow.
+
+        Returns
+        -------
+        ndarray of shape (H, W) or (H, W, 2|3|4), uint8, uint16 or float32 in [0, 1]
+
+        Raises
+        ------
+        ImageError
+            If the pixels are of another kind, or cut short.
+        """
+        alpha = self._check_kind()
+        pixels = self._decode_blocks()
+        if pixels.dtype.kind == "f":
+            try:
+                to_float(pixels)
+            except ValueError as error:
+                raise ImageError(f"is no photo: {error!s:.200}") from error
+        if alpha == tags.ASSOCIATED:
+            pixels = unassociated(pixels)
+        if self.color == MIN_IS_WHITE:
+            inverted = pixels.dtype.type(dtype_range(pixels.dtype)) - pixels
+            if alpha:
+                inverted[..., -1] = pixels[..., -1]
+            pixels = inverted
+        return pixels
+
+    def _check_kind(self) -> Optional[int]:
+        """Refuse pixels of a kind that is not read; else return the kind of alpha."""
+        bits, dtype = self.page.number(tags.BITS), self.page.dtype
+        if dtype not in READ or bits != 8 * dtype.itemsize:
+            raise ImageError(
+                f"has {bits}-bit values of type {dtype}; save it with 8 or 16 bits, or as "
+                "32-bit float"
+            )
+        if self.color not in GRAYS_AND_RGB:
+            kind = COLORS.get(self.color, self.color)
+            raise ImageError(f"has {bits}-bit colors of the kind {kind}; convert it to RGB")
+        # Some writers leave out what a fourth channel is; it is alpha.
+        extra = tags.extra_samples(self.page) or (tags.UNASSOCIATED,)
+        has_alpha = self.channels % 2 == 0 and extra[-1] in (tags.ASSOCIATED, tags.UNASSOCIATED)
+        if self.channels - has_alpha not in (1, 3):
+            raise ImageError(
+                f"has {self.channels} channels; need gray or RGB, with or without alpha"
+            )
+        return extra[-1] if has_alpha else None
+
+    def _decode_blocks(self) -> np.ndarray:
+        """Return the values as they are stored, (H, W) or (H, W, C)."""
+        there = ~self.blocks.missing
+        if (self.blocks.offsets + self.blocks.counts)[there].max() > len(self.data):
+            raise ImageError("is cut short; get the file again")
+        is_plain = self.page.number(tags.PLANAR) == 1 and self.color != MIN_IS_WHITE
+        if self._is_unpacked_here():
+            pixels = tiff_blocks.decode(self.page, self.blocks, self.data)
+        elif is_plain and self.channels != 2:
+            pixels = decode_with_opencv(self.data)
+        else:
+            raise ImageError(_refusal(self.compression))
+        width, height = self.size
+        shape = (height, width, self.channels)
+        return pixels.reshape(shape if self.channels > 1 else shape[:2])
 
 
-def _unpacked(data, start, count, needed, compression, is_reversed) -> bytes:
-    """Unpack a strip or tile, as far as needed."""
-    # Counts of what is not compressed are often wrong. Strips may share one long stretch of data.
-    count = needed if compression == NONE else min(count, needed + needed // 8 + WASTE)
-    packed = data[start : start + count]
-    if is_reversed:
-        packed = packed.translate(REVERSED)
-    if compression in DEFLATE:
-        # One byte more than needed, so that the checksum behind them is read.
-        packed = zlib.decompressobj().decompress(packed, needed + 1)
-    elif compression == PACK_BITS:
-        packed = _unpack_bits(packed, needed)
-    if len(packed) < needed:
-        raise ValueError(f"has {len(packed):,} of {needed:,} bytes")
-    return packed[:needed]
+def _decode_with_pillow(data) -> TiffImageFile:
+    image = TiffImageFile(io.BytesIO(data))
+    image.load()
+    return image
 
 
-def _unpack_bits(packed, needed) -> bytes:
-    """Undo PackBits: a count, then so many bytes, or one that is repeated."""
-    result, position = bytearray(), 0
-    while len(result) < needed and position < len(packed):
-        head = packed[position]
-        if head < 128:
-            result += packed[position + 1 : position + 2 + head]
-            position += 2 + head
-        else:  # 128 says nothing
-            result += packed[position + 1 : position + 2] * (257 - head if head > 128 else 0)
-            position += 2 if head > 128 else 1
-    return bytes(result)
+def _refusal(compression) -> str:
+    name = COMPRESSIONS.get(compression, compression)
+    return f"is compressed with {name}, not supported here; save it with deflate"
+
+
+def _refusal_of_big(head) -> str:
+    """Refuse a BigTIFF, which may be large."""
+    if not head.startswith(BIG_TIFF):
+        return ""
+    return "is a BigTIFF file, not supported for photos; save it as plain TIFF"
+
+
+FORMAT = Format(
+    "TIFF", (".tif", ".tiff"), rb"II[*+]\0|MM\0[*+]", read_size, open_tiff,
+    refusal=_refusal_of_big,
+    encoder=Encoder(
+        write_tiff, ("uint8", "uint16", "float32"), (1, 2, 3, 4), max_side=2**31 - 1,
+        max_bytes=0.99 * 2**32,  # positions have 32 bits, and deflate adds less than 1%
+        holds=("iptc",),
+    ),
+)  # fmt: skip

@@ -67,13 +67,15 @@ def updated(
 
 
 def _text(packet) -> str:
+    """Refuse a packet of over `MAX_BYTES`; else return its text."""
     if len(packet) > MAX_BYTES:
         raise ValueError(f"it has {len(packet):,} bytes; {MAX_BYTES:,} are read")
     return packet.decode("utf-8").strip("\0")
 
 
 def _parsed(text):
-    if "<!DOCTYPE" in text:  # entities can grow without end
+    """Refuse a document type, whose entities can grow without end, and what is no XML."""
+    if "<!DOCTYPE" in text:
         raise ValueError("it declares a document type")
     try:
         return minidom.parseString(text.encode())
@@ -139,7 +141,8 @@ def _remove(node):
 
 
 def _is_outdated(namespace, name) -> bool:
-    return namespace in OUTDATED and (OUTDATED[namespace] is None or name in OUTDATED[namespace])
+    names: Optional[set[str]] = OUTDATED.get(namespace, set())
+    return names is None or name in names
 
 
 def _record(document, software):

@@ -4,73 +4,120 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from copy import copy
 from pathlib import Path
 from typing import Optional
+from xml.etree import ElementTree
 
-import rasterio
+import rasterio.shutil
 from rasterio import Affine
+from rasterio._err import CPLE_BaseError
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, PhotometricInterp
+from rasterio.env import GDALVersion
+from rasterio.errors import RasterioError
 
-from gluon_enhance.photos import tiff
-from gluon_enhance.photos.deep import ASSOCIATED, extra_samples
-from gluon_enhance.rasters.output import Output
-from gluon_enhance.rasters.raster import bits_of, draft_of, is_min_is_white, named, rpcs_of
-from gluon_enhance.rasters.regions import Region, region_of
-from gluon_enhance.rasters.texts import Texts
+from gluon_enhance.atomic import temporary_folder
+from gluon_enhance.photos.tiff_tags import (
+    ASSOCIATED,
+    PHOTOMETRIC,
+    extra_samples,
+    read_directories,
+)
+from gluon_enhance.rasters.io import bits_of, is_min_is_white, rpcs_of
 
 logger = logging.getLogger(__name__)
 
-#: Creation options that a file tells under the same name.
 COMPRESSION_DETAILS = ("PREDICTOR", "JPEG_QUALITY", "WEBP_LEVEL", "MAX_Z_ERROR")
+"""Creation options that a file tells under the same name."""
 COG_METHODS = ("none", "lzw", "deflate", "lzma", "zstd", "jpeg", "webp", "lerc")
-#: Predictor of the GTiff driver -> of the COG driver.
+"""Compressions that the COG driver has too."""
 COG_PREDICTORS = {"2": "STANDARD", "3": "FLOATING_POINT"}
-#: Metadata that GDAL makes itself, or that names another file's overviews.
+"""Predictor of the GTiff driver -> of the COG driver."""
 OWN_NAMESPACES = ("IMAGE_STRUCTURE", "SUBDATASETS", "DERIVED_SUBDATASETS", "RPC", "OVERVIEWS")
+"""Metadata that GDAL makes itself, or that names another file's overviews."""
 PHOTOMETRICS = {5: "cmyk", 8: "cielab", 9: "icclab", 10: "itulab"}
+"""TIFF's PhotometricInterpretation -> the creation option, of colors that GDAL does not convert."""
+CONTROLS = dict.fromkeys(set(range(32)) - {9, 10, 13})
+"""Characters that XML has no place for, as `str.translate` takes them; tabs and lines are none."""
 
 
-@contextmanager
-def created(
-    out: Path,
-    src,
-    options,
-    scale: int = 1,
-    region: Optional[Region] = None,
-    is_masked: bool = False,
-    is_straight: bool = False,
-) -> Iterator[Output]:
-    """Create a temporary raster that becomes `out` on success, else vanishes.
+def profile_of(src, options, scale: int, region) -> dict:
+    """Return what to create a GeoTIFF with that is made from a region of another raster.
 
-    It has the source's extent, or that of a region of it, its dtype, bands and metadata, and
-    `scale` times its size. With `is_masked` a mask says what is valid instead of nodata, with
-    `is_straight` its alpha is not premultiplied.
+    Parameters
+    ----------
+    src : rasterio dataset
+    options : mapping
+        Creation options as they were given, which go before the source's.
+    scale : int
+        Ratio of the output's size to the region's.
+    region : ((int, int), (int, int))
+        First row and the one after the last, and the same of columns.
     """
-    region = region or region_of(src)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    profile = _profile(src, options, scale, region)
-    if is_masked:
-        profile["nodata"] = None
-    if has_premultiplied_alpha(src) and not is_straight:
-        profile.setdefault("alpha", "premultiplied")
-    with (
-        draft_of(out, may_lack=lambda *block: output.may_lack(*block)) as draft,
-        named("written", out),
-        rasterio.open(draft, "w", **profile) as dst,
-    ):
-        _copy_metadata(src, dst, scale, region)
-        output = Output(dst, is_masked, is_on(profile.get("sparse_ok")))
-        yield output
+    (top, bottom), (left, right) = region
+    options = _lower(options)
+    profile = {
+        **{key: src.profile[key] for key in ("dtype", "nodata", "count", "crs")},
+        "width": (right - left) * scale,
+        "height": (bottom - top) * scale,
+        "driver": "GTiff",
+        "bigtiff": "if_safer",
+    }
+    points, _ = src.gcps
+    # The identity stands for no transform, but for a raster with a CRS and no other place.
+    if not src.transform.is_identity or (src.crs and not points and not rpcs_of(src)):
+        a, b, c, d, e, f = src.transform[:6]
+        c, f = c + a * left + b * top, f + d * left + e * top
+        profile["transform"] = Affine(a / scale, b / scale, c, d / scale, e / scale, f)
+    if src.driver == "GTiff":
+        blocks = () if "tiled" in options else ("tiled", "blockxsize", "blockysize")
+        profile.update({key: src.profile[key] for key in ("interleave", *blocks)})
+    else:
+        profile["tiled"] = True
+    if "compress" not in options:
+        profile.update(compression_of(src))
+    if bits_of(src):
+        profile["nbits"] = bits_of(src)
+    if _photometric_of(src):
+        profile["photometric"] = _photometric_of(src)
+    return {**profile, **options}
 
 
-def is_on(option) -> bool:
-    """Tell whether a creation option says yes."""
-    return str(option).lower() in ("yes", "true", "on", "1")
+def compression_of(src) -> dict:
+    """Return the creation options of a GeoTIFF that is compressed as the source.
+
+    Deflate where the source is none, or has losses that would change nodata or alpha.
+    """
+    structure = src.tags(ns="IMAGE_STRUCTURE")
+    method = src.profile.get("compress")
+    lossy = method == "jpeg" or "WEBP_LEVEL" in structure or "MAX_Z_ERROR" in structure
+    if src.driver != "GTiff" or (lossy and _tells_holes_by_values(src)):
+        return {"compress": "deflate"}
+    result = {key.lower(): structure[key] for key in COMPRESSION_DETAILS if key in structure}
+    if method == "webp" and not lossy:
+        result["webp_lossless"] = "yes"
+    if src.photometric == PhotometricInterp.ycbcr:
+        result["photometric"] = "ycbcr"
+    return {"compress": method, **result}
+
+
+def cog_compression_of(src) -> dict:
+    """Return `compression_of` a source as the COG driver names it; deflate where it has no such."""
+    own = compression_of(src)
+    method = own["compress"] or "none"
+    if method not in COG_METHODS:
+        return {"compress": "deflate"}
+    quality = own.get("jpeg_quality") or own.get("webp_level")
+    result = {
+        "compress": method,
+        "quality": "100" if "webp_lossless" in own else quality,
+        "predictor": COG_PREDICTORS.get(str(own.get("predictor"))),
+        "max_z_error": own.get("max_z_error"),
+    }
+    return {name: value for name, value in result.items() if value}
 
 
 def needs_mask(src, options, cog: bool = False) -> bool:
@@ -93,7 +140,17 @@ def _has_losses(options, cog):
 
 
 def _tells_holes_by_values(src):
+    """Tell whether numbers of the bands say what is valid: losses would change what they say."""
     return src.nodata is not None or ColorInterp.alpha in src.colorinterp
+
+
+def is_on(option) -> bool:
+    """Tell whether a creation option says yes."""
+    return str(option).lower() in ("yes", "true", "on", "1")
+
+
+def _lower(options):
+    return {name.lower(): value for name, value in options.items()}
 
 
 def has_premultiplied_alpha(src) -> bool:
@@ -113,81 +170,18 @@ def _said_of_colors(src):
     """Return TIFF's PhotometricInterpretation and ExtraSamples; nothing of what is no such file."""
     if src.driver == "GTiff" and os.path.exists(src.name):
         with suppress(ValueError), open(src.name, "rb") as file:
-            (page,) = tiff.read_directories(file, 1)
-            return page.number(tiff.PHOTOMETRIC), extra_samples(page)
+            (page,) = read_directories(file, 1)
+            return page.number(PHOTOMETRIC), extra_samples(page)
     return None, ()
 
 
-def _lower(options):
-    return {name.lower(): value for name, value in options.items()}
+def copy_metadata(src, dst, scale: int, region) -> None:
+    """Give a raster the tags, texts, colors and place of what it is made from.
 
-
-def _profile(src, options, scale, region):
-    """Return what to create the output with."""
-    (top, bottom), (left, right) = region
-    options = _lower(options)
-    profile = {
-        **{key: src.profile[key] for key in ("dtype", "nodata", "count", "crs")},
-        "width": (right - left) * scale,
-        "height": (bottom - top) * scale,
-        "driver": "GTiff",
-        "bigtiff": "if_safer",
-    }
-    points, _ = src.gcps
-    if not src.transform.is_identity or (src.crs and not points and not rpcs_of(src)):
-        a, b, c, d, e, f = src.transform[:6]
-        c, f = c + a * left + b * top, f + d * left + e * top
-        profile["transform"] = Affine(a / scale, b / scale, c, d / scale, e / scale, f)
-    if src.driver == "GTiff":
-        blocks = () if "tiled" in options else ("tiled", "blockxsize", "blockysize")
-        profile.update({key: src.profile[key] for key in ("interleave", *blocks)})
-    else:
-        profile["tiled"] = True
-    if "compress" not in options:
-        profile.update(compression_of(src))
-    if bits_of(src):
-        profile["nbits"] = bits_of(src)
-    if _photometric_of(src):
-        profile["photometric"] = _photometric_of(src)
-    return {**profile, **options}
-
-
-def compression_of(src):
-    """Return the creation options of a GeoTIFF that is compressed as the source.
-
-    Deflate where the source is none, or has losses that would change nodata or alpha.
+    Ground control points and RPCs are in pixels, and so move with the region's corner and grow with
+    the scale; the transform is the profile's. See `profile_of` for the parameters.
     """
-    structure = src.tags(ns="IMAGE_STRUCTURE")
-    method = src.profile.get("compress")
-    lossy = method == "jpeg" or "WEBP_LEVEL" in structure or "MAX_Z_ERROR" in structure
-    if src.driver != "GTiff" or (lossy and _tells_holes_by_values(src)):
-        return {"compress": "deflate"}
-    result = {key.lower(): structure[key] for key in COMPRESSION_DETAILS if key in structure}
-    if method == "webp" and not lossy:
-        result["webp_lossless"] = "yes"
-    if src.photometric == PhotometricInterp.ycbcr:
-        result["photometric"] = "ycbcr"
-    return {"compress": method, **result}
-
-
-def cog_compression_of(src):
-    """Return `compression_of` a source as the COG driver names it; deflate where it has no such."""
-    own = compression_of(src)
-    method = own["compress"] or "none"
-    if method not in COG_METHODS:
-        return {"compress": "deflate"}
-    quality = own.get("jpeg_quality") or own.get("webp_level")
-    result = {
-        "compress": method,
-        "quality": "100" if "webp_lossless" in own else quality,
-        "predictor": COG_PREDICTORS.get(own.get("predictor")),
-        "max_z_error": own.get("max_z_error"),
-    }
-    return {name: value for name, value in result.items() if value}
-
-
-def _copy_metadata(src, dst, scale, region):
-    texts = Texts(src)
+    texts = TextMetadata(src)
     for band in (0, *src.indexes):  # 0 is the dataset
         for namespace in (None, *src.tag_namespaces(band)):
             if namespace not in OWN_NAMESPACES:
@@ -209,6 +203,13 @@ def _copy_metadata(src, dst, scale, region):
         logger.warning("%s has RPCs that are incomplete; the result has none", src.name)
 
 
+def _own_tags(tags, namespace):
+    """Return tags as rasterio takes them, but for statistics, which the result has others of."""
+    if (namespace or "").startswith("xml:"):  # one text, which GDAL wants as NAME=VALUE
+        return dict(text.split("=", 1) for text in tags.values() if "=" in text)
+    return {name: value for name, value in tags.items() if not name.startswith("STATISTICS_")}
+
+
 def _scaled_point(point, scale, region):
     (top, _), (left, _) = region
     row, col = (point.row - top) * scale, (point.col - left) * scale
@@ -224,7 +225,67 @@ def _scaled_rpcs(rpcs, scale, region):
     return rpcs
 
 
-def _own_tags(tags, namespace):
-    if (namespace or "").startswith("xml:"):  # one text, which GDAL wants as NAME=VALUE
-        return dict(text.split("=", 1) for text in tags.values() if "=" in text)
-    return {name: value for name, value in tags.items() if not name.startswith("STATISTICS_")}
+class TextMetadata:
+    """Descriptions, units and tags of a raster, in UTF-8, as GDAL takes them for, or Latin-1.
+
+    Of what is not UTF-8 rasterio gives an error, or nothing; it is read from a VRT then.
+
+    Parameters
+    ----------
+    src : rasterio dataset
+
+    Attributes
+    ----------
+    descriptions, units : tuple of str or None
+        One for each band.
+    """
+
+    def __init__(self, src) -> None:
+        self._src, self._root = src, _root_of_other_encodings(src)
+        if self._root is None:
+            self.descriptions, self.units = src.descriptions, src.units
+        else:
+            bands = self._root.findall("VRTRasterBand")
+            self.descriptions, self.units = (
+                tuple(_decoded(band.findtext(name)) or None for band in bands)
+                for name in ("Description", "UnitType")
+            )
+
+    def tags(self, band: int, namespace: Optional[str]) -> dict[str, str]:
+        """Return the tags of a band, or of the dataset (0)."""
+        tags = self._src.tags(band, ns=namespace)
+        if self._root is None:
+            return tags
+        own = self._root.findall("VRTRasterBand")[band - 1] if band else self._root
+        items = (
+            item
+            for domain in own.findall("Metadata")
+            if domain.get("domain") == namespace and domain.get("format") != "xml"
+            for item in domain.findall("MDI")
+        )
+        return {**{item.get("key"): _decoded(item.text or "") for item in items}, **tags}
+
+
+def _root_of_other_encodings(src):
+    """Return the VRT of a raster with texts that are no UTF-8, read as Latin-1; else None."""
+    namespaces = {"copy_src_mdd": "yes"} if GDALVersion.runtime().at_least("3.8") else {}
+    with temporary_folder() as folder:
+        path = Path(folder, "texts.vrt")
+        try:
+            rasterio.shutil.copy(src, path, driver="VRT", **namespaces)
+        except (RasterioError, CPLE_BaseError):
+            return None
+        written = path.read_bytes()
+    try:
+        written.decode()
+    except UnicodeDecodeError:
+        return ElementTree.fromstring(written.decode("latin-1").translate(CONTROLS))
+    return None
+
+
+def _decoded(text):
+    """Decode what has been read as Latin-1, if it is UTF-8 after all."""
+    try:
+        return text and text.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return text

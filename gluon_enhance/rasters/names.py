@@ -1,22 +1,76 @@
-"""Names of what GDAL opens and no plain file is: URLs, archives, parts of files.
+"""What rasters are called, and where that leads; files and addresses of others' choice are refused.
 
-They must stay text, as `pathlib.Path` makes one slash of two.
+A name may be of no plain file: a URL, a file in an archive, a part of a file. Such names must stay
+text, as `pathlib.Path` makes one slash of two.
+
+GDAL opens what a file names, and tells formats by their content: text called ``scene.tif`` may be a
+VRT that takes its pixels from any file of this machine, or a service at any address. Unless they
+are trusted, files are opened by what they are called, and may take pixels from files in their
+folder only.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from pathlib import PurePosixPath
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import NoReturn, Optional
+from xml.etree import ElementTree
+
+from gluon_enhance.errors import ImageError
+from gluon_enhance.photos.read import HEAD_BYTES, format_of
+from gluon_enhance.rasters import hdf
+from gluon_enhance.small_files import read_small
 
 TIFF = (".tif", ".tiff")
-"""Suffixes."""
+"""Suffixes of what is written."""
+HINT = "if you trust who made it, give --trust (trust=True)"
 
-#: ``/vsizip/...``, ``https://...``, ``NETCDF:"file":variable``; one letter is a drive of Windows.
+# How names that are no plain file's are written.
 _DATASET = re.compile(r"/vsi\w+[/?]|[A-Za-z][\w.+-]+:")
+"""``/vsizip/..``, ``https://..``, ``NETCDF:"file":variable``; one letter is a drive of Windows."""
 _URL = re.compile(r"[\w.+-]+://")
-#: What may stand before the path of a file in such a name.
 _HEAD = re.compile(r'(?:/vsi(?:zip|tar|gzip|7z|rar|sparse)/|(?:zip|tar|gzip)://|[\w.+-]{2,}:"?)*')
+"""What may stand before the path of a file in such a name."""
+_WRAPPED = re.compile(r"(?:vrt://|DERIVED_SUBDATASET:\w+:)([^?]+)", re.I)
+"""Names that have the name of another dataset in them."""
+_PLACE = re.compile(r"/vsi|(?!vrt:)[\w.+-]+://", re.I)
+"""What begins the address of a file, which says nothing of the file's format."""
+
+# Formats that hold their pixels themselves, and so lead nowhere else.
+_SIGNATURES = re.compile(
+    rb"II[*+]\0|MM\0[*+]|\0\0\0\x0cjP|\xffO\xffQ|EHFA_HEADER_TAG\0|UHL1|NITF0|GRIB"
+)
+"""How files of TIFF, JPEG 2000, IMG, DTED, NITF and GRIB begin; pictures' are known besides."""
+_HOLDERS = frozenset((
+    "AAIGrid", "AIG", "AVIF", "BAG", "BIGGIF", "BMP", "BSB", "BT", "DTED", "ECW", "EHdr", "ENVI",
+    "ESAT", "GIF", "GPKG", "GRIB", "GSAG", "GSBG", "GS7BG", "GTX", "GTiff", "GXF", "HDF4",
+    "HDF4Image", "HDF5", "HDF5Image", "HEIF", "HFA", "JDEM", "JP2ECW", "JP2KAK", "JP2MrSID",
+    "JP2OpenJPEG", "JPEG", "JPEGXL", "KEA", "L1B", "LAN", "MBTiles", "MrSID", "NITF", "NTv2",
+    "NWT_GRC", "NWT_GRD", "PCRaster", "PNG", "PNM", "RMF", "ROI_PAC", "RRASTER", "RST", "S102",
+    "S104", "S111", "SAGA", "SGI", "SIGDEM", "SNAP_TIFF", "SRTMHGT", "Terragen", "TGA",
+    "USGSDEM", "WEBP", "XPM", "XYZ", "netCDF",
+))  # fmt: skip
+"""GDAL's drivers of such formats."""
+_AROUND = (".msk", ".ovr")
+"""Suffixes of the files beside a raster that GDAL opens by their content."""
+
+# Text that describes a raster whose pixels lie elsewhere.
+_TEXT_HEAD = 4096
+"""Bytes at the beginning of a file that are looked at for such text."""
+_TEXT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<[A-Za-z!?]|[{]\s*\")|.*<(?:VRTDataset|GDAL)", re.S)
+"""What begins a description in XML or JSON; GDAL takes also what has a VRT after other text."""
+_MAX_TEXT = 16 << 20
+"""Bytes of a VRT, at most."""
+_MARKUP = re.compile(rb"<!DOCTYPE|<!\[|.<\?", re.S | re.I)
+"""XML that GDAL's parser and Python's may take for different things."""
+_PROSE = ("srs", "metadata", "description", "unittype", "category", "histograms", "mdi")
+"""Elements of a VRT, in lower case, whose texts name no file."""
+_POINTERS = ("x_dataset", "y_dataset", "overview_file")
+"""Keys of metadata that do name one."""
+_CODE = ("pixelfunctioncode", "pixelfunctionlanguage")
+"""Elements of a VRT that hold a program."""
 
 
 def is_dataset_name(text: str) -> bool:
@@ -61,7 +115,192 @@ def absolute_name(name: str) -> str:
     """
     if os.path.exists(name):
         return os.path.abspath(name)
-    head = _HEAD.match(name)[0]
-    path = name[len(head) :]
+    path = _HEAD.sub("", name, count=1)
+    head = name[: len(name) - len(path)]
     first = re.split(r'[/:!"]', path)[0]
     return head + os.path.join(os.getcwd(), path) if first and os.path.exists(first) else name
+
+
+def driver_for(name: str) -> Optional[str]:
+    """Return the one driver that is to open a raster, or None for any; refuse what leads elsewhere.
+
+    Parameters
+    ----------
+    name : str
+        As GDAL takes it.
+
+    Raises
+    ------
+    ImageError
+        If it is text that names addresses or files outside its folder, or the files beside it are
+        no raster's.
+    """
+    if name.startswith("file://"):
+        return driver_for(name[len("file://") :])
+    if not _says_format(name):
+        if _PLACE.match(name):
+            return "GTiff" if suffix_of(name) in TIFF else None
+        return _driver_of_file(Path(name))
+    wrapped = _WRAPPED.match(name)
+    if wrapped:
+        driver_for(wrapped[1])
+    return None
+
+
+def check_opened(dataset, name: str, driver: Optional[str]) -> None:
+    """Refuse an open dataset of a format that is not known to hold its pixels itself.
+
+    Names such as ``WMS:http://...`` say that they lead elsewhere. `driver` is what `driver_for`
+    has said.
+    """
+    if dataset.driver not in _HOLDERS and dataset.driver != driver and not _says_format(name):
+        _refuse(name, f"is of the format {dataset.driver}, which may name other files or addresses")
+    if dataset.driver in hdf.DRIVERS:
+        for file in dataset.files:
+            if not os.path.isfile(file):
+                _refuse(name, "may take its numbers from other files, which is seen in files only")
+            _check_hdf(file)
+    overviews = dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE")
+    if overviews:
+        _refuse(name, f"names {overviews} as its overviews")
+
+
+def _driver_of_file(path):
+    """Return the driver for a plain file, and refuse what it or the files beside it lead to."""
+    if not path.is_file():
+        if path.exists() and not path.is_dir():
+            raise ImageError(f"{path} is no regular file; copy it to one")
+        return None
+    _check_beside(path)
+    _check_hdf(path)
+    if not _TEXT.match(_head(path)):
+        return "GTiff" if path.suffix.lower() in TIFF else None
+    if path.suffix.lower() != ".vrt":
+        _refuse(path, "describes in text where its pixels are, which may be files or addresses")
+    path = Path(os.path.realpath(path))  # GDAL follows links too
+    _check_vrt(path, path.parent, set())
+    return "VRT"
+
+
+def _check_hdf(path):
+    fault = hdf.fault_of(path)
+    if fault:
+        _refuse(path, fault)
+
+
+def _head(path):
+    """Read the beginning of a file up to its first zero, where it ends for GDAL's tests too."""
+    with open(path, "rb") as file:
+        return file.read(_TEXT_HEAD).partition(b"\0")[0]
+
+
+def _check_beside(path):
+    """Refuse files beside a raster that GDAL would open as others than what they are called."""
+    folder = path.absolute().parent
+    stem = path.stem.lower()
+    for name in _listing(folder, folder.stat().st_mtime_ns).get(stem.partition(".")[0], ()):
+        beside = folder / name
+        if not name.lower().startswith(f"{stem}.") or beside.is_dir():
+            continue
+        if beside.exists() and not beside.is_file():
+            raise ImageError(f"{beside}, which lies beside {path.name}, is no regular file")
+        if beside.suffix.lower() in _AROUND and beside.is_file() and not _holds_pixels(beside):
+            _refuse(beside, f"lies beside {path.name}, and is no TIFF file")
+
+
+@lru_cache(maxsize=8)
+def _listing(folder, changed):
+    """Return the names of files in a folder, by what they have before the first dot."""
+    names: dict[str, list] = {}
+    for name in os.listdir(folder):
+        names.setdefault(name.lower().partition(".")[0], []).append(name)
+    return names
+
+
+def _holds_pixels(path):
+    """Tell whether a file begins as those of a format that holds its pixels itself."""
+    with open(path, "rb") as file:
+        head = file.read(HEAD_BYTES)
+    is_known = format_of(head) is not None or _SIGNATURES.match(head) is not None
+    return is_known and not _TEXT.match(_head(path))
+
+
+def _check_vrt(path, folder, known):
+    """Refuse a VRT with code, or with sources outside a folder; `known` are those looked at."""
+    known.add(path)
+    data = read_small(path, _MAX_TEXT)
+    if _MARKUP.search(data):
+        _refuse(path, "is no plain XML")
+    try:
+        waiting = [ElementTree.fromstring(data)]
+    except ElementTree.ParseError as error:
+        raise ImageError(f"{path} cannot be read: {error}") from error
+    while waiting:
+        element = waiting.pop()
+        waiting += (child for child in element if _tag(element) not in _PROSE or _points(child))
+        for value, bases in _values(element, path):
+            _check_value(value, bases, path, folder, known)
+
+
+def _tag(element):
+    return element.tag.lower()
+
+
+def _points(element):
+    return element.get("key", "").lower() in _POINTERS
+
+
+def _values(element, path):
+    """Yield what may be names in an element, and the folders that they may be relative to."""
+    attributes = {name.lower(): value for name, value in element.attrib.items()}
+    if _tag(element) in _CODE:
+        _refuse(path, "holds code")
+    # GDAL takes attributes in any case, and elements in their place.
+    if len(attributes) < len(element.attrib) or any(
+        _tag(child) in ("relativetovrt", "key") for child in element
+    ):
+        _refuse(path, f"has a <{element.tag}> that is not written as GDAL writes it")
+    if _tag(element) in _PROSE and not _points(element):
+        return
+    beside, here = path.parent, Path.cwd()
+    bases = {"1": (beside,), "0": (here,)}.get(attributes.get("relativetovrt"), (beside, here))
+    for text in (element.text, *attributes.values(), *(child.tail for child in element)):
+        if text and text.strip():
+            yield text.strip(), bases
+
+
+def _check_value(value, bases, path, folder, known):
+    """Refuse a value that can be the name of something outside a folder, or of other text."""
+    rest = os.path.splitdrive(value)[1]
+    if re.search(r"[:{}<]", rest) or rest.startswith(("/vsi", "~")):
+        _refuse(path, f"names {value}")
+    for base in bases:
+        source = Path(os.path.realpath(base / value))
+        is_inside = folder in source.parents
+        if not is_inside and ("/" in value or os.sep in value or os.path.isfile(source)):
+            _refuse(path, f"takes pixels from {source}, outside its folder")
+        if is_inside and source not in known:
+            _check_source(source, path, folder, known)
+
+
+def _check_source(source, path, folder, known):
+    """Refuse a source of a VRT that is no raster itself; a VRT is looked at in its turn."""
+    if not os.path.isfile(source):
+        if os.path.exists(source) and not os.path.isdir(source):
+            raise ImageError(f"{source}, which {path} names, is no regular file")
+        return
+    if b"<VRTDataset" in _head(source):
+        _check_vrt(source, folder, known)
+    elif not _holds_pixels(source):
+        _refuse(path, f"takes pixels from {source}, which may name other files or addresses")
+    _check_beside(source)
+
+
+def _says_format(name):
+    """Tell whether a name says of which format it is, and not only where a file lies."""
+    is_file = os.path.exists(name) or not is_dataset_name(name)
+    return not is_file and not _PLACE.match(name)
+
+
+def _refuse(name, fault) -> NoReturn:
+    raise ImageError(f"{name} {fault}; {HINT}")

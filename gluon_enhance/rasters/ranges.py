@@ -16,14 +16,15 @@ from rasterio.windows import Window
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.imaging.quantiles import Histogram
-from gluon_enhance.rasters.raster import is_min_is_white, limits_of, read_bands
+from gluon_enhance.rasters.io import is_min_is_white, limits_of, read_bands
 
 logger = logging.getLogger(__name__)
 
 SAMPLES = 1 << 28
-"""Samples that are counted for percentiles, about; of a larger raster evenly spread blocks."""
+"""Samples that are counted for percentiles, about. Of a larger raster evenly spread blocks of its
+file have as many."""
 PIECE = 1 << 22
-"""Samples read at once, at most."""
+"""Samples read at once, at most: 32 MB of float64."""
 FORMS = "LOW,HIGH in numbers, LOW%,HIGH% in percentiles, scaled:LOW,HIGH, or statistics"
 
 
@@ -61,7 +62,7 @@ def parse_range(text: str) -> tuple[Optional[int], Range]:
     prefix, equals, own = text.rpartition("=")
     if equals and not (prefix.isdigit() and int(prefix)):
         raise ValueError(f"input_range is {text!r}; give BAND=RANGE with the band's number, from 1")
-    return int(prefix) if equals else None, _range(own)
+    return int(prefix) if equals else None, _parsed(own)
 
 
 def ranges_of(
@@ -87,19 +88,20 @@ def ranges_of(
         If the range is none, or is of bands that do not go through the net.
     """
     wanted = _by_band(src, groups, input_range)
-    units = []  # bands that share a range, and which one
+    sharing = []  # pairs: bands that share a range, and that range
     for group in groups:
-        shared = tuple(band for band in group if band not in wanted)
-        units += [(shared, wanted.get(None, _default(src)))] if shared else []
-        units += [((band,), wanted[band]) for band in group if band in wanted]
-    counted = [bands for bands, own in units if own.kind == "percentiles"]
+        together = tuple(band for band in group if band not in wanted)
+        sharing += [(together, wanted.get(None, _default(src)))] if together else []
+        sharing += [((band,), wanted[band]) for band in group if band in wanted]
+    counted = [bands for bands, own in sharing if own.kind == "percentiles"]
     histograms = _count(src, counted) if counted else {}
     result = [(0.0, 1.0)] * src.count
-    for bands, own in units:
+    for bands, own in sharing:
         for band, (low, high) in zip(bands, _resolved(src, bands, own, histograms.get(bands))):
+            # Nets see white as 1, be it the least number or the largest.
             result[band - 1] = (high, low) if is_min_is_white(src) else (low, high)
         if own.kind != "numbers":
-            _tell(src, bands, own, result)
+            _log(src, bands, own, result)
     return tuple(result)
 
 
@@ -116,16 +118,18 @@ def _by_band(src, groups, input_range):
                 f"input_range has a range for band {band}, which does not go through the net; the "
                 f"bands {','.join(map(str, through_net))} of {src.name} do"
             )
-    return {band: _range(own) for band, own in input_range.items()}
+    return {band: _parsed(own) for band, own in input_range.items()}
 
 
 def _default(src):
+    """Return the range where none is given: of uint8 all there is, as pictures are meant."""
     if src.dtypes[0] != "uint8":
         return DEFAULT
     return Range("numbers", 0, float(limits_of(src)[1]))
 
 
-def _range(own):
+def _parsed(own):
+    """Return the `Range` that a text or a pair of numbers says."""
     if isinstance(own, Range):
         return own
     if own == "statistics":
@@ -158,18 +162,21 @@ def _resolved(src, bands, own, histogram):
 
 
 def _percentiles(histogram, own):
-    values, counts = histogram.distinct()
-    if not values.size:
+    """Return the values (low, high) of which so many percent of those counted are not larger."""
+    values, counts = histogram.distinct()  # each of shape (n,), values in ascending order
+    if not values.size:  # nothing is valid, so that any range will do
         return 0.0, 1.0
     totals = np.cumsum(counts)
     ends = np.searchsorted(totals, np.array([own.low, own.high]) / 100 * totals[-1])
     low, high = values[ends].astype(np.float64).tolist()
     if low == high:  # such as of a scene that is mostly a border of zeros
         low, high = float(values[0]), float(values[-1])
+    # One value alone is black; the range only must not be empty, also in float64.
     return low, high if low < high else low + max(1.0, abs(low))
 
 
 def _unscaled(src, band, own):
+    """Return the numbers of the file (low, high) that its scale and offset make values of."""
     scale, offset = src.scales[band - 1], src.offsets[band - 1]
     if not scale:
         raise ImageError(f"{src.name} has the scale 0 in band {band}; give a range in its numbers")
@@ -178,6 +185,7 @@ def _unscaled(src, band, own):
 
 
 def _statistics(src, bands):
+    """Return the least minimum and the greatest maximum that the tags of bands tell."""
     ends = []
     for name, choose in (("STATISTICS_MINIMUM", min), ("STATISTICS_MAXIMUM", max)):
         try:
@@ -196,20 +204,28 @@ def _statistics(src, bands):
 
 
 def _count(src, groups):
-    """Count the valid values of groups of bands, of all blocks or of evenly spread ones."""
+    """Count the valid values of groups of bands, of all blocks or of evenly spread ones.
+
+    Returns
+    -------
+    dict
+        Group -> the `Histogram` of all its bands together.
+    """
     bands = sorted(sum(groups, ()))
     _, columns = src.block_shapes[0]
     across = -(-src.width // columns)
     step = -(-src.width * src.height * len(bands) // SAMPLES)
-    while math.gcd(step, across) > 1:  # or columns of blocks would never be looked at
+    # Blocks are numbered row by row. Every `step`-th of them comes to all columns of blocks only if
+    # their number and the step have no common divisor.
+    while math.gcd(step, across) > 1:
         step += 1
     # Counters of 64-bit integers are those of float64, which what is counted becomes anyway.
     dtype = np.dtype(src.dtypes[0])
     dtype = np.dtype(np.float64) if dtype.kind != "f" and dtype.itemsize > 4 else dtype
     for every in (step, 1):  # all of them where the others have only holes
         counted = {group: Histogram(dtype) for group in groups}
-        for window in _windows(src, every):
-            block, valid = read_bands(src, bands, window)
+        for window in _spread_windows(src, every):
+            block, valid = read_bands(src, bands, window)  # (h, w, C), C the number of bands
             valid = np.isfinite(block) & (True if valid is None else valid)
             for group, histogram in counted.items():
                 own = [bands.index(band) for band in group]
@@ -218,7 +234,7 @@ def _count(src, groups):
             return counted
 
 
-def _windows(src, every):
+def _spread_windows(src, every):
     """Yield every so many of a file's blocks, in pieces if one is large."""
     for _, block in islice(src.block_windows(1), 0, None, every):
         rows = max(1, PIECE // (block.width * src.count))
@@ -227,8 +243,8 @@ def _windows(src, every):
             yield Window(block.col_off, block.row_off + top, block.width, height)
 
 
-def _tell(src, bands, own, ranges):
-    """Say what black and white came to."""
+def _log(src, bands, own, ranges):
+    """Log what black and white came to for bands that share a range."""
     pairs = [ranges[band - 1] for band in bands]
     pairs = [f"{low:g} to {high:g}" for low, high in (pairs if len(set(pairs)) > 1 else pairs[:1])]
     source = {

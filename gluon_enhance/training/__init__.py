@@ -1,5 +1,4 @@
-"""What the training scripts share: options, devices, steps, the loop, checkpoints and validation.
+"""The engine of the training scripts: options, devices, steps, loop, checkpoints and validation.
 
-Nets, losses and data sets come from the scripts. What knows more is said where it stands: the step
-of style transfer takes Gram matrices of features, and steps have nets compute in their fast form.
+`recipe` puts these together for a script, which brings its paper's nets, losses and numbers.
 """

@@ -9,10 +9,16 @@ from pathlib import Path
 
 from gluon_enhance.atomic import sync
 from gluon_enhance.errors import TrainingError, WeightsError
-from gluon_enhance.training import optimizers
-from gluon_enhance.training.checkpoint_state import STATE, checksum, read_state
+from gluon_enhance.training import optimizer_states
+from gluon_enhance.training.checkpoint_files import (
+    STATE,
+    checksum,
+    load_arrays,
+    read_state,
+    save_arrays,
+)
 from gluon_enhance.training.gradients import are_finite
-from gluon_enhance.training.net_arrays import load_arrays, net_arrays, save_arrays
+from gluon_enhance.training.steps import net_arrays
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +58,7 @@ def save_checkpoint(
         for name, arrays in {**nets, "average": step.average.arrays, **best}.items():
             save_arrays(part / f"{name}.params", arrays)
         for name, trainer in step.trainers.items():
-            save_arrays(part / f"{name}.states", optimizers.moments(trainer, step.nets))
+            save_arrays(part / f"{name}.states", optimizer_states.moments(trainer, step.nets))
         state = {
             "count": count,
             "averaged": step.average.count,
@@ -146,9 +152,9 @@ def load_checkpoint(
     _restore_nets(path, step)
     for name, trainer in step.trainers.items():
         updates = state["updates"].get(name, 0)
-        shapes = optimizers.moment_shapes(trainer, step.nets, updates)
+        shapes = optimizer_states.moment_shapes(trainer, step.nets, updates)
         moments = load_arrays(path / f"{name}.states", shapes)
-        optimizers.restore(trainer, step.nets, moments, updates)
+        optimizer_states.restore(trainer, step.nets, moments, updates)
     step.average.count = state["averaged"]
     step.collapse.state = state["collapse"]
     step.skipped = state.get("skipped", 0)

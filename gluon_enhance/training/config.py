@@ -11,7 +11,7 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Optional
+from typing import TYPE_CHECKING, ClassVar, Optional
 
 import yaml
 
@@ -23,9 +23,9 @@ from gluon_enhance.errors import (
 )
 from gluon_enhance.framework import compute_in_caller
 from gluon_enhance.small_files import read_small
-from gluon_enhance.training import machines
+from gluon_enhance.training import distributed
+from gluon_enhance.training.initial_weights import STARTS
 from gluon_enhance.training.schedule import SCHEDULES
-from gluon_enhance.training.start import STARTS
 
 
 def option(
@@ -50,6 +50,10 @@ def option(
 class TrainingConfig:
     """Options that every training script has; a script's own class adds the method's."""
 
+    if TYPE_CHECKING:  # options of scripts, each with a default of its own
+        model: str = ""
+        vgg: Optional[str] = None
+
     data: tuple = option((), "folders of training photos")
     out: Optional[str] = option(None, "folder for logs, checkpoints and the result")
     val: tuple = option(
@@ -72,7 +76,7 @@ class TrainingConfig:
     schedule: str = option("cosine", "how the learning rate falls", SCHEDULES)
     warmup: int = option(200, "steps over which the learning rate rises", least=0)
     milestones: tuple = option(
-        (0.5,), "multistep: steps after which the rate falls; below 1: shares of --iterations"
+        (0.5,), "multistep: steps after which the rate falls; below 1: fractions of --iterations"
     )
     decay: float = option(0.5, "multistep: what the rate is multiplied by at each", most=1)
     periods: int = option(4, "restarts: cosines of equal length, one after the other")
@@ -113,7 +117,7 @@ class TrainingConfig:
     dry_run: bool = option(False, "read options and data, say what would be done, and stop")
 
     #: Options that may differ between a run and its continuation.
-    NOT_COMPARED = (
+    NOT_COMPARED: ClassVar[tuple] = (
         "data",
         "out",
         "val",
@@ -143,6 +147,11 @@ class TrainingConfig:
 
     #: Models that ``--init`` may name, with or without a file, and that the script starts from.
     START_MODELS: ClassVar[tuple] = ()
+
+    @property
+    def folder(self) -> Path:
+        """``--out``, without which no run begins."""
+        return Path(self.out or "")
 
     def fixed(self) -> dict:
         """The options that a checkpoint must have been made with."""
@@ -258,10 +267,10 @@ def run_script(main) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     compute_in_caller()
     try:
-        if machines.role() == "worker":
+        if distributed.role() == "worker":
             main()
         else:
-            machines.serve()
+            distributed.serve()
     except TrainingInterruptedError as stop:
         logging.warning("%s", stop)
         sys.exit(128 + stop.signal)

@@ -1,16 +1,22 @@
-"""Where a step is computed: one context or several, on one machine or many."""
+"""Where a step is computed: one context or several, on one machine or many, and its batches."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Callable
 
 import numpy as np
 
 from gluon_enhance.framework import context, mx
+from gluon_enhance.training.distributed import Machines
 from gluon_enhance.training.gradients import learned
-from gluon_enhance.training.machines import Machines
+
+AHEAD = 2
+"""Batches that each thread which draws them may be ahead of the training."""
 
 
 class Devices:
@@ -18,7 +24,7 @@ class Devices:
 
     A step is then what one device would do with the joint batch, to the rounding of sums, but for
     what is computed over a batch: batch normalization (SRResNet, PLSR, discriminators of SRGAN and
-    ESRGAN) and relativistic losses (ESRGAN) see each device's part alone. Give these a batch that
+    ESRGAN) and relativistic losses (ESRGAN) see each device's share alone. Give these a batch that
     leaves every device enough, and know that another number of devices is another training.
 
     Parameters
@@ -58,7 +64,7 @@ class Devices:
                 f"{names!r} on each of {self.share[1]} machines"
             )
         self._store = self._machines.store if self._machines else mx.kv.create(kvstore)
-        self._keys = set()
+        self._keys: set[str] = set()
 
     @property
     def is_first(self) -> bool:
@@ -66,12 +72,25 @@ class Devices:
         return self.share[0] == 0
 
     def split(self, batch, pieces: int = 1) -> list[tuple]:
-        """Put an equal part of the arrays (N, ...) on every context; of each piece in turn."""
+        """Put an equal share of the arrays (N, ...) on every context; of each piece in turn.
+
+        Parameters
+        ----------
+        batch : tuple of ndarray of shape (N, ...)
+            N is this machine's share of the batch.
+        pieces : int
+            How many the batch is computed in, one after the other.
+
+        Returns
+        -------
+        list of tuple of NDArray
+            First the first piece's shares, one for each context; then the second's; and so on.
+        """
         pieced = zip(*(np.split(array, pieces) for array in batch)) if pieces > 1 else [batch]
         return [
-            part
+            share
             for piece in pieced
-            for part in zip(*(mx.gluon.utils.split_and_load(a, self.contexts) for a in piece))
+            for share in zip(*(mx.gluon.utils.split_and_load(a, self.contexts) for a in piece))
         ]
 
     def check_pieces(self, pieces: int) -> None:
@@ -121,7 +140,7 @@ class Devices:
         key : str
             One for each place that this is called from.
         values : sequence of dict
-            One of each part that `split` made.
+            One of each share that `split` made.
 
         Returns
         -------
@@ -175,3 +194,66 @@ class Devices:
         self._store.init(key, arrays[0])
         self._keys.add(key)
         self._store.pull(key, arrays)
+
+
+def sample_rng(seed: int, step: int, index: int) -> np.random.Generator:
+    """Make the generator that sample `index` of step `step` is drawn with."""
+    return np.random.default_rng((seed, step, index))
+
+
+def batches(
+    draw: Callable[[np.random.Generator], tuple],
+    batch_size: int,
+    seed: int,
+    start: int,
+    stop: int,
+    workers: int = 1,
+    share: tuple[int, int] = (0, 1),
+) -> Generator[tuple[np.ndarray, ...], None, None]:
+    """Yield the batches of the steps from `start` up to `stop`.
+
+    Every sample has a generator of its own, made of seed, step and place in the batch. So a
+    resumed run needs no state of the sampling, and machines that share a batch draw together
+    what one would draw alone.
+
+    Parameters
+    ----------
+    draw : callable
+        Takes a generator, returns one sample: a tuple of arrays (3, h, w).
+    batch_size : int
+        Samples of a step, on all machines together.
+    workers : int
+        Threads that draw; 0 to draw in the caller's.
+    share : (int, int)
+        This machine's rank, and the number of machines: each draws an equal share of the batch.
+
+    Yields
+    ------
+    tuple of ndarray of shape (batch_size / machines, 3, h, w)
+
+    Raises
+    ------
+    ValueError
+        If the batch cannot be shared equally.
+    """
+    rank, machines = share
+    if batch_size % machines:
+        raise ValueError(f"batch_size is {batch_size}; it must be a multiple of {machines} workers")
+    size = batch_size // machines
+
+    def batch(step):
+        samples = [draw(sample_rng(seed, step, i)) for i in range(rank * size, (rank + 1) * size)]
+        return tuple(np.stack(arrays) for arrays in zip(*samples))
+
+    steps = iter(range(start, stop))
+    if workers == 0:
+        yield from map(batch, steps)
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="batches") as pool:
+        waiting = deque(pool.submit(batch, step) for step in islice(steps, workers * AHEAD))
+        try:
+            while waiting:
+                yield waiting.popleft().result()
+                waiting.extend(pool.submit(batch, step) for step in islice(steps, 1))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

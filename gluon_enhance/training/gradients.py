@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Callable
 
 from gluon_enhance.framework import mx
-from gluon_enhance.training.net_arrays import AT_ONCE
+
+AT_ONCE = 45
+"""Arrays that MXNet's operators for many can take; more are no error but a crash."""
 
 
 def before_update(config) -> Callable | None:
@@ -22,15 +24,18 @@ def before_update(config) -> Callable | None:
         None if no option asks for anything.
     """
     decay = config.weight_decay if config.optimizer == "adamw" else 0.0
+    # Gradients are sums over the batch here, the option's norm is of their mean.
     skips, limit = config.on_nan == "skip", config.clip_norm * config.batch_size
     if not (skips or limit or decay):
         return None
 
     def prepare(trainer):
+        # The devices' gradients have been summed by now: each has a copy of the same arrays, which
+        # all must change alike, and of which one tells whether they are finite.
         if skips and not are_finite([p.list_grad()[0] for p in learned(trainer)]):
             return False
         if limit:
-            for copies in zip(*(p.list_grad() for p in learned(trainer))):  # of one device each
+            for copies in zip(*(p.list_grad() for p in learned(trainer))):  # all of one device
                 mx.gluon.utils.clip_global_norm(list(copies), limit, check_isfinite=False)
         if decay:
             decay_weights(trainer, decay)
@@ -68,8 +73,9 @@ class GradientSum:
     """
 
     def __init__(self, trainer):
+        # One array for each parameter and device, in which every backward pass puts its gradient.
         self._gradients = [array for p in learned(trainer) for array in p.list_grad()]
-        self._sums = None
+        self._sums = None  # of the same shapes, after the first piece
 
     def add(self) -> None:
         """Add the gradients as they are."""

@@ -22,15 +22,15 @@ from gluon_enhance.atomic import whole_file, write_text
 from gluon_enhance.errors import TrainingError, TrainingInterruptedError
 from gluon_enhance.imaging.pictures import picture_table
 from gluon_enhance.photos import Photo, write_image
-from gluon_enhance.training.batches import batches
 from gluon_enhance.training.checkpoint import (
     list_checkpoints,
     load_checkpoint,
     save_checkpoint,
     way_on,
 )
+from gluon_enhance.training.checkpoint_files import save_arrays
 from gluon_enhance.training.config import TrainingConfig
-from gluon_enhance.training.net_arrays import save_arrays
+from gluon_enhance.training.devices import batches
 from gluon_enhance.training.plots import plot_curves
 from gluon_enhance.training.schedule import make_schedule
 from gluon_enhance.training.tensorboard import EventFiles
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
 MOST_SKIPPED = 10
-"""Steps of a run that ``--on-nan skip`` leaves out."""
+"""Steps that ``--on-nan skip`` leaves out of a run; more are no accident: the run diverges."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What asks a run to end: Ctrl-C, and what ``kill`` and job schedulers send."""
 
@@ -54,7 +54,9 @@ def fit(
     """Repeat a step until the config's iterations are done.
 
     The folder `config.out` gets ``config.json``, ``metrics.csv``, ``curves.png``, ``samples/``
-    and ``checkpoints/``. A resumed run equals an uninterrupted one, bit for bit on the CPU.
+    and ``checkpoints/``; where the options ask for them, ``weights/`` of each validation and
+    ``tensorboard/`` too. A resumed run equals an uninterrupted one, bit for bit on the CPU: every
+    sample has a random generator of its own, and a checkpoint holds all else that counts.
 
     Parameters
     ----------
@@ -81,8 +83,12 @@ def fit(
     TrainingError
         If a logged value is not finite or the generator's output is flat (the last checkpoint
         stays), a file cannot be written, or the folder holds another run's checkpoints.
+    WeightsError
+        If a run cannot go on from its checkpoints: none is whole, or options differ.
+    ValueError
+        If the batch cannot be shared equally among devices and ``--accumulate``.
     """
-    out, devices, schedule = Path(config.out), step.devices, make_schedule(config)
+    out, devices, schedule = config.folder, step.devices, make_schedule(config)
     step.take_options(config)
     with _locked(out, config) if devices.is_first else nullcontext():
         count, history = _start(step, out / CHECKPOINTS, config, photos)
@@ -118,7 +124,7 @@ def _repeat(step, source, validate, schedule, config, log, count):
     )
     with _StopSignals() as stop, bar:
         while count < config.iterations and not stopping:
-            step.learning_rate = schedule(count)
+            step.learning_rate = schedule(count)  # of the next step; `count` are done
             began = time.perf_counter()
             batch = next(source)
             waited = time.perf_counter() - began
@@ -126,6 +132,8 @@ def _repeat(step, source, validate, schedule, config, log, count):
             count += 1
             if values is not None:
                 step.collapse.check(values, count)
+            # A signal reaches one machine, at any time; all must end after the same step, or those
+            # that go on would wait for the others' gradients for ever.
             requested = step.devices.any([stop.requested == one for one in SIGNALS])
             stopping = next(compress(SIGNALS, requested), None)
             if log:
@@ -138,6 +146,7 @@ def _repeat(step, source, validate, schedule, config, log, count):
 def _take(step, batch, number, config):
     """Take a step; return what it logs, or None if ``--on-nan skip`` has left it out."""
     step.refused = False
+    # Batch normalization's, which a forward pass changes before its loss is known.
     statistics = step.running_statistics() if config.on_nan == "skip" else ()
     # MXNet computes in the background; reading the values keeps bar and Ctrl-C honest.
     values = {name: float(value.asscalar()) for name, value in step(batch).items()}
@@ -213,7 +222,7 @@ def _check_length(count, former, config):
         return
     rate = make_schedule(config)(count)
     before = make_schedule(replace(config, iterations=former))(min(count, former - 1))
-    if not math.isclose(rate, before, rel_tol=0.01):
+    if not math.isclose(rate, before, rel_tol=0.01):  # a rise or fall that curves would show
         logger.warning(
             "--iterations was %d and is %d: the learning rate goes on at %.3g, where it was %.3g",
             *(former, config.iterations, rate, before),
@@ -222,7 +231,7 @@ def _check_length(count, former, config):
 
 def _write(log, step, count, validate, config, bar, stopping):
     """Write what is due after a step."""
-    last = count == config.iterations
+    last = count == config.iterations  # which always ends in a row, a validation, a checkpoint
     validating = count % config.validate_every == 0 or last
     try:
         if count % config.log_every == 0 or validating:
@@ -275,7 +284,7 @@ class _Log:
         self._sums, self._counts = Counter(), Counter()
 
     def add(self, values, waited, seconds):
-        # A step may leave values out: discriminators do not learn in all.
+        # A step may leave values out: discriminators do not learn in all. So each has its count.
         self._sums.update(values, waiting=waited, computing=seconds - waited)
         self._counts.update(values.keys())
 

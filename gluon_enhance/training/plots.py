@@ -20,7 +20,7 @@ PANELS = {
     "share of time waited for data": r"waiting_for_data",
 }
 """Title -> the names that are drawn together; all others are losses."""
-SHARES = ("accuracy of discriminators", "share of steps in which discriminators learn")
+FROM_0_TO_1 = ("accuracy of discriminators", "share of steps in which discriminators learn")
 """Panels from 0 to 1."""
 NOT_DRAWN = ("step", "seconds")
 WIDTH, HEIGHT = 6, 2.6
@@ -59,7 +59,7 @@ def panels(history: list) -> dict:
 
     Losses that are never negative share an axis, which can be logarithmic then.
     """
-    result = {title: [] for title in (LOSSES, SIGNED_LOSSES, *PANELS)}
+    result: dict[str, list] = {title: [] for title in (LOSSES, SIGNED_LOSSES, *PANELS)}
     for name in dict.fromkeys(name for row in history for name in row):
         if name not in NOT_DRAWN:
             signed = any(row.get(name, 0) < 0 for row in history)
@@ -74,7 +74,7 @@ def _draw(axes, title, curves):
         axes.plot(*zip(*points), linewidth=1, marker=marker, label=name.replace("_", " "))
     if title == LOSSES and all(value > 0 for points in curves.values() for _, value in points):
         axes.set_yscale("log")
-    if title in SHARES:
+    if title in FROM_0_TO_1:
         axes.set_ylim(0, 1)
     if title.startswith("accuracy"):
         axes.axhline(0.5, color="gray", linestyle="--", linewidth=1)  # at chance

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 BF16 = np.dtype([("bfloat16", np.uint16)])
 """As MXNet names it, for NumPy has none."""
 
-CPUINFO = Path("/proc/cpuinfo")
+CPUINFO = Path("/proc/cpuinfo")  # of Linux, which MXNet needs anyway
 PRECISIONS = ("fp32", "bf16", "auto")
 FLAGS = ("avx512_bf16", "amx_bf16")
 """Of processors that multiply such numbers; oneDNN emulates it on others, which is slow."""
@@ -55,7 +55,7 @@ def choose_precision(precision: str, contexts=()) -> str:
     try:
         flags = CPUINFO.read_text().split()
     except OSError:
-        flags = ()
+        flags = []
     return "bf16" if any(flag in flags for flag in FLAGS) else "fp32"
 
 
@@ -78,6 +78,8 @@ def compute_in_bf16(net) -> None:
     ----------
     net : HybridBlock
     """
+    # Each block is handed operators that cast what they are given, in place of mx.nd or mx.sym;
+    # the layers stay as they are, and so do their parameters.
     net.apply(_lower)
     forward = net.hybrid_forward
 
@@ -111,6 +113,8 @@ class _Operators:
 def _apply(name, operator, /, *args, **kwargs):
     tensors = [value for value in (*args, *kwargs.values()) if _is_tensor(value)]
     is_kept = name in KEPT and kwargs.get("act_type") != "prelu"  # which has no bfloat16
+    # Convolutions bring bfloat16 in; what follows them keeps it; all else, such as norms and sums
+    # over an image, whose errors would add up, goes back to float32.
     low = name in LOW or is_kept and any(map(_is_low, tensors))
     cast = _to_bf16 if low else _to_fp32
     return operator(*map(cast, args), **{key: cast(value) for key, value in kwargs.items()})

@@ -1,37 +1,52 @@
 """What the training scripts share, so that a script is its paper's story and no more.
 
-A script reads its config, has its data opened here or by `gluon_enhance.data.phones`, puts nets,
-losses and a step together, and hands them to `train`.
+A script is a config, and a function that makes a step of losses and trains it::
+
+    def main(argv=None):
+        recipe.train_enlarging(parse_config(Config, __doc__, argv), learn)
+
+
+    def learn(run):
+        run.start()
+        run.train(run.supervised({"pixel": L1Loss()}))
+
+Its data are opened by `train_enlarging` or `train_on_phones`, or by itself for `train_on`.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, ClassVar, Optional
 
+from gluon_enhance import zoo
+from gluon_enhance.atomic import whole_file
 from gluon_enhance.data.degradations import DEGRADATIONS
-from gluon_enhance.data.enlarging import enlarging_photos
-from gluon_enhance.data.held_out import Data
-from gluon_enhance.data.phones import PHONES, phone_photos
+from gluon_enhance.data.held_out_photos import Data
+from gluon_enhance.data.phone_photos import PHONES, phone_photos
+from gluon_enhance.data.super_resolution import enlarging_photos
 from gluon_enhance.framework import mx
 from gluon_enhance.losses import VGGFeatures
+from gluon_enhance.training.checkpoint_files import save_arrays
 from gluon_enhance.training.config import TrainingConfig, option
 from gluon_enhance.training.devices import Devices
-from gluon_enhance.training.loop import fit
-from gluon_enhance.training.precision import set_precision
-from gluon_enhance.training.result import save_result
-from gluon_enhance.training.start import (
+from gluon_enhance.training.gan import Critic
+from gluon_enhance.training.initial_weights import (
     given_weights,
     has_start,
     load_start,
     start,
     start_critic,
 )
-from gluon_enhance.training.validation import Validation
+from gluon_enhance.training.loop import fit
+from gluon_enhance.training.precision import set_precision
+from gluon_enhance.training.steps import AdversarialStep, CycleStep, SupervisedStep
+from gluon_enhance.training.validation import Validation, feature_distances
+from gluon_enhance.weights.manifest import write_card
 from gluon_enhance.weights.vgg import load_vgg
 
 logger = logging.getLogger(__name__)
@@ -53,19 +68,25 @@ class EnlargingConfig(TrainingConfig):
     degrade: str = option("bicubic", "how inputs are made of photos", tuple(DEGRADATIONS))
     lr: Optional[str] = option(None, "folder of the photos' own reductions, which are used as is")
 
-    NOT_COMPARED = (*TrainingConfig.NOT_COMPARED, "lr")
+    NOT_COMPARED: ClassVar[tuple] = (*TrainingConfig.NOT_COMPARED, "lr")
 
 
 @dataclass
 class PhoneConfig(TrainingConfig):
     """Options of the scripts that train on a phone's photos."""
 
+    # DPED's, which all take.
+    patch_size: int = option(100, "side of a patch, in pixels", least=9)
     recipe: str = option(
         "here",
         "here: as our nets are trained; report: start and rate as reported",
         ("here", "report"),
     )
     phone: Optional[str] = option(None, "of the DPED data set, which --data then is", PHONES)
+    target: Optional[str] = option(None, "folder of the camera's photos, whatever their names")
+    vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
+
+    VARIANTS = {"recipe": {"report": {"schedule": "constant", "warmup": 0, "start": "paper"}}}
 
 
 def check_fits(spec, config: TrainingConfig, enlarging: bool = True) -> None:
@@ -97,38 +118,54 @@ def check_fits(spec, config: TrainingConfig, enlarging: bool = True) -> None:
     given_weights(config)
 
 
-def enlarging_data(config: EnlargingConfig, spec, largest: int = 0) -> Data:
-    """Open the photos of a super-resolution script, and those that are held out.
+def train_enlarging(config: EnlargingConfig, learn: Callable, largest: int = 0) -> None:
+    """Train a super-resolution net as a script says: open its data, and call `learn`.
 
     Parameters
     ----------
     config : EnlargingConfig
-    spec : ModelSpec
-        The net's.
+        Its `model` is the net's name.
+    learn : callable
+        Takes the `Run`; see the head of this module.
     largest : int
         Side of the low-resolution patches that are drawn, where that is not ``--patch-size``.
     """
-    check_fits(spec, config)
+    net = zoo.get_model(config.model)
+    check_fits(net.spec, config)
     data = enlarging_photos(
         config.data,
-        spec.scale,
+        net.spec.scale,
         largest or config.patch_size,
         config.reductions,
         config.degrade,
-        spec.multiple,
+        net.spec.multiple,
         config.lr,
         config.val,
         config.test,
     )
-    logger.info("%s", data)
-    return data
+    train_on(config, net, data, learn)
 
 
-def phone_data(
-    config: PhoneConfig, spec, paired: bool = True, val_target: Optional[str] = None
-) -> Data:
-    """Open the photos of a script that trains on a phone's; see `phone_photos`."""
-    check_fits(spec, config, enlarging=False)
+def train_on_phones(
+    config: PhoneConfig,
+    net,
+    learn: Callable,
+    paired: bool = True,
+    val_target: Optional[str] = None,
+) -> None:
+    """Train a net on a phone's photos as a script says: open them, and call `learn`.
+
+    Parameters
+    ----------
+    config : PhoneConfig
+    net : HybridBlock
+        From `gluon_enhance.get_model`.
+    learn : callable
+        Takes the `Run`; see the head of this module.
+    paired, val_target
+        As in `gluon_enhance.data.phone_photos.phone_photos`.
+    """
+    check_fits(net.spec, config, enlarging=False)
     data = phone_photos(
         config.data,
         config.patch_size,
@@ -139,50 +176,176 @@ def phone_data(
         val_target,
         config.test,
     )
+    train_on(config, net, data, learn)
+
+
+def train_on(config: TrainingConfig, net, data: Data, learn: Callable) -> None:
+    """Have `learn` train a net on data; with ``--dry-run`` write the options as JSON instead."""
     logger.info("%s", data)
-    return data
-
-
-def describe(config: TrainingConfig) -> str:
-    """Write the options of a run as JSON, for ``--dry-run``."""
-    return json.dumps(asdict(config), indent=1)
-
-
-def make_devices(config: TrainingConfig) -> Devices:
-    """Open the devices of a run, and seed what is drawn by MXNet."""
+    if config.dry_run:
+        sys.stdout.write(json.dumps(asdict(config), indent=1) + "\n")
+        return
     devices = Devices(config.ctx, config.batch_size, config.kvstore)
     mx.random.seed(config.seed)
-    return devices
+    learn(Run(config, net, devices, data))
 
 
-def make_trainer(nets, config: TrainingConfig, devices: Devices):
-    """Make the trainer of some nets, with the run's options."""
-    decay = config.weight_decay if config.optimizer == "adam" else 0.0
-    return devices.trainer(nets, config.learning_rate, *config.betas, decay)
+class Run:
+    """A run of a script: options, net, devices and data, and what steps are made of.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    net : HybridBlock
+        The net that is trained, from `gluon_enhance.get_model`: its spec names the result.
+    devices : Devices
+    data : Data, optional
+        What it learns from and is scored on; a step can be made without.
+    """
+
+    def __init__(self, config: TrainingConfig, net, devices: Devices, data: Data | None = None):
+        self.config = config
+        self.net = net
+        self.devices = devices
+        self.data = data
+
+    def start(self, net=None, key=()) -> None:
+        """Initialize and compile a generator, by default the run's; `key` as for `start`."""
+        net = net or self.net
+        start(net, self.config, self.devices.contexts, key)
+        self._set_precision(net)
+
+    def features(self, depth: int, layers, pooling: str = "floor"):
+        """Load VGG for losses; `layers` and `pooling` as in `gluon_enhance.losses.VGGFeatures`."""
+        features = VGGFeatures(depth, layers, pooling=pooling)
+        load_vgg(features, self.config.vgg, ctx=self.devices.contexts)
+        features.hybridize(static_alloc=True)
+        self._set_precision(features)
+        return features
+
+    def _set_precision(self, net):
+        set_precision(getattr(self.config, "precision", "fp32"), net)
+
+    def critic(self, net, negative_slope: float, adversarial, weight: float, **view) -> Critic:
+        """Make a critic of a net, which is initialized for rectifiers of such a slope.
+
+        `adversarial`, `weight` and `view` are those of `gluon_enhance.training.gan.Critic`.
+        """
+        start_critic(net, negative_slope, self.config, self.devices.contexts)
+        net.hybridize(static_alloc=True)
+        return Critic(net, adversarial, weight, **view)
+
+    def trainer(self, *nets):
+        """Make the trainer of some nets, with the run's options."""
+        config = self.config
+        decay = config.weight_decay if config.optimizer == "adam" else 0.0
+        return self.devices.trainer(nets, config.learning_rate, *config.betas, decay)
+
+    def supervised(self, losses: Mapping) -> SupervisedStep:
+        """Make the step of the net that descends these losses."""
+        return SupervisedStep(self.net, losses, self.trainer(self.net), self.devices)
+
+    def adversarial(self, losses: Mapping, critics: Mapping[str, Critic]) -> AdversarialStep:
+        """Make the step of the net that descends these losses, and plays against critics."""
+        trainers = {
+            "generator": self.trainer(self.net),
+            "critics": self.trainer(*(critic.net for critic in critics.values())),
+        }
+        return AdversarialStep(self.net, critics, losses, trainers, self.devices)
+
+    def cycle(
+        self, backward, critics, backward_critics, cycle_losses, image_losses, balance=None
+    ) -> CycleStep:
+        """Make the step of the net and of one that goes back; all else as in `CycleStep`."""
+        generators, players = (self.net, backward), [*critics.values(), *backward_critics.values()]
+        trainers = {
+            "generators": self.trainer(*generators),
+            "critics": self.trainer(*(critic.net for critic in players)),
+        }
+        sides, losses = (critics, backward_critics), (cycle_losses, image_losses)
+        return CycleStep(*generators, *sides, *losses, trainers, self.devices, balance)
+
+    def feature_scores(self, distance, bicubic: bool = True) -> dict:
+        """Return the options of `train` by which distances of features are scored.
+
+        Parameters
+        ----------
+        distance : gluon.loss.Loss
+            Of two batches of images.
+        bicubic : bool
+            Whether the input's bicubic enlargement is scored too.
+        """
+        output, of_input = feature_distances(
+            distance, self.net.spec.scale, self.devices.contexts[0]
+        )
+        return {"extra": output, **({"of_input": of_input} if bicubic else {})}
+
+    def train(
+        self,
+        step,
+        draw: Callable | None = None,
+        mix: Callable | None = None,
+        score: Callable | None = None,
+        with_start: bool = False,
+        **scoring,
+    ) -> None:
+        """Train until the config's iterations are done, score and save the net, and say where.
+
+        Parameters
+        ----------
+        step : Step
+            Its generator is the run's net.
+        draw : callable, optional
+            Draws one sample of training; default: that of the data.
+        mix : callable, optional
+            Takes the averaged arrays of the result, {name: ndarray}, and returns what to ship
+            instead.
+        score : callable, optional
+            Makes of `Data`'s sets what `fit` validates with; default: a `Validation`.
+        with_start, **scoring
+            For that.
+        """
+        config, data = self.config, self.data
+        if data is None:
+            raise ValueError("this run has no data to learn from; give it some")
+        for name, path in given_weights(config, list(step.nets)).items():
+            load_start(step.nets[name], path, config.init_partial)
+        step.average.restart()
+
+        def scorer(sets, **more):
+            if score:
+                return score(sets)
+            ctx, scale = step.devices.contexts[0], self.net.spec.scale
+            return Validation(self.net, sets, ctx, scale, **scoring, **more)
+
+        validate = scorer(data.validation, with_start=with_start)
+        draw = draw or data.patches.draw
+        history = fit(step, draw, validate, config, data.patches.fingerprint)
+        if step.best and step.best.arrays:
+            step.average.arrays = step.best.arrays
+            history = [row for row in history if row["step"] == step.best.state["step"]]
+        if mix and step.devices.is_first:
+            _mix(step.average, mix)
+            with step.average.applied():  # the card's scores are of what is kept
+                history = [{**row, **validate()[0]} for row in history[-1:]]
+        test = _test(step, scorer(data.test)) if data.test and step.devices.is_first else {}
+        path = save_result(step, self.net, config, history, test)
+        sys.stdout.write(f"{path}\n")
 
 
-def load_features(
-    depth: int, layers, config: TrainingConfig, devices: Devices, pooling: str = "floor"
-):
-    """Load VGG for losses; `layers` and `pooling` as in `gluon_enhance.losses.VGGFeatures`."""
-    features = VGGFeatures(depth, layers, pooling=pooling)
-    load_vgg(features, config.vgg, ctx=devices.contexts)
-    features.hybridize(static_alloc=True)
-    set_precision(getattr(config, "precision", "fp32"), features)
-    return features
+def _mix(average, mix):
+    arrays = mix({name: array.asnumpy() for name, array in average.arrays.items()})
+    average.arrays = {
+        name: mx.nd.array(arrays[name], ctx=own.context) for name, own in average.arrays.items()
+    }
 
 
-def start_net(net, config: TrainingConfig, devices: Devices, key=()) -> None:
-    """Initialize and compile a generator, in the run's precision; `key` as for `start`."""
-    start(net, config, devices.contexts, key)
-    set_precision(getattr(config, "precision", "fp32"), net)
-
-
-def make_critic_net(net, negative_slope: float, config: TrainingConfig, devices: Devices):
-    """Initialize and compile a discriminator whose rectifiers have such a slope."""
-    start_critic(net, negative_slope, config, devices.contexts)
-    net.hybridize(static_alloc=True)
-    return net
+def _test(step, score):
+    """Score the averaged net on the test's images, which nothing was chosen by."""
+    with step.average.applied():
+        scores, _ = score()
+    logger.info("test: %s", ", ".join(f"{name} {v:.4g}" for name, v in scores.items()))
+    return scores
 
 
 def from_trained(config: TrainingConfig, shipped: Mapping[str, str], script: str) -> None:
@@ -208,78 +371,38 @@ def from_trained(config: TrainingConfig, shipped: Mapping[str, str], script: str
     config.init = (shipped[config.model], *config.init)
 
 
-def train(
-    step,
-    net,
-    data: Data,
-    config: TrainingConfig,
-    draw: Callable | None = None,
-    mix: Callable | None = None,
-    score: Callable | None = None,
-    **scoring,
+def save_result(
+    step, net, config: TrainingConfig, history: list, test: Mapping[str, float] | None = None
 ) -> Path:
-    """Train a net until the config's iterations are done, score it and save it.
+    """Write the averaged net as ``NAME.params`` with a ``card.json`` beside it.
+
+    Of several machines only the first writes.
 
     Parameters
     ----------
     step : Step
     net : HybridBlock
-        The step's generator, from `gluon_enhance.get_model`.
-    data : Data
+        The step's generator, from `gluon_enhance.get_model`: its spec names it.
     config : TrainingConfig
-    draw : callable, optional
-        Draws one sample of training; default: that of the data.
-    mix : callable, optional
-        Takes the averaged arrays of the result, by name, and returns what to ship instead.
-    score : callable, optional
-        Makes of `Data`'s sets what `fit` validates with; default: a `Validation`.
-    **scoring
-        For that.
+    history : list of dict
+        Rows of the log; the card gets the last.
+    test : mapping of str to float, optional
+        Scores of the test, for the card, as ``test_NAME``.
 
     Returns
     -------
     Path
-        Of the weights.
+        Of the weights; ``-m NAME=PATH`` uses them.
     """
-    for name, path in given_weights(config, list(step.nets)).items():
-        load_start(step.nets[name], path, config.init_partial)
-    step.average.restart()
-
-    def scores_of(sets):
-        return Validation(net, sets, step.devices.contexts[0], net.spec.scale, **scoring)
-
-    score = score or scores_of
-    validate = score(data.validation)
-    fingerprint = data.patches.fingerprint
-    history = fit(step, draw or data.patches.draw, validate, config, fingerprint)
-    if step.best and step.best.arrays:
-        step.average.arrays = step.best.arrays
-        history = [row for row in history if row["step"] == step.best.state["step"]]
-    if mix and step.devices.is_first:
-        step.average.arrays = mix(step.average.arrays)
-        with step.average.applied():  # the card's scores are of what is kept
-            history = [{**row, **validate()[0]} for row in history[-1:]]
-    return finish(step, net, config, history, data.test and score(data.test))
-
-
-def finish(step, net, config: TrainingConfig, history: list, test=None) -> Path:
-    """Score the averaged net on the test's images, which nothing was chosen by, and save it.
-
-    Parameters
-    ----------
-    step, net, config, history
-        As for `save_result`.
-    test : callable, optional
-        As `validate` of `fit`.
-
-    Returns
-    -------
-    Path
-        Of the weights.
-    """
-    scores = {}
-    if test and step.devices.is_first:
-        with step.average.applied():
-            scores, _ = test()
-        logger.info("test: %s", ", ".join(f"{name} {v:.4g}" for name, v in scores.items()))
-    return save_result(step, net, config, history, scores)
+    path = config.folder / f"{net.spec.name}.params"
+    if not step.devices.is_first:
+        return path
+    with whole_file(path) as part:
+        save_arrays(part, step.average.arrays)
+    card = {**asdict(net.spec), "training": asdict(config), "log": history[-1:]}
+    if step.best and step.best.state:
+        card["best"] = step.best.state
+    if test:
+        card["test"] = {f"test_{name}": value for name, value in test.items()}
+    write_card(path.parent, card)
+    return path

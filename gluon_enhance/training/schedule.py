@@ -8,9 +8,9 @@ from typing import Callable
 from gluon_enhance.framework import mx
 
 SCHEDULES = ("cosine", "constant", "multistep", "restarts")
-FIRST_SHARE = 0.01
+FIRST_FRACTION = 0.01
 """Of the learning rate, in the first step of its rise."""
-FINAL_SHARE = 1e-3
+FINAL_FRACTION = 1e-3
 """Of the learning rate, at the end of a cosine."""
 
 
@@ -42,26 +42,26 @@ def risen(learning_rate: float, warmup: int, after: Callable) -> Callable[[int],
     """Rise linearly up to the full rate in the last step of `warmup`, then do as `after` says."""
     if warmup < 2:
         return after
-    rise = mx.lr_scheduler.LRScheduler(learning_rate, warmup - 1, FIRST_SHARE * learning_rate)
+    rise = mx.lr_scheduler.LRScheduler(learning_rate, warmup - 1, FIRST_FRACTION * learning_rate)
     return lambda count: rise.get_warmup_lr(count) if count < warmup - 1 else after(count)
 
 
 def warmup_cosine(learning_rate: float, iterations: int, warmup: int) -> Callable[[int], float]:
-    """Rise linearly over `warmup` steps, then fall as a cosine to a share of the first rate.
+    """Rise linearly over `warmup` steps, then fall as a cosine to a fraction of the first rate.
 
     The last step of the rise, the first of the fall and none other have the full rate; the last
     step of all has the final one.
     """
     warmup = max(2, min(warmup, iterations - 2))
     last = max(1, iterations - warmup - 1)
-    fall = mx.lr_scheduler.CosineScheduler(last, learning_rate, learning_rate * FINAL_SHARE)
+    fall = mx.lr_scheduler.CosineScheduler(last, learning_rate, learning_rate * FINAL_FRACTION)
     return risen(learning_rate, warmup, lambda count: fall(min(max(0, count - warmup), last)))
 
 
 def multistep(
     learning_rate: float, iterations: int, milestones: Sequence[float], decay: float
 ) -> Callable[[int], float]:
-    """Multiply the rate by `decay` after each milestone: so many steps or, below 1, a share of all.
+    """Multiply the rate by `decay` after each milestone: steps or, below 1, a fraction of all.
 
     Raises
     ------
@@ -87,5 +87,5 @@ def cosine_restarts(learning_rate: float, iterations: int, periods: int) -> Call
     """Fall as a cosine in each of some periods of equal length; each begins with the full rate."""
     length = -(-iterations // periods)
     last = max(1, length - 1)
-    fall = mx.lr_scheduler.CosineScheduler(last, learning_rate, learning_rate * FINAL_SHARE)
+    fall = mx.lr_scheduler.CosineScheduler(last, learning_rate, learning_rate * FINAL_FRACTION)
     return lambda count: fall(count % length)

@@ -1,67 +1,24 @@
-"""What is done with one batch: a step is called with a batch and returns what to log.
+"""What is done with one batch: forward, backward, update, and the average of the weights.
 
-Losses are given by name, ``{"pixel": L1Loss(weight=1e-2), ...}``; what is logged is the weighted
-value, so that the parts of a sum can be compared.
+A step is called with a batch, a tuple of arrays (N, ...), mostly inputs and truths, and returns
+what to log, {name: NDArray of one number}. Losses are given by name,
+``{"pixel": L1Loss(weight=1e-2), ...}``; what is logged is the weighted value, so that the terms of
+a sum can be compared.
 """
 
 from __future__ import annotations
 
-from typing import Callable
+from contextlib import contextmanager
 
 from gluon_enhance.forms import FAST, set_form
 from gluon_enhance.framework import mx
 from gluon_enhance.models.layers.norms import fuse_norms
-from gluon_enhance.training.average import MovingAverage
-from gluon_enhance.training.best import Best
-from gluon_enhance.training.gan_monitor import CollapseWatch
-from gluon_enhance.training.gradients import GradientSum, are_finite, before_update
+from gluon_enhance.training.gan import CollapseWatch
+from gluon_enhance.training.gradients import AT_ONCE, GradientSum, are_finite, before_update
+from gluon_enhance.training.validation import BestNet
 
 LEAST_SPREAD = 1e-3
-"""A quarter of an 8-bit level: what flat patches are taken to vary by."""
-
-
-class Critic:
-    """A discriminator with what it looks at and the loss it plays.
-
-    Parameters
-    ----------
-    net : HybridBlock
-        Gives one logit for each image, or two whose difference counts.
-    adversarial : object
-        One of `gluon_enhance.losses.adversarial`.
-    weight : float
-        Of the generator's adversarial loss.
-    view : callable, optional
-        What it sees of images (N, 3, H, W): a blur, the gray, or by default all.
-    """
-
-    def __init__(self, net, adversarial, weight: float, view: Callable = lambda images: images):
-        self.net = net
-        self.adversarial = adversarial
-        self.weight = weight
-        self.view = view
-
-    def logits(self, images):
-        """Judge images: (N, 3, H, W) -> (N, 1), high for real ones."""
-        out = self.net(self.view(images))
-        return out if out.shape[1] == 1 else out[:, :1] - out[:, 1:]
-
-    def generator_loss(self, real, fake):
-        """Weigh the loss that `fake` (N, 3, H, W) makes its generator; (N,)."""
-        with mx.autograd.pause(train_mode=True):
-            real_logits = self.logits(real) if self.adversarial.relativistic else None
-        return self.weight * self.adversarial.generator(real_logits, self.logits(fake))
-
-    def discriminator_loss(self, real, fake):
-        """Return the loss (N,), and the share of the images that were told right."""
-        real_logits, fake_logits = self.logits(real), self.logits(fake)
-        loss = self.adversarial.discriminator(real_logits, fake_logits)
-        with mx.autograd.pause():
-            above = real_logits, fake_logits
-            if self.adversarial.relativistic:
-                above = real_logits - fake_logits.mean(), fake_logits - real_logits.mean()
-            accuracy = 0.5 * ((above[0] > 0).mean() + (above[1] < 0).mean())
-        return loss, accuracy
+"""A quarter of an 8-bit level: what flat patches are taken to vary by, so that no spread is 0."""
 
 
 class Step:
@@ -75,8 +32,6 @@ class Step:
         The net that is averaged, validated and shipped, and its trainer.
     devices : Devices
         Where the batch is computed.
-    ema_decay : float
-        Of the moving average.
     """
 
     balance = None
@@ -84,16 +39,18 @@ class Step:
     #: Steps left out so far because a number in them was not finite, and whether this one is.
     skipped, refused = 0, False
 
+    # What the run's options change, in `take_options`: what is done to gradients before an update,
+    # whether a step that is not finite is left out, and the pieces that a batch is computed in.
     _prepare, _skips, _pieces = None, False, 1
 
-    def __init__(self, nets, trainers, generator, devices, ema_decay):
+    def __init__(self, nets, trainers, generator, devices):
         for net in nets.values():
             set_form(net, FAST)
             fuse_norms(net)
         self.nets = nets
         self.trainers = trainers
         self.devices = devices
-        self.average = MovingAverage(nets[generator], ema_decay)
+        self.average = MovingAverage(nets[generator])
         self.collapse = CollapseWatch()
         self.best = None
 
@@ -109,7 +66,7 @@ class Step:
         self._pieces, self._prepare = config.accumulate, before_update(config)
         self._skips = config.on_nan == "skip"
         self.average.decay = config.ema_decay
-        self.best = Best(config.best) if config.best else None
+        self.best = BestNet(config.best) if config.best else None
 
     def running_statistics(self) -> list:
         """Copy what nets learn in their forward passes: (array, copy) of each device."""
@@ -138,18 +95,20 @@ class Step:
         for trainer in self.trainers.values():
             trainer.set_learning_rate(value)
 
-    def _descend(self, trainer, parts, terms_of):
-        """Descend the sum of the terms, {name: (N,)}, that each part of the batch gives.
+    def _descend(self, trainer, shares, terms_of):
+        """Descend the sum of the terms, {name: (n,)}, that each device's share of the batch gives.
 
-        Returns the mean of every term, and the parts' second results.
+        Returns the mean of every term, {name: (1,)}, and the second results of `terms_of`, one of
+        each share.
         """
         gradients = GradientSum(self.trainers[trainer]) if self._pieces > 1 else None
-        at_once = len(parts) // self._pieces
+        at_once = len(shares) // self._pieces  # one of each device of this machine
         results = []
-        for first in range(0, len(parts), at_once):
+        for first in range(0, len(shares), at_once):
             with mx.autograd.record():
-                piece = [terms_of(*part) for part in parts[first : first + at_once]]
+                piece = [terms_of(*share) for share in shares[first : first + at_once]]
                 totals = [sum(terms.values()) for terms, _ in piece]
+            # The gradient of a sum over samples; the trainer divides by the whole batch's size.
             mx.autograd.backward(totals)
             results += piece
             if gradients:
@@ -164,7 +123,7 @@ class Step:
 
     def _has_wrong(self, terms):
         """Tell whether a term is not finite: its gradient may be finite all the same."""
-        arrays = [array for part in terms for array in part.values()]
+        arrays = [array for share in terms for array in share.values()]
         return self.devices.any([not are_finite(arrays)])[0]
 
     def _train_critics(self, critics, judged):
@@ -175,10 +134,10 @@ class Step:
                 name: critics[name].discriminator_loss(*pair) for name, pair in pairs.items()
             }
             losses = {f"{name}_loss": loss for name, (loss, _) in results.items()}
-            return losses, {f"{name}_accuracy": share for name, (_, share) in results.items()}
+            return losses, {f"{name}_accuracy": right for name, (_, right) in results.items()}
 
-        losses, shares = self._descend("critics", [(pairs,) for pairs in judged], terms)
-        return {**losses, **self.devices.mean("accuracy", shares)}
+        losses, accuracies = self._descend("critics", [(pairs,) for pairs in judged], terms)
+        return {**losses, **self.devices.mean("accuracy", accuracies)}
 
 
 class SupervisedStep(Step):
@@ -191,11 +150,10 @@ class SupervisedStep(Step):
         ``loss(pred, *labels)`` -> one value per sample.
     trainer : gluon.Trainer
     devices : Devices
-    ema_decay : float
     """
 
-    def __init__(self, net, losses, trainer, devices, ema_decay=0.999):
-        super().__init__({"net": net}, {"net": trainer}, "net", devices, ema_decay)
+    def __init__(self, net, losses, trainer, devices):
+        super().__init__({"net": net}, {"net": trainer}, "net", devices)
         self.net = net
         self.losses = losses
 
@@ -221,21 +179,21 @@ class AdversarialStep(Step):
     trainers : dict
         ``generator`` and ``critics``.
     devices : Devices
-    ema_decay : float
     """
 
-    def __init__(self, generator, critics, losses, trainers, devices, ema_decay=0.999):
+    def __init__(self, generator, critics, losses, trainers, devices):
         nets = {"generator": generator, **{name: c.net for name, c in critics.items()}}
-        super().__init__(nets, trainers, "generator", devices, ema_decay)
+        super().__init__(nets, trainers, "generator", devices)
         self.generator = generator
         self.critics = critics
         self.losses = losses
 
     def __call__(self, batch):
-        parts = self._split(batch)
-        log, outputs = self._descend("generator", parts, self._terms)
+        shares = self._split(batch)
+        log, outputs = self._descend("generator", shares, self._terms)
         self._update_average()
-        pairs = [(part[-1], sr) for part, sr in zip(parts, outputs)]
+        # The critics judge what the generator made before this update: once is enough.
+        pairs = [(share[-1], sr) for share, sr in zip(shares, outputs)]
         judged = [dict.fromkeys(self.critics, pair) for pair in pairs]
         spread = [{"spread": _relative_spread(sr, hr)} for hr, sr in pairs]
         log.update(self._train_critics(self.critics, judged), **self.devices.mean("spread", spread))
@@ -270,7 +228,6 @@ class CycleStep(Step):
     balance : DynamicBalance, optional
         Whether the critics learn in a step; default always. It is given the weighted adversarial
         losses of the generators alone, summed.
-    ema_decay : float
     """
 
     def __init__(
@@ -284,23 +241,23 @@ class CycleStep(Step):
         trainers,
         devices,
         balance=None,
-        ema_decay=0.999,
     ):
         self.critics = {**critics, **backward_critics}
         nets = {"forward": forward, "backward": backward}
         nets.update({name: critic.net for name, critic in self.critics.items()})
-        super().__init__(nets, trainers, "forward", devices, ema_decay)
+        super().__init__(nets, trainers, "forward", devices)
         self.forward_critics, self.backward_critics = critics, backward_critics
         self.cycle_losses, self.image_losses = cycle_losses, image_losses
         self.balance = balance
 
     def __call__(self, batch):
-        parts = self._split(batch)
-        log, judged = self._descend("generators", parts, self._terms)
+        shares = self._split(batch)
+        log, judged = self._descend("generators", shares, self._terms)
         adversarial = sum(log[name] for name in self.critics)
         self._update_average()
+        # The first critic is one of the second set: it has the forward generator's output.
         fakes = [next(iter(pairs.values()))[1] for pairs in judged]
-        spread = [{"spread": _relative_spread(y, x)} for y, (x, _) in zip(fakes, parts)]
+        spread = [{"spread": _relative_spread(y, x)} for y, (x, _) in zip(fakes, shares)]
         log.update(self.devices.mean("spread", spread))
         if self.balance is None:
             return {**log, **self._train_critics(self.critics, judged)}
@@ -323,7 +280,7 @@ class CycleStep(Step):
         return terms, judged
 
     def _direction(self, prefix, there, back, images, others, critics):
-        """Return the terms of one direction, and what its critics shall judge."""
+        """Return the terms of one direction, {name: (n,)}, and {critic: (real, fake)} to judge."""
         result = there(images)
         restored = back(result)
         terms = {name: loss(restored, images) for name, loss in self.cycle_losses.items()}
@@ -342,3 +299,81 @@ def _spread(images):
     """Mean deviation of the channels of (N, C, H, W) over the pixels: 0 for flat colors."""
     centered = mx.nd.broadcast_sub(images, images.mean(axis=(2, 3), keepdims=True))
     return mx.nd.sqrt(mx.nd.square(centered).mean(axis=(2, 3))).mean()
+
+
+class MovingAverage:
+    """Exponential moving average of a net's parameters, which scores higher than the last ones.
+
+    Parameters
+    ----------
+    net : HybridBlock
+        Initialized.
+    decay : float
+        Final decay. It grows up to this, so that the start is soon forgotten.
+
+    Attributes
+    ----------
+    decay : float
+    arrays : dict of str to NDArray
+        The averages, by structural name.
+    count : int
+        Updates so far.
+    """
+
+    def __init__(self, net, decay: float = 0.999):
+        self._net = net
+        self.decay = decay
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin with the net's parameters as they are."""
+        self.count = 0
+        self.arrays = self.net_arrays()
+
+    def update(self) -> None:
+        """Take the net's parameters in, after an update of them."""
+        self.count += 1
+        # After n updates about the last n / 9 count, until the full decay is reached.
+        decay = min(self.decay, (1 + self.count) / (10 + self.count))
+        pairs = [(self.arrays[name], array) for name, array in net_arrays(self._net).items()]
+        for k in range(0, len(pairs), AT_ONCE):
+            _approach(pairs[k : k + AT_ONCE], 1 - decay)
+
+    @contextmanager
+    def applied(self):
+        """Have the net hold the averages for a while."""
+        current = self.net_arrays()
+        self._set(self.arrays)
+        try:
+            yield
+        finally:
+            self._set(current)
+
+    def net_arrays(self) -> dict:
+        """Copy the net's parameters as they are, by structural name."""
+        return {name: array.copy() for name, array in net_arrays(self._net).items()}
+
+    def _set(self, arrays):
+        for name, parameter in self._net._collect_params_with_prefix().items():
+            parameter.set_data(arrays[name])
+
+
+def _approach(pairs, fraction):
+    """Move the first array of each pair towards the second, by a fraction of the way.
+
+    That is SGD with the negative second array as gradient and a weight decay of 1: one operator
+    for many arrays, where plain arithmetic would take three for each.
+    """
+    mx.nd.multi_sgd_update(
+        *(array for pair in pairs for array in pair),
+        out=[average for average, _ in pairs],
+        num_weights=len(pairs),
+        lrs=[fraction] * len(pairs),
+        wds=[1] * len(pairs),
+        rescale_grad=-1,
+    )
+
+
+def net_arrays(net) -> dict:
+    """A net's arrays on its first context, by structural name."""
+    return {name: p.list_data()[0] for name, p in net._collect_params_with_prefix().items()}

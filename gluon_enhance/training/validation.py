@@ -1,12 +1,14 @@
-"""Scores and pictures of held-out images while a net trains."""
+"""Scores and pictures of held-out images while a net trains, and the net that scored best."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Callable
 
 import numpy as np
 
+from gluon_enhance.errors import TrainingError
 from gluon_enhance.framework import mx
 from gluon_enhance.imaging.arrays import from_nchw, to_dtype, to_nchw
 from gluon_enhance.imaging.histogram import match_histograms
@@ -18,6 +20,10 @@ LARGEST_PICTURE = 512
 """Side of what is shown of an image, in pixels: its middle."""
 
 
+LOWER = re.compile(r"held_out_|.*(distance|loss)")
+"""Beginnings of the scores of which the lowest is the best."""
+
+
 class Validation:
     """Enhance held-out images and compare them with the truth.
 
@@ -25,10 +31,10 @@ class Validation:
     ----------
     net : HybridBlock
     sets : mapping of str to sequence of (input, truth)
-        By name, as `gluon_enhance.data.held_out.Data` has them; the scores of a set with a name
-        end in ``_NAME``. Images are uint8 (h, w, 3) and (h * scale, w * scale, 3). Where all truths
-        of a set are None, outputs are compared with the inputs: ``psnr_to_input`` says how much
-        the net changes.
+        By name, as `gluon_enhance.data.held_out_photos.Data` has them; the scores of a set with a
+        name end in ``_NAME``. Images are uint8 (h, w, 3) and (h * scale, w * scale, 3). Where all
+        truths of a set are None, outputs are compared with the inputs: ``psnr_to_input`` says how
+        much the net changes.
     ctx : mxnet.Context
     scale : int
         Pixels left out at the border of the scores, and the ratio of the sizes. PSNR and SSIM
@@ -38,6 +44,9 @@ class Validation:
     extra : callable, optional
         Takes an output, its truth or None, and the input, uint8 each; returns more scores by
         name, of which the mean counts.
+    of_input : callable, optional
+        Takes an input and its truth or None, and returns scores that no net changes: they are
+        computed once.
     with_start : bool
         Repeat, as ``NAME_of_start``, the scores of the net as it is now.
     backward : HybridBlock, optional
@@ -57,6 +66,7 @@ class Validation:
         scale: int = 1,
         match_colors: bool = False,
         extra: Callable | None = None,
+        of_input: Callable | None = None,
         with_start: bool = False,
         backward=None,
     ):
@@ -68,6 +78,8 @@ class Validation:
         self._scale = scale
         self._match_colors = match_colors
         self._extra = extra
+        self._of_input = of_input
+        self._inputs_scores: dict = {}
         self._backward = backward
         self._start: dict = {}
         if with_start:
@@ -82,12 +94,16 @@ class Validation:
         rows : list of dict of str to ndarray of shape (H, W, 3), uint8
             Input, output, and whatever there is to compare it with, by heading; of one size.
         """
-        scores, rows = {}, []
+        scores: dict[str, float] = {}
+        rows: list = []
         for name, pairs in self._sets.items():
             of_images = []
-            for image, truth in pairs:
+            if self._of_input and name not in self._inputs_scores:
+                self._inputs_scores[name] = [self._of_input(*pair) for pair in pairs]
+            of_inputs = self._inputs_scores.get(name, [{}] * len(pairs))
+            for (image, truth), of_input in zip(pairs, of_inputs):
                 output = _apply(self._net, image, self._ctx)
-                of_images.append(self._score(output, image, truth))
+                of_images.append({**self._score(output, image, truth), **of_input})
                 if len(rows) < PICTURES:
                     rows.append(self._row(image, output, truth))
             suffix = f"_{name}" if name else ""
@@ -112,8 +128,48 @@ class Validation:
         return row if truth is None else {**row, "truth": truth}
 
 
-def feature_distances(distance, scale: int, ctx, bicubic: bool = True) -> Callable:
-    """Make a `Validation`'s extra scores: distances of outputs and of bicubic from the truth.
+class BestNet:
+    """Keep the averaged net of the best validation so far.
+
+    Parameters
+    ----------
+    score : str
+        Name of the score that tells.
+
+    Attributes
+    ----------
+    state : dict
+        ``score``, ``value`` and ``step`` of the best; empty before the first validation.
+    arrays : dict of str to NDArray
+        The net's.
+    """
+
+    def __init__(self, score: str):
+        self.score = score
+        self.state: dict = {}
+        self.arrays: dict = {}
+
+    def offer(self, scores: dict, count: int, arrays: dict) -> None:
+        """Take a net if it is better than the best so far.
+
+        Raises
+        ------
+        TrainingError
+            If there is no such score.
+        """
+        if self.score not in scores:
+            raise TrainingError(
+                f"--best is {self.score}, which is no score here; give one of {', '.join(scores)}"
+            )
+        value = scores[self.score]
+        sign = -1 if LOWER.match(self.score) else 1
+        if not self.state or sign * value > sign * self.state["value"]:
+            self.state = {"score": self.score, "value": value, "step": count}
+            self.arrays = {name: array.copy() for name, array in arrays.items()}
+
+
+def feature_distances(distance, scale: int, ctx) -> tuple[Callable, Callable]:
+    """Make two scores of a `Validation`: how far outputs, and bicubic, are from the truth.
 
     Parameters
     ----------
@@ -122,20 +178,23 @@ def feature_distances(distance, scale: int, ctx, bicubic: bool = True) -> Callab
     scale : int
         Ratio of the sizes.
     ctx : mxnet.Context
-    bicubic : bool
-        Whether the input's bicubic enlargement is scored too.
+
+    Returns
+    -------
+    extra, of_input : callable
+        Of the net's outputs, and of the inputs' bicubic enlargements.
     """
 
     def distance_of(image, truth):
         return float(distance(_batch(image, ctx), _batch(truth, ctx)).asscalar())
 
     def extra(output, truth, image):
-        scores = {"feature_distance": distance_of(output, truth)}
-        if bicubic:
-            scores["bicubic_distance"] = distance_of(resize_rounding_once(image, scale), truth)
-        return scores
+        return {"feature_distance": distance_of(output, truth)}
 
-    return extra
+    def of_input(image, truth):
+        return {"bicubic_distance": distance_of(resize_rounding_once(image, scale), truth)}
+
+    return extra, of_input
 
 
 def same_size(rows: Sequence[Mapping]) -> list[dict]:

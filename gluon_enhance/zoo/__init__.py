@@ -8,9 +8,11 @@ from __future__ import annotations
 import fnmatch
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Optional
+from typing import TYPE_CHECKING, Any, Literal, Optional
+
+import numpy as np
 
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.weights import store
@@ -28,6 +30,9 @@ from gluon_enhance.zoo.community import (
 from gluon_enhance.zoo.recognition import built_spec, model_name, recognized_spec
 from gluon_enhance.zoo.spec import ModelSpec
 from gluon_enhance.zoo.table import MODELS
+
+if TYPE_CHECKING:
+    from gluon_enhance.framework import mx
 
 __all__ = [
     "MODELS",
@@ -74,6 +79,11 @@ def list_models(pattern: str = "*", pretrained: Optional[bool] = None) -> list[s
         Shell pattern, such as ``'rrdb*'`` or ``'*_x4'``.
     pretrained : bool, optional
         Only models with weights, shipped or official (True), or without (False).
+
+    Examples
+    --------
+    >>> list_models("edsr_lite*", pretrained=True)
+    ['edsr_lite_x2']
     """
     return [
         name
@@ -85,11 +95,11 @@ def list_models(pattern: str = "*", pretrained: Optional[bool] = None) -> list[s
 
 def get_model(
     name: Optional[str] = None,
-    pretrained: bool | str | os.PathLike | Mapping = False,
-    ctx=None,
-    root: str | os.PathLike | None = None,
-    **kwargs,
-):
+    pretrained: bool | str | os.PathLike | Mapping[str, np.ndarray] = False,
+    ctx: Optional[mx.Context | Sequence[mx.Context]] = None,
+    root: Optional[str | os.PathLike] = None,
+    **kwargs: Any,
+) -> mx.gluon.HybridBlock:
     """Build a model of the zoo, as ``gluon.model_zoo.vision.get_model`` does.
 
     Parameters
@@ -124,6 +134,12 @@ def get_model(
         If the weights cannot be had, or do not fit.
     EngineError
         If MXNet is not installed.
+
+    Examples
+    --------
+    >>> net = get_model("srcnn_x4", pretrained=True)
+    >>> net.spec.scale, net.spec.parameters
+    (4, 57281)
     """
     if name is None and pretrained in (True, False):
         raise ValueError("get_model needs a name, or a file as pretrained")
@@ -161,7 +177,7 @@ def _built(spec, kwargs, path=None):
 def find_weights(
     spec: Optional[ModelSpec],
     pretrained: Literal[True] | str | os.PathLike = True,
-    root: str | os.PathLike | None = None,
+    root: Optional[str | os.PathLike] = None,
 ) -> Path:
     """Return the file of a model's weights: shipped, official or, if `pretrained` is a path, that.
 
@@ -208,6 +224,11 @@ def convert(name: Optional[str], checkpoint: str | os.PathLike, out: str | os.Pa
     WeightsError
         If the checkpoint cannot be read or does not fit the model, or `out` cannot be written; or
         if it was trained with options that `out`, which has no card, would lose.
+
+    Examples
+    --------
+    >>> convert("esrgan_x4", "ESRGAN.pth", "esrgan.params")               # doctest: +SKIP
+    PosixPath('esrgan.params')
     """
     net = get_model(name, pretrained=Path(checkpoint))
     arrays = _arrays(net)
@@ -224,7 +245,9 @@ def convert(name: Optional[str], checkpoint: str | os.PathLike, out: str | os.Pa
     return write_params(out, arrays)
 
 
-def interpolate(weights_a: str | os.PathLike, weights_b: str | os.PathLike, alpha: float) -> dict:
+def interpolate(
+    weights_a: str | os.PathLike, weights_b: str | os.PathLike, alpha: float
+) -> dict[str, np.ndarray]:
     """Interpolate between two nets of one architecture: ``(1 - alpha) a + alpha b``.
 
     It makes sense between a net and one that was trained on from it, as ESRGAN's was from its
@@ -257,8 +280,8 @@ def interpolate(weights_a: str | os.PathLike, weights_b: str | os.PathLike, alph
 
     Examples
     --------
-    >>> weights = interpolate("rrdb_x4", "esrgan_x4", 0.8)           # doctest: +SKIP
-    >>> net = get_model("esrgan_x4", pretrained=weights)             # doctest: +SKIP
+    >>> weights = interpolate("rrdb_lite_x4", "esrgan_lite_x4", 0.8)
+    >>> net = get_model("esrgan_lite_x4", pretrained=weights)
     """
     _check_architectures(weights_a, weights_b)
     return interpolate_states(_state(weights_a), _state(weights_b), alpha)

@@ -47,6 +47,8 @@ class ModelSpec:
         Pixels that each side of an image must have.
     tiling : {'exact', 'global_statistics'}
         Whether tiles can be computed one by one, or must share the image's statistics.
+    purpose : str
+        What to take it for, in a few words; empty for models of others.
     """
 
     name: str
@@ -63,6 +65,7 @@ class ModelSpec:
     stride: int = 1
     min_size: int = 1
     tiling: str = "exact"
+    purpose: str = ""
 
     @property
     def unit(self) -> int:

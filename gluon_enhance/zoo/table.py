@@ -20,6 +20,7 @@ EDSR_PAPER = "https://arxiv.org/abs/1707.02921"
 # The nets halve sizes twice, rounding up, and reflect 40 pixels.
 STYLE: dict[str, Any] = {
     "method": "Style",
+    "purpose": "painting in a picture's style",
     "net": "style.StyleNet",
     "scale": 1,
     "halo": 56,
@@ -45,6 +46,7 @@ MODELS = {
         ModelSpec(
             name="esrgan_lite_x4",
             method="ESRGAN",
+            purpose="photos, sharp",
             net="rrdbnet.RRDBNet",
             kwargs={"scale": 4, "num_blocks": 4, "channels": 32, "growth_channels": 16},
             scale=4,
@@ -56,6 +58,7 @@ MODELS = {
         ModelSpec(
             name="realesrgan_lite_x4",
             method="Real-ESRGAN",
+            purpose="damaged photos",
             net="rrdbnet.RRDBNet",
             kwargs={"scale": 4, "num_blocks": 4, "channels": 32, "growth_channels": 16},
             scale=4,
@@ -67,6 +70,7 @@ MODELS = {
         ModelSpec(
             name="realesrgan_lite_x2",
             method="Real-ESRGAN",
+            purpose="damaged photos",
             net="rrdbnet.RRDBNet",
             kwargs={"scale": 2, "num_blocks": 4, "channels": 32, "growth_channels": 16},
             scale=2,
@@ -79,6 +83,7 @@ MODELS = {
         ModelSpec(
             name="rrdb_lite_x4",
             method="ESRGAN",
+            purpose="photos and rasters, faithful",
             net="rrdbnet.RRDBNet",
             kwargs={"scale": 4, "num_blocks": 4, "channels": 32, "growth_channels": 16},
             scale=4,
@@ -90,6 +95,7 @@ MODELS = {
         ModelSpec(
             name="rrdb_x4",
             method="ESRGAN",
+            purpose="photos and rasters, faithful",
             net="rrdbnet.RRDBNet",
             kwargs={"scale": 4, "num_blocks": 23, "channels": 64, "growth_channels": 32},
             scale=4,
@@ -102,6 +108,7 @@ MODELS = {
         ModelSpec(
             name="esrgan_x4",
             method="ESRGAN",
+            purpose="photos, sharp",
             net="rrdbnet.RRDBNet",
             kwargs={"scale": 4, "num_blocks": 23, "channels": 64, "growth_channels": 32},
             scale=4,
@@ -114,6 +121,7 @@ MODELS = {
         ModelSpec(
             name="realesrgan_x4",
             method="Real-ESRGAN",
+            purpose="damaged photos",
             net="rrdbnet.RRDBNet",
             kwargs={"scale": 4, "num_blocks": 23, "channels": 64, "growth_channels": 32},
             scale=4,
@@ -126,6 +134,7 @@ MODELS = {
         ModelSpec(
             name="realesrgan_x2",
             method="Real-ESRGAN",
+            purpose="damaged photos",
             net="rrdbnet.RRDBNet",
             kwargs={"scale": 2, "num_blocks": 23, "channels": 64, "growth_channels": 32},
             scale=2,
@@ -139,6 +148,7 @@ MODELS = {
         ModelSpec(
             name="realesrgan_anime_x4",
             method="Real-ESRGAN",
+            purpose="drawings",
             net="rrdbnet.RRDBNet",
             kwargs={"scale": 4, "num_blocks": 6, "channels": 64, "growth_channels": 32},
             scale=4,
@@ -151,6 +161,7 @@ MODELS = {
         ModelSpec(
             name="srcnn_x4",
             method="SRCNN",
+            purpose="comparisons: the first such net",
             net="srcnn.SRCNN",
             kwargs={"scale": 4},
             scale=4,
@@ -162,6 +173,7 @@ MODELS = {
         ModelSpec(
             name="srresnet_x4",
             method="SRResNet",
+            purpose="photos, faithful",
             net="srresnet.SRResNet",
             kwargs={"scale": 4, "num_blocks": 16},
             scale=4,
@@ -173,6 +185,7 @@ MODELS = {
         ModelSpec(
             name="srgan_x4",
             method="SRGAN",
+            purpose="photos, sharp",
             net="srresnet.SRResNet",
             kwargs={"scale": 4, "num_blocks": 16},
             scale=4,
@@ -184,6 +197,7 @@ MODELS = {
         ModelSpec(
             name="srgan_voc_x2",
             method="SRGAN",
+            purpose="photos, sharp",
             net="srresnet.SRResNet",
             kwargs={"scale": 2, "num_blocks": 5, "trunk_norm": False, "tanh": True},
             scale=2,
@@ -196,6 +210,7 @@ MODELS = {
         ModelSpec(
             name="srgan_voc_x4",
             method="SRGAN",
+            purpose="photos, sharp",
             net="srresnet.SRResNet",
             kwargs={"scale": 4, "num_blocks": 5, "trunk_norm": False, "tanh": True},
             scale=4,
@@ -208,6 +223,7 @@ MODELS = {
         ModelSpec(
             name="srgan_voc_x8",
             method="SRGAN",
+            purpose="photos, sharp",
             net="srresnet.SRResNet",
             kwargs={"scale": 8, "num_blocks": 5, "trunk_norm": False, "tanh": True},
             scale=8,
@@ -220,6 +236,7 @@ MODELS = {
         ModelSpec(
             name="msrresnet_x4",
             method="MSRResNet",
+            purpose="photos, faithful",
             net="srresnet.MSRResNet",
             kwargs={"scale": 4, "num_blocks": 16},
             scale=4,
@@ -232,6 +249,7 @@ MODELS = {
         ModelSpec(
             name="edsr_baseline_x2",
             method="EDSR",
+            purpose="photos, faithful",
             net="edsr.EDSR",
             kwargs={"scale": 2, "num_blocks": 16, "channels": 64},
             scale=2,
@@ -244,6 +262,7 @@ MODELS = {
         ModelSpec(
             name="edsr_baseline_x3",
             method="EDSR",
+            purpose="photos, faithful",
             net="edsr.EDSR",
             kwargs={"scale": 3, "num_blocks": 16, "channels": 64},
             scale=3,
@@ -256,6 +275,7 @@ MODELS = {
         ModelSpec(
             name="edsr_baseline_x4",
             method="EDSR",
+            purpose="photos, faithful",
             net="edsr.EDSR",
             kwargs={"scale": 4, "num_blocks": 16, "channels": 64},
             scale=4,
@@ -268,6 +288,7 @@ MODELS = {
         ModelSpec(
             name="edsr_x2",
             method="EDSR",
+            purpose="photos, faithful",
             net="edsr.EDSR",
             kwargs={"scale": 2, "num_blocks": 32, "channels": 256, "residual_scale": 0.1},
             scale=2,
@@ -280,6 +301,7 @@ MODELS = {
         ModelSpec(
             name="edsr_x3",
             method="EDSR",
+            purpose="photos, faithful",
             net="edsr.EDSR",
             kwargs={"scale": 3, "num_blocks": 32, "channels": 256, "residual_scale": 0.1},
             scale=3,
@@ -292,6 +314,7 @@ MODELS = {
         ModelSpec(
             name="edsr_x4",
             method="EDSR",
+            purpose="photos, faithful",
             net="edsr.EDSR",
             kwargs={"scale": 4, "num_blocks": 32, "channels": 256, "residual_scale": 0.1},
             scale=4,
@@ -304,6 +327,7 @@ MODELS = {
         ModelSpec(
             name="edsr_lite_x2",
             method="EDSR",
+            purpose="photos, faithful and fast",
             net="edsr.EDSR",
             kwargs={"scale": 2, "num_blocks": 8, "channels": 48},
             scale=2,
@@ -315,6 +339,7 @@ MODELS = {
         ModelSpec(
             name="realesr_video_x4",
             method="Real-ESRGAN",
+            purpose="animated videos, fast",
             net="srvgg.SRVGGNetCompact",
             kwargs={"scale": 4, "num_convs": 16},
             scale=4,
@@ -327,6 +352,7 @@ MODELS = {
         ModelSpec(
             name="realesr_general_x4",
             method="Real-ESRGAN",
+            purpose="damaged photos, fast",
             net="srvgg.SRVGGNetCompact",
             kwargs={"scale": 4, "num_convs": 32},
             scale=4,
@@ -339,6 +365,7 @@ MODELS = {
         ModelSpec(
             name="realesr_general_wdn_x4",
             method="Real-ESRGAN",
+            purpose="damaged photos; noise stays",
             net="srvgg.SRVGGNetCompact",
             kwargs={"scale": 4, "num_convs": 32},
             scale=4,
@@ -351,6 +378,7 @@ MODELS = {
         ModelSpec(
             name="dped_iphone",
             method="DPED",
+            purpose="photos of an iPhone 3GS",
             net="dped.DPEDResNet",
             kwargs={},
             scale=1,
@@ -364,6 +392,7 @@ MODELS = {
         ModelSpec(
             name="dped_sony",
             method="DPED",
+            purpose="photos of a Sony Xperia Z",
             net="dped.DPEDResNet",
             kwargs={},
             scale=1,
@@ -377,6 +406,7 @@ MODELS = {
         ModelSpec(
             name="dped_blackberry",
             method="DPED",
+            purpose="photos of a BlackBerry Passport",
             net="dped.DPEDResNet",
             kwargs={},
             scale=1,
@@ -390,6 +420,7 @@ MODELS = {
         ModelSpec(
             name="dped_resnet",
             method="DPED",
+            purpose="phones' photos: colors, noise",
             net="dped.DPEDResNet",
             kwargs={},
             scale=1,
@@ -402,6 +433,7 @@ MODELS = {
         ModelSpec(
             name="dped_resnet_bn",
             method="DPED",
+            purpose="phones' photos: colors, noise",
             net="dped.DPEDResNet",
             kwargs={"norm": "batch"},
             scale=1,
@@ -413,6 +445,7 @@ MODELS = {
         ModelSpec(
             name="dped_densenet",
             method="DPED",
+            purpose="phones' photos: colors, noise",
             net="dped.DPEDDenseNet",
             kwargs={},
             scale=1,
@@ -425,6 +458,7 @@ MODELS = {
         ModelSpec(
             name="dped_cycle",
             method="DPED",
+            purpose="phones' photos: colors, noise",
             net="dped.DPEDResNet",
             kwargs={},
             scale=1,
@@ -437,6 +471,7 @@ MODELS = {
         ModelSpec(
             name="plsr_x2",
             method="PLSR",
+            purpose="photos, close in VGG's features",
             net="plsr.PLSR",
             kwargs={},
             scale=2,
@@ -448,6 +483,7 @@ MODELS = {
         ModelSpec(
             name="plsr_x4",
             method="PLSR",
+            purpose="photos, close in VGG's features",
             net="plsr.JohnsonSR",
             kwargs={"scale": 4},
             scale=4,
@@ -459,6 +495,7 @@ MODELS = {
         ModelSpec(
             name="plsr_x8",
             method="PLSR",
+            purpose="photos, close in VGG's features",
             net="plsr.JohnsonSR",
             kwargs={"scale": 8},
             scale=8,
@@ -470,6 +507,7 @@ MODELS = {
         ModelSpec(
             name="wespe",
             method="WESPE",
+            purpose="phones' photos: colors, contrast",
             net="wespe.WESPEGenerator",
             kwargs={"norm": "instance"},
             scale=1,

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from gluon_enhance.commands.match import match
-from gluon_enhance.rasters import matching
+from gluon_enhance.rasters import match as match_module
 
 PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)}
 
@@ -111,8 +111,8 @@ class LastFirst:
 
 def test_workers_do_the_work_and_their_results_come_in_any_order(paths, monkeypatch):
     cluster = pytest.importorskip("gluon_enhance.cluster", reason="Dask is not installed")
-    monkeypatch.setattr(matching, "SAMPLES", 3 * 5 * 47)
-    monkeypatch.setattr(matching, "GROUP", 2)
+    monkeypatch.setattr(match_module, "SAMPLES", 3 * 5 * 47)
+    monkeypatch.setattr(match_module, "GROUP", 2)
     assert run(*paths).exit_code == 0
     expected = paths[2].read_bytes()
     paths[2].unlink()

@@ -1,6 +1,7 @@
 import importlib.metadata
 import json
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +19,7 @@ from gluon_enhance.commands.pipeline import run_on
 from gluon_enhance.commands.rasters import RasterWork
 from gluon_enhance.errors import GluonEnhanceError, ImageError
 from gluon_enhance.imaging.resize import resize
-from gluon_enhance.rasters import enhancing, planning
+from gluon_enhance.rasters import plan
 
 
 class FakeEnhancer:
@@ -147,12 +148,12 @@ def test_a_batch_that_fails_as_a_whole_has_status_2_and_in_part_1(raster, tmp_pa
 def test_a_raster_that_fails_says_how_to_go_on_and_parts_that_vanish_are_told_of(
     raster, tmp_path, monkeypatch
 ):
-    def stopped(work, indices, done):
-        enhancing.compute_part(work, indices[0], FakeEnhancer())
+    def stopped(compute, indices):
+        compute(indices[0], FakeEnhancer())
         raise ImageError("stopped")
 
     monkeypatch.setattr(enhance_module, "load", FakeEnhancer)
-    monkeypatch.setattr(RasterWork, "compute_parts", staticmethod(stopped))
+    monkeypatch.setattr(RasterWork, "run", staticmethod(stopped))
     result = run(raster, "-o", tmp_path / "out.tif")
     folder = tmp_path / ".out.tif.parts"
     kept = f"1 of 1 parts are kept in {folder}; --resume goes on with them"
@@ -198,21 +199,19 @@ class OneWorker:
         self.whole, self.divided = [], []
 
     def run(self, function, items):
+        if isinstance(function, partial):
+            self.divided.append(Path(function.args[0].source).name)
+        else:
+            self.whole += [item.job.source.name for item in items]
         for k, item in enumerate(items):
-            self.whole.append(item.job.source.name)
             yield k, function(item, FakeEnhancer())
-
-    def compute_parts(self, work, indices, done):
-        self.divided.append(Path(work.source).name)
-        for index in indices:
-            enhancing.compute_part(work, index, FakeEnhancer())
 
 
 @pytest.mark.parametrize("samples, whole", [(61 * 47 * 3 * 4, 2), (61 * 47 * 3, 0)])
 def test_many_small_rasters_are_divided_among_workers_as_they_are(
     raster, tmp_path, monkeypatch, samples, whole
 ):
-    monkeypatch.setattr(planning, "PART_SAMPLES", samples)
+    monkeypatch.setattr(plan, "PART_SAMPLES", samples)
     sources = [raster, tmp_path / "other.tif"]
     sources[1].write_bytes(raster.read_bytes())
     options = {"enhancer": None, "outscale": 2, "match_colors": False, "skip_existing": False}

@@ -142,8 +142,17 @@ def test_models_is_a_table_and_json():
     assert by_name["rrdb_x4"]["parameters"] == 16_697_987
     assert by_name["esrgan_x4"]["weights"] == "official"
     assert by_name["rrdb_lite_x4"]["weights"] == "shipped"
-    columns = {"name", "method", "scale", "parameters", "weights", "checked_by", "scores"}
-    assert set(rows[0]) == columns
+    columns = [
+        "name",
+        "method",
+        "purpose",
+        "scale",
+        "parameters",
+        "weights",
+        "checked_by",
+        "scores",
+    ]
+    assert list(rows[0]) == columns and all(row["purpose"] for row in rows)
     assert "rrdb_lite_x4" in run("models", "rrdb_lite*").stdout
     assert "official, prefix" in run("models", "edsr_x4").stdout
     assert run("models", "nothing*").returncode == 2

@@ -9,7 +9,7 @@ from gluon_enhance.data.degradations import (
     RealESRGANDegradation,
     make_degradation,
 )
-from gluon_enhance.data.patches import held_out_pairs
+from gluon_enhance.data.held_out_photos import held_out_pairs
 from gluon_enhance.imaging.metrics import psnr
 from gluon_enhance.imaging.resize import resize
 

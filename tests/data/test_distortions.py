@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from gluon_enhance.data import distortions
-from gluon_enhance.data.kernels import gaussian_kernel
+from gluon_enhance.data.blur_kernels import gaussian_kernel
 
 GRAY = np.full((256, 256, 3), 0.5, np.float32)
 

@@ -6,7 +6,7 @@ import pytest
 from gluon_enhance.data.benchmarks import find_pairs
 from gluon_enhance.data.folders import find_images
 from gluon_enhance.data.pairing import find_truths
-from gluon_enhance.data.phones import phone_photos
+from gluon_enhance.data.phone_photos import phone_photos
 
 PIXELS = np.zeros((8, 8, 3), np.uint8)
 
@@ -124,6 +124,13 @@ def test_validation_photos_are_compared_with_their_own_cameras(gray, tmp_path):
     data = phone_photos([phone], 16, **options, validation_target=val_camera)
     ((image, truth),) = data.validation[""]
     assert (image == 110).all() and (truth == 120).all()
+
+
+def test_photos_of_the_test_without_a_camera_are_named_by_its_option(gray, tmp_path):
+    for place in ("phone/1", "phone/2", "phone/3", "camera/1", "camera/2", "camera/3", "test/4"):
+        gray(f"{place}.png", 10)
+    with pytest.raises(ValueError, match="--test .*test is not within --data.*photos of --test"):
+        phone_photos([tmp_path / "phone"], 16, target=tmp_path / "camera", test=[tmp_path / "test"])
 
 
 def test_validation_photos_within_the_training_folder_have_the_same_camera(gray, tmp_path):

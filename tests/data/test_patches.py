@@ -6,6 +6,7 @@ from PIL import Image
 
 from gluon_enhance.data.distortions import add_gaussian_noise
 from gluon_enhance.data.folders import find_images
+from gluon_enhance.data.held_out_photos import held_out_crops, held_out_pairs, read_pairs
 from gluon_enhance.data.pairing import find_truths
 from gluon_enhance.data.patches import (
     PairedPatches,
@@ -13,9 +14,6 @@ from gluon_enhance.data.patches import (
     SuperResolutionPatches,
     Unpaired,
     flip_and_turn,
-    held_out_crops,
-    held_out_pairs,
-    read_pairs,
 )
 from gluon_enhance.errors import ImageError
 from gluon_enhance.imaging.resize import resize
@@ -57,7 +55,7 @@ def test_patches_are_cut_at_the_same_place_of_both_sizes(paths):
         assert lr.shape == (3, 8, 8) and hr.shape == (3, 32, 32)
         assert lr.dtype == hr.dtype == np.float32
         difference = resize(to_pixels(hr), 1 / 4).astype(int) - to_pixels(lr)
-        # Away from the edges, where the whole photo's kernel saw its neighbours.
+        # Away from the edges, where the whole photo's kernel saw its neighbors.
         assert np.abs(difference)[2:-2, 2:-2].max() <= 1
 
 

@@ -15,7 +15,7 @@ from gluon_enhance.engines.bfloat16 import (
     to_bf16,
     with_rounded_kernels,
 )
-from gluon_enhance.rasters.enhancing import enhance_raster
+from gluon_enhance.rasters.enhance import enhance_raster
 from gluon_enhance.weights import store
 
 openvino = pytest.importorskip("openvino")

@@ -11,13 +11,12 @@ from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from rasterio.rpc import RPC
 
-from gluon_enhance.rasters import enhancing
-from gluon_enhance.rasters.enhancing import enhance_raster
-from gluon_enhance.rasters.kinds import kind_of
-from gluon_enhance.rasters.metadata import created
-from gluon_enhance.rasters.opening import opened
-from gluon_enhance.rasters.raster import check_uniform, environment
-from gluon_enhance.rasters.regions import samples_of
+from gluon_enhance.rasters import enhance
+from gluon_enhance.rasters.enhance import enhance_raster
+from gluon_enhance.rasters.io import check_uniform, gdal_environment, opened
+from gluon_enhance.rasters.plan import samples_of
+from gluon_enhance.rasters.raster_or_photo import kind_of
+from gluon_enhance.rasters.write import created
 
 LARGEST = 1 << 16
 """Samples of a raster that a fuzzer has time for."""
@@ -52,7 +51,7 @@ def written(
     bands = np.arange(count * 63).reshape(count, 7, 9) * 3
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "a.tif")
-        with environment(), rasterio.open(path, "w", driver="GTiff", **profile) as out:
+        with gdal_environment(), rasterio.open(path, "w", driver="GTiff", **profile) as out:
             if colors:
                 out.colorinterp = colors
             out.write((bands[:, :2] if hollow else bands).astype(profile["dtype"]),
@@ -77,7 +76,7 @@ def descriptions():
     with tempfile.TemporaryDirectory() as folder:
         write_source(Path(folder))
         path = Path(folder, "a.vrt")
-        with environment(), rasterio.open(Path(folder, "source.tif")) as source:
+        with gdal_environment(), rasterio.open(Path(folder, "source.tif")) as source:
             rasterio.shutil.copy(source, path, driver="VRT")
         text = path.read_text()
     yield text.encode()
@@ -107,7 +106,7 @@ def look(path):
         return
     with (
         suppress(ValueError),
-        environment(),
+        gdal_environment(),
         tempfile.TemporaryDirectory() as folder,
         opened(path) as src,
     ):
@@ -123,6 +122,6 @@ def read(path):
     with (
         suppress(ValueError),
         tempfile.TemporaryDirectory() as folder,
-        mock.patch.object(enhancing, "try_options"),  # takes more time than all else
+        mock.patch.object(enhance, "try_creation_options"),  # takes more time than all else
     ):
         enhance_raster(path, Path(folder, "out.tif"), "nearest", others="each")

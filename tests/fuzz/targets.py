@@ -30,10 +30,11 @@ from PIL import Image
 
 from gluon_enhance import Enhancer
 from gluon_enhance.errors import GluonEnhanceError
-from gluon_enhance.export.symbol_graph import read_graph
-from gluon_enhance.photos import Photo, read_image, reader, write_image
+from gluon_enhance.exporting.symbol_graph import read_graph
+from gluon_enhance.photos import Photo, photo, read_image, write_image
+from gluon_enhance.photos.formats import FORMATS
 from gluon_enhance.photos.xmp import updated
-from gluon_enhance.rasters.raster import PROPORTION
+from gluon_enhance.rasters.io import PROPORTION
 from gluon_enhance.weights.readers import tensorflow
 from gluon_enhance.weights.readers.gluon import MAGIC, read_params
 from gluon_enhance.weights.readers.ncnn import read_ncnn
@@ -52,6 +53,9 @@ from torch_files import write_legacy, write_zip  # noqa: E402
 ALL = "all"
 SLACK, IMPORTS = 4 << 20, 1 << 30
 """Bytes that any file may take: for buffers, and for what is imported on first use."""
+
+PIXELS_PER_BYTE = max(form.pixels_per_byte for form in FORMATS.values())
+"""So many pixels a picture may claim for each of its bytes."""
 
 NATIVE, ENGINE = 32 << 20, 512 << 20
 """As above, of the process: for allocators, and for maps of a net that an engine lets pass."""
@@ -252,7 +256,7 @@ def _pictures_with_metadata(color):
 
 def _read_image(path):
     """Read a picture that claims little more than its bytes can hold, so that the bound is low."""
-    with mock.patch.object(reader, "SMALL_PIXELS", 1 << 16):
+    with mock.patch.object(photo, "SMALL_PIXELS", 1 << 16):
         return read_image(path)
 
 
@@ -400,13 +404,13 @@ TARGETS = {
     "image": Target(
         lambda: list(_pictures()),
         _read_image,
-        8 * reader.DEFLATED_PIXELS_PER_BYTE,
+        8 * PIXELS_PER_BYTE,
         prepare=_png_with_checksums,
     ),
     "photo": Target(
         lambda: list(_large_pictures()),
         _read_image,
-        8 * reader.DEFLATED_PIXELS_PER_BYTE,
+        8 * PIXELS_PER_BYTE,
         prepare=_png_with_checksums,
     ),
     "xmp": Target(lambda: [_packet()], _update, 500),

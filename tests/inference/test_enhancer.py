@@ -8,7 +8,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed: the nets under test
 
 import gluon_enhance as ge  # noqa: E402
 from gluon_enhance.errors import EngineError, ImageError, UnknownModelError  # noqa: E402
-from gluon_enhance.export import export_onnx  # noqa: E402
+from gluon_enhance.exporting import export_onnx  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.imaging.resize import resize, resize_rounding_once  # noqa: E402
 from gluon_enhance.models.rrdbnet import RRDBNet  # noqa: E402

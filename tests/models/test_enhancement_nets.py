@@ -7,7 +7,7 @@ from random_nets import randomize
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 from gluon_enhance import engines  # noqa: E402
-from gluon_enhance.export import export_onnx  # noqa: E402
+from gluon_enhance.exporting import export_onnx  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.models.dped import DPEDDenseNet, DPEDResNet  # noqa: E402
 from gluon_enhance.models.plsr import PLSR, JohnsonSR  # noqa: E402

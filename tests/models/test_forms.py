@@ -8,8 +8,8 @@ import pytest
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 from gluon_enhance import engines, zoo  # noqa: E402
-from gluon_enhance.export import export_onnx  # noqa: E402
-from gluon_enhance.export.symbol import measured_pair  # noqa: E402
+from gluon_enhance.exporting import export_onnx  # noqa: E402
+from gluon_enhance.exporting.symbol import measured_pair  # noqa: E402
 from gluon_enhance.forms import EXPORTING, FAST, in_form, set_form  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.training.devices import Devices  # noqa: E402

@@ -7,7 +7,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 from gluon_enhance import Enhancer, engines  # noqa: E402
 from gluon_enhance.data.benchmarks import find_pairs, read_pair  # noqa: E402
-from gluon_enhance.export import export_onnx  # noqa: E402
+from gluon_enhance.exporting import export_onnx  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.imaging.metrics import psnr  # noqa: E402
 from gluon_enhance.models.edsr import EDSR  # noqa: E402

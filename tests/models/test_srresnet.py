@@ -64,7 +64,7 @@ def test_srresnet_equals_the_papers_equations_in_float64(shared, scale, rng):
 
 
 def srgan_state(rng, scale):
-    """leftthomas's names."""
+    """Make a state with the names of leftthomas's weights."""
     state = State(rng)
     state.add_conv("block1.0", CHANNELS, 3, 9)
     state.add_prelu("block1.1")

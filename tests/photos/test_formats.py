@@ -10,8 +10,9 @@ from PIL import Image
 from samples import DEEP, PICTURE, refusal, save
 
 from gluon_enhance.photos import IMAGE_SUFFIXES, Photo, read_image, read_size, scan, write_image
-from gluon_enhance.photos import heif as heif_module
-from gluon_enhance.photos.formats import format_of, has_avif
+from gluon_enhance.photos import heic as heic_module
+from gluon_enhance.photos.avif import has_avif
+from gluon_enhance.photos.read import format_of
 
 needs_avif = pytest.mark.skipif(not has_avif(), reason="this Pillow has no AVIF")
 
@@ -111,12 +112,12 @@ def test_heic_in_another_space_than_srgb_is_read_with_a_warning(
 
 
 def test_gain_map_of_heic_is_named_as_left_out(tmp_path, monkeypatch):
-    class WithGainMap(heif_module.HeicFile):
+    class WithGainMap(heic_module.HeicFile):
         def __init__(self, data):
             super().__init__(data)
             self.info["aux"] = {"urn:com:apple:photo:2020:aux:hdrgainmap": [2]}
 
-    monkeypatch.setattr("gluon_enhance.photos.reader.HeicFile", WithGainMap)
+    monkeypatch.setattr("gluon_enhance.photos.heic.HeicFile", WithGainMap)
     (tmp_path / "a.heic").write_bytes(heic(Image.fromarray(PICTURE)))
     assert read_image(tmp_path / "a.heic").left_out == ("gain map",)
 
@@ -125,8 +126,8 @@ def test_gain_map_of_heic_is_named_as_left_out(tmp_path, monkeypatch):
 def test_missing_decoder_is_named_with_what_to_install(tmp_path, monkeypatch, name):
     brand = name[-4:].encode()
     (tmp_path / name).write_bytes(b"\0\0\0\x18ftyp" + brand + bytes(40))
-    monkeypatch.setattr("gluon_enhance.photos.reader.has_avif", lambda: False)
-    monkeypatch.setattr(heif_module.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("gluon_enhance.photos.avif.has_avif", lambda: False)
+    monkeypatch.setattr(heic_module.importlib.util, "find_spec", lambda _: None)
     package = "'Pillow>=11.3'" if name == "a.avif" else "'gluon-enhance[heif]'"
     assert f"which needs pip install {package}" in refusal(tmp_path / name)
 

@@ -13,7 +13,7 @@ from PIL import Image
 from samples import DEEP, PICTURE, refusal, save
 
 from gluon_enhance.photos import read_image, read_size
-from gluon_enhance.photos.places import has_place
+from gluon_enhance.photos.tiff_tags import has_place
 
 TAGS = {"width": 256, "height": 257, "bits": 258, "compression": 259, "photometric": 262,
         "offsets": 273, "rows": 278, "counts": 279, "fill_order": 266, "tile_width": 322,

@@ -13,7 +13,7 @@ from PIL import Image, IptcImagePlugin
 from samples import PICTURE, png, save
 
 from gluon_enhance.photos import Photo, read_image, write_image
-from gluon_enhance.photos.formats import has_avif
+from gluon_enhance.photos.avif import has_avif
 
 SUFFIXES = (".png", ".jpg", ".tif", ".webp", *[".avif"] * has_avif())
 TIFF, MM = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/xap/1.0/mm/"

@@ -7,13 +7,13 @@ import pytest
 import rasterio
 from PIL import Image
 from rasterio.enums import ColorInterp, Resampling
-from runs import on_work
+from runs import on_plan
 
 import gluon_enhance as ge
 from gluon_enhance.imaging.block_means import constrain
-from gluon_enhance.rasters import planning
-from gluon_enhance.rasters.enhancing import enhance_raster
-from gluon_enhance.rasters.parts import compute_part
+from gluon_enhance.rasters import plan
+from gluon_enhance.rasters.compute import compute_part
+from gluon_enhance.rasters.enhance import enhance_raster
 from gluon_enhance.weights import store
 
 PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)}
@@ -131,7 +131,7 @@ def test_values_outside_the_range_come_back_as_they_were(tmp_path, rng):
 
 
 def test_tiles_parts_and_runs_that_are_resumed_give_the_same_pixels(tmp_path, rng, monkeypatch):
-    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
+    monkeypatch.setattr(plan, "PART_SAMPLES", 1)
     bands = rng.integers(0, 3000, (4, 200, 170)).astype(np.uint16)
     path = write(tmp_path / "in.tif", bands, nodata=7)
     whole = enhanced(path, Darkening(tile=1000), rgb=(1, 2, 3))
@@ -139,12 +139,12 @@ def test_tiles_parts_and_runs_that_are_resumed_give_the_same_pixels(tmp_path, rn
     assert np.array_equal(whole, tiled)
     once = (tmp_path / "out.tif").read_bytes()
 
-    def interrupted(work, indices):
-        compute_part(work, 1, Darkening())
+    def interrupted(plan, indices):
+        compute_part(plan, 1, Darkening())
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        enhanced(path, run=on_work(interrupted), rgb=(1, 2, 3))
+        enhanced(path, run=on_plan(interrupted), rgb=(1, 2, 3))
     enhanced(path, resume=True, rgb=(1, 2, 3))
     assert (tmp_path / "out.tif").read_bytes() == once
 

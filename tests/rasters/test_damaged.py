@@ -15,8 +15,8 @@ from test_enhancing import write
 
 from gluon_enhance.commands.enhance import enhance
 from gluon_enhance.errors import ImageError
-from gluon_enhance.rasters.enhancing import enhance_raster
-from gluon_enhance.rasters.raster import environment, open_raster
+from gluon_enhance.rasters.enhance import enhance_raster
+from gluon_enhance.rasters.io import gdal_environment, open_raster
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 
@@ -55,7 +55,7 @@ def entries(data):
 
 def enlarged(path, **options):
     out = enhance_raster(path, path.with_name("out.tif"), "nearest", **options)
-    with environment(), rasterio.open(out) as result:
+    with gdal_environment(), rasterio.open(out) as result:
         return result.read()
 
 
@@ -100,13 +100,13 @@ def test_control_points_need_no_coordinate_system(raster):
         for n, (c, r) in enumerate([(0, 0), (16, 0), (0, 16)])
     )
     bands = np.ones((1, 16, 16), np.uint8)
-    with environment():
+    with gdal_environment():
         write(raster, bands, crs=None, transform=None)
     raster.with_name("a.tif.aux.xml").write_text(
         f"<PAMDataset><GCPList>{points}</GCPList></PAMDataset>"
     )
     enlarged(raster)
-    with environment(), rasterio.open(raster.with_name("out.tif")) as result:
+    with gdal_environment(), rasterio.open(raster.with_name("out.tif")) as result:
         places = [(point.col, point.row, point.x, point.y) for point in result.gcps[0]]
     assert places == [(0, 0, 0, 0), (64, 0, 160, 0), (0, 64, 0, -160)]
 

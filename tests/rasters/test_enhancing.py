@@ -14,13 +14,13 @@ import rasterio
 from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from rasterio.rpc import RPC
-from runs import on_work
+from runs import on_plan
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.imaging.resize import resize
-from gluon_enhance.rasters import planning
-from gluon_enhance.rasters.enhancing import enhance_raster
-from gluon_enhance.rasters.parts import compute_part
+from gluon_enhance.rasters import plan
+from gluon_enhance.rasters.compute import compute_part
+from gluon_enhance.rasters.enhance import enhance_raster
 
 TILES = 12
 """Of the raster of `source`: three rows of four, of 128 pixels a side."""
@@ -300,13 +300,13 @@ def test_what_does_not_fit_is_named(tmp_path, bands, options, message):
 
 
 def test_two_runs_to_one_output_do_not_meet(source, tmp_path):
-    def meet(work, indices):
+    def meet(plan, indices):
         with pytest.raises(ImageError, match="another run is writing"):
             enhance_raster(source[0], tmp_path / "out.tif", Blur())
         for index in indices:
-            compute_part(work, index, Blur())
+            compute_part(plan, index, Blur())
 
-    enhance_raster(source[0], tmp_path / "out.tif", Blur(), run=on_work(meet))
+    enhance_raster(source[0], tmp_path / "out.tif", Blur(), run=on_plan(meet))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.tif", "out.tif"]
 
 
@@ -430,14 +430,14 @@ def test_extent_stays_where_pixels_are_the_systems_units(tmp_path, rng):
 
 @pytest.mark.parametrize("sides", [(512, 512), (1024, 128), (16, 64)])
 def test_parts_are_whole_blocks_of_the_output(source, tmp_path, monkeypatch, sides):
-    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
+    monkeypatch.setattr(plan, "PART_SAMPLES", 1)
     path, bands = source
     enhancer, targets = Blur(), []
 
-    def compute(work, indices):
+    def compute(plan, indices):
         for index in indices:
-            targets.append(work.target(index))
-            compute_part(work, index, enhancer)
+            targets.append(plan.target(index))
+            compute_part(plan, index, enhancer)
 
     options = {"blockxsize": str(sides[0]), "BLOCKYSIZE": str(sides[1])}
     enhance_raster(
@@ -445,7 +445,7 @@ def test_parts_are_whole_blocks_of_the_output(source, tmp_path, monkeypatch, sid
         tmp_path / "out.tif",
         enhancer,
         creation_options=options,
-        run=on_work(compute),
+        run=on_plan(compute),
         **AS_IT_IS,
     )
     for place in targets:
@@ -504,7 +504,7 @@ def test_creation_options_are_passed_on(source, tmp_path):
 
 
 def test_failing_tile_stops_the_work_and_resume_goes_on_from_it(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
+    monkeypatch.setattr(plan, "PART_SAMPLES", 1)
     enhance_raster(source[0], tmp_path / "whole.tif", Blur())
     enhancer = Blur()
     run = enhancer.run
@@ -529,15 +529,15 @@ def test_failing_tile_stops_the_work_and_resume_goes_on_from_it(source, tmp_path
 
 
 def test_parts_that_are_kept_or_deleted_are_told_of(source, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
+    monkeypatch.setattr(plan, "PART_SAMPLES", 1)
 
-    def interrupted(work, indices):
-        compute_part(work, 0, Blur())
+    def interrupted(plan, indices):
+        compute_part(plan, 0, Blur())
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         enhance_raster(
-            source[0], tmp_path / "out.tif", Blur(), run=on_work(interrupted), **AS_IT_IS
+            source[0], tmp_path / "out.tif", Blur(), run=on_plan(interrupted), **AS_IT_IS
         )
     folder = tmp_path / ".out.tif.parts"
     kept = f"1 of {TILES} parts are kept in {folder}; --resume goes on with them"
@@ -560,11 +560,11 @@ def test_parts_of_other_options_are_not_gone_on_with(source, tmp_path):
 
 
 def test_parts_of_other_weights_under_the_same_name_are_not_gone_on_with(source, tmp_path):
-    def stopped(work, indices):
+    def stopped(plan, indices):
         raise ImageError("stopped")
 
     with pytest.raises(ImageError, match="stopped"):
-        enhance_raster(source[0], tmp_path / "out.tif", Blur(), run=on_work(stopped))
+        enhance_raster(source[0], tmp_path / "out.tif", Blur(), run=on_plan(stopped))
     other = Blur()
     run = other.run
     other.run = lambda batch: run(batch) * 0.9
@@ -589,47 +589,47 @@ def test_part_cut_short_by_a_full_disk_is_no_part(source, tmp_path):
 
 
 def test_a_worker_that_is_still_at_an_earlier_run_gives_no_part_to_the_next(source, tmp_path):
-    works, darker = [], Blur()
+    plans, darker = [], Blur()
     run = darker.run
     darker.run = lambda batch: run(batch) * 0.5
 
-    def stopped(work, indices):
-        works.append(work)
+    def stopped(plan, indices):
+        plans.append(plan)
         raise ImageError("stopped")
 
-    def late(work, indices):
-        compute_part(works[0], 0, darker)
+    def late(plan, indices):
+        compute_part(plans[0], 0, darker)
         for index in indices:
-            if not work.path(index).exists():
-                compute_part(work, index, Blur())
+            if not plan.part_path(index).exists():
+                compute_part(plan, index, Blur())
 
     with pytest.raises(ImageError, match="stopped"):
-        enhance_raster(source[0], tmp_path / "out.tif", darker, run=on_work(stopped))
-    enhance_raster(source[0], tmp_path / "out.tif", Blur(), run=on_work(late))
+        enhance_raster(source[0], tmp_path / "out.tif", darker, run=on_plan(stopped))
+    enhance_raster(source[0], tmp_path / "out.tif", Blur(), run=on_plan(late))
     enhance_raster(source[0], tmp_path / "whole.tif", Blur())
     assert (tmp_path / "out.tif").read_bytes() == (tmp_path / "whole.tif").read_bytes()
 
 
 def test_a_part_is_computed_without_a_warning_where_nothing_silences_it(source, tmp_path):
-    works = []
+    plans = []
 
-    def elsewhere(work, indices):
-        works.append(work)
+    def elsewhere(plan, indices):
+        plans.append(plan)
         raise ImageError("stopped")
 
     with pytest.raises(ImageError, match="stopped"):
-        enhance_raster(source[0], tmp_path / "out.tif", Blur(), run=on_work(elsewhere))
-    compute_part(works[0], 0, Blur())
-    assert works[0].path(0).exists()
+        enhance_raster(source[0], tmp_path / "out.tif", Blur(), run=on_plan(elsewhere))
+    compute_part(plans[0], 0, Blur())
+    assert plans[0].part_path(0).exists()
 
 
 def test_missing_part_is_noticed_before_the_file_gets_its_name(source, tmp_path):
-    def lazy(work, indices):
+    def lazy(plan, indices):
         for index in indices[:-1]:
-            compute_part(work, index, Blur())
+            compute_part(plan, index, Blur())
 
     with pytest.raises(ImageError, match="cannot be read"):
-        enhance_raster(source[0], tmp_path / "out.tif", Blur(), run=on_work(lazy))
+        enhance_raster(source[0], tmp_path / "out.tif", Blur(), run=on_plan(lazy))
     assert not (tmp_path / "out.tif").exists()
 
 
@@ -637,8 +637,8 @@ def test_killed_run_is_resumed_to_the_same_file(source, tmp_path, monkeypatch):
     script = f"""
         import sys, time
         sys.path.insert(0, {os.path.dirname(__file__)!r})
-        from test_enhancing import Blur, enhance_raster, planning
-        planning.PART_SAMPLES = 1
+        from test_enhancing import Blur, enhance_raster, plan
+        plan.PART_SAMPLES = 1
         enhancer = Blur()
         run = enhancer.run
         def slow(batch):
@@ -655,7 +655,7 @@ def test_killed_run_is_resumed_to_the_same_file(source, tmp_path, monkeypatch):
         assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
+    monkeypatch.setattr(plan, "PART_SAMPLES", 1)
     rest = Blur()
     enhance_raster(source[0], tmp_path / "out.tif", rest, resume=True)
     enhance_raster(source[0], tmp_path / "whole.tif", Blur())
@@ -668,7 +668,7 @@ def test_killed_run_is_resumed_to_the_same_file(source, tmp_path, monkeypatch):
 def test_rasters_with_holes_come_to_the_same_bytes_again_and_when_resumed(
     tmp_path, rng, monkeypatch, hole, cog
 ):
-    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
+    monkeypatch.setattr(plan, "PART_SAMPLES", 1)
     bands = rng.integers(1, 255, (3 + (hole == "alpha"), 300, 410)).astype(np.uint8)
     holes = rng.random((300, 410)) < 0.1
     bands[-1 if hole == "alpha" else ..., holes] = 0
@@ -681,15 +681,15 @@ def test_rasters_with_holes_come_to_the_same_bytes_again_and_when_resumed(
         nodata=0 if hole == "nodata" else None,
     )
 
-    def interrupted(work, indices):
+    def interrupted(plan, indices):
         for index in indices[:5]:
-            compute_part(work, index, Blur())
+            compute_part(plan, index, Blur())
         raise KeyboardInterrupt
 
     for name in ("once", "again"):
         enhance_raster(path, tmp_path / f"{name}.tif", Blur(), cog=cog)
     with pytest.raises(KeyboardInterrupt):
-        enhance_raster(path, tmp_path / "resumed.tif", Blur(), cog=cog, run=on_work(interrupted))
+        enhance_raster(path, tmp_path / "resumed.tif", Blur(), cog=cog, run=on_plan(interrupted))
     enhance_raster(path, tmp_path / "resumed.tif", Blur(), cog=cog, resume=True)
     once, *others = (
         (tmp_path / f"{name}.tif").read_bytes() for name in ("once", "again", "resumed")

@@ -6,22 +6,23 @@ import numpy as np
 import pytest
 import rasterio
 from click.testing import CliRunner
-from test_banded import Centred
+from runs import on_plan
 from test_enhancing import TILES, Blur, write
+from test_raster_strips import Centered
 
-from gluon_enhance.commands import enhance as enhance_module
+from gluon_enhance.commands import enhance as enhance_command
 from gluon_enhance.commands.enhance import enhance
-from gluon_enhance.rasters import banded, enhancing, estimating, planning
-from gluon_enhance.rasters.enhancing import enhance_raster
-from gluon_enhance.rasters.estimating import Estimate
-from gluon_enhance.rasters.parts import compute_part
+from gluon_enhance.rasters import enhance as enhance_module
+from gluon_enhance.rasters import plan, whole_image
+from gluon_enhance.rasters.compute import compute_part
+from gluon_enhance.rasters.enhance import Estimate, enhance_raster
 
 
 @pytest.fixture
 def source(tmp_path, rng, monkeypatch):
     """Twelve tiles; a net takes five seconds for one, and eleven the first time."""
-    monkeypatch.setattr(planning, "PART_SAMPLES", 1)
-    monkeypatch.setattr(estimating, "LEAST", 2)
+    monkeypatch.setattr(plan, "PART_SAMPLES", 1)
+    monkeypatch.setattr(enhance_module, "ESTIMATED_FROM", 2)
     return write(tmp_path / "in.tif", rng.integers(0, 65536, (3, 300, 410)).astype(np.uint16))
 
 
@@ -60,14 +61,14 @@ def test_parts_that_are_there_and_pixels_that_are_not_wanted_take_no_time(
 ):
     told = []
 
-    def stopped(work, indices, done):
+    def stopped(plan, indices):
         for index in indices[:5]:
-            compute_part(work, index, Blur())
+            compute_part(plan, index, Blur())
         raise KeyboardInterrupt
 
     net = Slow(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        enhance_raster(source, tmp_path / "out.tif", net, compute=stopped)
+        enhance_raster(source, tmp_path / "out.tif", net, run=on_plan(stopped))
     enhance_raster(source, tmp_path / "out.tif", net, resume=True, announce=told.append)
     assert told.pop().seconds == 5 * (TILES - 5)
     enhance_raster(
@@ -77,7 +78,7 @@ def test_parts_that_are_there_and_pixels_that_are_not_wanted_take_no_time(
 
 
 def test_nothing_is_said_or_timed_of_a_short_run(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(estimating, "LEAST", TILES + 1)
+    monkeypatch.setattr(enhance_module, "ESTIMATED_FROM", TILES + 1)
     net, told = Slow(monkeypatch), []
     enhance_raster(source, tmp_path / "out.tif", net, announce=told.append)
     assert told == [] and net.runs == TILES
@@ -86,13 +87,13 @@ def test_nothing_is_said_or_timed_of_a_short_run(source, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "device, seconds", [("cpu", 1.75 * 5 * 300 * 400 / 200**2), ("cuda", None), ("cuda:1", None)]
 )
-def test_nets_in_bands_are_timed_by_their_pixels(tmp_path, rng, monkeypatch, device, seconds):
+def test_nets_in_strips_are_timed_by_their_pixels(tmp_path, rng, monkeypatch, device, seconds):
     path = write(tmp_path / "in.tif", rng.integers(0, 65536, (3, 300, 400)).astype(np.uint16))
-    for module in (banded, enhancing):
+    for module in (whole_image, enhance_module):
         monkeypatch.setattr(module, "check_disk", lambda *_: None)
-    monkeypatch.setattr(estimating, "LEAST", 2)
-    monkeypatch.setattr(estimating, "SIDE", 200)
-    net, clock, told = Centred(tile=64), Slow(monkeypatch), []
+    monkeypatch.setattr(enhance_module, "ESTIMATED_FROM", 2)
+    monkeypatch.setattr(enhance_module, "TIMED_SIDE", 200)
+    net, clock, told = Centered(tile=64), Slow(monkeypatch), []
     run, describe = net.run, net.describe
     net.run = lambda batch: (clock.run(batch), run(batch))[1]
     net.describe = lambda: {**describe(), "device": device}
@@ -102,7 +103,7 @@ def test_nets_in_bands_are_timed_by_their_pixels(tmp_path, rng, monkeypatch, dev
 
 @pytest.mark.parametrize("part", [[], ["--window", "0,0,410,300"]])
 def test_the_command_says_it_on_standard_error(source, tmp_path, monkeypatch, part):
-    monkeypatch.setattr(enhance_module, "load", lambda *_, **__: Slow(monkeypatch))
+    monkeypatch.setattr(enhance_command, "load", lambda *_, **__: Slow(monkeypatch))
     command = [str(source), "-o", str(tmp_path / "out.tif"), "--json", *part]
     result = CliRunner().invoke(enhance, command)
     assert result.exit_code == 0, result.output
@@ -121,7 +122,7 @@ def test_times_are_in_hours_and_minutes(seconds, text):
 
 
 def test_a_run_under_a_minute_is_not_announced(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(enhance_module, "load", lambda *_, **__: Slow(monkeypatch))
+    monkeypatch.setattr(enhance_command, "load", lambda *_, **__: Slow(monkeypatch))
     with rasterio.open(source) as src:
         assert src.count == 3
     command = [str(source), "-o", str(tmp_path / "out.tif"), "--window", "0,0,410,128"]

@@ -17,11 +17,11 @@ from gluon_enhance.commands.enhance import enhance
 from gluon_enhance.commands.match import match
 from gluon_enhance.commands.score import score
 from gluon_enhance.errors import ImageError
-from gluon_enhance.rasters.enhancing import enhance_raster
-from gluon_enhance.rasters.kinds import kind_of
-from gluon_enhance.rasters.matching import match_rasters
-from gluon_enhance.rasters.raster import environment
-from gluon_enhance.rasters.scoring import score_rasters
+from gluon_enhance.rasters.enhance import enhance_raster
+from gluon_enhance.rasters.io import gdal_environment
+from gluon_enhance.rasters.match import match_rasters
+from gluon_enhance.rasters.raster_or_photo import kind_of
+from gluon_enhance.rasters.score import score_rasters
 
 SECRET = 99
 PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)}
@@ -83,7 +83,7 @@ def server():
 
 def enlarged(path, **options):
     out = enhance_raster(path, "out.tif", "nearest", **options)
-    with environment(), rasterio.open(out) as result:
+    with gdal_environment(), rasterio.open(out) as result:
         return result.read()
 
 
@@ -349,14 +349,14 @@ def test_the_name_of_a_format_trusts_no_file_of_it(form, folder, tmp_path):
     with pytest.raises(ImageError, match="takes d from another file"):
         enhance_raster(name, tmp_path / "out.tif", "nearest")
     enhance_raster(name, tmp_path / "out.tif", "nearest", trust=True)
-    with environment(), rasterio.open(tmp_path / "out.tif") as out:
+    with gdal_environment(), rasterio.open(tmp_path / "out.tif") as out:
         assert (out.read() == SECRET).all()
 
 
 def test_hdf_files_that_hold_their_numbers_are_read(folder, tmp_path, monkeypatch):
     path = hdf(folder / "x.h5", data=np.full((16, 16), 7, np.uint8))
     enhance_raster(path, tmp_path / "out.tif", "nearest")
-    with environment(), rasterio.open(tmp_path / "out.tif") as out:
+    with gdal_environment(), rasterio.open(tmp_path / "out.tif") as out:
         assert (out.read() == 7).all()
     monkeypatch.setitem(sys.modules, "h5py", None)  # as where it is not installed
     with pytest.raises(ImageError, match="which h5py tells .*--trust"):

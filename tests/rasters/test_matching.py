@@ -12,9 +12,10 @@ from rasterio.rpc import RPC
 
 import gluon_enhance as ge
 from gluon_enhance.errors import ImageError
-from gluon_enhance.rasters import matching, raster
-from gluon_enhance.rasters.matching import match_rasters
-from gluon_enhance.rasters.metadata import created
+from gluon_enhance.rasters import match
+from gluon_enhance.rasters import write as write_module
+from gluon_enhance.rasters.match import match_rasters
+from gluon_enhance.rasters.write import created
 
 SIZE = 50, 70
 PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)}
@@ -24,7 +25,7 @@ AXES = "height", "lat", "line", "long", "samp"
 
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch):
-    monkeypatch.setattr(matching, "SAMPLES", 3 * 16 * 40)
+    monkeypatch.setattr(match, "SAMPLES", 3 * 16 * 40)
 
 
 @pytest.fixture
@@ -418,7 +419,10 @@ def test_a_system_without_a_transform_is_kept(folder, rng):
 
 @pytest.mark.parametrize("side, header", [(60_000, b"II+\0"), (6_000, b"II*\0")])
 def test_a_raster_that_may_exceed_4_gigabytes_is_a_big_tiff(folder, monkeypatch, side, header):
-    monkeypatch.setattr(raster, "_check_complete", lambda *_: None)  # of blocks that are left out
+    # It would find the blocks that are left out.
+    monkeypatch.setattr(
+        write_module, "_check_complete", lambda *_: None
+    )  # of blocks that are left out
     layout = {"compress": "deflate", "sparse_ok": True, "width": side, "height": side}
     profile = {"driver": "GTiff", "dtype": "uint16", "count": 1, "tiled": True, **PLACE}
     with rasterio.open(folder / "s.tif", "w", bigtiff="no", **profile, **layout):
@@ -496,7 +500,7 @@ def test_a_full_disk_is_noticed(folder, rng):
     path = write(folder / "s.tif", rng.integers(0, 255, (3, 400, 400), "uint8"))
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000));"
-        "from gluon_enhance.rasters.matching import match_rasters; match_rasters(*sys.argv[1:])"
+        "from gluon_enhance.rasters.match import match_rasters; match_rasters(*sys.argv[1:])"
     )
     command = [sys.executable, "-c", code, path, path, folder / "out" / "out.tif"]
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True)

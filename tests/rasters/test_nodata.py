@@ -7,9 +7,9 @@ import tifffile
 from doubling_net import Doubling
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.rasters.enhancing import enhance_raster
-from gluon_enhance.rasters.matching import match_rasters
-from gluon_enhance.rasters.raster import leave_nodata
+from gluon_enhance.rasters.enhance import enhance_raster
+from gluon_enhance.rasters.io import leave_nodata
+from gluon_enhance.rasters.match import match_rasters
 
 PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)}
 DTYPES = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "float32", "float64"]

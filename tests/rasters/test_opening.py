@@ -7,6 +7,7 @@ import pytest
 import rasterio
 from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
+from runs import on_plan
 
 import gluon_enhance as ge
 from gluon_enhance.errors import GluonEnhanceError, ImageError
@@ -108,7 +109,7 @@ def test_what_is_in_memory_is_not_for_workers(give, scene, tmp_path):
 
     raster = give(scene)
     with pytest.raises(ImageError, match="workers do not see it; write it to a file"):
-        ge.enhance_raster(raster, tmp_path / "out.tif", "nearest", compute=never)
+        ge.enhance_raster(raster, tmp_path / "out.tif", "nearest", run=on_plan(never))
     with pytest.raises(ImageError, match="workers do not see it; write it to a file"):
         ge.match_rasters(scene, raster, tmp_path / "out.tif", run=never)
     raster.close()

@@ -8,14 +8,15 @@ from PIL import Image
 from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
 from rasterio.windows import Window
-from test_banded import Centred
 from test_enhancing import Blur, write
+from test_raster_strips import Centered
 
 from gluon_enhance.commands.enhance import enhance
 from gluon_enhance.errors import ImageError
-from gluon_enhance.rasters import banded, enhancing, planning
-from gluon_enhance.rasters.enhancing import enhance_raster
-from gluon_enhance.rasters.regions import region_of
+from gluon_enhance.rasters import enhance as enhance_module
+from gluon_enhance.rasters import plan, whole_image
+from gluon_enhance.rasters.enhance import enhance_raster
+from gluon_enhance.rasters.plan import region_of
 
 WINDOW = 71, 133, 90, 101
 """Columns 71 to 161, rows 133 to 234."""
@@ -39,7 +40,7 @@ def source(tmp_path, rng):
 @pytest.mark.parametrize("samples", [1, 1 << 20])
 @pytest.mark.parametrize("multiple", [1, 4])
 def test_a_window_equals_that_part_of_the_whole(source, tmp_path, monkeypatch, samples, multiple):
-    monkeypatch.setattr(planning, "PART_SAMPLES", samples)
+    monkeypatch.setattr(plan, "PART_SAMPLES", samples)
     net = Phases(multiple)
     enhance_raster(source, tmp_path / "whole.tif", net)
     enhance_raster(source, tmp_path / "part.tif", net, window=WINDOW)
@@ -87,15 +88,15 @@ def test_points_and_rpcs_count_from_the_windows_first_pixel(tmp_path, rng):
 
 @pytest.mark.parametrize("small", [True, False])
 def test_a_net_that_needs_the_whole_image_runs_on_it(tmp_path, rng, monkeypatch, caplog, small):
-    monkeypatch.setattr(banded, "check_disk", lambda *_: None)
-    monkeypatch.setattr(enhancing, "check_disk", lambda *_: None)
+    monkeypatch.setattr(whole_image, "check_disk", lambda *_: None)
+    monkeypatch.setattr(enhance_module, "check_disk", lambda *_: None)
     path = write(tmp_path / "in.tif", rng.integers(0, 65536, (3, 256, 200)).astype(np.uint16))
-    net = Centred(tile=400 if small else 64)
+    net = Centered(tile=400 if small else 64)
     enhance_raster(path, tmp_path / "whole.tif", net, input_range=(0, 65_535))
     enhance_raster(path, tmp_path / "part.tif", net, window=WINDOW, input_range=(0, 65_535))
     assert np.array_equal(read(tmp_path / "part.tif"), part_of(read(tmp_path / "whole.tif")))
     told = [record.message for record in caplog.records]
-    assert told == ([] if small else ["centred needs the whole image: it runs on all of it"])
+    assert told == ([] if small else ["centered needs the whole image: it runs on all of it"])
 
 
 def test_bounds_take_all_pixels_that_they_touch(source):

@@ -9,8 +9,8 @@ from PIL import Image
 
 from gluon_enhance.commands.score import score
 from gluon_enhance.errors import ImageError
-from gluon_enhance.rasters import scoring
-from gluon_enhance.rasters.scoring import score_rasters
+from gluon_enhance.rasters import score as score_module
+from gluon_enhance.rasters.score import score_rasters
 
 PLACE = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 0, 0, -10, 0)}
 
@@ -27,7 +27,7 @@ def write(path, bands, **profile):
 def test_errors_of_each_band_are_those_of_numpy_where_both_are_valid(
     tmp_path, rng, monkeypatch, border
 ):
-    monkeypatch.setattr(scoring, "SAMPLES", 200)
+    monkeypatch.setattr(score_module, "SAMPLES", 200)
     image, truth = rng.integers(0, 3000, (2, 2, 40, 50)).astype(np.uint16)
     paths = write(tmp_path / "a.tif", image, nodata=7), write(tmp_path / "b.tif", truth, nodata=9)
     rows = score_rasters(*paths, crop_border=border)

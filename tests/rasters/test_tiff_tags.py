@@ -8,9 +8,9 @@ from doubling_net import Doubling
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.imaging.resize import resize
-from gluon_enhance.rasters.enhancing import enhance_raster
-from gluon_enhance.rasters.matching import match_rasters
-from gluon_enhance.rasters.scoring import score_rasters
+from gluon_enhance.rasters.enhance import enhance_raster
+from gluon_enhance.rasters.match import match_rasters
+from gluon_enhance.rasters.score import score_rasters
 
 PLACE = [
     (33550, "d", 3, (10.0, 10.0, 0.0), True),

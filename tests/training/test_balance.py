@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from gluon_enhance.training.gan_balance import DynamicBalance
+from gluon_enhance.training.gan import DynamicBalance
 
 
 def decisions(balance, generator_losses, critic_loss=None):

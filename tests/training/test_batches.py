@@ -3,7 +3,7 @@ import threading
 import numpy as np
 import pytest
 
-from gluon_enhance.training.batches import batches, sample_rng
+from gluon_enhance.training.devices import batches, sample_rng
 
 
 def draw(rng):

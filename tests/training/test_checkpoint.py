@@ -10,8 +10,9 @@ from tiny_training import Config, make_step
 from gluon_enhance.errors import TrainingError, WeightsError
 from gluon_enhance.framework import mx
 from gluon_enhance.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
+from gluon_enhance.training.checkpoint_files import save_arrays
 from gluon_enhance.training.devices import Devices
-from gluon_enhance.training.net_arrays import net_arrays, save_arrays
+from gluon_enhance.training.steps import net_arrays
 from gluon_enhance.weights.readers import gluon
 
 

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from gluon_enhance.errors import TrainingError
-from gluon_enhance.training.gan_monitor import CRITIC_STEPS, FLAT_STEPS, CollapseWatch
+from gluon_enhance.training.gan import CRITIC_STEPS, FLAT_STEPS, CollapseWatch
 
 
 def watched(name, *values):

@@ -6,7 +6,7 @@ from gluon_enhance.errors import EngineError, TrainingError
 from gluon_enhance.framework import mx
 from gluon_enhance.training.checkpoint import load_checkpoint, save_checkpoint
 from gluon_enhance.training.devices import Devices
-from gluon_enhance.training.net_arrays import net_arrays
+from gluon_enhance.training.steps import net_arrays
 from gluon_enhance.training.validation import Validation
 
 

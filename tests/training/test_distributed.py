@@ -141,7 +141,7 @@ def test_pickle_that_a_worker_sends_to_the_server_is_not_run(launch, tmp_path):
     mark = tmp_path / "mark"
     program = f"""
 import os, pathlib, pickle
-from gluon_enhance.training.machines import Machines
+from gluon_enhance.training.distributed import Machines
 
 class Attack:
     def __reduce__(self):

@@ -14,9 +14,9 @@ from tiny_training import Config, make_step
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.framework import mx
 from gluon_enhance.training.checkpoint import load_checkpoint, save_checkpoint
+from gluon_enhance.training.checkpoint_files import save_arrays
 from gluon_enhance.training.devices import Devices
-from gluon_enhance.training.gan_balance import DynamicBalance
-from gluon_enhance.training.net_arrays import save_arrays
+from gluon_enhance.training.gan import DynamicBalance
 
 FILES = (
     "generator.params",

@@ -14,7 +14,7 @@ from tiny_training import Config, make_step, train
 from gluon_enhance.errors import TrainingError, TrainingInterruptedError, WeightsError
 from gluon_enhance.framework import mx
 from gluon_enhance.imaging.pictures import HEADING_HEIGHT
-from gluon_enhance.training import gan_monitor, plots
+from gluon_enhance.training import gan, plots
 from gluon_enhance.training.checkpoint import list_checkpoints
 from gluon_enhance.training.config import run_script
 from gluon_enhance.training.devices import Devices
@@ -164,15 +164,15 @@ def test_full_disk_stops_the_run_with_the_last_checkpoint_whole(run, tmp_path, c
 
 
 def test_flat_output_stops_the_run(run, monkeypatch):
-    monkeypatch.setattr(gan_monitor, "FLAT_STEPS", 3)
-    monkeypatch.setattr(gan_monitor, "FLAT", 1e9)
+    monkeypatch.setattr(gan, "FLAT_STEPS", 3)
+    monkeypatch.setattr(gan, "FLAT", 1e9)
     with pytest.raises(TrainingError, match="collapsed to flat colors: up to step 3"):
         run(adversarial=True)
 
 
 def test_flat_steps_before_a_break_count_after_it(run, monkeypatch):
-    monkeypatch.setattr(gan_monitor, "FLAT_STEPS", 3)
-    monkeypatch.setattr(gan_monitor, "FLAT", 1e9)
+    monkeypatch.setattr(gan, "FLAT_STEPS", 3)
+    monkeypatch.setattr(gan, "FLAT", 1e9)
     run(adversarial=True, iterations=2)
     with pytest.raises(TrainingError, match="collapsed to flat colors: up to step 3"):
         run(adversarial=True, iterations=4, resume=True)

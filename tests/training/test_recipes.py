@@ -6,6 +6,7 @@ import pytest
 
 from gluon_enhance import zoo
 from gluon_enhance.training.devices import Devices
+from gluon_enhance.training.recipe import Run
 
 
 def defaults(script, *names):
@@ -29,7 +30,7 @@ def test_dped_has_the_four_weights_of_its_code_or_paper(
 ):
     dped = script("dped")
     config = dped.Config(vgg=str(vgg_file(19)), patch_size=16, batch_size=1, weights=weights)
-    step = dped.make_step(dped.make_generator(config), config, Devices("cpu", 1))
+    step = dped.make_step(Run(config, dped.make_generator(config), Devices("cpu", 1)))
     found = {name: loss._weight for name, loss in step.losses.items()}
     assert found == {"content": content, "color": color, "variation": variation}
     assert {name: critic.weight for name, critic in step.critics.items()} == {"texture": texture}
@@ -50,7 +51,7 @@ def test_wespe_has_the_papers_weights(script, vgg_file):
     wespe = script("wespe")
     config = wespe.Config(vgg=str(vgg_file(19)), patch_size=16, batch_size=1)
     net = zoo.get_model("wespe", norm=config.norm)
-    step = wespe.make_step(net, config, Devices("cpu", 1))
+    step = wespe.make_step(Run(config, net, Devices("cpu", 1)))
     assert {name: critic.weight for name, critic in step.critics.items()} == {
         "color": 5e-3,
         "texture": 5e-3,
@@ -79,8 +80,8 @@ def test_srgan_has_the_losses_of_the_paper_or_of_tensorlayer(
     srgan = script("srgan")
     options = {"vgg": str(vgg_file(19)), "patch_size": 8, "batch_size": 1, "critic_channels": 2}
     config = srgan.Config(recipe=recipe, **options)
-    vgg, step = srgan.make_step(zoo.get_model("srgan_x4"), config, Devices("cpu", 1))
-    assert vgg.layers == (layer,)
+    step = srgan.make_step(Run(config, zoo.get_model("srgan_x4"), Devices("cpu", 1)))
+    assert step.losses["features"].features.layers == (layer,)
     assert step.losses["features"]._weight == pytest.approx(features, rel=1e-5)
     assert getattr(step.losses.get("pixel"), "_weight", None) == pixel
     assert step.critics["critic"].weight == 1e-3
@@ -101,7 +102,7 @@ def test_esrgan_has_the_papers_losses_and_rates(script, vgg_file):
     options = {"vgg": str(vgg_file(19)), "patch_size": 8, "batch_size": 1, "critic_channels": 2}
     config = esrgan.Config(model="esrgan_lite_x4", **options)
     net = zoo.get_model(config.model)
-    step, _ = esrgan.gan_step(net, config, Devices("cpu", 1))
+    step = esrgan.make_gan_step(Run(config, net, Devices("cpu", 1)))
     assert {name: loss._weight for name, loss in step.losses.items()} == {
         "pixel": 1e-2,
         "features": 1,

@@ -15,12 +15,12 @@ from tiny_training import Config, make_step, train
 from gluon_enhance.errors import TrainingError, WeightsError
 from gluon_enhance.framework import mx
 from gluon_enhance.training import loop
-from gluon_enhance.training.best import Best
 from gluon_enhance.training.checkpoint import list_checkpoints
 from gluon_enhance.training.devices import Devices
 from gluon_enhance.training.gradients import before_update
-from gluon_enhance.training.net_arrays import net_arrays
-from gluon_enhance.training.optimizers import moments
+from gluon_enhance.training.optimizer_states import moments
+from gluon_enhance.training.steps import net_arrays
+from gluon_enhance.training.validation import BestNet
 
 
 @pytest.fixture(autouse=True)
@@ -217,7 +217,7 @@ def test_weights_of_validations_are_written_averaged_and_raw(run, tmp_path):
     "score, step", [("psnr", 4), ("feature_distance", 2), ("held_out_style", 2), ("ssim_Set5", 4)]
 )
 def test_the_best_net_has_the_highest_score_or_the_lowest_distance(score, step):
-    best = Best(score)
+    best = BestNet(score)
     for count, value in ((2, 1.0), (4, 3.0), (6, 2.0)):
         best.offer({score: value}, count, {"w": mx.nd.array([count])})
     assert best.state == {"score": score, "value": {2: 1.0, 4: 3.0}[step], "step": step}

@@ -1,6 +1,7 @@
 """What all training scripts have in common: help, starts, models, schedules of the reports."""
 
 import csv
+import functools
 import json
 import logging
 from pathlib import Path
@@ -11,8 +12,8 @@ import pytest
 from gluon_enhance import zoo
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.framework import mx
-from gluon_enhance.training import loop
-from gluon_enhance.training.net_arrays import save_arrays
+from gluon_enhance.training import loop, recipe
+from gluon_enhance.training.checkpoint_files import save_arrays
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "train_scripts"
 NAMES = sorted(path.stem[len("train_") :] for path in SCRIPTS.glob("train_*.py"))
@@ -51,6 +52,38 @@ def test_a_net_that_enlarges_is_refused_with_the_scripts_that_fit(name, script, 
     message = "--model is srcnn_x4, which enlarges by 4; train it with train_srresnet.py"
     with pytest.raises(ValueError, match=message):
         script(name).main(options)
+
+
+@pytest.fixture(scope="module")
+def remembering():
+    """What builds nets and opens photos, once for all that only ask for them."""
+    owners = {"get_model": zoo, "enlarging_photos": recipe, "phone_photos": recipe}
+    return [(owner, name, functools.cache(getattr(owner, name))) for name, owner in owners.items()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_net_of_the_table_is_taken_or_refused_in_one_line(
+    name, script, photos, remembering, monkeypatch, capsys
+):
+    for owner, function, remembered in remembering:
+        monkeypatch.setattr(owner, function, remembered)
+    module, options = script(name), ["--patch-size", "48", "--reductions", "1.0", "--dry-run"]
+    if name == "style":  # which needs larger photos
+        options += ["--style", str(next(photos.iterdir()))]
+        monkeypatch.setattr(module, "open_data", lambda config: "photos")
+    elif name in ENLARGING:
+        options += ["--init", "srresnet_x4", "--patch-size", "16"]
+    else:
+        options = [word for word in options if word not in ("--reductions", "1.0")]
+    options += ["--sample-size", "24"] if name == "distill" else []
+    for model, spec in zoo.MODELS.items():
+        command = ["--data", str(photos), "--out", "run", "--model", model, *options]
+        if (spec.scale > 1) == (name in ENLARGING):
+            module.main(command)
+            assert json.loads(capsys.readouterr().out)["model"] == model
+        else:
+            with pytest.raises(ValueError, match="--model is [^\n]*; train it with [^\n]*$"):
+                module.main(command)
 
 
 @pytest.mark.parametrize(
@@ -159,21 +192,3 @@ def test_the_result_is_the_best_net_where_a_score_is_named(train, tmp_path):
     chosen = mx.nd.load(str(tmp_path / "weights" / f"step-000000{best['step']}.params"))
     for name, array in mx.nd.load(str(tmp_path / "srcnn_x4.params")).items():
         assert np.array_equal(array.asnumpy(), chosen[name].asnumpy())
-
-
-def test_scripts_are_the_papers_story_and_repeat_little():
-    """Lines of two words or more that two scripts share, imports and ends left out."""
-    texts = {path.name: path.read_text() for path in SCRIPTS.glob("train_*.py")}
-    counts, total, repeated = {}, 0, 0
-    bodies = {}
-    for name, text in texts.items():
-        code = text.split('"""', 2)[2]
-        lines = [line.strip() for line in code.splitlines()]
-        bodies[name] = [line for line in lines if len(line) > 30 and "import" not in line]
-        for triple in set(zip(bodies[name], bodies[name][1:], bodies[name][2:])):
-            counts[triple] = counts.get(triple, 0) + 1
-    for lines in bodies.values():
-        triples = list(zip(lines, lines[1:], lines[2:]))
-        total += len(triples)
-        repeated += sum(counts[triple] > 1 for triple in triples)
-    assert repeated / total < 0.1

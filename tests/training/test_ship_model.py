@@ -76,6 +76,24 @@ def test_shipped_folder_is_usable_and_its_card_tells_how_it_was_made(
     assert sample.shape == (HEADING_HEIGHT + 60, 3 * 44, 3)
 
 
+def test_scores_of_the_test_and_of_named_sets_are_in_the_card_by_themselves(script, run_folder):
+    row = {"step": 9, "psnr_y": 30.5, "psnr_y_Set5": 31.5, "psnr_y_Set5_of_start": 29.5}
+    test = {"test_psnr_y": 28.25, "test_ssim_y_Set14": 0.75}
+    (run_folder / "card.json").write_text(json.dumps({"log": [row], "test": test}))
+    config = {"val": ["Set5=hr,lr", "photos"], "test": ["Set14=hr"]}
+    (run_folder / "config.json").write_text(json.dumps(config))
+    scores, protocols = script("ship_model").run_scores(run_folder)
+    assert scores == {
+        "validation": {"psnr_y": 30.5},
+        "validation Set5": {"psnr_y": 31.5, "psnr_y_of_start": 29.5},
+        "test": {"psnr_y": 28.25},
+        "test Set14": {"ssim_y": 0.75},
+    }
+    assert protocols.keys() == scores.keys()
+    assert "whole images of Set5" in protocols["validation Set5"]
+    assert "nothing was chosen by" in protocols["test"]
+
+
 def test_a_net_is_shipped_with_the_options_that_it_was_trained_with(
     script, run_folder, model_zoo, monkeypatch, rng
 ):

@@ -12,8 +12,8 @@ from gluon_enhance.losses import (
     StandardAdversarial,
 )
 from gluon_enhance.training.devices import Devices
-from gluon_enhance.training.gan_balance import DynamicBalance
-from gluon_enhance.training.steps import AdversarialStep, Critic, CycleStep, SupervisedStep
+from gluon_enhance.training.gan import Critic, DynamicBalance
+from gluon_enhance.training.steps import AdversarialStep, CycleStep, SupervisedStep
 
 RATE = 1e-3
 CONTEXTS = ("cpu", "cpu(0),cpu(1)")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from gluon_enhance import zoo
 from gluon_enhance.data.degradations import PhoneLook
-from gluon_enhance.data.phones import phone_photos, score_input
+from gluon_enhance.data.phone_photos import phone_photos, score_input
 from gluon_enhance.framework import mx
 from gluon_enhance.imaging.metrics import psnr
 from gluon_enhance.imaging.pictures import HEADING_HEIGHT
@@ -186,7 +186,7 @@ def test_patches_of_two_folders_are_of_both(two_folders, rng):
     bright, dark = (np.mean([sample[k] for sample in samples]) for k in (0, 1))
     assert 0.4 < bright < 0.6 and 0.2 < dark < 0.3
     assert [truth for _, truth in data.validation[""]] == [None]
-    assert score_input(None, None, None) == {}
+    assert score_input(None, None) == {}
 
 
 def test_photo_without_a_partner_is_an_error(two_folders):

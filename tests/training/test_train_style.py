@@ -11,6 +11,7 @@ from gluon_enhance.framework import mx
 from gluon_enhance.imaging.pictures import HEADING_HEIGHT
 from gluon_enhance.losses import FeatureLoss, StyleLoss, VGGFeatures
 from gluon_enhance.training.devices import Devices
+from gluon_enhance.training.recipe import Run
 from gluon_enhance.weights.vgg import load_vgg
 
 LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
@@ -57,12 +58,14 @@ def test_resumed_training_equals_uninterrupted_bit_for_bit(check_resume, options
 
 def test_losses_are_those_of_the_two_perceptual_losses_on_their_own(script, vgg_file):
     style_script, vgg = script("style"), vgg_file(16)
-    config = style_script.Config(batch_size=1, vgg=str(vgg), content_weight=2.0, style_weight=3.0)
+    config = style_script.Config(
+        batch_size=1, learning_rate=0.0, vgg=str(vgg), content_weight=2.0, style_weight=3.0
+    )
     net = zoo.get_model(config.model)
     net.initialize(mx.init.Xavier())
     devices = Devices("cpu", 1)
     photo, style = (mx.nd.random.uniform(shape=(1, 3, 48, side)) for side in (52, 44))
-    step = style_script.make_step(net, style, devices.trainer([net], 0.0), devices, config)
+    step = style_script.make_step(Run(config, net, devices), style)
     expected = net(photo)
     for _ in range(2):  # the style's maps last
         log = step((photo,))

@@ -38,6 +38,19 @@ def test_more_scores_get_output_truth_and_input(pairs):
     assert scores["distance"] == 10
 
 
+def test_scores_of_inputs_are_computed_once(pairs):
+    images = []
+
+    def of_input(image, truth):
+        images.append(image)
+        return {"distance": float(np.abs(truth.astype(int) - image).max())}
+
+    validation = Validation(Brighten(), {"": pairs, "more": pairs}, mx.cpu(), of_input=of_input)
+    first, second = validation()[0], validation()[0]
+    assert first == second and first["distance"] == first["distance_more"] == 10
+    assert len(images) == 2 * len(pairs)
+
+
 def test_several_sets_of_images_of_any_size_are_scored_by_name(pairs, rng):
     other = rng.integers(0, 200, (24, 16, 3), dtype=np.uint8)
     sets = {"": pairs, "Set5": [(other, other + np.uint8(1)), (other[:20], other[:20])]}

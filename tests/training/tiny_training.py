@@ -9,8 +9,9 @@ from gluon_enhance.framework import mx
 from gluon_enhance.losses import L1Loss, LeastSquaresAdversarial
 from gluon_enhance.training.config import TrainingConfig, option, parse_config, run_script
 from gluon_enhance.training.devices import Devices
+from gluon_enhance.training.gan import Critic
 from gluon_enhance.training.loop import fit
-from gluon_enhance.training.steps import AdversarialStep, Critic, SupervisedStep
+from gluon_enhance.training.steps import AdversarialStep, SupervisedStep
 
 nn = mx.gluon.nn
 

@@ -13,7 +13,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed: the nets under test
 import gluon_enhance as ge  # noqa: E402
 from gluon_enhance import engines  # noqa: E402
 from gluon_enhance.errors import EngineError, ImageError  # noqa: E402
-from gluon_enhance.export import export_onnx  # noqa: E402
+from gluon_enhance.exporting import export_onnx  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.models.dped import DPEDDenseNet, DPEDResNet  # noqa: E402
 from gluon_enhance.models.style import StyleNet  # noqa: E402

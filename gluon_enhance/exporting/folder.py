@@ -1,0 +1,278 @@
+"""Write a model as a folder that runs without MXNet, every file of it proven equal to the net."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gluon_enhance import __version__, engines, zoo
+from gluon_enhance.atomic import sync
+from gluon_enhance.errors import EngineError, WeightsError
+from gluon_enhance.exporting import OPSET, answers_of, run_net, trial_unit
+from gluon_enhance.exporting.artifacts import WRITERS
+from gluon_enhance.exporting.measure import HALOS, measured_halo
+from gluon_enhance.exporting.safetensors import widened
+from gluon_enhance.exporting.symbol import is_pair, measured_pair, split_pair
+from gluon_enhance.framework import is_mxnet_installed
+from gluon_enhance.weights.cache import workshop
+from gluon_enhance.weights.manifest import (
+    card_file,
+    difference,
+    fingerprint,
+    read_card,
+    sha256,
+    write_card,
+)
+from gluon_enhance.weights.store import EIGHT_BITS, cache_folder, find_shipped, model_zoo_folder
+
+if TYPE_CHECKING:
+    from gluon_enhance.framework import mx
+
+MEASURED = ("scores", "protocol", "training", "int8")
+"""What the card of a shipped model says of its weights."""
+
+
+def export(
+    model: str | os.PathLike | mx.gluon.HybridBlock,
+    folder: str | os.PathLike,
+    formats: Sequence[str] = ("symbol", "onnx", "safetensors"),
+    trust: bool = False,
+) -> Path:
+    """Write a model as a folder that `Enhancer` runs on any Python, without MXNet.
+
+    Every file is loaded again and run at two sizes before the folder appears.
+
+    Parameters
+    ----------
+    model : str, path or HybridBlock
+        A name of the zoo; ``NAME=FILE`` for a net of the zoo with weights from a file, built with
+        the options in the ``card.json`` that its training left beside it; a file of weights, which
+        tell the net; a model of the community folder; ``X-symbol.json``, with
+        ``X-0000.params`` beside it, for another's net; or a net from `get_model`.
+    folder : path
+        It appears when it is whole. One that is there must be empty or an earlier export, which
+        the new one replaces.
+    formats : sequence of {'symbol', 'onnx', 'safetensors'}
+        ``NAME-symbol.json`` and ``NAME-0000.params``, which plain MXNet loads; ``NAME.onnx``, and
+        ``NAME.segments.zip`` for a net that needs the statistics of the whole image, which the
+        engines run, and with them the shipped files of 8 bits of a model that has such;
+        ``NAME.safetensors`` if a PyTorch program has this net, as that names its weights, among
+        zeros where that has more channels.
+    trust : bool
+        Run the graph of a symbol file unchecked, of any operators, as `Enhancer` does. What runs
+        the folder must be told so, too.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder holds what no export wrote.
+    UnknownModelError, WeightsError
+        If the model or its weights cannot be had.
+    EngineError
+        If the net cannot be written, or a file's numbers differ from the net's by more than 1e-4
+        for outputs about 1; what was in the folder stays.
+    ValueError
+        If a format is unknown, or the net is not from `get_model`.
+
+    Examples
+    --------
+    >>> export("srcnn_x4", "exported", formats=["onnx"])                  # doctest: +SKIP
+    PosixPath('exported')
+    """
+    if not formats or set(formats) - set(WRITERS):
+        raise ValueError(f"formats are {formats!r}; choose from {', '.join(WRITERS)}")
+    folder = Path(folder).expanduser().resolve()
+    _refuse_what_no_export_wrote(folder, folder)
+    net, record = _net_and_record(model, trust)
+    if "onnx" not in formats:
+        record.pop("int8", None)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        draft = Path(temporary, "draft")
+        draft.mkdir()
+        try:
+            _write_files(net, draft, formats, record)
+        except OSError as error:
+            raise EngineError(
+                f"{folder} cannot be written ({error.strerror or error}); check its rights and "
+                "free space"
+            ) from error
+        _put_in_place(draft, folder)
+    return folder
+
+
+def _write_files(net, draft, formats, record):
+    unit = trial_unit(net.spec)
+    answers = _answers(net, unit)
+    for name in formats:
+        WRITERS[name](widened(net) if name == "safetensors" else net, draft, unit, answers)
+    for suffix in EIGHT_BITS if "int8" in record else ():
+        shutil.copy(find_shipped(net.spec.name, suffix), draft)
+    files = {path.name: fingerprint(path) for path in sorted(draft.iterdir())}
+    spec, by = _with_measured_halo(net, draft)
+    record = {**record, **by}
+    card = {**asdict(spec), "files": files, "range": [0, 1], "opset": OPSET}
+    write_card(draft, {**card, "version": __version__, "scores": {}, **record})
+    for path in draft.iterdir():
+        sync(path)
+
+
+def exported_pair(model: str | os.PathLike, trust: bool = False) -> Path:
+    """Export another's net into the cache, once, and return the folder.
+
+    Parameters
+    ----------
+    model : str or path
+        ``X-symbol.json`` or ``X-symbol.json=LOW,HIGH``; as for `export`, whose errors it raises.
+    trust : bool
+        As of `export`.
+    """
+    symbol, params, values = split_pair(model)
+    digest = "-".join([sha256(symbol)[:8], sha256(params)[:8], *(f"{v:g}" for v in values)])
+    folder = cache_folder() / "symbols" / f"{symbol.name}-{digest}"
+
+    def make(made):
+        require_mxnet(symbol)
+        export(model, made, ("symbol", "onnx"), trust)
+
+    return kept_folder(folder, make)
+
+
+def require_mxnet(file: Path) -> None:
+    """Refuse to convert a file where MXNet is not installed.
+
+    Raises
+    ------
+    EngineError
+        The message says what to do instead.
+    """
+    if not is_mxnet_installed():
+        raise EngineError(
+            f"{file} is converted by MXNet, which is not installed here: run "
+            f"`gluon-enhance export {file} DIR` where it is, and use DIR"
+        )
+
+
+def kept_folder(folder: Path, make: Callable[[Path], None]) -> Path:
+    """Return a folder of the cache, made by `make` unless it is there as it was made."""
+    if not _is_whole(folder):
+        with workshop(folder) as work:
+            if not _is_whole(folder):  # another process may have been at it
+                made = work / folder.name
+                make(made)
+                if folder.exists():  # and damaged; nobody else writes there
+                    folder.rename(work / "damaged")
+                made.rename(folder)
+    return folder
+
+
+def _is_whole(folder):
+    """Tell whether an export is there, with all its files as they were written."""
+    try:
+        card = read_card(folder)
+        return not any(difference(folder / name, card_file(card, name)) for name in card["files"])
+    except (WeightsError, OSError, KeyError):
+        return False
+
+
+def _refuse_what_no_export_wrote(folder, place):
+    """Look at what is in a folder, which lies at another place while it is being replaced."""
+    if not place.exists():
+        return
+    files = read_card(place).get("files") if (place / "card.json").exists() else None
+    listed = {"card.json", *files} if isinstance(files, dict) else ()
+    others = sorted(path.name for path in place.iterdir() if path.name not in listed)
+    if others:
+        raise FileExistsError(
+            f"{folder} holds {others[0]}, which no export wrote; give a new or empty folder"
+        )
+
+
+def _net_and_record(model, trust):
+    """Return the net with its spec, and what else the card says."""
+    if not isinstance(model, (str, os.PathLike)):
+        if getattr(model, "spec", None) is None:
+            raise ValueError(f"{type(model).__name__} has no spec: export takes nets of get_model")
+        return model, {}
+    if is_pair(model):
+        return measured_pair(*split_pair(model), trust=trust), {}
+    name, file = zoo.model_of(str(model))
+    if file and file.suffix.lower() == ".onnx":
+        raise EngineError(f"{file} is an ONNX file, which runs as it is: use it as the model")
+    # The same names of arrays in every file, whichever nets this process made before.
+    prefix = f"{zoo.get_spec(name).name if name else zoo.model_name(file)}_"
+    net = zoo.get_model(name, pretrained=file or True, prefix=prefix)
+    if file or net.spec.weights_kind != "shipped":
+        return net, {}
+    card = read_card(model_zoo_folder() / net.spec.name)
+    return net, {key: card[key] for key in MEASURED if key in card}
+
+
+def _with_measured_halo(net, draft):
+    """Return the spec with a halo of at most the radius, and what the card says of it."""
+    spec = net.spec
+    row = zoo.MODELS.get(spec.name)
+    is_known = not spec.net or (row is not None and row.kwargs == spec.kwargs)
+    if is_known or spec.tiling != "exact" or spec.halo <= HALOS[0]:
+        return spec, {}
+    onnx, run = draft / f"{spec.name}.onnx", partial(run_net, net)
+    if onnx.is_file():
+        run = engines.load(engines.choose(), onnx, precision="fp32", trusted=True).run
+    halo = measured_halo(run, spec.scale, spec.unit, spec.halo)
+    if halo is None:
+        return spec, {"halo_by": "its radius"}
+    text = f"measured on the built-in photo; the radius is {spec.halo}"
+    return replace(spec, halo=halo), {"halo_by": text}
+
+
+def _answers(net, unit):
+    spec = net.spec
+    try:
+        for parameter in net.collect_params().values():
+            parameter.list_ctx()
+    except RuntimeError as error:
+        raise WeightsError(
+            f"{spec.name} has no weights yet: load or train some, or call net.initialize()"
+        ) from error
+    answers = answers_of(net, unit)
+    for batch, sr in answers:
+        if sr.shape[2:] != (batch.shape[2] * spec.scale, batch.shape[3] * spec.scale):
+            raise EngineError(
+                f"{spec.name} makes {sr.shape} of {batch.shape}, but its spec has scale "
+                f"{spec.scale}; take the model of that scale"
+            )
+    return answers
+
+
+def _put_in_place(draft, folder):
+    """Rename a folder; an export that has the name goes, or is back there if anything fails.
+
+    What was saved into it meanwhile is looked for when nothing more can be: after it has moved.
+    """
+    for attempt in count():
+        old = draft.with_name(f"old{attempt}")
+        try:
+            with suppress(FileNotFoundError):  # there is none, or another process has moved it
+                folder.rename(old)
+                _refuse_what_no_export_wrote(folder, old)
+            draft.rename(folder)
+            return
+        except BaseException as error:  # such as Ctrl-C between the two
+            with suppress(OSError):  # none was moved, or an export is in its place
+                old.rename(folder)
+            if getattr(error, "errno", None) not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
