@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import sys
 from contextlib import contextmanager
 from functools import partialmethod
 from pathlib import Path
@@ -22,8 +23,18 @@ def pytest_configure(config):
 
 
 if "mix_stderr" in inspect.signature(CliRunner).parameters:
-    # Click before 8.2 keeps standard error apart only if it is told to, and then not in `output`.
+    # Click before 8.2 keeps standard error apart only if it is told to, not in `output`, and some
+    # versions do not flush it.
+    isolation = CliRunner.isolation
+
+    @contextmanager
+    def flushed(runner, *arguments, **options):
+        with isolation(runner, *arguments, **options) as streams:
+            sys.stderr.reconfigure(line_buffering=True)
+            yield streams
+
     CliRunner.__init__ = partialmethod(CliRunner.__init__, mix_stderr=False)
+    CliRunner.isolation = flushed
     Result.output = property(lambda result: result.stdout + result.stderr)
 
 

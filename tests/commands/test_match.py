@@ -30,6 +30,7 @@ def paths(tmp_path, picture):
 
 
 def test_the_plot_is_a_picture_beside_the_output(paths):
+    pytest.importorskip("matplotlib")
     result = run(*paths, "--plot")
     assert result.exit_code == 0, result.output
     with Image.open(paths[2].with_name("out_plot.png")) as plot:
