@@ -308,13 +308,26 @@ def _has_namespaces(path):
 
 
 def _write_band_tags(path, copy):
-    """Put tags of bands beside a copy: with all namespaces GDAL 3.10 copies all but these."""
+    """Put tags of bands beside a copy: with all namespaces GDAL copies all but these.
+
+    Before GDAL 3.10 it copies none of a band's.
+    """
+    is_old = not GDALVersion.runtime().at_least("3.10")
     root = ElementTree.Element("PAMDataset")
     with rasterio.open(path) as dataset:
-        for band in filter(dataset.tags, dataset.indexes):
-            own = ElementTree.SubElement(root, "PAMRasterBand", band=str(band))
-            tags = ElementTree.SubElement(own, "Metadata")
-            for name, value in dataset.tags(band).items():
-                ElementTree.SubElement(tags, "MDI", key=name).text = value
+        for band in dataset.indexes:
+            of_band = ElementTree.Element("PAMRasterBand", band=str(band))
+            for namespace in (None, *(dataset.tag_namespaces(band) if is_old else ())):
+                _append_tags(of_band, dataset.tags(band, ns=namespace), namespace)
+            if len(of_band):
+                root.append(of_band)
     if len(root):
         ElementTree.ElementTree(root).write(f"{copy}.aux.xml", encoding="utf-8")
+
+
+def _append_tags(of_band, tags, namespace):
+    if tags:
+        domain = {"domain": namespace} if namespace else {}
+        element = ElementTree.SubElement(of_band, "Metadata", domain)
+        for name, value in tags.items():
+            ElementTree.SubElement(element, "MDI", key=name).text = value

@@ -8,6 +8,7 @@ import pytest
 import rasterio
 from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
+from rasterio.env import GDALVersion
 from rasterio.rpc import RPC
 
 import gluon_enhance as ge
@@ -260,7 +261,8 @@ def test_everything_else_is_kept(folder, rng, place, compression):
     with rasterio.open(folder / "s.tif", "r+") as source:
         source.update_tags(SENSOR="X", TIFFTAG_ARTIST="somebody", AREA_OR_POINT="Area")
         source.update_tags(ns="OURS", key="value")
-        source.update_tags(ns="COLOR_PROFILE", SOURCE_ICC_PROFILE="AAAA")
+        if GDALVersion.runtime().at_least("3.10"):  # older ones write no profile from tags
+            source.update_tags(ns="COLOR_PROFILE", SOURCE_ICC_PROFILE="AAAA")
         source.update_tags(ns="xml:XMP", **{"<x:xmpmeta xmlns:x": '"adobe:ns:meta/"/>'})
         source.update_tags(2, wavelength="560")
         source.update_tags(3, ns="OURS", note="third")
