@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 import gluon_enhance as ge  # noqa: E402
-from gluon_enhance import export  # noqa: E402
+from gluon_enhance import exporting  # noqa: E402
 from gluon_enhance.errors import EngineError, WeightsError  # noqa: E402
 from gluon_enhance.exporting import artifacts  # noqa: E402
 from gluon_enhance.exporting.folder import WRITERS, _put_in_place  # noqa: E402
@@ -196,7 +196,7 @@ def with_wrong_pair(monkeypatch):
 def with_wrong_onnx(monkeypatch):
     import onnx
 
-    simplify = export._simplify
+    simplify = exporting._simplify
 
     def simplify_wrongly(draft):
         simplify(draft)
@@ -205,7 +205,7 @@ def with_wrong_onnx(monkeypatch):
         bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + 0.1, HEAD))
         onnx.save(model, str(draft))
 
-    monkeypatch.setattr(export, "_simplify", simplify_wrongly)
+    monkeypatch.setattr(exporting, "_simplify", simplify_wrongly)
 
 
 def with_wrong_safetensors(monkeypatch):
