@@ -5,6 +5,7 @@ than for one: what is done once, such as loading the model, is left out.
 """
 
 import ast
+import subprocess
 import sys
 import threading
 from collections import Counter, defaultdict
@@ -87,4 +88,17 @@ def test_a_raster_passes_few_files(tmp_path, rng, capsys):
     for path in sources:
         with rasterio.open(path, "w", **profile) as dst:
             dst.write(rng.integers(0, 256, (3, 24, 32)).astype(np.uint8))
-    hold(follow(sources, tmp_path), 25, 3000, capsys)
+    hold(follow(sources, tmp_path), 27, 3000, capsys)
+
+
+def test_no_reader_is_imported_that_is_not_used():
+    code = (
+        "import sys, numpy, gluon_enhance as ge; "
+        "ge.Enhancer('srcnn_x4', precision='fp32')(numpy.zeros((8, 8, 3), numpy.uint8)); "
+        "print(*(name for name in sys.modules if '.readers.' in name or '.checks.' in name))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    # What a zip may unpack to is asked of downloads too.
+    assert set(result.stdout.split()) <= {"gluon_enhance.weights.readers.archives"}

@@ -21,7 +21,7 @@ DIGITS = 10
 NONE = "None"
 
 
-class Operator(NamedTuple):
+class SymbolOperator(NamedTuple):
     """How many inputs an operator has, with these attributes, and how they are read."""
 
     inputs: Union[int, Callable[[Mapping], int]] = 1
@@ -197,9 +197,9 @@ def _listed(values):
     return values["num_args"]
 
 
-OPERATORS: dict[str, Operator] = {
-    "Convolution": Operator(_weighted, WINDOW, ("kernel", "num_filter")),
-    "Deconvolution": Operator(
+OPERATORS: dict[str, SymbolOperator] = {
+    "Convolution": SymbolOperator(_weighted, WINDOW, ("kernel", "num_filter")),
+    "Deconvolution": SymbolOperator(
         lambda values: 2 if values.get("no_bias", True) else 3,
         {
             **WINDOW,
@@ -207,12 +207,12 @@ OPERATORS: dict[str, Operator] = {
         },
         ("kernel", "num_filter"),
     ),
-    "FullyConnected": Operator(
+    "FullyConnected": SymbolOperator(
         _weighted,
         {"num_hidden": _whole(1, 1 << 20), "no_bias": _truth, "flatten": _truth},
         ("num_hidden",),
     ),
-    "Pooling": Operator(
+    "Pooling": SymbolOperator(
         1,
         {
             **{name: WINDOW[name] for name in ("kernel", "stride", "pad", "layout")},
@@ -222,8 +222,10 @@ OPERATORS: dict[str, Operator] = {
             "count_include_pad": _or_none(_truth),
         },
     ),
-    "_contrib_AdaptiveAvgPooling2D": Operator(1, {"output_size": _several(_whole(1, 1024), 0, 2)}),
-    "BatchNorm": Operator(
+    "_contrib_AdaptiveAvgPooling2D": SymbolOperator(
+        1, {"output_size": _several(_whole(1, 1024), 0, 2)}
+    ),
+    "BatchNorm": SymbolOperator(
         5,
         {
             **NORM,
@@ -234,23 +236,23 @@ OPERATORS: dict[str, Operator] = {
             "max_calib_range": _or_none(_number),
         },
     ),
-    "InstanceNorm": Operator(3, {"eps": NORM["eps"]}),
-    "LayerNorm": Operator(3, NORM),
-    "GroupNorm": Operator(3, {**NORM, "num_groups": CHANNELS}),
-    "L2Normalization": Operator(
+    "InstanceNorm": SymbolOperator(3, {"eps": NORM["eps"]}),
+    "LayerNorm": SymbolOperator(3, NORM),
+    "GroupNorm": SymbolOperator(3, {**NORM, "num_groups": CHANNELS}),
+    "L2Normalization": SymbolOperator(
         1, {"eps": NORM["eps"], "mode": _one_of("channel", "instance", "spatial")}
     ),
-    "LRN": Operator(
+    "LRN": SymbolOperator(
         1,
         {"nsize": _whole(1, 63), "alpha": _number, "beta": _number, "knorm": _within(1e-6, 1e6)},
         ("nsize",),
     ),
-    "Activation": Operator(
+    "Activation": SymbolOperator(
         1,
         {"act_type": _one_of("relu", "sigmoid", "tanh", "softrelu", "softsign")},
         ("act_type",),
     ),
-    "LeakyReLU": Operator(
+    "LeakyReLU": SymbolOperator(
         lambda values: 2 if values.get("act_type") == "prelu" else 1,
         {
             "act_type": _one_of("leaky", "prelu", "elu", "selu", "gelu"),
@@ -259,7 +261,7 @@ OPERATORS: dict[str, Operator] = {
             "upper_bound": _number,
         },
     ),
-    "softmax": Operator(
+    "softmax": SymbolOperator(
         1,
         {
             "axis": AXIS,
@@ -268,22 +270,22 @@ OPERATORS: dict[str, Operator] = {
             "use_length": _one_of("False", "0"),
         },
     ),
-    "Dropout": Operator(
+    "Dropout": SymbolOperator(
         1, {"p": _within(0, 0.99), "mode": _one_of("training"), "axes": _several(AXIS)}
     ),
-    "hard_sigmoid": Operator(1, {"alpha": _number, "beta": _number}),
-    "clip": Operator(1, {"a_min": _number, "a_max": _number}, ("a_min", "a_max")),
-    "Cast": Operator(1, {"dtype": FLOATS}, ("dtype",)),
-    "amp_cast": Operator(1, {"dtype": FLOATS}, ("dtype",)),
-    "Concat": Operator(_listed, {"num_args": _whole(1, 1024), "dim": AXIS}, ("num_args",)),
-    "stack": Operator(_listed, {"num_args": _whole(1, 1024), "axis": AXIS}, ("num_args",)),
-    "add_n": Operator(_listed, {"num_args": _whole(1, 1024)}, ("num_args",)),
-    "SliceChannel": Operator(
+    "hard_sigmoid": SymbolOperator(1, {"alpha": _number, "beta": _number}),
+    "clip": SymbolOperator(1, {"a_min": _number, "a_max": _number}, ("a_min", "a_max")),
+    "Cast": SymbolOperator(1, {"dtype": FLOATS}, ("dtype",)),
+    "amp_cast": SymbolOperator(1, {"dtype": FLOATS}, ("dtype",)),
+    "Concat": SymbolOperator(_listed, {"num_args": _whole(1, 1024), "dim": AXIS}, ("num_args",)),
+    "stack": SymbolOperator(_listed, {"num_args": _whole(1, 1024), "axis": AXIS}, ("num_args",)),
+    "add_n": SymbolOperator(_listed, {"num_args": _whole(1, 1024)}, ("num_args",)),
+    "SliceChannel": SymbolOperator(
         1,
         {"num_outputs": _whole(1, 1024), "axis": AXIS, "squeeze_axis": _truth},
         ("num_outputs",),
     ),
-    "slice": Operator(
+    "slice": SymbolOperator(
         1,
         {
             "begin": _several(_or_none(POSITION)),
@@ -292,11 +294,11 @@ OPERATORS: dict[str, Operator] = {
         },
         ("begin", "end"),
     ),
-    "slice_axis": Operator(
+    "slice_axis": SymbolOperator(
         1, {"axis": AXIS, "begin": POSITION, "end": _or_none(POSITION)}, ("axis", "begin", "end")
     ),
-    "slice_like": Operator(2, {"axes": _several(AXIS)}),
-    "Pad": Operator(
+    "slice_like": SymbolOperator(2, {"axes": _several(AXIS)}),
+    "Pad": SymbolOperator(
         1,
         {
             "mode": _one_of("constant", "edge", "reflect"),
@@ -305,7 +307,7 @@ OPERATORS: dict[str, Operator] = {
         },
         ("mode", "pad_width"),
     ),
-    "UpSampling": Operator(
+    "UpSampling": SymbolOperator(
         lambda values: 2 if values.get("sample_type") == "bilinear" else 1,
         {
             "scale": _whole(1, 16),
@@ -316,7 +318,7 @@ OPERATORS: dict[str, Operator] = {
         },
         ("scale", "sample_type"),
     ),
-    "_contrib_BilinearResize2D": Operator(
+    "_contrib_BilinearResize2D": SymbolOperator(
         1,
         {
             "height": _whole(1, 1 << 14),
@@ -327,9 +329,9 @@ OPERATORS: dict[str, Operator] = {
             "align_corners": _truth,
         },
     ),
-    "depth_to_space": Operator(1, {"block_size": _whole(1, 64)}, ("block_size",)),
-    "space_to_depth": Operator(1, {"block_size": _whole(1, 64)}, ("block_size",)),
-    "Reshape": Operator(
+    "depth_to_space": SymbolOperator(1, {"block_size": _whole(1, 64)}, ("block_size",)),
+    "space_to_depth": SymbolOperator(1, {"block_size": _whole(1, 64)}, ("block_size",)),
+    "Reshape": SymbolOperator(
         1,
         {
             "shape": _new_shape,
@@ -337,37 +339,37 @@ OPERATORS: dict[str, Operator] = {
         },
         ("shape",),
     ),
-    "Flatten": Operator(1),
-    "transpose": Operator(1, {"axes": _several(_whole(0, 6))}),
-    "SwapAxis": Operator(1, {"dim1": _whole(0, 6), "dim2": _whole(0, 6)}),
-    "expand_dims": Operator(1, {"axis": AXIS}, ("axis",)),
-    "squeeze": Operator(1, {"axis": AXES}),
-    "tile": Operator(1, {"reps": _several(_whole(1, 64), 1)}, ("reps",)),
-    "broadcast_to": Operator(1, {"shape": _several(_whole(0, 1 << 14), 1)}, ("shape",)),
-    "broadcast_like": Operator(2),
-    "reshape_like": Operator(2),
-    "dot": Operator(2, TWICE),
-    "batch_dot": Operator(2, TWICE),
-    "_zeros": Operator(0, CONSTANT, ("shape",)),
-    "_ones": Operator(0, CONSTANT, ("shape",)),
-    "_full": Operator(0, {**CONSTANT, "value": _number}, ("shape", "value")),
-    **dict.fromkeys(("sum", "mean", "max", "min"), Operator(1, REDUCED)),
+    "Flatten": SymbolOperator(1),
+    "transpose": SymbolOperator(1, {"axes": _several(_whole(0, 6))}),
+    "SwapAxis": SymbolOperator(1, {"dim1": _whole(0, 6), "dim2": _whole(0, 6)}),
+    "expand_dims": SymbolOperator(1, {"axis": AXIS}, ("axis",)),
+    "squeeze": SymbolOperator(1, {"axis": AXES}),
+    "tile": SymbolOperator(1, {"reps": _several(_whole(1, 64), 1)}, ("reps",)),
+    "broadcast_to": SymbolOperator(1, {"shape": _several(_whole(0, 1 << 14), 1)}, ("shape",)),
+    "broadcast_like": SymbolOperator(2),
+    "reshape_like": SymbolOperator(2),
+    "dot": SymbolOperator(2, TWICE),
+    "batch_dot": SymbolOperator(2, TWICE),
+    "_zeros": SymbolOperator(0, CONSTANT, ("shape",)),
+    "_ones": SymbolOperator(0, CONSTANT, ("shape",)),
+    "_full": SymbolOperator(0, {**CONSTANT, "value": _number}, ("shape", "value")),
+    **dict.fromkeys(("sum", "mean", "max", "min"), SymbolOperator(1, REDUCED)),
     **dict.fromkeys(
         ("relu", "sigmoid", "tanh", "softsign", "erf", "exp", "log", "log1p", "expm1", "sqrt",
          "rsqrt", "square", "abs", "negative", "reciprocal", "sign", "floor", "ceil", "round",
          "rint", "fix", "trunc", "sin", "cos", "_copy", "BlockGrad", "zeros_like", "ones_like"),
-        Operator(1),
+        SymbolOperator(1),
     ),
     **dict.fromkeys(
         ("elemwise_add", "elemwise_sub", "elemwise_mul", "elemwise_div", "_maximum", "_minimum",
          "_power", "broadcast_add", "broadcast_sub", "broadcast_mul", "broadcast_div",
          "broadcast_maximum", "broadcast_minimum", "broadcast_power"),
-        Operator(2),
+        SymbolOperator(2),
     ),
     **dict.fromkeys(
         ("_plus_scalar", "_minus_scalar", "_rminus_scalar", "_mul_scalar", "_div_scalar",
          "_rdiv_scalar", "_maximum_scalar", "_minimum_scalar", "_power_scalar", "_rpower_scalar"),
-        Operator(1, {"scalar": _number, "is_int": _truth}, ("scalar",)),
+        SymbolOperator(1, {"scalar": _number, "is_int": _truth}, ("scalar",)),
     ),
 }  # fmt: skip
 """Everything else is refused."""

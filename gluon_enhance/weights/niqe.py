@@ -13,7 +13,8 @@ from gluon_enhance.errors import WeightsError
 from gluon_enhance.imaging.niqe import FEATURES, NIQEModel
 from gluon_enhance.small_files import open_regular
 from gluon_enhance.weights import store
-from gluon_enhance.weights.readers.torch import DAMAGE, check_members
+from gluon_enhance.weights.readers.archives import check_members
+from gluon_enhance.weights.readers.torch import DAMAGE
 
 OFFICIAL = "niqe_pris_params.npz"
 """Name in the manifest of the authors' model, as BasicSR keeps it."""

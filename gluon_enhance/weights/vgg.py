@@ -22,8 +22,9 @@ from gluon_enhance.errors import WeightsError
 from gluon_enhance.small_files import open_regular
 from gluon_enhance.weights import load, store
 from gluon_enhance.weights.manifest import manifest
+from gluon_enhance.weights.readers.archives import MAX_INFLATION, check_members
 from gluon_enhance.weights.readers.gluon import read_params
-from gluon_enhance.weights.readers.torch import DAMAGE, MAX_INFLATION, check_members, read_torch
+from gluon_enhance.weights.readers.torch import DAMAGE, read_torch
 
 OFFICIAL = {16: "vgg16-397923af.pth", 19: "vgg19-dcbb9e9d.pth"}
 """Depth -> torchvision's file, in the manifest."""

@@ -18,7 +18,6 @@ from gluon_enhance.errors import WeightsError
 from gluon_enhance.weights import store
 from gluon_enhance.weights.interpolation import interpolate_states
 from gluon_enhance.weights.load import load_state, read_weights, unwrapped
-from gluon_enhance.weights.readers.gluon import write_params
 from gluon_enhance.zoo.cards import OF_BLOCKS, card_of, spec_from_card, trained_spec
 from gluon_enhance.zoo.community import (
     add_model,
@@ -242,6 +241,8 @@ def convert(name: Optional[str], checkpoint: str | os.PathLike, out: str | os.Pa
             f"{checkpoint} was trained with {net.spec.kwargs}, which weights alone do not tell: "
             f"use it as it is, or export {source}"
         )
+    from gluon_enhance.weights.readers.gluon import write_params
+
     return write_params(out, arrays)
 
 

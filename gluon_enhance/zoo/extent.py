@@ -36,7 +36,7 @@ class Extent(NamedTuple):
     min_size: int
 
 
-class _Layer(NamedTuple):
+class _Placement(NamedTuple):
     """How a map lies on the one that it is made of.
 
     `step` is the ratio of their sizes, old to new, `stride` the part of it that is no fold of
@@ -119,7 +119,7 @@ def _wanted(nodes, layers, head, size):
 
 def _layer(node):
     if node["op"] in POINTWISE:
-        return _Layer()
+        return _Placement()
     return _LAYERS[node["op"]]({key: _value(text) for key, text in node.get("attrs", {}).items()})
 
 
@@ -140,14 +140,14 @@ def _conv(attrs):
     stride, dilate = _pair(attrs, "stride", 1), _pair(attrs, "dilate", 1)
     end = (kernel - 1) * dilate - pad
     step = Fraction(stride)
-    return _Layer(step, step, lambda low, high: (low * stride - pad, high * stride + end))
+    return _Placement(step, step, lambda low, high: (low * stride - pad, high * stride + end))
 
 
 def _deconv(attrs):
     kernel, pad = _pair(attrs, "kernel", 1), _pair(attrs, "pad", 0)
     stride = _pair(attrs, "stride", 1)
     step = Fraction(1, stride)
-    return _Layer(
+    return _Placement(
         step,
         step,
         lambda low, high: (-((kernel - 1 - low - pad) // stride), (high + pad) // stride),
@@ -156,17 +156,17 @@ def _deconv(attrs):
 
 def _enlarge(factor):
     step = Fraction(1, factor)
-    return _Layer(step, step, lambda low, high: (low // factor, high // factor))
+    return _Placement(step, step, lambda low, high: (low // factor, high // factor))
 
 
 def _fold(attrs):
     factor = attrs["block_size"]
     step = Fraction(factor)
-    return _Layer(step, reach=lambda low, high: (low * factor, high * factor + factor - 1))
+    return _Placement(step, reach=lambda low, high: (low * factor, high * factor + factor - 1))
 
 
 def _shift(begin):
-    return _Layer(reach=lambda low, high: (low + begin, high + begin))
+    return _Placement(reach=lambda low, high: (low + begin, high + begin))
 
 
 _LAYERS = {

@@ -5,7 +5,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 from gluon_enhance import (
     engines,  # noqa: E402
-    export,
+    exporting,
 )
 from gluon_enhance.exporting.float16 import halve_onnx, rounded  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
@@ -27,7 +27,7 @@ def test_a_file_of_rounded_weights_halves_and_gives_the_same_numbers(engine, tmp
     net.initialize(mx.init.Xavier())
     for parameter in net.collect_params().values():
         parameter.set_data(parameter.data().astype(np.float16).astype(np.float32))
-    path = export.export_onnx(net, tmp_path / "net.onnx")
+    path = exporting.export_onnx(net, tmp_path / "net.onnx")
     batch = rng.random((1, 3, 8, 12), np.float32)
     size, expected = path.stat().st_size, engines.load(engine, path, precision="fp32").run(batch)
     halve_onnx(path)
@@ -39,7 +39,7 @@ def test_a_file_of_rounded_weights_halves_and_gives_the_same_numbers(engine, tmp
 def test_weights_that_float16_would_change_stay(tmp_path):
     net = mx.gluon.nn.Conv2D(3, 21, padding=10, in_channels=3)
     net.initialize(mx.init.Xavier())
-    path = export.export_onnx(net, tmp_path / "net.onnx")
+    path = exporting.export_onnx(net, tmp_path / "net.onnx")
     size = path.stat().st_size
     halve_onnx(path)
     assert abs(path.stat().st_size - size) < 0.05 * size

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from gluon_enhance import export
+from gluon_enhance import exporting
 from gluon_enhance.errors import EngineError, UnknownModelError, WeightsError
 from gluon_enhance.inference.resolve import resolve
 from gluon_enhance.weights import store
@@ -38,7 +38,7 @@ def test_many_at_once_convert_one_time(tmp_path, monkeypatch):
         together.wait()
         return source.find(".onnx")
 
-    monkeypatch.setattr(export, "export_onnx", export_onnx)
+    monkeypatch.setattr(exporting, "export_onnx", export_onnx)
     (tmp_path / "own.params").write_bytes(b"weights")
     monkeypatch.setattr("gluon_enhance.zoo.get_model", lambda *_, **__: None)
     source = resolve(f"srcnn_x4={tmp_path / 'own.params'}")[1]
@@ -98,7 +98,7 @@ def test_denoise_is_a_net_between_the_general_models(general_models, name, stren
 
 
 def test_each_strength_has_a_file_of_its_own(general_models, monkeypatch):
-    monkeypatch.setattr(export, "export_onnx", lambda net, path, _: path.write_bytes(b"onnx"))
+    monkeypatch.setattr(exporting, "export_onnx", lambda net, path, _: path.write_bytes(b"onnx"))
     paths = [resolve("realesr_general_x4", s)[1].find(".onnx") for s in (0, 0.25, 0.5, 1, 0.25)]
     assert len(set(paths)) == 4 and paths[1] == paths[4]
 

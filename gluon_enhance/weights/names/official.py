@@ -13,7 +13,7 @@ from typing import Callable, Optional
 
 import numpy as np
 
-from gluon_enhance.weights.readers.ncnn_graph import rrdb_graph, srvgg_graph
+from gluon_enhance.weights.names.ncnn_graph import rrdb_graph, srvgg_graph
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def read_params(path: str | os.PathLike) -> dict[str, np.ndarray]:
         If the file cannot be read or does not hold named arrays.
     """
     try:
-        arrays, names = _Reader(read_regular(path)).read()
+        arrays, names = _ParamsReader(read_regular(path)).read()
         if arrays and not names:
             raise WeightsError(
                 f"{path} holds arrays without names; save it with net.save_parameters"
@@ -66,7 +66,7 @@ def read_params(path: str | os.PathLike) -> dict[str, np.ndarray]:
     return dict(zip(names, arrays))
 
 
-class _Reader:
+class _ParamsReader:
     def __init__(self, data):
         self.data, self.position = data, 0
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.small_files import read_regular, read_small
-from gluon_enhance.weights.readers.ncnn_graph import graph_of
+from gluon_enhance.weights.names.ncnn_graph import graph_of
 
 MAGIC = "7767517"
 LARGEST_PARAM = 4 << 20
@@ -34,7 +34,7 @@ WORD = 4
 
 
 @dataclass(frozen=True)
-class _Layer:
+class _NcnnLayer:
     """A line of the ``.param`` file: what it computes, from and into what, with which numbers."""
 
     kind: str
@@ -87,7 +87,7 @@ def read_ncnn(path: str | os.PathLike) -> dict:
         ) from error
 
 
-def _layers(text) -> Iterator[_Layer]:
+def _layers(text) -> Iterator[_NcnnLayer]:
     magic, counts, *lines = text.splitlines()
     if magic.strip() != MAGIC:
         raise ValueError(f"the first line is {magic[:20]!r}, not {MAGIC}")
@@ -100,7 +100,7 @@ def _layers(text) -> Iterator[_Layer]:
         if not 0 <= first <= last <= len(rest):
             raise ValueError(f"a {kind} has {inputs} inputs and {outputs} outputs")
         numbers = dict(item.split("=", 1) for item in rest[last:])
-        yield _Layer(kind, tuple(rest[:first]), tuple(rest[first:last]), numbers)
+        yield _NcnnLayer(kind, tuple(rest[:first]), tuple(rest[first:last]), numbers)
 
 
 def _arrays(layers, data) -> Iterator[tuple[str, np.ndarray]]:

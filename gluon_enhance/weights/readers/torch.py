@@ -23,6 +23,7 @@ import numpy as np
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.small_files import open_regular, read_regular
 from gluon_enhance.weights.readers import unpickle
+from gluon_enhance.weights.readers.archives import check_members
 from gluon_enhance.weights.readers.unpickle import Name, expect
 
 STORAGES = {
@@ -39,11 +40,6 @@ STORAGES = {
 }
 MAX_AXES = 32
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-MAX_INFLATION = 20
-"""Deflate takes less than half off trained weights; a file that unpacks to more is a bomb."""
-MAX_SMALL_PICKLE = 1 << 20
-"""Bytes of a pickle that any file may hold; others hold less than their tensors."""
-
 DAMAGE = (*unpickle.DAMAGE, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
@@ -110,28 +106,6 @@ def _read_zip(stream, path):
 
         stream = io.BytesIO(archive.read(f"{root}data.pkl"))
         return unpickle.load(stream, FUNCTIONS, STORAGES, _Storages(read))
-
-
-def check_members(members: list[zipfile.ZipInfo], size: int) -> None:
-    """Refuse a zip that unpacks to far more than its size in bytes.
-
-    Raises
-    ------
-    ValueError
-        With the figure.
-    """
-    if any(
-        info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in members
-    ):
-        raise ValueError("its zip compression is not one that PyTorch reads")
-    if any(info.compress_size > size for info in members):
-        raise ValueError("a member has more bytes than the file")
-    total = sum(info.file_size for info in members)
-    if total > MAX_INFLATION * size:
-        raise ValueError(f"it unpacks to {total:,} bytes, more than {MAX_INFLATION} times its size")
-    pickled = sum(info.file_size for info in members if info.filename.endswith(".pkl"))
-    if pickled > max(size, MAX_SMALL_PICKLE):
-        raise ValueError(f"it unpacks to a pickle of {pickled:,} bytes, more than its size")
 
 
 def _read_legacy(data):

@@ -66,7 +66,7 @@ def read_torch7(path: str | os.PathLike) -> dict:
     """
     path = Path(path)
     try:
-        root = _Reader(read_regular(path)).read()
+        root = _Torch7Reader(read_regular(path)).read()
         checkpoint = root if isinstance(root, dict) else {"model": root}
         state = dict(_layers(checkpoint["model"], "", set()))
         options = expect(checkpoint.get("opt", {}), dict)
@@ -88,14 +88,14 @@ def read_torch7(path: str | os.PathLike) -> dict:
 
 
 @dataclass(frozen=True, eq=False)
-class _Layer:
+class _TorchLayer:
     """An object of a class of ``nn``: its fields, as a plain table."""
 
     name: str
     fields: dict
 
 
-class _Reader:
+class _Torch7Reader:
     """Read objects one after the other; those that were read before come as their number."""
 
     def __init__(self, data):
@@ -126,7 +126,7 @@ class _Reader:
         name = self._text() if version.startswith("V ") else version
         storage = name.replace("Tensor", "Storage")
         if name.startswith("nn."):
-            self.seen[number] = layer = _Layer(name[3:], {})
+            self.seen[number] = layer = _TorchLayer(name[3:], {})
             layer.fields.update(expect(self.read(), dict))
         elif name in STORAGES:
             dtype = np.dtype(STORAGES[name])
@@ -165,14 +165,14 @@ class _Reader:
 _PLAIN = {
     NIL: lambda reader: None,
     NUMBER: lambda reader: reader._numbers("d")[0],
-    STRING: _Reader._text,
+    STRING: _Torch7Reader._text,
     BOOLEAN: lambda reader: bool(reader._int()),
 }
 
 
 def _layers(layer, place, seen) -> Iterator[tuple[str, object]]:
     """Yield what is to know of a layer and of those in it; each has one place."""
-    if id(expect(layer, _Layer)) in seen:
+    if id(expect(layer, _TorchLayer)) in seen:
         raise ValueError(f"layer {place[:-1]} also has another place")
     seen.add(id(layer))
     geometry = [f"{layer.fields.get(field, 0):g}" for field in GEOMETRY.get(layer.name, ())]
