@@ -51,8 +51,10 @@ def list_models(pattern, as_json):
         raise click.UsageError(f"no model matches {pattern!r}; see `gluon-enhance models`")
     click.echo(HEADING)
     for row in rows:
-        # A validation's numbers are of other crops than a test set's, which tell more.
-        names = [name for name in row["scores"] if name != "validation"] or row["scores"]
+        # Of crops of held-out photos: what a benchmark gives tells more.
+        held_out = ("validation", "test")
+        names = [name for name in row["scores"] if name.split()[0] not in held_out]
+        names = names or list(row["scores"])
         scores = "; ".join(
             f"{name} {', '.join(f'{k} {v}' for k, v in row['scores'][name].items())}"
             for name in names

@@ -154,7 +154,7 @@ def test_models_is_a_table_and_json():
     ]
     assert list(rows[0]) == columns and all(row["purpose"] for row in rows)
     assert "rrdb_lite_x4" in run("models", "rrdb_lite*").stdout
-    assert "official, prefix" in run("models", "edsr_x4").stdout
+    assert "official, prefix" in run("models", "msrresnet_x4").stdout
     assert run("models", "nothing*").returncode == 2
 
 
