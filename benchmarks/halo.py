@@ -3,8 +3,8 @@
     python benchmarks/halo.py MODEL PHOTO... [--crop 320] [--tile 96]
 
 For the center of each photo, prints the largest difference, in levels of 255, between the result
-in tiles and the result of the whole, for growing halos, in fp32 and before rounding. The spec's
-halo is the smallest at which all photos stay under 1, rounded up to a multiple of 4.
+in tiles and the result of the whole, for growing halos, in fp32 and before rounding. A halo
+of a spec leaves all photos under 1.
 """
 
 import argparse

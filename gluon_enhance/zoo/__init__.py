@@ -193,8 +193,8 @@ def find_weights(
         return store.find_shipped(spec.name, ".params", root)
     if not spec.weights:
         raise WeightsError(
-            f"{spec.name} has no trained weights; give a file of your own as "
-            f"pretrained, or train it with train_scripts"
+            f"{spec.name} has no trained weights; give a file of your own "
+            f"(-m {spec.name}=FILE, pretrained=FILE), or train it with train_scripts"
         )
     return store.find(spec.weights, root)
 

@@ -60,7 +60,8 @@ def recognized_spec(
     if (reading.net, scale) != (named.net, named.scale):
         raise WeightsError(
             f"{path} is of a net {reading.title} of scale {scale}, and {named.name} is of class "
-            f"{named.net.partition('.')[2]} and scale {named.scale}; give the file without a name"
+            f"{named.net.partition('.')[2]} and scale {named.scale}; give the file without a name, "
+            "or put the card.json of its training beside it"
         )
     rest = {key: value for key, value in named.kwargs.items() if key not in told}
     return replace(named, kwargs={**rest, **reading.kwargs})
