@@ -21,14 +21,15 @@ def moments(trainer, nets: Mapping) -> dict:
     Returns
     -------
     dict of str to NDArray
-        By net, structural name and moment: ``critic.0.weight.mean``.
+        By net, structural name and moment, and in their order: ``critic.0.weight.mean``.
     """
     names = _names(trainer, nets)
-    return {
+    arrays = {
         f"{names[index]}.{moment}": array
         for index, pair in trainer._updaters[0].states.items()
         for moment, array in zip(MOMENTS, pair)
     }
+    return dict(sorted(arrays.items()))
 
 
 def moment_shapes(trainer, nets: Mapping, updates: int) -> dict[str, tuple]:

@@ -80,7 +80,7 @@ def test_a_converted_net_that_was_zeroed_is_converted_again(tmp_path, monkeypatc
     net.save_parameters(str(weights))
     image = np.random.default_rng(0).integers(0, 256, (8, 9, 3), np.uint8)
     expected = Enhancer(f"srcnn_x4={weights}", precision="fp32", threads=1)(image)
-    _, source = resolve.resolve(f"srcnn_x4={weights}")
+    _, source = resolve(f"srcnn_x4={weights}")
     path = source.find(".onnx")
     whole = path.read_bytes()
     path.write_bytes(bytes(len(whole)))
