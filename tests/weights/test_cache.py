@@ -12,7 +12,7 @@ import pytest
 from gluon_enhance import Enhancer, zoo
 from gluon_enhance.engines import compiled_models
 from gluon_enhance.engines.compiled_models import CompiledModels
-from gluon_enhance.inference.enhancer import resolve
+from gluon_enhance.inference.resolve import resolve
 from gluon_enhance.weights import cache
 
 
