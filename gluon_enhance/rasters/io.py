@@ -44,6 +44,9 @@ MAX_PIXELS = 1 << 40
 LARGE_BLOCK, PROPORTION = 64 << 20, 2000
 """Bytes of a block, and how many times those of the file it may have if it is larger: a block is
 unpacked as a whole, and deflate comes to 1032 times."""
+MANY_BANDS = 4096
+"""Bands that a TIFF file of any size may claim; one with more has as many bytes. Each band takes
+some of this process's memory, before there is a pixel."""
 EXACT = 2**53
 """Whole numbers beyond which float64 has not each."""
 NEAR = 2 * float(np.finfo(np.float32).eps)
@@ -141,6 +144,11 @@ def _check_claims(dataset):
             "2**40; cut it into several"
         )
     is_file = dataset.driver == "GTiff" and os.path.isfile(dataset.name)
+    if is_file and dataset.count > max(MANY_BANDS, os.path.getsize(dataset.name)):
+        raise ImageError(
+            f"{dataset.name} claims {dataset.count:,} bands in a file of "
+            f"{os.path.getsize(dataset.name):,} bytes; it is damaged"
+        )
     bands = 1 if dataset.interleaving == Interleaving.band else dataset.count
     largest = max((math.prod(shape) for shape in dataset.block_shapes), default=0)
     nbytes = largest * bands * 8  # of no dtype has a number more bytes

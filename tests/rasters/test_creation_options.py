@@ -42,7 +42,7 @@ def enhanced(source, out, cog, options):
 NOT_OBEYED = [
     ({"COMPRESS": "ZTSD"}, "'ZTSD' is an unexpected value for COMPRESS"),
     ({"compres": "zstd"}, "does not support creation option COMPRES"),
-    ({"COMPRESS": "DEFLATE", "ZLEVEL": "99"}, "ZLEVEL=99 value not recognized"),
+    ({"COMPRESS": "DEFLATE", "ZLEVEL": "99"}, "ZLEVEL=99 value not recognised"),
     ({"NBITS": "12"}, "NBITS=12 is invalid for data type Byte"),
     ({"PHOTOMETRIC": "CMYK"}, "does not correspond to number of bands"),
     ({"COMPRESS": "DEFLATE", "ZSTD_LEVEL": "9"}, "ZSTD_LEVEL=9 has no effect .* with ZSTD"),
