@@ -57,8 +57,8 @@ SLACK, IMPORTS = 4 << 20, 1 << 30
 PIXELS_PER_BYTE = max(form.pixels_per_byte for form in FORMATS.values())
 """So many pixels a picture may claim for each of its bytes."""
 
-NATIVE, ENGINE = 64 << 20, 512 << 20
-"""As above, of the process: for allocators and for GDAL, which takes 720 bytes for each of up to
+NATIVE, ENGINE = 128 << 20, 512 << 20
+"""As above, of the process: for allocators and for GDAL, which takes 1.4 kB for each of up to
 65,535 bands before anyone can ask; and for maps of a net that an engine lets pass."""
 
 PROCESS = Path("/proc/self")
