@@ -57,9 +57,9 @@ SLACK, IMPORTS = 4 << 20, 1 << 30
 PIXELS_PER_BYTE = max(form.pixels_per_byte for form in FORMATS.values())
 """So many pixels a picture may claim for each of its bytes."""
 
-NATIVE, ENGINE = 128 << 20, 512 << 20
-"""As above, of the process: for allocators and for GDAL, which takes 1.4 kB for each of up to
-65,535 bands before anyone can ask; and for maps of a net that an engine lets pass."""
+NATIVE, ENGINE, GDAL = 32 << 20, 512 << 20, 128 << 20
+"""As above, of the process: for allocators, for maps of a net that an engine lets pass, and for
+GDAL, which takes 1.4 kB for each of up to 65,535 bands before anyone can ask."""
 
 PROCESS = Path("/proc/self")
 
@@ -421,8 +421,12 @@ TARGETS = {
     "tensorflow": Target(lambda: list(_written(_checkpoint, {})), _read_checkpoint, 500),
     "ncnn": Target(_ncnn, _read_ncnn, 500),
     # GDAL holds blocks of at most so many times the file.
-    "raster": Target(lambda: list(rasters.rasters()), rasters.read, PROPORTION, "file.tif"),
-    "vrt": Target(lambda: list(rasters.descriptions()), rasters.read_vrt, PROPORTION, "file.vrt"),
+    "raster": Target(
+        lambda: list(rasters.rasters()), rasters.read, PROPORTION, "file.tif", native=GDAL
+    ),
+    "vrt": Target(
+        lambda: list(rasters.descriptions()), rasters.read_vrt, PROPORTION, "file.vrt", native=GDAL
+    ),
     "safetensors": Target(
         lambda: list(_written(_safetensors, _weights(), {})), read_safetensors, 50
     ),
