@@ -75,6 +75,7 @@ def plsr_step(case, net, vgg, precision):
     net.initialize(mx.init.Xavier())
     features = load_vgg(VGGFeatures(16, "relu2_2"), vgg[16])
     features.hybridize(static_alloc=True)
+    set_precision(precision, net, features)
     return supervised(case, net, {"features": FeatureLoss(features)})
 
 
@@ -89,10 +90,8 @@ def of_script(name, function="make_step", depth=19, **options):
 
     def ours(case, net, vgg, precision):
         script = load_script(name)
-        if hasattr(script.Config, "precision"):
-            options["precision"] = precision
         sizes = {"batch_size": case.batch_size, "patch_size": case.patch_size}
-        config = script.Config(**sizes, vgg=str(vgg[depth]), **options)
+        config = script.Config(**sizes, precision=precision, vgg=str(vgg[depth]), **options)
         return getattr(script, function)(Run(config, net, Devices("cpu", case.batch_size)))
 
     return ours
@@ -101,8 +100,9 @@ def of_script(name, function="make_step", depth=19, **options):
 def style_step(case, net, vgg, precision):
     script, devices = load_script("style"), Devices("cpu", case.batch_size)
     net.initialize_as_identity(np.random.default_rng(0))
+    set_precision(precision, net)
     options = {"batch_size": case.batch_size, "learning_rate": peers.LEARNING_RATE}
-    config = script.Config(**options, vgg=str(vgg[16]))
+    config = script.Config(**options, precision=precision, vgg=str(vgg[16]))
     picture = mx.nd.array(np.ascontiguousarray(case.batch()[0][:1]))
     return script.make_step(Run(config, net, devices), picture)
 

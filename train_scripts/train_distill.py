@@ -35,7 +35,6 @@ from gluon_enhance.models.unet_discriminator import NEGATIVE_SLOPE, UNetDiscrimi
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
 from gluon_enhance.training.initial_weights import has_start
-from gluon_enhance.training.precision import precision_option
 
 LAYERS = ("conv2_2", "conv3_4", "conv4_4", "conv5_4")
 #: Model -> the shipped net that it starts from, of its architecture, or at scale 2 of scale 4.
@@ -54,7 +53,6 @@ class Config(recipe.EnlargingConfig):
     sample_size: int = option(64, "side of the low-resolution patches that it gets, in pixels")
     degrade: str = option("mixed", "how inputs are made of photos", tuple(DEGRADATIONS))
     betas: tuple = option((0.9, 0.99), "Adam's decays of mean and variance", most=1)
-    precision: str = precision_option()
     truth_weight: float = option(0.3, "what the photo counts; the rest: the teacher", most=1)
     pixel_weight: float = option(1.0, "weight of L1")
     feature_weight: float = option(0.0, "weight of the features of VGG-19, of mean size 1 each")

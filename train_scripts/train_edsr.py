@@ -23,7 +23,6 @@ from gluon_enhance import zoo
 from gluon_enhance.losses import L1Loss
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
-from gluon_enhance.training.precision import precision_option
 from gluon_enhance.weights.store import given
 
 
@@ -35,7 +34,6 @@ class Config(recipe.EnlargingConfig):
     patch_size: int = option(48, "side of a low-resolution patch, in pixels")
     learning_rate: float = option(1e-4, "Adam's step size at the start")
     milestones: tuple = option((200_000.0,), "multistep: steps after which the rate falls")
-    precision: str = precision_option()
 
     START_MODELS = tuple(zoo.MODELS)
 

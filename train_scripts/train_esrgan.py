@@ -27,7 +27,6 @@ from gluon_enhance.models.discriminators import NEGATIVE_SLOPE, VGG128
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
 from gluon_enhance.training.initial_weights import given_weights
-from gluon_enhance.training.precision import precision_option
 from gluon_enhance.training.steps import net_arrays
 from gluon_enhance.weights.interpolation import interpolate_states
 
@@ -46,7 +45,6 @@ class Config(recipe.EnlargingConfig):
     patch_size: int = option(32, "side of a low-resolution patch, in pixels", least=8)
     learning_rate: float = option(LEARNING_RATES["psnr"], "Adam's step size at the start")
     betas: tuple = option((0.9, 0.99), "Adam's decays of mean and variance, BasicSR's", most=1)
-    precision: str = precision_option()
     vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
     critic_channels: int = option(64, "channels of the discriminator's first layer")
     pixel_weight: float = option(1e-2, "weight of L1 in the GAN phase")

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from gluon_enhance.losses import L2Loss
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
-from gluon_enhance.training.precision import precision_option
 
 
 @dataclass
@@ -29,7 +28,6 @@ class Config(recipe.EnlargingConfig):
     # The paper takes 8e8 backpropagations of SGD; Adam needs a fraction of them.
     iterations: int = option(100_000, "training steps in all")
     learning_rate: float = option(1e-3, "Adam's step size at the start")
-    precision: str = precision_option()
 
 
 def main(argv=None):

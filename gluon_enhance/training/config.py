@@ -25,6 +25,7 @@ from gluon_enhance.framework import compute_in_caller
 from gluon_enhance.small_files import read_small
 from gluon_enhance.training import distributed
 from gluon_enhance.training.initial_weights import STARTS
+from gluon_enhance.training.precision import PRECISIONS
 from gluon_enhance.training.schedule import SCHEDULES
 
 
@@ -86,6 +87,12 @@ class TrainingConfig:
     betas: tuple = option((0.9, 0.999), "Adam's decays of mean and variance", most=1)
     weight_decay: float = option(0.0, "of the optimizer")
     clip_norm: float = option(0.0, "largest norm of a trainer's gradient; 0: any")
+    precision: str = option(
+        "fp32",
+        "what nets compute in; bf16 needs AVX-512 and is fast where the processor has it; auto: "
+        "bf16 there, fp32 elsewhere and on GPUs",
+        PRECISIONS,
+    )
     accumulate: int = option(1, "pieces that a step's batch is computed in, to save memory")
     ema_decay: float = option(0.999, "of the moving average of the weights", most=1)
     on_nan: str = option(

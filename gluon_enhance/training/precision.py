@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance.framework import mx
-from gluon_enhance.training.config import option
 
 logger = logging.getLogger(__name__)
 
@@ -26,21 +25,14 @@ PRECISIONS = ("fp32", "bf16", "auto")
 FLAGS = ("avx512_bf16", "amx_bf16")
 """Of processors that multiply such numbers; oneDNN emulates it on others, which is slow."""
 
-LOW = {"Convolution", "Deconvolution", "FullyConnected"}
-"""Operators whose inputs are rounded."""
+LOW = {"Convolution", "FullyConnected"}
+"""Operators whose inputs are rounded; MXNet crashes in the gradient of a Deconvolution's."""
 
 KEPT = {"Activation", "LeakyReLU", "Pooling", "concat", "slice_axis"}
 """Operators that stay in bfloat16 if one of their inputs is: oneDNN has them, or they copy."""
 
-
-def precision_option():
-    """Make the option of scripts whose nets have been tried in bfloat16."""
-    return option(
-        "fp32",
-        "what nets compute in; bf16 needs AVX-512 and is fast where the processor has it; auto: "
-        "bf16 there, fp32 elsewhere and on GPUs",
-        PRECISIONS,
-    )
+SUMS = {"elemwise_add"}
+"""Operators that stay in bfloat16 if all of their inputs are."""
 
 
 def choose_precision(precision: str, contexts=()) -> str:
@@ -112,18 +104,24 @@ class _Operators:
 
 def _apply(name, operator, /, *args, **kwargs):
     tensors = [value for value in (*args, *kwargs.values()) if _is_tensor(value)]
-    is_kept = name in KEPT and kwargs.get("act_type") != "prelu"  # which has no bfloat16
     # Convolutions bring bfloat16 in; what follows them keeps it; all else, such as norms and sums
     # over an image, whose errors would add up, goes back to float32.
-    low = name in LOW or is_kept and any(map(_is_low, tensors))
-    cast = _to_bf16 if low else _to_fp32
-    return operator(*map(cast, args), **{key: cast(value) for key, value in kwargs.items()})
+    if not (name in LOW or _keeps(name, tensors) and kwargs.get("act_type") != "prelu"):
+        return operator(*map(_to_fp32, args), **{k: _to_fp32(v) for k, v in kwargs.items()})
+    out = operator(*map(_to_bf16, args), **{k: _to_bf16(v) for k, v in kwargs.items()})
+    return _low(out)
+
+
+def _keeps(name, tensors):
+    """Tell whether an operator of these computes in bfloat16."""
+    low = list(map(_is_low, tensors))
+    return any(low) if name in KEPT else name in SUMS and all(low)
 
 
 def _to_bf16(value):
     if not _is_tensor(value) or _is_low(value):
         return value
-    return _module_of(value).amp_cast(value, dtype=BF16)
+    return _low(_module_of(value).amp_cast(value, dtype=BF16))
 
 
 def _to_fp32(value):
@@ -140,9 +138,43 @@ def _module_of(tensor):
     return mx.sym if isinstance(tensor, mx.sym.Symbol) else mx.nd
 
 
+class _Low:
+    """What an operator gave in bfloat16: Python's arithmetic with it is of float32.
+
+    MXNet's operators of Python's signs are slow in bfloat16, where they are there at all, and take
+    no mixture.
+    """
+
+    __slots__ = ()
+
+
+def _in_fp32(name):
+    def operate(self, *others):
+        return getattr(_to_fp32(self), name)(*map(_to_fp32, others))
+
+    return operate
+
+
+for _sign in ("add", "sub", "mul", "truediv"):
+    for _name in (f"__{_sign}__", f"__r{_sign}__"):
+        setattr(_Low, _name, _in_fp32(_name))
+for _name in ("__neg__", "__pow__"):
+    setattr(_Low, _name, _in_fp32(_name))
+
+
+class _LowSymbol(_Low, mx.sym.Symbol):
+    __slots__ = ()
+
+
+class _LowArray(_Low, mx.nd.NDArray):
+    __slots__ = ()
+
+
+def _low(tensor):
+    """Mark what an operator has just given, in place, as bfloat16."""
+    tensor.__class__ = _LowSymbol if isinstance(tensor, mx.sym.Symbol) else _LowArray
+    return tensor
+
+
 def _is_low(tensor):
-    """Tell whether a tensor is bfloat16; of a symbol, if all that it is made of is float32."""
-    if isinstance(tensor, mx.nd.NDArray):
-        return tensor.dtype == BF16
-    types = dict.fromkeys(tensor.list_arguments(), np.float32)
-    return tensor.infer_type(**types)[1][0] == BF16
+    return isinstance(tensor, _Low)

@@ -213,18 +213,15 @@ class Run:
         """Initialize and compile a generator, by default the run's; `key` as for `start`."""
         net = net or self.net
         start(net, self.config, self.devices.contexts, key)
-        self._set_precision(net)
+        set_precision(self.config.precision, net)
 
     def features(self, depth: int, layers, pooling: str = "floor"):
         """Load VGG for losses; `layers` and `pooling` as in `gluon_enhance.losses.VGGFeatures`."""
         features = VGGFeatures(depth, layers, pooling=pooling)
         load_vgg(features, self.config.vgg, ctx=self.devices.contexts)
         features.hybridize(static_alloc=True)
-        self._set_precision(features)
+        set_precision(self.config.precision, features)
         return features
-
-    def _set_precision(self, net):
-        set_precision(getattr(self.config, "precision", "fp32"), net)
 
     def critic(self, net, negative_slope: float, adversarial, weight: float, **view) -> Critic:
         """Make a critic of a net, which is initialized for rectifiers of such a slope.
@@ -233,6 +230,7 @@ class Run:
         """
         start_critic(net, negative_slope, self.config, self.devices.contexts)
         net.hybridize(static_alloc=True)
+        set_precision(self.config.precision, net)
         return Critic(net, adversarial, weight, **view)
 
     def trainer(self, *nets):

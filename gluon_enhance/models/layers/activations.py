@@ -49,7 +49,7 @@ class PReLU(mx.gluon.nn.PReLU):
         if self.form != FAST:
             return super().hybrid_forward(F, x, alpha)
         # alpha x + (1 - alpha) relu(x): oneDNN scales channels and adds, but does not subtract.
-        return self._scale(F, x, alpha) + self._scale(F, relu(F, x), 1 - alpha)
+        return F.elemwise_add(self._scale(F, x, alpha), self._scale(F, relu(F, x), 1 - alpha))
 
     def _scale(self, F, x, factors):
         kernels = F.tile(F.reshape(factors, (-1, 1, 1, 1)), reps=(self._repeats, 1, 1, 1))
