@@ -1,4 +1,4 @@
-"""Package gluon-enhance; model_zoo/ ships inside the wheel as gluon_enhance/model_zoo."""
+"""Package gluon-enhance; model_zoo/ and train_scripts/ ship inside it, as folders of the package."""
 
 import re
 from pathlib import Path
@@ -10,6 +10,9 @@ ROOT = Path(__file__).parent
 VERSION = re.search(
     r'__version__ = "(.+)"', (ROOT / "gluon_enhance/__init__.py").read_text()
 ).group(1)
+
+BESIDE = ("model_zoo", "train_scripts")
+"""Folders that lie beside the package in a clone, and in it once it is installed."""
 
 # MXNet 1.9.1 runs on Python 3.9 to 3.12 with NumPy below 2; its ONNX exporter needs onnx.mapping,
 # which onnx 1.18 dropped; on Python 3.12 it needs setuptools for distutils.
@@ -110,8 +113,8 @@ setup(
     python_requires=">=3.9",
     cmdclass={"build_py": BuildWithHook},
     py_modules=["gluon_enhance_mxnet"],
-    packages=[*find_packages(include=["gluon_enhance*"]), "gluon_enhance.model_zoo"],
-    package_dir={"gluon_enhance.model_zoo": "model_zoo"},
+    packages=[*find_packages(include=["gluon_enhance*"]), *(f"gluon_enhance.{n}" for n in BESIDE)],
+    package_dir={f"gluon_enhance.{name}": name for name in BESIDE},
     package_data={
         "gluon_enhance": ["py.typed"],
         "gluon_enhance.weights": ["manifest.json"],

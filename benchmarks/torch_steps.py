@@ -200,7 +200,9 @@ def variation_loss(weight, mean=True):
     return loss
 
 
+@torch.autocast("cpu", enabled=False)  # in bfloat16 it takes minutes
 def blur(images):
+    images = images.float()
     kernel = torch.from_numpy(blur_kernel().astype(np.float32)).repeat(3, 1)
     images = F.conv2d(images, kernel.reshape(3, 1, 21, 1), padding=(10, 0), groups=3)
     return F.conv2d(images, kernel.reshape(3, 1, 1, 21), padding=(0, 10), groups=3)

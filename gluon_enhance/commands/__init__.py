@@ -21,6 +21,7 @@ COMMANDS = {
     "score": "Score images against references.",
     "evaluate": "Enhance a benchmark set and score it.",
     "niqe": "Fit the model of a metric without reference.",
+    "train": "Train a net on photos.",
     "convert": "Convert an official checkpoint to a .params file.",
     "export": "Write a model as a folder that runs without MXNet.",
     "interpolate": "Mix the weights of two nets of one architecture.",
