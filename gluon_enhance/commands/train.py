@@ -16,7 +16,8 @@ PREFIX = "train_"
 
 
 @click.command(
-    context_settings={"ignore_unknown_options": True, "help_option_names": []}, no_args_is_help=False
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    no_args_is_help=False,
 )
 @click.argument("method", required=False)
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
