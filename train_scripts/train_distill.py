@@ -99,7 +99,7 @@ def open_patches(run):
     folder = Path(config.cache or Path(config.out, "taught"))
     patches = TeacherPatches(folder, config.samples, config.patch_size, scale)
     teacher = Enhancer(config.teacher)
-    names = ("teacher", "sample_size", "reductions", "degrade")
+    names = ("teacher", "sample_size", "reductions", "degrade", "degrade_options", "sharpen_truth")
     made_of = {name: getattr(config, name) for name in names}
     made_of.update(scale=scale, photos=photos.fingerprint)
     patches.complete(photos.draw, taught_by(teacher, scale), config.seed, made_of)

@@ -93,7 +93,17 @@ def learn(run):
 def open_shards(run, features):
     config = run.config
     shards = Shards(config.shards, config.shard_count, config.shard_samples)
-    names = ("data", "val", "model", "patch_size", "reductions", "degrade", "vgg")
+    names = (
+        "data",
+        "val",
+        "model",
+        "patch_size",
+        "reductions",
+        "degrade",
+        "degrade_options",
+        "sharpen_truth",
+        "vgg",
+    )
     made_of = {name: getattr(config, name) for name in names}
 
     def features_of(truths):

@@ -5,6 +5,8 @@ Images are (H, W, 3) float32 RGB in [0, 1], given and returned.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -12,6 +14,9 @@ from gluon_enhance.imaging.arrays import LUMA, to_dtype, to_float
 
 FRAME = (1536, 2048)
 """Rows and columns of the photo that a patch is taken to be a part of."""
+
+RESAMPLINGS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
+SHARPENING, SHARPENING_SIZE, SHARPENING_THRESHOLD = 0.5, 51, 10
 
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:
@@ -89,6 +94,27 @@ def vignette(image: np.ndarray, strength: float, rng: np.random.Generator) -> np
     corner = sum(max(n, frame) ** 2 / 4 for n, frame in zip(image.shape, FRAME))
     distance = (squared[0][:, None] + squared[1])[..., None] / corner
     return image * (1 - strength * distance).astype(np.float32)
+
+
+def resample_somehow(
+    image: np.ndarray, size: Sequence[int], rng: np.random.Generator
+) -> np.ndarray:
+    """Resize to (columns, rows) by areas, bilinearly or bicubically, at random."""
+    resampling = RESAMPLINGS[rng.integers(len(RESAMPLINGS))]
+    return np.clip(cv2.resize(image, size, interpolation=resampling), 0, 1)
+
+
+def sharpen(image: np.ndarray) -> np.ndarray:
+    """Sharpen a true photo as Real-ESRGAN's training does: an unsharp mask where there are edges.
+
+    The blur has a kernel of 51x51 pixels; half of what it takes away is added where that is over 10
+    levels of 255 in a channel, and around.
+    """
+    kernel = (SHARPENING_SIZE, SHARPENING_SIZE)
+    lost = image - cv2.GaussianBlur(image, kernel, 0)
+    edges = (np.abs(lost) * 255 > SHARPENING_THRESHOLD).astype(np.float32)
+    share = cv2.GaussianBlur(edges, kernel, 0)
+    return image + share * (np.clip(image + SHARPENING * lost, 0, 1) - image)
 
 
 def round_to_8_bits(image: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from gluon_enhance.data.distortions import sharpen
 from gluon_enhance.data.folders import read_photo, read_sizes
 from gluon_enhance.errors import ImageError
 from gluon_enhance.imaging.arrays import to_float, to_nchw
@@ -212,6 +213,8 @@ class SuperResolutionPatches(PhotoSource):
         [0, 1], and the generator. Default: a MATLAB-bicubic reduction, of the whole photo.
     inputs : mapping of path to path, optional
         The photos' own reductions, of which no others are made then.
+    sharpen_truth : bool
+        Give the patches `gluon_enhance.data.distortions.sharpen`, before they are degraded.
 
     Raises
     ------
@@ -227,8 +230,10 @@ class SuperResolutionPatches(PhotoSource):
         reductions: Sequence[float] = (1.0,),
         degrade: Callable | None = None,
         inputs: Mapping[Path, Path] | None = None,
+        sharpen_truth: bool = False,
     ):
         super().__init__(paths, reductions, patch_size * scale)
+        self._sharpen = sharpen_truth
         self._scale = scale
         self._size = patch_size
         self._degrade = degrade
@@ -276,6 +281,8 @@ class SuperResolutionPatches(PhotoSource):
         place = int(np.searchsorted(detail, rng.random(dtype=np.float32) * detail[-1]))
         top, left = divmod(min(place, len(detail) - 1), lr.shape[1] - size + 1)
         hr = window(hr, top * scale, left * scale, size * scale)
+        if self._sharpen:
+            hr = sharpen(to_float(hr))
         lr = self._degrade(to_float(hr), rng) if self._degrade else window(lr, top, left, size)
         return flip_and_turn((lr, hr), rng)
 

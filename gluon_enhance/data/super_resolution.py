@@ -18,6 +18,7 @@ from gluon_enhance.data.held_out_photos import (
 )
 from gluon_enhance.data.pairing import find_truths
 from gluon_enhance.data.patches import SuperResolutionPatches
+from gluon_enhance.data.real_esrgan import read_numbers
 
 
 def enlarging_photos(
@@ -30,6 +31,8 @@ def enlarging_photos(
     lr: str | Path | None = None,
     validation: Sequence[str] = (),
     test: Sequence[str] = (),
+    degrade_options: str | Path | None = None,
+    sharpen_truth: bool = False,
 ) -> Data:
     """Make a data set of low- and high-resolution patches, and the pairs to score with.
 
@@ -52,6 +55,10 @@ def enlarging_photos(
     validation, test : sequence of str
         Folders of photos, of which the centers are scored, or sets of whole images as
         ``NAME=TRUTHS,INPUTS``; default: photos of `folders`, chosen by their names.
+    degrade_options : path, optional
+        File of `gluon_enhance.data.real_esrgan.Numbers`.
+    sharpen_truth : bool
+        As of `SuperResolutionPatches`; photos that are scored stay as they are.
 
     Raises
     ------
@@ -62,14 +69,23 @@ def enlarging_photos(
     parts = parse_held_out(validation), parse_held_out(test, "--test")
     split = split_photos(folders, parts[0].folders, parts[1].folders, lr)
     inputs = lr and find_inputs([*folders, *(f for p in parts for f in p.folders or ())], lr)
+    numbers = read_numbers(degrade_options) if degrade_options else None
     if inputs:
+        if numbers:
+            raise ValueError("--degrade-options is for inputs that are made here; leave out --lr")
         _check_all(split, inputs, lr)
         reductions, degradation = (1.0,), None
     else:
         largest = max(patch_size, VALIDATION_CROP // scale)
-        degradation = make_degradation(degrade, split.training, scale, largest)
+        degradation = make_degradation(degrade, split.training, scale, largest, numbers)
     patches = SuperResolutionPatches(
-        split.training, scale, patch_size, reductions, degradation, inputs or None
+        split.training,
+        scale,
+        patch_size,
+        reductions,
+        degradation,
+        inputs or None,
+        sharpen_truth,
     )
     data = Data(patches)
     for sets, paths, part in zip(

@@ -66,6 +66,10 @@ class EnlargingConfig(TrainingConfig):
 
     reductions: tuple = option((1.0, 0.75, 0.5), "sizes at which each photo is used")
     degrade: str = option("bicubic", "how inputs are made of photos", tuple(DEGRADATIONS))
+    degrade_options: Optional[str] = option(
+        None, "file of YAML with numbers of Real-ESRGAN's degradation, by their official names"
+    )
+    sharpen_truth: bool = option(False, "sharpen true patches, as Real-ESRGAN's training does")
     lr: Optional[str] = option(None, "folder of the photos' own reductions, which are used as is")
 
     NOT_COMPARED: ClassVar[tuple] = (*TrainingConfig.NOT_COMPARED, "lr")
@@ -142,6 +146,8 @@ def train_enlarging(config: EnlargingConfig, learn: Callable, largest: int = 0) 
         config.lr,
         config.val,
         config.test,
+        config.degrade_options,
+        config.sharpen_truth,
     )
     train_on(config, net, data, learn)
 

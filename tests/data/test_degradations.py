@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
 
 from gluon_enhance.data.degradations import (
     DEGRADATIONS,
@@ -9,7 +10,9 @@ from gluon_enhance.data.degradations import (
     RealESRGANDegradation,
     make_degradation,
 )
+from gluon_enhance.data.distortions import sharpen
 from gluon_enhance.data.held_out_photos import held_out_pairs
+from gluon_enhance.data.real_esrgan import Numbers, read_numbers
 from gluon_enhance.imaging.metrics import psnr
 from gluon_enhance.imaging.resize import resize
 
@@ -77,3 +80,76 @@ def test_the_degradations_of_the_scripts_are_made_by_name(paths, rng, save):
             assert degrade(image, rng).shape == (size, size, 3)
     with pytest.raises(ValueError, match="'rain'; choose one of bicubic"):
         make_degradation("rain", paths, 4, 16)
+    with pytest.raises(ValueError, match="'johnson', which has no numbers; mixed and realesrgan"):
+        make_degradation("johnson", paths, 4, 16, Numbers())
+
+
+NEUTRAL = """
+kernel_list: [iso]
+kernel_prob: [1]
+sinc_prob: 0
+blur_sigma: [0.01, 0.01]
+resize_prob: [0, 0, 1]
+gaussian_noise_prob: 1
+noise_range: [0, 0]
+jpeg_range: [100, 100]
+second_blur_prob: 0
+resize_prob2: [0, 0, 1]
+gaussian_noise_prob2: 1
+noise_range2: [0, 0]
+jpeg_range2: [100, 100]
+final_sinc_prob: 0
+"""
+
+
+def test_numbers_of_a_file_make_the_degradation(image, rng, tmp_path):
+    """With none of its harm it is a reduction, but for the kernels of OpenCV and JPEG."""
+    (tmp_path / "neutral.yml").write_text(NEUTRAL)
+    smooth = cv2.GaussianBlur(image, (0, 0), 6.0)
+    gray = np.repeat(smooth.mean(axis=2, keepdims=True), 3, axis=2)
+    degrade = RealESRGANDegradation(4, read_numbers(tmp_path / "neutral.yml"))
+    expected = resize(gray, 1 / 4)
+    assert all(np.abs(degrade(gray, rng) - expected).max() < 3 / 255 for _ in range(10))
+
+    (tmp_path / "noisy.json").write_text('{"noise_range2": [25, 25], "gray_noise_prob2": 1.0}')
+    noisy = read_numbers(tmp_path / "noisy.json")
+    assert noisy == Numbers(noise_range2=(25, 25), gray_noise_prob2=1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("noise_rnage: [1, 2]", "'noise_rnage'; did you mean noise_range"),
+        ("noise_range: [30, 1]", "noise_range is .30, 1.; give two numbers from 0 on, the smaller"),
+        ("noise_range2: [1, .inf]", "noise_range2 is .*; give two numbers"),
+        ("resize_prob: [0.5, 0.6, 0.1]", "resize_prob is .*; give probabilities whose sum is 1"),
+        ("resize_prob2: [0.5, 0.5]", "resize_prob2 has three numbers"),
+        ("sinc_prob: 2", "sinc_prob is 2; give a probability"),
+        ("final_sinc_prob: true", "final_sinc_prob is True; give a probability"),
+        ("blur_kernel_size: 20", "blur_kernel_size is 20; give an odd number of pixels, 7 at"),
+        ("kernel_list: [round]", "kernel_list is .*; give some of iso, aniso"),
+        ("kernel_list2: [iso]", "give as many of kernel_list2 as of kernel_prob2"),
+        ("- noise_range", "has no names with values"),
+        ("a: [", "is neither YAML nor JSON"),
+    ],
+)
+def test_wrong_numbers_are_refused_by_name_and_value(tmp_path, text, message):
+    (tmp_path / "numbers.yml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_numbers(tmp_path / "numbers.yml")
+
+
+def test_true_photos_are_sharpened_as_by_the_official_unsharp_mask(image):
+    def blurred(array):  # OpenCV's sigma for a kernel of 51 pixels is 8
+        for axis in (0, 1):
+            array = gaussian_filter1d(array, 8.0, axis, mode="mirror", radius=25)
+        return array
+
+    exact = image.astype(np.float64)
+    lost = exact - blurred(exact)
+    share = blurred((np.abs(lost) * 255 > 10).astype(np.float64))
+    expected = share * np.clip(exact + 0.5 * lost, 0, 1) + (1 - share) * exact
+    assert np.abs(sharpen(image) - expected).max() < 1e-4
+    assert np.abs(sharpen(image) - image).max() > 0.05
+    faint = np.float32(0.5) + np.float32(0.03) * (image - image.mean())
+    assert np.array_equal(sharpen(faint), faint)
