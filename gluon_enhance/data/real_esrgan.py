@@ -13,6 +13,7 @@ import difflib
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -177,8 +178,11 @@ def read_numbers(path: str | Path) -> Numbers:
             near = difflib.get_close_matches(str(name), known, 1)
             hint = f"; did you mean {near[0]}?" if near else f"; it is none of {', '.join(known)}"
             raise ValueError(f"{path} has {name!r}{hint}")
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
+    }
     try:
-        return Numbers(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+        return Numbers(**values)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
