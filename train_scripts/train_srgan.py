@@ -3,10 +3,10 @@ r"""Train SRGAN [1]_ on photos, from a trained SRResNet.
     python train_scripts/train_srgan.py --data PHOTOS --out runs/srgan_x4 \
         --init runs/srresnet_x4/srresnet_x4.params
 
-Without --init it starts from the shipped srresnet_x4. With --recipe paper the loss is features of
-VGG-19 (relu5_4) and the adversarial loss; with tensorlayer it is the pixels' mean square, features
-after the fourth pooling, and the adversarial loss, weighted as in that library's SRGAN. Interrupt
-it at will and go on with --resume.
+Without --init it starts from the shipped srresnet_x4. --recipe chooses the losses and their
+weights: the paper's net, SRGAN-VGG54, its others, SRGAN-VGG22 and SRGAN-MSE, and those of two
+libraries, TensorLayer's and leftthomas's. --critic and --adversarial change the other player.
+Interrupt it at will and go on with --resume.
 
 References
 ----------
@@ -15,20 +15,48 @@ References
 """
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import NamedTuple, Optional
 
-from gluon_enhance.losses import FeatureLoss, L2Loss, StandardAdversarial
-from gluon_enhance.models.discriminators import NEGATIVE_SLOPE, SRGANDiscriminator
+from gluon_enhance.framework import mx
+from gluon_enhance.losses import FeatureLoss, L2Loss, TotalVariationLoss
+from gluon_enhance.losses.adversarial import KINDS
+from gluon_enhance.models.discriminators import (
+    NEGATIVE_SLOPE,
+    PooledDiscriminator,
+    SRGANDiscriminator,
+    TensorLayerDiscriminator,
+)
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
 
-#: Recipe -> layer of VGG-19, and weights of features and pixels. Ours are mean squares of [0, 1],
-#: which are a quarter of theirs of [-1, 1].
+
+class Recipe(NamedTuple):
+    """Depth and layer of VGG, and the weights of features, pixels and total variation.
+
+    Ours are mean squares of [0, 1], which are a quarter of those of [-1, 1].
+    """
+
+    depth: int = 19
+    layer: str = "relu5_4"
+    features: float = 0.0
+    pixels: float = 0.0
+    variation: float = 0.0
+
+
+#: The paper multiplies maps by 1 / 12.75; leftthomas's features are of pixels as they are.
 RECIPES = {
-    "paper": ("relu5_4", 1 / 12.75**2, 0.0),
-    "tensorlayer": ("pool4", 2e-6, 4.0),
+    "paper": Recipe(features=1 / 12.75**2),
+    "vgg22": Recipe(layer="relu2_2", features=1 / 12.75**2),
+    "mse": Recipe(pixels=4.0),
+    "tensorlayer": Recipe(layer="pool4", features=2e-6, pixels=4.0),
+    "leftthomas": Recipe(16, "pool5", features=6e-3, pixels=1.0, variation=4e-8),
 }
 RECIPES["report"] = RECIPES["tensorlayer"]
+CRITICS = {
+    "paper": SRGANDiscriminator,
+    "tensorlayer": TensorLayerDiscriminator,
+    "pooled": PooledDiscriminator,
+}
 #: Model -> the shipped net that fits it.
 SHIPPED = dict.fromkeys(("srgan_x4", "srresnet_x4"), "srresnet_x4")
 
@@ -37,18 +65,35 @@ SHIPPED = dict.fromkeys(("srgan_x4", "srresnet_x4"), "srresnet_x4")
 class Config(recipe.EnlargingConfig):
     model: str = option("srgan_x4", "a net of the zoo that enlarges")
     recipe: str = option(
-        "paper", "losses and their weights; report: tensorlayer's, its schedule too", tuple(RECIPES)
+        "paper",
+        "losses and their weights; report: tensorlayer's, its critic and schedule too",
+        tuple(RECIPES),
     )
     # The paper's: 1e5 steps at 1e-4 and 1e5 at 1e-5, batch 16 of 96x96; a cosine falls as far.
     iterations: int = option(200_000, "training steps in all")
     patch_size: int = option(24, "side of a low-resolution patch, in pixels", least=4)
     learning_rate: float = option(1e-4, "Adam's step size at the start")
     decay: float = option(0.1, "multistep: what the rate is multiplied by at each", most=1)
-    vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
+    vgg: Optional[str] = option(None, "file with VGG's weights; default: torchvision's")
+    critic: str = option("paper", "which discriminator", tuple(CRITICS))
+    adversarial: str = option("standard", "the losses of the two players", tuple(KINDS))
     critic_channels: int = option(64, "channels of the discriminator's first layer")
     adversarial_weight: float = option(1e-3, "weight of the adversarial loss")
 
-    VARIANTS = {"recipe": {"report": {"schedule": "multistep", "warmup": 0}}}
+    VARIANTS = {
+        "recipe": {
+            "report": {"schedule": "multistep", "warmup": 0, "critic": "tensorlayer"},
+            "leftthomas": {
+                "schedule": "constant",
+                "warmup": 0,
+                "batch_size": 64,
+                "patch_size": 22,
+                "learning_rate": 1e-3,
+                "critic": "pooled",
+                "adversarial": "probability",
+            },
+        }
+    }
 
 
 def main(argv=None):
@@ -58,22 +103,36 @@ def main(argv=None):
 
 
 def learn(run):
-    step = make_step(run)
-    distance = FeatureLoss(step.losses["features"].features)
-    run.train(step, with_start=True, **run.feature_scores(distance, bicubic=False))
+    step, scores = make_step(run), {}
+    if "features" in step.losses:
+        distance = FeatureLoss(step.losses["features"].features)
+        scores = run.feature_scores(distance, bicubic=False)
+    run.train(step, with_start=True, **scores)
 
 
 def make_step(run):
-    config = run.config
+    config, chosen, losses = run.config, RECIPES[run.config.recipe], {}
     run.start()
-    layer, _, pixel_weight = RECIPES[config.recipe]
-    features = run.features(19, layer)
-    losses = {"features": FeatureLoss(features, weight=feature_weight(config.recipe, features))}
-    if pixel_weight:
-        losses["pixel"] = L2Loss(weight=pixel_weight)
-    net = SRGANDiscriminator(config.patch_size * run.net.spec.scale, config.critic_channels)
-    critic = run.critic(net, NEGATIVE_SLOPE, StandardAdversarial(), config.adversarial_weight)
+    if chosen.features:
+        features = load_features(run, chosen)
+        losses["features"] = FeatureLoss(features, weight=feature_weight(config.recipe, features))
+    if chosen.pixels:
+        losses["pixel"] = L2Loss(weight=chosen.pixels)
+    if chosen.variation:
+        losses["variation"] = TotalVariationLoss(weight=chosen.variation)
+    net = CRITICS[config.critic](config.patch_size * run.net.spec.scale, config.critic_channels)
+    adversarial = KINDS[config.adversarial]()
+    critic = run.critic(net, NEGATIVE_SLOPE, adversarial, config.adversarial_weight)
     return run.adversarial(losses, {"critic": critic})
+
+
+def load_features(run, chosen):
+    """Load VGG; leftthomas's gets pixels in [0, 1], as they are, which its weights are not for."""
+    features = run.features(chosen.depth, chosen.layer)
+    if chosen is RECIPES["leftthomas"]:
+        features.mean.set_data(mx.nd.zeros(features.mean.shape))
+        features.std.set_data(mx.nd.ones(features.std.shape))
+    return features
 
 
 def feature_weight(recipe, features):
@@ -82,10 +141,10 @@ def feature_weight(recipe, features):
     TensorLayer's is for Caffe's weights, whose pixels go up to 255. Maps grow with the pixels:
     those of weights whose pixels are divided by `std`, as torchvision's, are as much smaller.
     """
-    weight = RECIPES[recipe][1]
-    if recipe == "paper":
-        return weight
-    return weight * float(255 * features.std.list_data()[0].mean().asscalar()) ** 2
+    chosen = RECIPES[recipe]
+    if chosen is not RECIPES["tensorlayer"]:
+        return chosen.features
+    return chosen.features * float(255 * features.std.list_data()[0].mean().asscalar()) ** 2
 
 
 if __name__ == "__main__":

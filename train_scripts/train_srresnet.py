@@ -3,8 +3,9 @@ r"""Train SRResNet, the generator of SRGAN [1]_, on photos.
     python train_scripts/train_srresnet.py --data PHOTOS --out runs/srresnet_x4 \
         --batch-size 8 --learning-rate 1e-3 --iterations 8000
 
-The loss is the mean square of the error. The net starts as an interpolator, which the paper's does
-not. The result is also what train_srgan.py starts from.
+The loss is the mean square of the error; with --loss vgg22 it is that of VGG-19's features and a
+little total variation, the paper's SRResNet-VGG22. The net starts as an interpolator, which the
+paper's does not. The result is also what train_srgan.py starts from.
 
 With --degrade realistic the inputs get the noise and the blur of the photos in --data: for
 enlarging photos as they come from such a camera. Interrupt it at will and go on with --resume.
@@ -16,8 +17,9 @@ References
 """
 
 from dataclasses import dataclass
+from typing import Optional
 
-from gluon_enhance.losses import L1Loss, L2Loss
+from gluon_enhance.losses import FeatureLoss, L1Loss, L2Loss, TotalVariationLoss
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
 
@@ -30,8 +32,14 @@ class Config(recipe.EnlargingConfig):
     patch_size: int = option(24, "side of a low-resolution patch, in pixels")
     learning_rate: float = option(1e-4, "Adam's step size at the start")
     loss: str = option(
-        "l2", "l2, the paper's, or l1, which later nets are trained with", ("l2", "l1")
+        "l2",
+        "l2, the paper's; l1, which later nets are trained with; vgg22: features",
+        ("l2", "l1", "vgg22"),
     )
+    variation_weight: float = option(0.0, "weight of total variation; of vgg22: 2e-8")
+    vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
+
+    VARIANTS = {"loss": {"vgg22": {"variation_weight": 2e-8}}}
 
 
 def main(argv=None):
@@ -40,8 +48,21 @@ def main(argv=None):
 
 def learn(run):
     run.start()
-    loss = {"l1": L1Loss, "l2": L2Loss}[run.config.loss]()
-    run.train(run.supervised({"pixel": loss}))
+    losses, scores = make_losses(run), {}
+    if "features" in losses:
+        scores = run.feature_scores(FeatureLoss(losses["features"].features))
+    run.train(run.supervised(losses), **scores)
+
+
+def make_losses(run):
+    config = run.config
+    if config.loss == "vgg22":
+        losses = {"features": FeatureLoss(run.features(19, "relu2_2"), weight=1 / 12.75**2)}
+    else:
+        losses = {"pixel": {"l1": L1Loss, "l2": L2Loss}[config.loss]()}
+    if config.variation_weight:
+        losses["variation"] = TotalVariationLoss(weight=config.variation_weight)
+    return losses
 
 
 if __name__ == "__main__":

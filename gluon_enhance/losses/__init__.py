@@ -23,6 +23,7 @@ _PUBLIC = {
     "L1Loss": "pixel",
     "L2Loss": "pixel",
     "LeastSquaresAdversarial": "adversarial",
+    "ProbabilityAdversarial": "adversarial",
     "RelativisticAverageAdversarial": "adversarial",
     "StandardAdversarial": "adversarial",
     "StyleLoss": "perceptual",

@@ -77,6 +77,31 @@ class LeastSquaresAdversarial:
         return 0.5 * (_sample_mean((real_logits - 1) ** 2) + _sample_mean(fake_logits**2))
 
 
+class ProbabilityAdversarial:
+    """How probable it is that the discriminator errs, itself and not its logarithm.
+
+    So it is in leftthomas's SRGAN, https://github.com/leftthomas/SRGAN: the gradient vanishes while
+    the discriminator is sure, of either.
+
+    Examples
+    --------
+    >>> loss, real, fake = ProbabilityAdversarial(), mx.nd.array([0.0]), mx.nd.array([0.0])
+    >>> [float(part(real, fake).asscalar()) for part in (loss.generator, loss.discriminator)]
+    [0.5, 1.0]
+    """
+
+    relativistic = False
+
+    def generator(self, real_logits, fake_logits):
+        """Return the generator's loss, (N,): 1 - D(fake); the real logits are not used."""
+        return 1 - _sample_mean(mx.nd.sigmoid(fake_logits))
+
+    def discriminator(self, real_logits, fake_logits):
+        """Return the discriminator's loss, (N,): 1 - D(real) + D(fake)."""
+        real, fake = (_sample_mean(mx.nd.sigmoid(x)) for x in (real_logits, fake_logits))
+        return 1 - real + fake
+
+
 class HingeAdversarial:
     """Distance of the logits from beyond 1 (real) and -1 (fake) [5]_.
 
@@ -145,3 +170,13 @@ def _softplus(x):
 
 def _sample_mean(values):
     return values.reshape((0, -1)).mean(axis=1)
+
+
+#: Name -> adversarial loss, as the training scripts offer them.
+KINDS = {
+    "standard": StandardAdversarial,
+    "least_squares": LeastSquaresAdversarial,
+    "hinge": HingeAdversarial,
+    "relativistic": RelativisticAverageAdversarial,
+    "probability": ProbabilityAdversarial,
+}

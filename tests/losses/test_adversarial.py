@@ -9,6 +9,7 @@ from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.losses.adversarial import (  # noqa: E402
     HingeAdversarial,
     LeastSquaresAdversarial,
+    ProbabilityAdversarial,
     RelativisticAverageAdversarial,
     StandardAdversarial,
 )
@@ -18,6 +19,7 @@ LOSSES = (
     StandardAdversarial(saturating=True),
     LeastSquaresAdversarial(),
     HingeAdversarial(),
+    ProbabilityAdversarial(),
     RelativisticAverageAdversarial(),
 )
 SHAPES = ((4,), (4, 1), (4, 1, 3, 2))
@@ -61,8 +63,14 @@ def hinge(real, fake):
     return -fake, np.maximum(0, 1 - real) + np.maximum(0, 1 + fake)
 
 
-CLOSED_FORMS = dict(zip(LOSSES, (standard, saturating, least_squares, hinge, relativistic)))
-IDS = ("standard", "saturating", "least squares", "hinge", "relativistic")
+def probability(real, fake):
+    d_real, d_fake = 1 / (1 + np.exp(-real)), 1 / (1 + np.exp(-fake))
+    return 1 - d_fake, 1 - d_real + d_fake
+
+
+FORMS = (standard, saturating, least_squares, hinge, probability, relativistic)
+CLOSED_FORMS = dict(zip(LOSSES, FORMS))
+IDS = ("standard", "saturating", "least squares", "hinge", "probability", "relativistic")
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -82,7 +90,7 @@ def test_gradient_for_the_generator_equals_finite_differences(loss, rng):
     assert_gradient_is_right(lambda x: loss.generator(nd(real), x), fake)
 
 
-@pytest.mark.parametrize("loss", LOSSES[:4], ids=IDS[:4])
+@pytest.mark.parametrize("loss", LOSSES[:5], ids=IDS[:5])
 def test_gradients_for_the_discriminator_equal_finite_differences(loss, rng):
     real, fake = rng.normal(0, 2, (2, 4, 1))
     assert_gradient_is_right(lambda x: loss.discriminator(x, nd(fake)), real)

@@ -5,11 +5,16 @@ from random_nets import randomize, trained_numbers
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.models.discriminators import VGG128, SRGANDiscriminator  # noqa: E402
+from gluon_enhance.models.discriminators import (  # noqa: E402
+    VGG128,
+    PooledDiscriminator,
+    SRGANDiscriminator,
+    TensorLayerDiscriminator,
+)
 from gluon_enhance.models.dped import DPEDDiscriminator  # noqa: E402
 from gluon_enhance.models.wespe import ColorDiscriminator, TextureDiscriminator  # noqa: E402
 
-PATCH = 36
+PATCH = 64
 #: Discriminator -> channels and logits of its patches, and what makes a small one.
 NETS = {
     "dped": (1, 2, lambda: DPEDDiscriminator(patch_size=PATCH)),
@@ -17,6 +22,8 @@ NETS = {
     "wespe texture": (1, 1, lambda: TextureDiscriminator(patch_size=PATCH)),
     "esrgan": (3, 1, lambda: VGG128(patch_size=PATCH, channels=4)),
     "srgan": (3, 1, lambda: SRGANDiscriminator(patch_size=PATCH, channels=4)),
+    "pooled": (3, 1, lambda: PooledDiscriminator(channels=4)),
+    "tensorlayer": (3, 1, lambda: TensorLayerDiscriminator(patch_size=PATCH, channels=4)),
 }
 
 
@@ -71,6 +78,26 @@ def test_srgans_discriminator_has_the_papers_layers():
     norms = 2 * sum(widths[2:])
     dense = 512 * 6 * 6 * 1024 + 1024 + 1024 + 1
     assert trained_numbers(SRGANDiscriminator()) == kernels + 64 + norms + dense
+
+
+def test_leftthomass_discriminator_has_its_layers():
+    widths = [3, 64, 64, 128, 128, 256, 256, 512, 512]
+    kernels = sum(9 * a * b for a, b in zip(widths, widths[1:]))
+    tail = 512 * 1024 + 1024 + 1024 + 1
+    assert trained_numbers(PooledDiscriminator()) == kernels + 64 + 2 * sum(widths[2:]) + tail
+
+
+def test_tensorlayers_discriminator_has_its_layers():
+    widths = [3, 64, 128, 256, 512, 1024, 2048]
+    kernels = sum(16 * a * b for a, b in zip(widths, widths[1:]))
+    ones = 2048 * 1024 + 1024 * 512 + 512 * 128
+    last = 9 * 128 * 128 + 9 * 128 * 512
+    norms = 2 * (sum(widths[2:]) + 1024 + 512 + 128 + 128 + 512)
+    dense = 512 * 6 * 6 + 1  # of patches of 384 pixels
+    expected = kernels + 64 + ones + last + norms + dense
+    assert trained_numbers(TensorLayerDiscriminator()) == expected
+    with pytest.raises(ValueError, match="patch_size is 60; six halvings need 64 pixels at least"):
+        TensorLayerDiscriminator(patch_size=60)
 
 
 @pytest.mark.parametrize(

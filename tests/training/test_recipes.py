@@ -5,6 +5,8 @@ import dataclasses
 import pytest
 
 from gluon_enhance import zoo
+from gluon_enhance.losses.adversarial import KINDS
+from gluon_enhance.training.config import parse_config
 from gluon_enhance.training.devices import Devices
 from gluon_enhance.training.recipe import Run
 
@@ -67,24 +69,62 @@ def test_wespes_balance_has_the_reports_numbers(script):
 
 
 @pytest.mark.parametrize(
-    "recipe, layer, features, pixel",
+    "recipe, layer, weights",
     [
         # Ours are mean squares of [0, 1], a quarter of those of [-1, 1].
-        ("paper", "relu5_4", 1 / 12.75**2, None),
-        ("tensorlayer", "pool4", 2e-6, 4 * 1),
+        ("paper", "relu5_4", {"features": 1 / 12.75**2}),
+        ("vgg22", "relu2_2", {"features": 1 / 12.75**2}),
+        ("mse", None, {"pixel": 4}),
+        ("tensorlayer", "pool4", {"features": 2e-6, "pixel": 4}),
+        # Its total variation is twice the sum of the two means of squares.
+        ("leftthomas", "pool5", {"features": 6e-3, "pixel": 1, "variation": 2 * 2e-8}),
     ],
 )
-def test_srgan_has_the_losses_of_the_paper_or_of_tensorlayer(
-    recipe, layer, features, pixel, script, vgg_file
+def test_srgan_has_the_losses_of_the_paper_or_of_a_library(
+    recipe, layer, weights, script, vgg_file
 ):
     srgan = script("srgan")
-    options = {"vgg": str(vgg_file(19)), "patch_size": 8, "batch_size": 1, "critic_channels": 2}
+    depth = 16 if recipe == "leftthomas" else 19
+    options = {"vgg": str(vgg_file(depth)), "patch_size": 8, "batch_size": 1, "critic_channels": 2}
     config = srgan.Config(recipe=recipe, **options)
     step = srgan.make_step(Run(config, zoo.get_model("srgan_x4"), Devices("cpu", 1)))
-    assert step.losses["features"].features.layers == (layer,)
-    assert step.losses["features"]._weight == pytest.approx(features, rel=1e-5)
-    assert getattr(step.losses.get("pixel"), "_weight", None) == pixel
+    found = {name: loss._weight for name, loss in step.losses.items()}
+    assert found == pytest.approx(weights, rel=1e-5)
     assert step.critics["critic"].weight == 1e-3
+    if layer:
+        features = step.losses["features"].features
+        assert (features.depth, features.layers) == (depth, (layer,))
+        standardized = features.std.data().asnumpy().ravel().tolist() != [1, 1, 1]
+        assert standardized == (recipe != "leftthomas")
+
+
+@pytest.mark.parametrize("adversarial", KINDS)
+def test_srgan_has_each_kind_of_players(adversarial, script):
+    srgan = script("srgan")
+    options = {"recipe": "mse", "patch_size": 16, "critic_channels": 2, "adversarial": adversarial}
+    for critic in srgan.CRITICS:
+        config = srgan.Config(critic=critic, **options)
+        step = srgan.make_step(Run(config, zoo.get_model("srgan_x4"), Devices("cpu", 1)))
+        assert type(step.critics["critic"].adversarial) is KINDS[adversarial]
+        assert type(step.critics["critic"].net) is srgan.CRITICS[critic]
+
+
+def test_leftthomass_recipe_has_its_options(script):
+    argv = ["--data", "x", "--out", "y", "--recipe", "leftthomas"]
+    config = parse_config(script("srgan").Config, "", argv)
+    assert 4 * config.patch_size == 88
+    assert (config.batch_size, config.learning_rate, config.schedule) == (64, 1e-3, "constant")
+    assert (config.critic, config.adversarial) == ("pooled", "probability")
+
+
+def test_srresnet_vgg22_has_the_papers_losses(script, vgg_file):
+    srresnet = script("srresnet")
+    argv = ["--data", "x", "--out", "y", "--loss", "vgg22", "--vgg", str(vgg_file(19))]
+    config = parse_config(srresnet.Config, "", argv)
+    losses = srresnet.make_losses(Run(config, zoo.get_model("srresnet_x4"), Devices("cpu", 1)))
+    found = {name: loss._weight for name, loss in losses.items()}
+    assert found == pytest.approx({"features": 1 / 12.75**2, "variation": 2e-8})
+    assert losses["features"].features.layers == ("relu2_2",)
 
 
 def test_srgan_trains_as_long_as_the_paper(script):
