@@ -104,7 +104,10 @@ def load_state(net, state: Mapping, source: str | os.PathLike = "the state dict"
     state, net_name = unwrapped(state), type(net).__name__
     layout = _layout(state, parameters, net_name, source)
     _check_padding(net, layout, source)
-    arrays = _renamed(state, parameters, layout, source) if layout else state
+    if layout:
+        arrays = _renamed(state, parameters, layout, source)
+    else:
+        arrays = {_gluon_name(str(name), parameters): array for name, array in state.items()}
     arrays = {**_constants(parameters), **arrays}
     _check(arrays, parameters, net_name, source)
     if layout:
