@@ -1,9 +1,9 @@
 """What ``--formats torch`` writes, run by a Python that has neither this package nor MXNet."""
 
 import ast
-import json
-import logging
-import shutil
+import importlib
+import inspect
+import py_compile
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +18,7 @@ from gluon_enhance.errors import EngineError  # noqa: E402
 from gluon_enhance.exporting import artifacts  # noqa: E402
 from gluon_enhance.exporting.pytorch_files import FILES, built_in_pytorch  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
+from gluon_enhance.models.layers.norms import NORMS  # noqa: E402
 from gluon_enhance.weights.store import read_card  # noqa: E402
 
 SOURCES = Path(ge.__file__).parent / "exporting" / "pytorch"
@@ -43,23 +44,22 @@ OPTIONS = {
     "edsr_baseline_x2 tiny": TINY,
     "edsr_baseline_x3 tiny": TINY,
     "edsr_x4 tiny": TINY,
+    "edsr_x4 x8": {**TINY, "scale": 8},
     "srresnet_x4 tiny": TINY,
     "srresnet_x4 slopes": {"num_blocks": 2, "channels": 4, "shared_slopes": False, "tanh": True},
     "srgan_voc_x2 tiny": {"channels": 4},
     "srgan_voc_x8 tiny": {"channels": 4},
     "msrresnet_x4 tiny": TINY,
-    "msrresnet_x4 gray": {**TINY, "image_channels": 1},
-    "msrresnet_x4 RGBA": {**TINY, "image_channels": 4},
+    "msrresnet_x4 gray": {"scale": 3, "num_blocks": 2, "channels": 8, "image_channels": 1},
+    "msrresnet_x4 RGBA": {**TINY, "scale": 2, "image_channels": 4},
     "srcnn_x4 untrained": {},
-    "srcnn_x4 fast": {"kernel_size": 1},
+    "srcnn_x4 fast": {"scale": 3, "kernel_size": 1},
 }
 SHIPPED = [
     spec.name
     for spec in map(ge.zoo.get_spec, ge.list_models())
     if spec.weights_kind == "shipped" and spec.net.partition(".")[2] not in SPANDREL
 ]
-SHAPES = ((1, 3, 48, 56), (2, 3, 43, 49))
-"""Style nets reflect 40 pixels."""
 RUN = """
 import runpy, sys
 sys.modules.update(dict.fromkeys(("gluon_enhance", "mxnet")))  # an import of them fails
@@ -97,8 +97,11 @@ def answers(tmp_path_factory):
     top, rng, nets = tmp_path_factory.mktemp("torch"), np.random.default_rng(0), {}
     for row in ROWS:
         net = made(row)
-        ge.export(net, top / row, ["torch"])
-        batches = [rng.random(shape, np.float32) for shape in SHAPES]
+        (top / row).mkdir()
+        artifacts.write_torch(net, top / row, 1, [])
+        least = net.spec.min_size - 1  # which style nets have, as they reflect the image
+        shapes = ((1, 3, least + 16, least + 8), (2, 3, least + 7, least + 11))
+        batches = [rng.random(shape, np.float32) for shape in shapes]
         np.savez(top / row / "batches.npz", *batches)
         nets[row] = [net(mx.nd.array(batch)).asnumpy() for batch in batches]
     subprocess.run([sys.executable, "-I", "-c", RUN, *(str(top / row) for row in ROWS)], check=True)
@@ -112,17 +115,116 @@ def test_file_gives_the_nets_numbers_where_neither_package_nor_mxnet_are(row, an
 
 
 def test_rows_have_every_option_of_every_class_with_a_file():
-    """Each argument has two values at least, but for sizes, and every norm and scale is there."""
+    """Every argument has two values at least, and all norms and scales are there."""
     values = {}
     for row in ROWS:
-        built = built_in_pytorch(made(row))
+        built = built_in_pytorch(ge.get_model(row.split()[0], **OPTIONS.get(row, {})))
         for argument, value in built["arguments"].items():
             values.setdefault((built["class"], argument), set()).add(str(value))
-    assert {cls for cls, _ in values} == set(FILES)
-    assert {key for key, seen in values.items() if len(seen) == 1} == set()
+    assert {name for name, _ in values} == set(FILES)
+    assert not {key for key, seen in values.items() if len(seen) < 2}
     assert values["DPEDResNet", "norm"] == values["StyleNet", "norm"] == set(NORMS)
+    for name, scales in (("EDSR", "2348"), ("SRResNet", "248"), ("MSRResNet", "234")):
+        assert values[name, "scale"] == set(scales)
 
 
-def test_every_net_of_the_zoo_has_a_file_or_is_one_that_spandrel_loads():
-    classes = {type(ge.get_model(name)).__mro__ for name in ge.list_models()}
-    assert all(SPANDREL ^ FILES.keys() & {cls.__name__ for cls in mro} for mro in classes)
+@pytest.mark.parametrize("name", {spec.net: name for name, spec in ge.zoo.MODELS.items()}.values())
+def test_every_class_of_the_zoo_has_a_file_or_is_one_that_spandrel_loads(name):
+    net = ge.get_model(name)
+    assert (type(net).__name__ in SPANDREL) != bool(built_in_pytorch(net))
+
+
+def test_all_files_load_alike():
+    """Each is complete, so they repeat a function, which must not come to differ."""
+    sources = [path for path in SOURCES.glob("*.py") if path.stem != "__init__"]
+    trees = [ast.parse(path.read_text(encoding="utf-8")).body for path in sources]
+    functions = [
+        ast.unparse(node) for body in trees for node in body if getattr(node, "name", "") == "load"
+    ]
+    assert len(functions) == len(sources) and len(set(functions)) == 1
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_defaults_are_those_of_the_net(name):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    (module,) = {spec.net for spec in ge.zoo.MODELS.values() if spec.net.endswith(f".{name}")}
+    net = getattr(importlib.import_module(f"gluon_enhance.models.{module.split('.')[0]}"), name)
+    twins = importlib.import_module(f"gluon_enhance.exporting.pytorch.{FILES[name]}")
+    arguments = list(inspect.signature(twins.NETS[name]).parameters.values())
+    assert arguments == list(inspect.signature(net).parameters.values())[:-1]  # but **kwargs
+
+
+@pytest.fixture(scope="module")
+def edsr():
+    return made("edsr_baseline_x2 tiny")
+
+
+def test_card_lists_the_files(edsr, tmp_path):
+    folder = ge.export(edsr, tmp_path / "net", ["torch"])
+    assert [*read_card(folder)["files"]] == ["edsr_baseline_x2.py", "edsr_baseline_x2.safetensors"]
+
+
+def test_weights_are_the_file_of_the_format_safetensors_where_there_is_one(edsr, tmp_path):
+    for formats in (["safetensors"], ["torch"], ["torch", "safetensors"]):
+        ge.export(edsr, tmp_path / formats[0] / str(len(formats)), formats)
+    assert len({path.read_bytes() for path in tmp_path.rglob("*.safetensors")}) == 1
+
+
+@pytest.mark.parametrize("row", ["dped_resnet layer", "srresnet_x4 tiny", "style_wave tiny"])
+def test_weights_read_back(row, tmp_path, rng):
+    net = made(row)
+    folder = ge.export(net, tmp_path / "net", ["torch"])
+    again = ge.get_model(pretrained=folder / f"{net.spec.name}.safetensors")
+    batch = mx.nd.array(rng.random((1, 3, 48, 52)))
+    assert np.array_equal(again(batch).asnumpy(), net(batch).asnumpy())
+
+
+def test_a_file_that_differs_from_the_net_is_refused(edsr, tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    state = artifacts.pytorch_state(edsr)
+    state["conv_last.bias"] = state["conv_last.bias"] + 2.55
+    monkeypatch.setattr(artifacts, "pytorch_state", lambda net: state)
+    with pytest.raises(EngineError, match=r"edsr_baseline_x2\.py differs from the net by 0\.01 on"):
+        ge.export(edsr, tmp_path / "net", ["torch"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_pytorch_is_missing_a_line_says_that_the_file_was_not_run(
+    edsr, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    folder = ge.export(edsr, tmp_path / "net", ["torch"])
+    (line,) = caplog.messages
+    assert line.startswith("edsr_baseline_x2.py was not run against the net: PyTorch is not")
+    assert (folder / "edsr_baseline_x2.py").is_file()
+
+
+def test_a_net_that_no_program_has_is_named_with_what_to_do(tmp_path):
+    net = ge.get_model("rrdb_x4", scale=8, num_blocks=1, channels=4, growth_channels=4)
+    net.initialize()
+    with pytest.raises(EngineError, match=r"rrdb_x4 cannot .* RRDBNet .*'scale': 8.*without torch"):
+        ge.export(net, tmp_path / "net", ["torch"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_whose_file_was_imported_is_replaced(edsr, tmp_path):
+    folder = ge.export(edsr, tmp_path / "net", ["torch"])
+    py_compile.compile(str(folder / "edsr_baseline_x2.py"))
+    assert (folder / "__pycache__").is_dir()
+    ge.export(edsr, folder, ["torch"])
+    assert not (folder / "__pycache__").exists()
+
+
+@pytest.mark.parametrize("name", ["esrgan_lite_x4", "realesrgan_lite_x2", "realesr_video_x4"])
+def test_spandrel_loads_what_has_no_file(name, tmp_path, rng):
+    spandrel = pytest.importorskip("spandrel", reason="spandrel is not installed")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    net = ge.get_model(name)
+    net.initialize(mx.init.Xavier())
+    folder = ge.export(net, tmp_path / "net", ["torch"])
+    assert {path.name for path in folder.iterdir()} == {"card.json", f"{name}.safetensors"}
+    twin = spandrel.ModelLoader().load_from_file(folder / f"{name}.safetensors").model.eval()
+    batch = rng.random((1, 3, 12, 14), np.float32)
+    with torch.inference_mode():
+        result = twin(torch.from_numpy(batch)).numpy()
+    assert np.abs(result - net(mx.nd.array(batch)).asnumpy()).max() <= 1e-5
