@@ -66,8 +66,9 @@ def export(
         ``NAME.segments.zip`` for a net that needs the statistics of the whole image, which the
         engines run, and with them the shipped files of 8 bits of a model that has such;
         ``NAME.safetensors`` if a PyTorch program has this net, as that names its weights, among
-        zeros where that has more channels; this of any net of the zoo, and where spandrel does not
-        load it also ``NAME.py``, which does, with torch and safetensors alone.
+        zeros where that has more channels; and for 'torch' ``NAME.safetensors`` of any net of the
+        zoo, with ``NAME.py``, which loads it with torch and safetensors alone, unless spandrel
+        loads it. ``NAME.py`` is run and compared where torch is installed.
     trust : bool
         Run the graph of a symbol file unchecked, of any operators, as `Enhancer` does. What runs
         the folder must be told so, too.
@@ -84,7 +85,7 @@ def export(
     UnknownModelError, WeightsError
         If the model or its weights cannot be had.
     EngineError
-        If the net cannot be written, or a file's numbers differ from the net's by more than 1e-4
+        If the net cannot be written in a format, or a file's numbers differ from the net's by more than 1e-4
         for outputs about 1; what was in the folder stays.
     ValueError
         If a format is unknown, or the net is not from `get_model`.
