@@ -85,7 +85,7 @@ def export(
     UnknownModelError, WeightsError
         If the model or its weights cannot be had.
     EngineError
-        If the net cannot be written in a format, or a file's numbers differ from the net's by more than 1e-4
+        If the net cannot be written, or a file's numbers differ from the net's by more than 1e-4
         for outputs about 1; what was in the folder stays.
     ValueError
         If a format is unknown, or the net is not from `get_model`.
