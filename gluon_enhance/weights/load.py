@@ -109,7 +109,8 @@ def load_state(net, state: Mapping, source: str | os.PathLike = "the state dict"
     if layout:
         arrays = _renamed(state, parameters, layout, source)
     else:
-        arrays = {_gluon_name(str(name), parameters): array for name, array in state.items()}
+        lacking = parameters.keys() - state.keys()
+        arrays = {_gluon_name(str(name), lacking): array for name, array in state.items()}
     # Own names whose last parts are PyTorch's, as export writes some, are of a net in PyTorch too.
     is_own = layout is None and arrays.keys() == state.keys()
     arrays = {**_constants(parameters), **arrays}
