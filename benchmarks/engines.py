@@ -28,6 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gluon_enhance import engines
 from gluon_enhance.exporting import export_onnx
+from gluon_enhance.exporting.pytorch import dped
 from gluon_enhance.framework import compute_in_caller, mx, physical_cores
 from gluon_enhance.models.dped import DPEDResNet
 from gluon_enhance.models.edsr import EDSR
@@ -58,7 +59,7 @@ class Case:
 
 CASES = {
     "RRDB-23": Case(RRDBNet, twins.RRDBNet, ((128, 128), (256, 256))),
-    "DPED": Case(DPEDResNet, twins.DPEDResNet, ((512, 768), (1500, 2000))),
+    "DPED": Case(DPEDResNet, dped.DPEDResNet, ((512, 768), (1500, 2000))),
     "EDSR-x2": Case(lambda: EDSR(2), twins.EDSR, ((360, 640),)),
     "SRResNet-x4": Case(lambda: SRResNet(4), twins.SRResNet, ((360, 640),)),
     "SRVGG-x4": Case(lambda: SRVGGNetCompact(4), twins.SRVGGNetCompact, ((360, 640),)),

@@ -17,6 +17,7 @@ import torch_twins as twins
 
 import gluon_enhance as ge
 from gluon_enhance import engines
+from gluon_enhance.exporting.pytorch import dped
 from gluon_enhance.weights import store
 from gluon_enhance.weights.readers.gluon import read_params
 
@@ -26,7 +27,7 @@ TWINS = {
     "rrdb_lite_x4": lambda: twins.RRDBNet(num_blocks=4, channels=32, growth=16),
     "edsr_lite_x2": lambda: twins.EDSR(num_blocks=8, channels=48),
     "srresnet_x4": twins.SRResNet,
-    "dped_resnet": twins.DPEDResNet,
+    "dped_resnet": dped.DPEDResNet,
 }
 CHECKED = 256
 """Side of the image that answers are compared on."""

@@ -1,6 +1,8 @@
 """Our nets in PyTorch, the peers that engines and training steps are timed against.
 
-Attribute names are those of `gluon_enhance.models`, so that `load_twin` finds their weights.
+Attribute names are those of `gluon_enhance.models`, so that `load_twin` finds their weights, also
+in files where there is no MXNet. Other nets are in `gluon_enhance.exporting.pytorch` under the same
+names; EDSR and SRResNet, which are there too, have the names of other programs.
 """
 
 import numpy as np
@@ -185,38 +187,6 @@ class SRVGGNetCompact(nn.Module):
 
     def forward(self, x):
         return self.tail(self.body(self.head(x))) + F.interpolate(x, scale_factor=4)
-
-
-def instance_norm(channels):
-    return nn.InstanceNorm2d(channels, eps=1e-3, affine=True)
-
-
-class DPEDBlock(nn.Module):
-    def __init__(self, channels):
-        super().__init__()
-        self.conv1, self.conv2 = conv(channels, channels), conv(channels, channels)
-        self.norm1, self.norm2 = instance_norm(channels), instance_norm(channels)
-
-    def forward(self, x):
-        features = F.relu(self.norm1(self.conv1(x)))
-        return x + F.relu(self.norm2(self.conv2(features)))
-
-
-class DPEDResNet(nn.Module):
-    def __init__(self, num_blocks=4, channels=64):
-        super().__init__()
-        self.head = conv(3, channels, 9)
-        blocks = [DPEDBlock(channels) for _ in range(num_blocks)]
-        self.body = nn.Sequential(*blocks, conv(channels, channels), conv(channels, channels))
-        self.tail = conv(channels, 3, 9)
-
-    def forward(self, x):
-        features = F.relu(self.head(x))
-        for block in self.body[:-2]:
-            features = block(features)
-        for layer in self.body[-2:]:
-            features = F.relu(layer(features))
-        return 0.58 * torch.tanh(self.tail(features)) + 0.5
 
 
 class VGG128(nn.Module):

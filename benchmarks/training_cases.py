@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 from gluon_enhance import zoo
 from gluon_enhance.data.degradations import JohnsonReduction, PhoneLook
 from gluon_enhance.data.patches import PhotoPatches, SuperResolutionPatches, Unpaired
+from gluon_enhance.exporting.pytorch import dped, plsr, srcnn, style
 from gluon_enhance.framework import mx
 from gluon_enhance.losses import FeatureLoss, L1Loss, VGGFeatures
 from gluon_enhance.models.rrdbnet import RRDBNet
@@ -151,7 +152,7 @@ def torch_dped_step(case, twin, step):
 
 
 def torch_cycle_step(case, twin, step):
-    backward = twins.load_twin(twins.DPEDResNet(), twins.arrays_of(step.nets["backward"]))
+    backward = twins.load_twin(dped.DPEDResNet(), twins.arrays_of(step.nets["backward"]))
     critics = [
         peers.Critic(peers.DPEDDiscriminator(1, 2, case.patch_size), "saturating", 1.0, peers.gray)
         for _ in range(2)
@@ -160,7 +161,7 @@ def torch_cycle_step(case, twin, step):
 
 
 def torch_wespe_step(case, twin, step):
-    backward = twins.load_twin(twins.DPEDResNet(), twins.arrays_of(step.nets["backward"]))
+    backward = twins.load_twin(dped.DPEDResNet(), twins.arrays_of(step.nets["backward"]))
     content = peers.feature_loss(peers.VGG(19, ("relu5_4",), ceil=True), 1.0)
     critics = [
         peers.Critic(peers.DPEDDiscriminator(channels, 1, case.patch_size), "standard", 5e-3, view)
@@ -208,13 +209,17 @@ def lite_twin():
     return twins.RRDBNet(num_blocks=4, channels=32, growth=16)
 
 
+def style_twin():
+    return style.StyleNet(16, norm="instance")
+
+
 PIXEL = (pixel_step, torch_pixel_step)
 CASES = {
     "RRDB-4": Case(
         partial(RRDBNet, 4, num_blocks=4), partial(twins.RRDBNet, 4), *PIXEL, 4, 4, 32, enlarged
     ),
     "rrdb_lite": Case(model("rrdb_lite_x4"), lite_twin, *PIXEL, 4, 8, 32, enlarged),
-    "SRCNN": Case(model("srcnn_x4"), peers.SRCNN, *PIXEL, 4, 16, 32, enlarged),
+    "SRCNN": Case(model("srcnn_x4"), srcnn.SRCNN, *PIXEL, 4, 16, 32, enlarged),
     "SRResNet": Case(model("srresnet_x4"), twins.SRResNet, *PIXEL, 4, 4, 24, enlarged),
     "EDSR": Case(model("edsr_baseline_x2"), twins.EDSR, *PIXEL, 2, 4, 48, enlarged),
     "SRVGG": Case(partial(SRVGGNetCompact, 4), twins.SRVGGNetCompact, *PIXEL, 4, 4, 48, enlarged),
@@ -234,25 +239,25 @@ CASES = {
         torch_srgan_step,
         *(4, 4, 24, enlarged),
     ),
-    "PLSR": Case(model("plsr_x4"), peers.JohnsonSR, plsr_step, torch_plsr_step, 4, 2, 72, blurred),
+    "PLSR": Case(model("plsr_x4"), plsr.JohnsonSR, plsr_step, torch_plsr_step, 4, 2, 72, blurred),
     "style": StyleCase(
-        model("style_starry_night"), peers.StyleNet, style_step, torch_style_step, 1, 1, 256, alone
+        model("style_starry_night"), style_twin, style_step, torch_style_step, 1, 1, 256, alone
     ),
     "DPED": Case(
         model("dped_resnet"),
-        twins.DPEDResNet,
+        dped.DPEDResNet,
         of_script("dped"),
         torch_dped_step,
         *(1, 4, 100, of_phone),
     ),
     "DPED cycle": Case(
         model("dped_cycle"),
-        twins.DPEDResNet,
+        dped.DPEDResNet,
         of_script("dped_cycle"),
         torch_cycle_step,
         *(1, 4, 100, of_two),
     ),
     "WESPE": Case(
-        model("wespe"), twins.DPEDResNet, of_script("wespe"), torch_wespe_step, 1, 4, 100, of_two
+        model("wespe"), dped.DPEDResNet, of_script("wespe"), torch_wespe_step, 1, 4, 100, of_two
     ),
 }

@@ -24,6 +24,7 @@ DOORS = {
     "gluoncv": {"gluoncv"},
     "onnx": {"exporting", "whole_image"},
     "safetensors": {"exporting", "weights"},
+    "torch": {"exporting"},
     "openvino": {"engines"},
     "onnxruntime": {"engines"},
     "click": {"commands"},

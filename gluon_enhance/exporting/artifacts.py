@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from gluon_enhance.errors import EngineError
 from gluon_enhance.exporting import compare, export_onnx, require, run_net, write_pair
+from gluon_enhance.exporting.pytorch_files import built_in_pytorch, write_architecture
+from gluon_enhance.exporting.safetensors import widened, write_state
 from gluon_enhance.exporting.symbol import load_pair
 from gluon_enhance.weights.load import load_state
-from gluon_enhance.weights.names.published import published_class, published_state
+from gluon_enhance.weights.names.published import published_state, pytorch_state
 from gluon_enhance.whole_image.split import split_onnx
 
 
@@ -42,16 +41,31 @@ def write_safetensors(net, folder: Path, unit: int, answers: list) -> None:
     state = published_state(net)
     if state is None:
         return
-    safetensors = require("safetensors.numpy")
-    path = folder / f"{net.spec.name}.safetensors"
-    # Its save_file would leave a file that only its owner can read.
-    arrays = {key: np.ascontiguousarray(array) for key, array in state.items()}
-    # In one entry: of several, the order would change from run to run, and the file's hash.
-    about = {**published_class(net), "scale": net.spec.scale, "license": net.spec.license}
-    path.write_bytes(safetensors.save(arrays, {"model": json.dumps(about)}))
-    again = load_state(type(net)(**net.spec.kwargs), safetensors.load_file(str(path)), path)
+    path = write_state(net, state, folder)
+    arrays = require("safetensors.numpy").load_file(str(path))
+    again = load_state(type(net)(**net.spec.kwargs), arrays, path)
     compare(path.name, partial(run_net, again), answers)
 
 
+def write_torch(net, folder: Path, unit: int, answers: list) -> None:
+    """Write ``NAME.safetensors``, and ``NAME.py``, which loads it, unless spandrel does."""
+    if built_in_pytorch(net):
+        write_state(net, pytorch_state(net), folder)
+        write_architecture(net, folder, answers)
+    elif published_state(net):
+        write_safetensors(widened(net), folder, unit, answers)
+    else:
+        raise EngineError(
+            f"{net.spec.name} cannot be written for PyTorch, where no program known here has a "
+            f"{type(net).__name__} as this one is built ({dict(net.spec.kwargs)}); take formats "
+            "without torch"
+        )
+
+
 #: Format -> what writes its files into a folder: (net, folder, unit, answers).
-WRITERS = {"symbol": write_symbol, "onnx": write_onnx, "safetensors": write_safetensors}
+WRITERS = {
+    "symbol": write_symbol,
+    "onnx": write_onnx,
+    "safetensors": write_safetensors,
+    "torch": write_torch,
+}

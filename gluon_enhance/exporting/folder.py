@@ -61,12 +61,14 @@ def export(
     folder : path
         It appears when it is whole. One that is there must be empty or an earlier export, which
         the new one replaces.
-    formats : sequence of {'symbol', 'onnx', 'safetensors'}
+    formats : sequence of {'symbol', 'onnx', 'safetensors', 'torch'}
         ``NAME-symbol.json`` and ``NAME-0000.params``, which plain MXNet loads; ``NAME.onnx``, and
         ``NAME.segments.zip`` for a net that needs the statistics of the whole image, which the
         engines run, and with them the shipped files of 8 bits of a model that has such;
         ``NAME.safetensors`` if a PyTorch program has this net, as that names its weights, among
-        zeros where that has more channels.
+        zeros where that has more channels; and for 'torch' ``NAME.safetensors`` of any net of the
+        zoo, with ``NAME.py``, which loads it with torch and safetensors alone, unless spandrel
+        loads it. ``NAME.py`` is run and compared where torch is installed.
     trust : bool
         Run the graph of a symbol file unchecked, of any operators, as `Enhancer` does. What runs
         the folder must be told so, too.
@@ -194,7 +196,8 @@ def _refuse_what_no_export_wrote(folder, place):
     if not place.exists():
         return
     files = read_card(place).get("files") if (place / "card.json").exists() else None
-    listed = {"card.json", *files} if isinstance(files, dict) else ()
+    # Python keeps compiled files beside a NAME.py that was imported.
+    listed = {"card.json", "__pycache__", *files} if isinstance(files, dict) else ()
     others = sorted(path.name for path in place.iterdir() if path.name not in listed)
     if others:
         raise FileExistsError(

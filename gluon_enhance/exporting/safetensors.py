@@ -1,14 +1,49 @@
-"""Nets as wide as the PyTorch programs that name their weights build them."""
+"""Files of weights for PyTorch, and nets as wide as the programs that name them build them."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+
+from gluon_enhance.exporting import require
+from gluon_enhance.exporting.pytorch_files import built_in_pytorch
+from gluon_enhance.weights.names.published import published_class, published_state
 
 PUBLISHED_GROWTH = 32
 """Channels that a dense convolution adds in every RRDBNet of BasicSR's users: spandrel has no other
 number."""
+
+
+def write_state(net, state: Mapping[str, np.ndarray], folder: Path) -> Path:
+    """Write a state dict as ``NAME.safetensors``, which tells what builds its net.
+
+    Parameters
+    ----------
+    net : HybridBlock
+        Of `gluon_enhance.get_model`.
+    state : mapping of str to ndarray
+        Its weights, as PyTorch names them.
+    folder : path
+
+    Returns
+    -------
+    Path
+    """
+    path = folder / f"{net.spec.name}.safetensors"
+    # Its save_file would leave a file that only its owner can read.
+    arrays = {key: np.ascontiguousarray(array) for key, array in state.items()}
+    about = {"scale": net.spec.scale, "license": net.spec.license}
+    if published_state(net) is not None:
+        about.update(published_class(net))
+    if built_in_pytorch(net):
+        about["torch"] = built_in_pytorch(net)
+    # In one entry: of several, the order would change from run to run, and the file's hash.
+    path.write_bytes(require("safetensors.numpy").save(arrays, {"model": json.dumps(about)}))
+    return path
 
 
 def widened(net):

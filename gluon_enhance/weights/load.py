@@ -79,6 +79,8 @@ def read_weights(path: str | os.PathLike) -> dict:
 def load_state(net, state: Mapping, source: str | os.PathLike = "the state dict", ctx=None):
     """Load a state dict into a net, with the net's own names or in one of its layouts.
 
+    Of the own names, the last parts may be PyTorch's: a norm's gamma its weight.
+
     Parameters
     ----------
     net : HybridBlock
@@ -104,10 +106,16 @@ def load_state(net, state: Mapping, source: str | os.PathLike = "the state dict"
     state, net_name = unwrapped(state), type(net).__name__
     layout = _layout(state, parameters, net_name, source)
     _check_padding(net, layout, source)
-    arrays = _renamed(state, parameters, layout, source) if layout else state
+    if layout:
+        arrays = _renamed(state, parameters, layout, source)
+    else:
+        lacking = parameters.keys() - state.keys()
+        arrays = {_gluon_name(str(name), lacking): array for name, array in state.items()}
+    # Own names whose last parts are PyTorch's, as export writes some, are of a net in PyTorch too.
+    is_own = layout is None and arrays.keys() == state.keys()
     arrays = {**_constants(parameters), **arrays}
     _check(arrays, parameters, net_name, source)
-    if layout:
+    if not is_own:
         arrays.update(_block_first(net, arrays))
     for name, parameter in parameters.items():
         parameter._load_init(mx.nd.array(np.asarray(arrays[name], np.float32)), ctx)

@@ -55,6 +55,19 @@ def test_a_published_state_loads_into_an_equal_net(name, tmp_path, rng):
     assert np.array_equal(other(x).asnumpy(), net(x).asnumpy())
 
 
+def test_own_names_that_end_as_pytorchs_have_channels_in_its_order(rng):
+    options = {"num_convs": 1, "channels": 4, "scale": 2}
+    net, other = (get_model("realesr_video_x4", **options) for _ in range(2))
+    net.initialize(mx.init.Xavier())
+    state = {k: p.data().asnumpy() for k, p in net._collect_params_with_prefix().items()}
+    for name in ("tail.weight", "tail.bias"):  # pixels first, then colors
+        pixels_first = state[name].reshape(4, 3, *state[name].shape[1:])
+        state[name] = pixels_first.swapaxes(0, 1).reshape(state[name].shape)
+    load_state(other, {name.replace("alpha", "weight"): array for name, array in state.items()})
+    x = mx.nd.array(rng.random((1, 3, 6, 8)))
+    assert np.array_equal(other(x).asnumpy(), net(x).asnumpy())
+
+
 @pytest.mark.reference
 @pytest.mark.parametrize(
     "name, file",

@@ -83,7 +83,11 @@ def _srgan_names(blocks):
 
 def _srgan_layout(keys):
     """Lay out leftthomas/SRGAN's generator, of which all published ones have five blocks."""
-    blocks = _count(keys, r"block(\d+)\.conv1\.weight")
+    return srgan_layout(_count(keys, r"block(\d+)\.conv1\.weight"))
+
+
+def srgan_layout(blocks: int) -> Layout:
+    """Lay out an SRResNet of so many residual blocks as leftthomas/SRGAN names its own."""
     return Layout("block1.0.weight", tuple(_srgan_names(blocks)), published=blocks == PUBLISHED)
 
 
@@ -370,5 +374,5 @@ def published_layouts(net_name: str, names: Collection[str]) -> tuple[Layout, ..
     if net_name == "SRVGGNetCompact":
         return (_srvgg_layout((blocks + 1) // 2),)
     if net_name == "SRResNet":
-        return (Layout("block1.0.weight", tuple(_srgan_names(PUBLISHED)), published=True),)
+        return (srgan_layout(PUBLISHED),)
     return tuple(one for one in LAYOUTS.get(net_name, ()) if one.published)

@@ -7,7 +7,12 @@ import re
 from typing import Optional
 
 from gluon_enhance.weights.load import KINDS, regrouped, sub_pixel_factors
-from gluon_enhance.weights.names.official import DIV2K_MEAN, published_layouts
+from gluon_enhance.weights.names.official import (
+    DIV2K_MEAN,
+    Layout,
+    published_layouts,
+    srgan_layout,
+)
 
 SIZES = {"scale": "upscale", "num_blocks": "num_block", "channels": "num_feat"}
 COLORS = {"num_in_ch": 3, "num_out_ch": 3}
@@ -68,6 +73,36 @@ def published_state(net) -> Optional[dict]:
         By the names, and in the order of channels, of BasicSR, or of leftthomas/SRGAN for
         SRResNet; None if no such program has a net like this one.
     """
+    names = net._collect_params_with_prefix()
+    return _state_in(net, published_layouts(type(net).__name__, names))
+
+
+def pytorch_state(net) -> dict:
+    """Take a net's weights as a state dict of its class in `gluon_enhance.exporting.pytorch`.
+
+    Parameters
+    ----------
+    net : HybridBlock
+        Initialized, of a class that is there.
+
+    Returns
+    -------
+    dict of str to ndarray, float32
+        As of `published_state`, where a program has the net. An SRResNet of any number of blocks is
+        named as leftthomas/SRGAN does; what is in no program has its own names for layers.
+    """
+    if type(net).__name__ == "SRResNet":
+        state = _state_in(net, (srgan_layout(len(net.body) - 2),))
+    else:
+        state = published_state(net)
+    if state is not None:
+        return state
+    parameters = net._collect_params_with_prefix()
+    return {_in_pytorch(name): p.list_data()[0].asnumpy() for name, p in parameters.items()}
+
+
+def _state_in(net, layouts: tuple[Layout, ...]) -> Optional[dict]:
+    """Take a net's weights in the first of the layouts that has names for all; None if none has."""
     from gluon_enhance.framework import mx
 
     parameters = {
@@ -76,7 +111,6 @@ def published_state(net) -> Optional[dict]:
         if not isinstance(parameter, mx.gluon.Constant)  # built into the others' nets
     }
     factors, state = sub_pixel_factors(net), {}
-    layouts = published_layouts(type(net).__name__, parameters)
     named = (_keys(parameters, layout, len(factors) // 2) for layout in layouts)
     keys = next(filter(None, named), None)
     if keys is None:
@@ -108,9 +142,14 @@ def _reversed(pattern, template, blocks, enlargings):
     return own, pattern.replace(r"\.", ".").replace(r"\d", enlargings)
 
 
+def _in_pytorch(name):
+    """Call the last part of a name as PyTorch does: the gamma of a norm is its weight."""
+    layer, dot, kind = name.rpartition(".")
+    return layer + dot + next((torch for torch, others in KINDS.items() if kind in others), kind)
+
+
 def _key(name, ways):
-    layer, _, kind = name.rpartition(".")
-    kind = next((torch for torch, others in KINDS.items() if kind in others), kind)
+    layer, _, kind = _in_pytorch(name).rpartition(".")
     for pattern, template in ways:
         match = re.fullmatch(pattern, layer)
         if match:
