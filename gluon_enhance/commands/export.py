@@ -16,7 +16,8 @@ from gluon_enhance.exporting import folder
     default="symbol,onnx,safetensors",
     show_default=True,
     metavar="LIST",
-    help="Files to write; safetensors only for nets that PyTorch programs have too.",
+    help="Files to write; safetensors only for nets that PyTorch programs have too. For other "
+    "hosts there are ir (OpenVINO), fp16 and int8 (ONNX), and ncnn.",
 )
 @trust_option
 def export(model, directory, formats, trust):

@@ -15,6 +15,9 @@ SHIPPED = [name for name in ge.list_models() if zoo.get_spec(name).weights_kind 
 SIDES = 46, 50  # no multiples of 4, to which the style nets crop what they round up
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:the float32 number")  # of next to nothing
+
+
 @pytest.fixture(scope="module", params=SHIPPED)
 def exported(request, tmp_path_factory):
     net = ge.get_model(request.param, pretrained=True)
@@ -60,6 +63,17 @@ def test_opencv_and_onnxruntime_give_the_blocks_numbers(exported, rng):
     by_opencv = cv2.dnn.readNetFromONNX(np.frombuffer(of_one_size(path, image.shape), np.uint8))
     by_opencv.setInput(image, "image")
     assert np.abs(by_opencv.forward("result") - expected).max() < 1e-4
+
+
+def test_the_usual_converter_to_float16_keeps_the_numbers(exported, rng):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    float16 = pytest.importorskip("onnxconverter_common.float16")
+    net, path = exported
+    half = float16.convert_float_to_float16(onnx.load(str(path)), keep_io_types=True)
+    image = rng.random((1, 3, *SIDES), np.float32)
+    session = onnxruntime.InferenceSession(half.SerializeToString())
+    (result,) = session.run(["result"], {"image": image})
+    assert np.abs(result - net(mx.nd.array(image)).asnumpy()).max() < 1 / 255
 
 
 def of_one_size(path, shape):
