@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from gluon_enhance.engines.telemetry import import_onnxruntime
+from gluon_enhance.errors import EngineError
 from gluon_enhance.exporting import require
 from gluon_enhance.exporting.float16 import LARGE
 from gluon_enhance.imaging.arrays import to_nchw
@@ -41,7 +42,7 @@ def quantize_onnx(onnx_file: Path, path: Path) -> None:
     Raises
     ------
     EngineError
-        If ONNX Runtime is not installed.
+        If ONNX Runtime is not installed, or no convolution is to have 8 bits.
     """
     import onnx
 
@@ -53,7 +54,7 @@ def quantize_onnx(onnx_file: Path, path: Path) -> None:
         folded = Path(folder, "folded.onnx")
         tool.quant_pre_process(str(onnx_file), str(folded), skip_symbolic_shape=True)
         model = onnx.load(str(folded))
-        exact = _exact(model.graph)
+        exact = _exact(model.graph, onnx_file.stem)
         tool.quantize_static(
             model,
             path,
@@ -68,12 +69,18 @@ def quantize_onnx(onnx_file: Path, path: Path) -> None:
     _tidy(path, onnx.load(str(onnx_file)).metadata_props)
 
 
-def _exact(graph):
+def _exact(graph, name):
     """List the convolutions that keep their precision: small ones, the first and the last two."""
     sizes = {tensor.name: math.prod(tensor.dims) for tensor in graph.initializer}
     convs = [node for node in graph.node if node.op_type == "Conv"]
-    small = [node for node in convs if sizes.get(node.input[1], 0) < LARGE]
-    return [node.name for node in (convs[0], *convs[-2:], *small)]
+    small = [node.name for node in convs if sizes.get(node.input[1], 0) < LARGE]
+    exact = {node.name for node in (*convs[:1], *convs[-2:])}.union(small)
+    if len(exact) == len(convs):
+        raise EngineError(
+            f"{name} has no convolution that 8 bits are for: each has under {LARGE} weights, or "
+            "is the first or one of the last two; leave int8 out"
+        )
+    return sorted(exact)
 
 
 def _tidy(path, metadata):

@@ -83,6 +83,17 @@ def test_rounded_files_take_and_give_float32_and_say_what_they_keep(end, net, fo
     assert about["model"] == NAME and about["scale"] == "2"
 
 
+@pytest.mark.parametrize("end", ["fp16", "int8"])
+def test_rounded_files_can_be_given_as_models_and_are_what_runs(end, folder, rng):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    file = folder / f"{NAME}.{end}.onnx"
+    image = rng.random((64, 64, 3), np.float32)
+    enhancer = ge.Enhancer(file, engine="onnxruntime", precision="fp32", tile=64)
+    batch = image.transpose(2, 0, 1)[None]
+    (expected,) = onnxruntime.InferenceSession(str(file)).run(None, {"image": batch})
+    assert np.abs(enhancer.run(batch) - expected).max() < 1e-5
+
+
 def test_the_file_of_16_bits_has_no_weight_in_32(folder):
     tensors = onnx.load(str(folder / f"{NAME}.fp16.onnx")).graph.initializer
     assert {tensor.data_type for tensor in tensors} == {onnx.TensorProto.FLOAT16}
@@ -103,6 +114,13 @@ def test_a_file_of_8_bits_that_keeps_too_little_is_refused_with_its_figure(
     message = r"int8\.onnx keeps [\d.]+ dB to the net on a picture of kind \w+ \(at least 99"
     with pytest.raises(EngineError, match=message):
         ge.export(net, tmp_path / "net", ["int8"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_net_too_small_for_8_bits_is_refused(tmp_path):
+    pytest.importorskip("onnxruntime.quantization")
+    with pytest.raises(EngineError, match="realesr_video_x4 has no convolution that 8 bits are fo"):
+        ge.export(initialized("realesr_video_x4", channels=4), tmp_path / "net", ["int8"])
     assert not list(tmp_path.iterdir())
 
 
