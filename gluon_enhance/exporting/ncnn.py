@@ -123,8 +123,6 @@ def _reason_against(node, graph):
     """Say what is wrong with a node; None if nothing is."""
     from onnx import numpy_helper
 
-    if node.op_type == "SpaceToDepth":
-        return "comes out of pnnx in another order"
     axis = [attribute.i for attribute in node.attribute if attribute.name == "axis"]
     if node.op_type in ("Concat", "Split") and axis == [0]:
         return "is along the batch, which ncnn does not have"
@@ -144,4 +142,6 @@ def _mended(text, name):
             f"{name} cannot be written for ncnn: pnnx does not convert its {', '.join(unknown)}; "
             "leave the format ncnn out"
         )
+    # Of both orders of channels that ncnn folds pixels into, pnnx takes the one that ONNX lacks.
+    text = re.sub(r"^(Reorg .* 1=)0$", r"\g<1>1", text, flags=re.MULTILINE)
     return re.sub(r"\b(in0|out0)\b", lambda match: BLOBS[match[0]], text)

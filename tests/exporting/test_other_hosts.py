@@ -28,6 +28,8 @@ needs_pnnx = pytest.mark.skipif(
 
 def initialized(name, **options):
     net = ge.get_model(name, **options)
+    mx.random.seed(0)
+    np.random.seed(0)  # which MXNet's initializers draw from, some of them
     net.initialize(mx.init.Xavier())
     return net
 
@@ -146,7 +148,8 @@ def test_formats_with_a_file_of_one_name_are_refused_together(net, tmp_path):
     [
         (NAME, {"num_blocks": 1, "channels": 16}),
         ("esrgan_lite_x4", {"num_blocks": 1, "channels": 8, "growth_channels": 4}),
-        ("srgan_voc_x4", {"channels": 8}),
+        ("realesrgan_x2", {"num_blocks": 1, "channels": 8, "growth_channels": 4}),
+        ("srgan_voc_x2", {"channels": 8}),
         ("realesr_video_x4", {"channels": 8}),
         ("dped_resnet", {"num_blocks": 1, "channels": 8}),
         ("plsr_x4", {}),
@@ -176,7 +179,10 @@ def test_ncnns_files_hold_the_weights_in_float16(tmp_path):
     folder = ge.export(net, tmp_path / "net", ["ncnn"])
     arrays = read_ncnn(folder / "realesr_video_x4.bin")
     weight = net.body[0].weight.data().asnumpy()
-    assert np.array_equal(arrays["convolution.1.weight"], weight.astype(np.float16))
+    kept = arrays["convolution.1.weight"]
+    assert np.array_equal(kept, kept.astype(np.float16))
+    # pnnx writes no subnormal numbers.
+    np.testing.assert_allclose(kept, weight, rtol=2**-10, atol=2**-14)
 
 
 @needs_pnnx
@@ -184,7 +190,6 @@ def test_ncnns_files_hold_the_weights_in_float16(tmp_path):
     "name, options, operator",
     [
         ("style_starry_night", {"channels": 4}, "Slice"),
-        ("realesrgan_x2", {"num_blocks": 1, "channels": 4, "growth_channels": 4}, "SpaceToDepth"),
         ("msrresnet_x4", {"num_blocks": 1, "channels": 4, "image_channels": 1}, "Concat"),
         ("wespe", {"num_blocks": 1, "channels": 4, "norm": "layer"}, "Reshape"),
     ],
