@@ -41,7 +41,9 @@ TEST = [
     "gluoncv==0.8.0",  # newer ones put opencv-python, which needs libGL, over the headless build
     "h5py",
     "mypy>=2.4; python_version >= '3.10'",  # what runs on Python 3.9 is older
+    "ml_dtypes",
     "ncnn",
+    "onnxconverter-common",
     "onnxruntime",
     "pillow-heif>=0.16",
     "pytest",

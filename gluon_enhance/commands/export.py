@@ -16,8 +16,9 @@ from gluon_enhance.exporting import folder
     default="symbol,onnx,safetensors",
     show_default=True,
     metavar="LIST",
-    help="Files to write: symbol, onnx, safetensors (only of nets that PyTorch programs have too), "
-    "torch (NAME.safetensors, and unless spandrel loads it, NAME.py, which does).",
+    help="Files to write; safetensors only for nets that PyTorch programs have too. For other "
+    "hosts there are ir (OpenVINO), fp16 and int8 (ONNX), ncnn, and torch (NAME.safetensors, and "
+    "unless spandrel loads it, NAME.py, which does).",
 )
 @trust_option
 def export(model, directory, formats, trust):

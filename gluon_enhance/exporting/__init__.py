@@ -6,14 +6,15 @@ import importlib
 import json
 import tempfile
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Optional
 
 import numpy as np
 
-from gluon_enhance import engines, framework
+from gluon_enhance import __version__, engines, framework
 from gluon_enhance.atomic import publish
 from gluon_enhance.errors import EngineError, WeightsError
-from gluon_enhance.exporting.onnx_fixes import mend_pair, restore_order
+from gluon_enhance.exporting.onnx_fixes import mend_pair, plain_crops, put_channels_first
+from gluon_enhance.exporting.onnx_names import name_everything
 from gluon_enhance.forms import EXPORTING, in_form
 from gluon_enhance.weights.readers.gluon import read_params
 
@@ -29,6 +30,10 @@ LEAST = 7
 
 def export_onnx(net, path: str | Path, multiple: int = 1) -> Path:
     """Write a net as ONNX with dynamic batch, height and width, and check it before it is final.
+
+    The file has one input ``image`` and one output ``result``, every node has a name, shuffles have
+    PyTorch's order of channels (mode CRD), and its metadata say ``model`` (the file's name),
+    ``scale``, ``range`` of values and ``version`` of this package.
 
     Parameters
     ----------
@@ -61,6 +66,7 @@ def export_onnx(net, path: str | Path, multiple: int = 1) -> Path:
             run_net(net, batch)
             _export(net, draft, batch.shape)
         _simplify(draft)
+        _describe(draft, answers[0][1].shape[2] // batch.shape[2])
         for engine in filter(engines.is_installed, engines.OF_FILES):
             loaded = engines.load(engine, draft, precision="fp32", trusted=True)
             compare(path.name, loaded.run, answers)
@@ -73,8 +79,14 @@ def trial_unit(spec) -> int:
     return spec.multiple * -(-spec.min_size // (LEAST * spec.multiple))
 
 
-def require(module: str):
+def require(module: str, packages: str = "'onnx<1.18' safetensors"):
     """Import what exporting needs besides MXNet.
+
+    Parameters
+    ----------
+    module : str
+    packages : str
+        What pip installs it from.
 
     Raises
     ------
@@ -85,8 +97,7 @@ def require(module: str):
         return importlib.import_module(module)
     except ImportError as error:
         raise EngineError(
-            f"exporting needs {module}, which cannot be imported ({error}); "
-            "pip install 'onnx<1.18' safetensors"
+            f"exporting needs {module}, which cannot be imported ({error}); pip install {packages}"
         ) from error
 
 
@@ -103,20 +114,36 @@ def answers_of(net, multiple: int) -> list:
     return [(batch, run_net(net, batch)) for batch in batches]
 
 
-def compare(name: str, run: Callable[[np.ndarray], np.ndarray], answers: list) -> None:
+def compare(
+    name: str,
+    run: Callable[[np.ndarray], np.ndarray],
+    answers: list,
+    tolerance: Optional[float] = None,
+) -> None:
     """Refuse a file whose numbers, as `run` gives them, are not the net's.
+
+    Parameters
+    ----------
+    name : str
+        Of the file, for the error.
+    run : callable
+    answers : list
+        As `answers_of` has them.
+    tolerance : float, optional
+        Default: `TOLERANCE`.
 
     Raises
     ------
     EngineError
-        If they differ by more than `TOLERANCE`.
+        If they differ by more.
     """
+    allowed = TOLERANCE if tolerance is None else tolerance
     for batch, expected in answers:
         difference = np.abs(run(batch) - expected).max()
-        if not difference <= TOLERANCE:
+        if not difference <= allowed:
             raise EngineError(
                 f"{name} differs from the net by {difference:.2g} on {batch.shape} "
-                f"(allowed {TOLERANCE:g}); it was not kept"
+                f"(allowed {allowed:.2g}); it was not kept"
             )
 
 
@@ -147,14 +174,15 @@ def _export(net, draft, shape):
     context = onnx.checker.DEFAULT_CONTEXT
     newest, context.opset_imports = context.opset_imports, {"": OPSET}
     try:
-        framework.mx.onnx.export_model(
-            *map(str, pair),
-            [shape],
-            np.float32,
-            str(draft),
-            dynamic=True,
-            dynamic_input_shapes=[(None, 3, None, None)],
-        )
+        with plain_crops():
+            framework.mx.onnx.export_model(
+                *map(str, pair),
+                [shape],
+                np.float32,
+                str(draft),
+                dynamic=True,
+                dynamic_input_shapes=[(None, 3, None, None)],
+            )
     except (AttributeError, ValueError, NotImplementedError, onnx.checker.ValidationError) as error:
         raise EngineError(f"{draft.stem} cannot be exported to ONNX: {error}") from error
     finally:
@@ -162,7 +190,7 @@ def _export(net, draft, shape):
 
 
 def _simplify(draft):
-    """Name the axes, take the initializers out of the inputs, give slopes the shape of channels.
+    """Have a file be such as every engine reads it.
 
     ONNX Runtime folds no initializers that are inputs. A PReLU's slopes (C,) would be taken for
     the width's, as broadcasting aligns last axes.
@@ -170,7 +198,7 @@ def _simplify(draft):
     import onnx
 
     model = onnx.load(str(draft))
-    restore_order(model)
+    put_channels_first(model.graph)
     model.opset_import[0].version = OPSET
     model.ir_version = 8
     initializers = {tensor.name for tensor in model.graph.initializer}
@@ -182,15 +210,18 @@ def _simplify(draft):
     del model.graph.input[:]
     model.graph.input.extend(inputs)
     del model.graph.value_info[:]
-    _name_axes(model.graph.input[0], ("batch", None, "height", "width"))
-    _name_axes(model.graph.output[0], ("batch", None, "out_height", "out_width"))
-    onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(draft))
 
 
-def _name_axes(value, names):
-    for dim, name in zip(value.type.tensor_type.shape.dim, names):
-        if name:
-            dim.dim_param = name
-        else:
-            dim.dim_value = 3
+def _describe(draft, scale):
+    """Give names to all parts of a file, and say in its metadata what it is."""
+    import onnx
+
+    model = onnx.load(str(draft))
+    name_everything(model.graph)
+    model.producer_name, model.producer_version = "gluon_enhance", __version__
+    about = {"model": draft.stem, "scale": scale, "range": [0, 1], "version": __version__}
+    props = {key: v if isinstance(v, str) else json.dumps(v) for key, v in about.items()}
+    onnx.helper.set_model_props(model, props)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(draft))

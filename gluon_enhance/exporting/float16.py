@@ -32,7 +32,9 @@ def halve_onnx(path: str | os.PathLike) -> None:
         if array.dtype == np.float32 and array.size >= LARGE and np.array_equal(array, half):
             name = tensor.name
             tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
-            casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
+            casts.append(
+                helper.make_node("Cast", [tensor.name], [name], name, to=TensorProto.FLOAT)
+            )
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)

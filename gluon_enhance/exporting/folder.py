@@ -18,9 +18,8 @@ from gluon_enhance import __version__, engines, zoo
 from gluon_enhance.atomic import sync
 from gluon_enhance.errors import EngineError, WeightsError
 from gluon_enhance.exporting import OPSET, answers_of, run_net, trial_unit
-from gluon_enhance.exporting.artifacts import WRITERS
+from gluon_enhance.exporting.artifacts import WRITERS, Job
 from gluon_enhance.exporting.measure import HALOS, measured_halo
-from gluon_enhance.exporting.safetensors import widened
 from gluon_enhance.exporting.symbol import is_pair, measured_pair, split_pair
 from gluon_enhance.framework import is_mxnet_installed
 from gluon_enhance.weights.cache import workshop
@@ -61,14 +60,21 @@ def export(
     folder : path
         It appears when it is whole. One that is there must be empty or an earlier export, which
         the new one replaces.
-    formats : sequence of {'symbol', 'onnx', 'safetensors', 'torch'}
-        ``NAME-symbol.json`` and ``NAME-0000.params``, which plain MXNet loads; ``NAME.onnx``, and
-        ``NAME.segments.zip`` for a net that needs the statistics of the whole image, which the
-        engines run, and with them the shipped files of 8 bits of a model that has such;
-        ``NAME.safetensors`` if a PyTorch program has this net, as that names its weights, among
-        zeros where that has more channels; and for 'torch' ``NAME.safetensors`` of any net of the
-        zoo, with ``NAME.py``, which loads it with torch and safetensors alone, unless spandrel
-        loads it. ``NAME.py`` is run and compared where torch is installed.
+    formats : sequence of str
+        - 'symbol': ``NAME-symbol.json`` and ``NAME-0000.params``, which plain MXNet loads;
+        - 'onnx': ``NAME.onnx``, and ``NAME.segments.zip`` for a net that needs the statistics of
+          the whole image, which the engines run, and with them the shipped files of 8 bits of a
+          model that has such;
+        - 'safetensors': ``NAME.safetensors`` if a PyTorch program has this net, as that names its
+          weights, among zeros where that has more channels;
+        - 'ir': ``NAME.xml`` and ``NAME.bin`` in float32, for OpenVINO;
+        - 'fp16': ``NAME.fp16.onnx``, which computes in float16, and takes and gives float32;
+        - 'int8': ``NAME.int8.onnx``, most convolutions of which have 8 bits, as QDQ nodes;
+        - 'ncnn': ``NAME.param`` and ``NAME.bin``, for ncnn, with large weights in float16;
+        - 'torch': ``NAME.safetensors`` of any net of the zoo, with ``NAME.py``, which loads it with
+          torch and safetensors alone, unless spandrel loads it; run where torch is installed.
+
+        The card says what 'fp16' and 'int8' keep to the net on each check picture, in dB of PSNR.
     trust : bool
         Run the graph of a symbol file unchecked, of any operators, as `Enhancer` does. What runs
         the folder must be told so, too.
@@ -86,9 +92,12 @@ def export(
         If the model or its weights cannot be had.
     EngineError
         If the net cannot be written, or a file's numbers differ from the net's by more than 1e-4
-        for outputs about 1; what was in the folder stays.
+        for outputs about 1 (1/255 with weights in float16; in 8 bits, if it keeps less than 25 dB
+        on a check picture), or a package that a format needs is missing; what was in the folder
+        stays.
     ValueError
-        If a format is unknown, or the net is not from `get_model`.
+        If a format is unknown, two have a file of one name ('ir' and 'ncnn'), or the net is not
+        from `get_model`.
 
     Examples
     --------
@@ -97,6 +106,8 @@ def export(
     """
     if not formats or set(formats) - set(WRITERS):
         raise ValueError(f"formats are {formats!r}; choose from {', '.join(WRITERS)}")
+    if {"ir", "ncnn"} <= set(formats):
+        raise ValueError("formats ir and ncnn both have a NAME.bin; export them into two folders")
     folder = Path(folder).expanduser().resolve()
     _refuse_what_no_export_wrote(folder, folder)
     net, record = _net_and_record(model, trust)
@@ -119,14 +130,14 @@ def export(
 
 def _write_files(net, draft, formats, record):
     unit = trial_unit(net.spec)
-    answers = _answers(net, unit)
+    job, kept = Job(net, draft, unit, _answers(net, unit)), {}
     for name in formats:
-        WRITERS[name](widened(net) if name == "safetensors" else net, draft, unit, answers)
+        kept.update(WRITERS[name](job) or {})
     for suffix in EIGHT_BITS if "int8" in record else ():
         shutil.copy(find_shipped(net.spec.name, suffix), draft)
     files = {path.name: fingerprint(path) for path in sorted(draft.iterdir())}
     spec, by = _with_measured_halo(net, draft)
-    record = {**record, **by}
+    record = {**record, **by, **({"agreement_db": kept} if kept else {})}
     card = {**asdict(spec), "files": files, "range": [0, 1], "opset": OPSET}
     write_card(draft, {**card, "version": __version__, "scores": {}, **record})
     for path in draft.iterdir():

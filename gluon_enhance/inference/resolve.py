@@ -79,8 +79,9 @@ def _from_file(file, trust, name=None):
     if file.name.endswith(PAIR) and symbol.is_file():
         return _from_folder(exported_pair(symbol, trust), trust)
     if file.suffix.lower() == ".onnx":
-        card = card_of(file)
-        return _from_folder(file.parent if card else folder_of_onnx(file, trust), trust)
+        card = card_of(file)  # which is of its fp32 file, whatever others lie beside it
+        is_its_file = card and file.name == f"{card['name']}.onnx"
+        return _from_folder(file.parent if is_its_file else folder_of_onnx(file, trust), trust)
     return _from_folder(folder_of_weights(file, name), trust=True)
 
 

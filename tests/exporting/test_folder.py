@@ -126,7 +126,7 @@ def test_onnx_file_has_the_cards_opset_and_one_input(model):
     file = onnx.load(str(folder / f"{net.spec.name}.onnx"))
     card = json.loads((folder / "card.json").read_text())
     assert [one.version for one in file.opset_import] == [card["opset"]] == [13]
-    assert [value.name for value in file.graph.input] == ["data"]
+    assert [value.name for value in file.graph.input] == ["image"]
     onnx.checker.check_model(file, full_check=True)
 
 

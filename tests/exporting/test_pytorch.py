@@ -98,7 +98,7 @@ def answers(tmp_path_factory):
     for row in ROWS:
         net = made(row)
         (top / row).mkdir()
-        artifacts.write_torch(net, top / row, 1, [])
+        artifacts.write_torch(artifacts.Job(net, top / row, 1, []))
         least = net.spec.min_size - 1  # which style nets have, as they reflect the image
         shapes = ((1, 3, least + 16, least + 8), (2, 3, least + 7, least + 11))
         batches = [rng.random(shape, np.float32) for shape in shapes]
@@ -173,7 +173,7 @@ def test_weights_are_the_file_of_the_format_safetensors_where_there_is_one(edsr,
 @pytest.mark.parametrize("row", ["dped_resnet layer", "plsr_x2 mean", "srresnet_x4 tiny"])
 def test_weights_read_back(row, tmp_path, rng):
     net, name = made(row), row.split()[0]
-    artifacts.write_torch(net, tmp_path, 1, [])
+    artifacts.write_torch(artifacts.Job(net, tmp_path, 1, []))
     again = ge.get_model(name, pretrained=tmp_path / f"{name}.safetensors", **OPTIONS[row])
     batch = mx.nd.array(rng.random((1, 3, 11, 13)))
     assert np.array_equal(again(batch).asnumpy(), net(batch).asnumpy())
