@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Optional
 
-from gluon_enhance.errors import EngineError
+from gluon_enhance.errors import EngineError, plural
 
 INSTALL_HINT = (
     "MXNet is not installed: training, get_model() and export need it. "
@@ -225,7 +225,9 @@ def context(name: str = "cpu") -> mx.Context:
     if match[1] == "gpu":
         count = mx.context.num_gpus()
         if ctx.device_id >= count:
-            raise EngineError(f"ctx is {name!r}, but MXNet sees {count} GPUs. {GPU_LIMITS}")
+            raise EngineError(
+                f"ctx is {name!r}, but MXNet sees {plural(count, 'GPU')}. {GPU_LIMITS}"
+            )
         try:
             (mx.nd.ones((1,), ctx=ctx) + 1).wait_to_read()
         except mx.MXNetError as error:

@@ -132,7 +132,7 @@ def test_an_image_is_no_distance_from_itself(network, images):
     "make, message",
     [
         (lambda f: FeatureLoss(f, "l3"), "distance is 'l3'; give one of l1, l2"),
-        (lambda f: FeatureLoss(f, layer_weights=(1,)), "1 weights for the 2 layers"),
+        (lambda f: FeatureLoss(f, layer_weights=(1,)), "1 weight for the 2 layers"),
         (lambda f: StyleLoss(f, "max"), "reduction is 'max'; give one of sum, mean"),
     ],
 )
