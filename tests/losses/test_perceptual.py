@@ -139,3 +139,27 @@ def test_an_image_is_no_distance_from_itself(network, images):
 def test_wrong_arguments_are_refused(make, message, network):
     with pytest.raises(ValueError, match=message):
         make(network[0])
+
+
+def test_weights_by_layer_are_those_of_basicsr(network, images):
+    """Its options have them by name, in any order."""
+    features, maps = network
+    weights = {"conv2_1": 0.25, "relu1_2": 3}
+    result = FeatureLoss(features, "l1", weights)(*map(nd, images)).asnumpy()
+    expected = weighted_sum(
+        lambda a, b: abs(a - b).mean(axis=(1, 2, 3)), maps, images, weights=(3, 0.25)
+    )
+    np.testing.assert_allclose(result, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("weights", [{"relu1_2": 1}, {"relu1_2": 1, "conv5_4": 1}, {}])
+def test_weights_of_other_layers_are_refused(weights, network):
+    with pytest.raises(ValueError, match="features' layers are relu1_2, conv2_1; give a weight"):
+        FeatureLoss(network[0], layer_weights=weights)
+
+
+def test_a_compiled_loss_refuses_images_up_to_255(network, images):
+    loss = FeatureLoss(network[0])
+    loss.hybridize()
+    with pytest.raises(ValueError, match="values from .* divide those up to 255 by 255"):
+        loss(nd(images[0]), nd(255 * images[1]))
