@@ -191,6 +191,22 @@ def _start_in_caller(mxnet):
         mxnet.base.check_call(mxnet.base._LIB.MXSetNumOMPThreads(physical_cores()))
 
 
+def refuse_numpy_mode() -> None:
+    """Refuse to compute while MXNet imitates NumPy.
+
+    Raises
+    ------
+    EngineError
+        If ``npx.set_np()`` is in force: layers then call other operators than those of ``mx.nd``,
+        which the nets are written with.
+    """
+    if sys.modules[__name__].mx.util.is_np_array():
+        raise EngineError(
+            "npx.set_np() is in force, and the nets here are of mx.nd's operators: call "
+            "mx.npx.reset_np(), and give arrays of mx.np by their as_nd_ndarray()"
+        )
+
+
 def constant(params, name, value):
     """Return a constant parameter of ``params``, as its ``get_constant`` does, in silence.
 

@@ -183,7 +183,7 @@ class PhotoSource:
             except ImageError:
                 continue
         raise ImageError(
-            f"none of {plural(len(self._sizes), 'photo')} can be read; get the files again"
+            f"of {plural(len(self._sizes), 'photo')} none can be read; get the files again"
         )
 
 

@@ -45,6 +45,7 @@ def with_spec(net, folder: Path, known: Mapping[str, Any]):
     kind = type(net).__name__
     if not isinstance(net, framework.mx.gluon.HybridBlock):
         raise ValueError(f"{kind} is no HybridBlock: MXNet exports these alone")
+    framework.refuse_numpy_mode()
     unknown = sorted(known.keys() - set(FIELDS))
     if unknown:
         raise ValueError(f"spec has {', '.join(unknown)}; give some of {', '.join(FIELDS)}")

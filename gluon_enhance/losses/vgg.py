@@ -14,7 +14,7 @@ from typing import Optional
 
 import numpy as np
 
-from gluon_enhance.framework import constant, mx
+from gluon_enhance.framework import constant, mx, refuse_numpy_mode
 from gluon_enhance.weights.vgg import load_vgg
 
 CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -136,7 +136,10 @@ class VGGFeatures(mx.gluon.HybridBlock):
         ------
         ValueError
             As told above.
+        EngineError
+            If ``npx.set_np()`` is in force.
         """
+        refuse_numpy_mode()
         if isinstance(images, mx.sym.Symbol):
             return
         _check_kind(images)

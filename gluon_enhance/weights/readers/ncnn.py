@@ -98,7 +98,8 @@ def _layers(text) -> Iterator[_NcnnLayer]:
     for kind, _, inputs, outputs, *rest in lines:
         first, last = int(inputs), int(inputs) + int(outputs)
         if not 0 <= first <= last <= len(rest):
-            raise ValueError(f"a {kind} claims inputs {inputs} and outputs {outputs}")
+            ends = f"{plural(int(inputs), 'input')} and {plural(int(outputs), 'output')}"
+            raise ValueError(f"a {kind} has {ends}")
         numbers = dict(item.split("=", 1) for item in rest[last:])
         yield _NcnnLayer(kind, tuple(rest[:first]), tuple(rest[first:last]), numbers)
 
