@@ -13,9 +13,23 @@ from gluon_enhance.errors import WeightsError
 from gluon_enhance.exporting.measure import NO_ENLARGING, measured_spec
 from gluon_enhance.zoo.cards import CARD_NUMBERS, spec_from_card
 from gluon_enhance.zoo.recognition import model_name
+from gluon_enhance.zoo.spec import ModelSpec
 
 FIELDS = ("name", "method", "purpose", "paper", "license", *CARD_NUMBERS)
 """What may be said of a net; the rest of its spec is read off it."""
+
+UNKNOWN = ModelSpec(
+    name="",
+    method="",
+    net="",
+    kwargs={},
+    scale=1,
+    parameters=0,
+    halo=0,
+    paper="",
+    license="not stated",
+)
+"""What is said of a net of which nothing is."""
 
 
 def with_spec(net, folder: Path, known: Mapping[str, Any]):
@@ -49,19 +63,18 @@ def with_spec(net, folder: Path, known: Mapping[str, Any]):
     unknown = sorted(known.keys() - set(FIELDS))
     if unknown:
         raise ValueError(f"spec has {', '.join(unknown)}; give some of {', '.join(FIELDS)}")
-    if getattr(net, "spec", None) is not None:
-        spec = replace(net.spec, **known)
-    else:
-        name = known.get("name") or model_name(folder)
-        refuse_without_weights(net, name)
-        spec = measured_spec(net, _nodes(net, kind), name, known)
-        if spec is None:
-            raise ValueError(f"{kind} {NO_ENLARGING}")
+    own = getattr(net, "spec", None)
+    said = replace(own or replace(UNKNOWN, name=model_name(folder)), **known)
     try:
-        spec_from_card(asdict(spec))
+        spec_from_card(asdict(said))
     except WeightsError as error:
         raise ValueError(f"spec cannot be written: {error}") from error
-    net.spec = spec
+    if own is None:
+        refuse_without_weights(net, said.name)
+        said = measured_spec(net, _nodes(net, kind), said.name, known)
+    if said is None:
+        raise ValueError(f"{kind} {NO_ENLARGING}")
+    net.spec = said
     return net
 
 

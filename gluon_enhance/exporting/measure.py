@@ -126,16 +126,24 @@ def measured_spec(
     ModelSpec or None
         None if the net does not make RGB images of such, of the same size or enlarged by a whole
         number.
+
+    Raises
+    ------
+    ValueError
+        If the scale that is known is not the net's.
     """
     run, fields = partial(run_net, net), dict(known or {})
     if fields.keys() >= set(Sizes._fields):
         side = -(-fields["min_size"] // fields["multiple"]) * fields["multiple"]
-        run(np.zeros((1, 3, side, side), np.float32))  # layers may wait for it to have their sizes
+        scale = _scale(run, side)
     else:
         sizes = measured_sizes(run)
-        if sizes is None:
-            return None
-        fields = {**sizes._asdict(), **fields}
+        scale = sizes.scale if sizes else 0
+        fields = {**(sizes._asdict() if sizes else {}), **fields}
+    if not scale:
+        return None
+    if scale != fields["scale"]:
+        raise ValueError(f"scale is {fields['scale']}, and the net's is {scale}")
     fields.setdefault("stride", _stride(nodes))
     needs_whole = needs_whole_image(net) or has_instance_norms(nodes)
     halo = None if needs_whole else fields.get("halo")
@@ -147,7 +155,7 @@ def measured_spec(
             "method": "",
             "net": "",
             "kwargs": {},
-            "parameters": sum(math.prod(p.shape) for p in net.collect_params().values()),
+            "parameters": sum(p.list_data()[0].size for p in net.collect_params().values()),
             "paper": "",
             "license": "not stated",
             **fields,

@@ -181,12 +181,14 @@ def _built(spec, kwargs, path=None):
 
 def _refuse_others(name, kwargs, net_class):
     """Refuse options that a net does not have, by their names; Gluon's block would name itself."""
-    known = [key for key in inspect.signature(net_class).parameters if key != "kwargs"]
+    ours = (kind for kind in net_class.__mro__ if kind.__module__.startswith("gluon_enhance."))
+    names = (key for kind in ours for key in inspect.signature(kind).parameters)
+    known = [key for key in dict.fromkeys(names) if key not in (*OF_BLOCKS, "kwargs")]
     others = sorted(kwargs.keys() - {*known, *OF_BLOCKS})
     if others:
         raise TypeError(
             f"{name} has no option {', '.join(others)}; {net_class.__name__} takes "
-            f"{', '.join(known) or 'none'}"
+            f"{', '.join(known)}"
         )
 
 
