@@ -160,7 +160,8 @@ class FeatureLoss(mx.gluon.loss.Loss):
         self._layer_weights = by_layer(layer_weights, features)
 
     def forward(self, pred, label, *others):
-        if self._active:  # its features are then handed symbols, which they cannot check
+        # Features of a compiled loss are handed symbols, which they cannot check.
+        if self._active and isinstance(pred, mx.nd.NDArray):
             self._check(pred, label)
         return super().forward(pred, label, *others)
 

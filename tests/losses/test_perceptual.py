@@ -163,3 +163,13 @@ def test_a_compiled_loss_refuses_images_up_to_255(network, images):
     loss.hybridize()
     with pytest.raises(ValueError, match="values from .* divide those up to 255 by 255"):
         loss(nd(images[0]), nd(255 * images[1]))
+
+
+def test_a_compiled_loss_is_part_of_a_larger_graph(network, images):
+    loss = FeatureLoss(network[0], batch_axis=1)
+    expected = loss(*(nd(image).swapaxes(0, 1) for image in images)).asnumpy()
+    loss.hybridize()
+    inputs = [mx.sym.var(name, dtype="float64") for name in ("pred", "label")]
+    block = mx.gluon.SymbolBlock(loss(*inputs), inputs, loss.collect_params())
+    result = block(*(nd(image).swapaxes(0, 1) for image in images)).asnumpy()
+    np.testing.assert_allclose(result, expected, rtol=1e-12)
