@@ -38,6 +38,7 @@ def assert_runs_as(net, folder, rng, **options):
     assert np.abs(result - np.clip(expected, 0, 1)).max() < 1e-3
 
 
+@pytest.mark.slow
 def test_two_nets_of_the_zoo_in_a_row_are_one_that_every_engine_runs(tmp_path, rng):
     """The second one's pixels depend on 64 around them, and the segment that it is in on more."""
     second = ge.get_model("rrdb_lite_x4", channels=4, growth_channels=4)
