@@ -33,6 +33,11 @@ def printable(text: str) -> str:
     return STEERING.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
+def plural(count: int, noun: str) -> str:
+    """Put a number before a noun, which gets an s unless it is 1."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 class PrintableFormatter(logging.Formatter):
     """A format of logs that name files, whatever their names are."""
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Optional
 
-from gluon_enhance.errors import EngineError
+from gluon_enhance.errors import EngineError, plural
 
 INSTALL_HINT = (
     "MXNet is not installed: training, get_model() and export need it. "
@@ -191,6 +191,22 @@ def _start_in_caller(mxnet):
         mxnet.base.check_call(mxnet.base._LIB.MXSetNumOMPThreads(physical_cores()))
 
 
+def refuse_numpy_mode() -> None:
+    """Refuse to compute while MXNet imitates NumPy.
+
+    Raises
+    ------
+    EngineError
+        If ``npx.set_np()`` is in force: layers then call other operators than those of ``mx.nd``,
+        which the nets are written with.
+    """
+    if sys.modules[__name__].mx.util.is_np_array():
+        raise EngineError(
+            "npx.set_np() is in force, and the nets here are of mx.nd's operators: call "
+            "mx.npx.reset_np(), and give arrays of mx.np by their as_nd_ndarray()"
+        )
+
+
 def constant(params, name, value):
     """Return a constant parameter of ``params``, as its ``get_constant`` does, in silence.
 
@@ -225,7 +241,9 @@ def context(name: str = "cpu") -> mx.Context:
     if match[1] == "gpu":
         count = mx.context.num_gpus()
         if ctx.device_id >= count:
-            raise EngineError(f"ctx is {name!r}, but MXNet sees {count} GPUs. {GPU_LIMITS}")
+            raise EngineError(
+                f"ctx is {name!r}, but MXNet sees {plural(count, 'GPU')}. {GPU_LIMITS}"
+            )
         try:
             (mx.nd.ones((1,), ctx=ctx) + 1).wait_to_read()
         except mx.MXNetError as error:

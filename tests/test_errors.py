@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from gluon_enhance import errors
-from gluon_enhance.errors import GluonEnhanceError, PrintableFormatter, WeightsError, printable
+from gluon_enhance.errors import (
+    GluonEnhanceError,
+    PrintableFormatter,
+    WeightsError,
+    plural,
+    printable,
+)
 from gluon_enhance.weights.interpolation import interpolate_states
 from gluon_enhance.weights.load import differences
 from gluon_enhance.zoo.cards import spec_from_card
@@ -68,3 +74,8 @@ def test_long_messages_take_no_time():
     for _ in range(100):
         printable(LONG)
     assert time.perf_counter() - began < 1
+
+
+def test_one_thing_has_no_s():
+    assert [plural(count, "photo") for count in (0, 1, 2)] == ["0 photos", "1 photo", "2 photos"]
+    assert plural(12345, "photo") == "12,345 photos"

@@ -9,8 +9,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "gluon_enhance"
 FLOORS = [
     {"errors", "framework", "forms", "atomic", "imaging", "small_files"},
-    {"models", "losses", "photos", "weights", "engines"},
-    {"zoo", "data", "whole_image"},
+    {"models", "photos", "weights", "engines"},
+    {"zoo", "losses", "data", "whole_image"},
     {"exporting", "training", "gluoncv"},
     {"inference"},
     {"rasters", "cluster"},

@@ -57,6 +57,16 @@ def test_public_functions_have_types_for_all_that_they_take_and_give():
         assert signature.return_annotation is not signature.empty, f"{name} returns no type"
 
 
+def test_the_options_of_enhance_raster_that_type_checkers_see_are_those_it_takes():
+    pytest.importorskip("rasterio", reason="rasterio is not installed")
+    from gluon_enhance.rasters.enhance import RasterOptions
+
+    parameters = inspect.signature(ge.enhance_raster).parameters.values()
+    taken = {p.name: p.annotation for p in parameters if p.kind is p.KEYWORD_ONLY}
+    seen = {name: kind.__forward_arg__ for name, kind in RasterOptions.__annotations__.items()}
+    assert seen == taken
+
+
 def test_a_misspelled_public_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="enhancr"):
         _ = ge.enhancr

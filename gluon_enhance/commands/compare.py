@@ -13,6 +13,7 @@ from gluon_enhance.commands.comparison_page import comparison_page
 from gluon_enhance.commands.metrics import metric_options, take_metrics
 from gluon_enhance.commands.options import FilePath, engine_options, trust_option
 from gluon_enhance.commands.scores import print_table, protocol, score_pair, write_csv
+from gluon_enhance.errors import plural
 from gluon_enhance.imaging.arrays import to_dtype, to_float, to_rgb
 from gluon_enhance.imaging.pictures import comparison_sheet
 from gluon_enhance.imaging.resize import KERNELS, resize_rounding_once
@@ -83,7 +84,9 @@ def compare(pictures, models, output, reference, crop_border, parts, csv, **opti
         raise click.UsageError(f"with -m give one picture, not {len(pictures)}")
     count = len(pictures) + len(models)
     if not FEWEST <= count <= MOST:
-        raise click.UsageError(f"there are {count} pictures; give {FEWEST} to {MOST}")
+        raise click.UsageError(
+            f"{plural(count, 'picture')} cannot be compared; give {FEWEST} to {MOST}"
+        )
     shown = {**_read(pictures), **(_made(pictures[0], models, options) if models else {})}
     if reference:
         shown[f"reference: {reference.name}"] = _rgb(reference)

@@ -16,6 +16,7 @@ from gluon_enhance.commands.inputs import (
     is_raster,
     source_of,
 )
+from gluon_enhance.errors import plural
 from gluon_enhance.photos import (
     IMAGE_SUFFIXES,
     WRITTEN_SUFFIXES,
@@ -88,11 +89,6 @@ class Plan:
         )
         texts = [f"{plural(len(paths), noun)}{why}" for paths, noun, why in counts if paths]
         return "; ".join(texts)
-
-
-def plural(count: int, noun: str) -> str:
-    """Put a number before a noun."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def plan_jobs(

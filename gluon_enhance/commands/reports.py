@@ -6,7 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Optional
 
-from gluon_enhance.commands.jobs import Plan, plural
+from gluon_enhance.commands.jobs import Plan
+from gluon_enhance.errors import plural
 
 
 def unreadable(plan: Plan) -> list[dict]:

@@ -15,21 +15,22 @@ from gluon_enhance.atomic import whole_file
 from gluon_enhance.commands import printable
 from gluon_enhance.commands.intervals import with_intervals
 from gluon_enhance.commands.metrics import Metrics, protocol_of, scores_of
+from gluon_enhance.errors import plural
 
 DEFAULT = Metrics()
 
 
 def protocol(crop_border: int, metrics: Metrics = DEFAULT) -> str:
     """Say how the numbers are made."""
-    return f"{crop_border} pixels cropped at each side; {protocol_of(metrics)}"
+    return f"{plural(crop_border, 'pixel')} cropped at each side; {protocol_of(metrics)}"
 
 
 def raster_protocol(crop_border: int) -> str:
     """Say how the numbers of rasters are made."""
     return (
-        f"{crop_border} pixels cropped at each side; valid: share of pixels valid in both, which "
-        "count; bias: mean of image - reference; bias and rmse in the rasters' numbers; nan where "
-        "none is valid"
+        f"{plural(crop_border, 'pixel')} cropped at each side; valid: share of pixels valid in "
+        "both, which count; bias: mean of image - reference; bias and rmse in the rasters' "
+        "numbers; nan where none is valid"
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from gluon_enhance.data.benchmarks import find_pairs, read_pair
 from gluon_enhance.data.folders import find_images, read_photo, read_rgb
 from gluon_enhance.data.patches import check_sizes, read_own_pair
+from gluon_enhance.errors import plural
 from gluon_enhance.imaging.arrays import to_dtype, to_float, to_rgb
 from gluon_enhance.imaging.resize import resize
 
@@ -130,7 +131,7 @@ def split_photos(
     parts = _by_name(places, *(paths is None for paths in given))
     training = sorted(path for path in places if not any(path in part for part in parts))
     if not training:
-        raise ValueError(f"{len(places)} photos leave none to train on; give more")
+        raise ValueError(f"of {plural(len(places), 'photo')} none is left to train on; give more")
     return Split(training, *(paths or part for paths, part in zip(given, parts)))
 
 

@@ -23,7 +23,7 @@ from PIL import Image
 
 from gluon_enhance.data.distortions import sharpen
 from gluon_enhance.data.folders import read_photo, read_sizes
-from gluon_enhance.errors import ImageError
+from gluon_enhance.errors import ImageError, plural
 from gluon_enhance.imaging.arrays import to_float, to_nchw
 from gluon_enhance.imaging.resize import resize
 
@@ -129,8 +129,9 @@ class PhotoSource:
         self.too_small = len(sizes) - len(self._sizes)
         if not self._versions:
             raise ValueError(
-                f"no photo is as large as a patch ({side} pixels a side): {self.too_small} are "
-                f"smaller, {self._damaged} cannot be read; give larger ones or a smaller patch size"
+                f"no photo is as large as a patch ({plural(side, 'pixel')} a side): too small: "
+                f"{self.too_small}, damaged: {self._damaged}; give larger ones or a smaller patch "
+                "size"
             )
         weights = np.array(self._weights(), np.float64)
         self._bounds = np.cumsum(weights / weights.sum())
@@ -141,7 +142,8 @@ class PhotoSource:
         return len(self._sizes) - len(self._cache.unreadable)
 
     def __str__(self):
-        return f"{len(self)} photos, {self.too_small} too small, {self.unreadable} unreadable"
+        photos = plural(len(self), "photo")
+        return f"{photos}, {self.too_small} too small, {self.unreadable} unreadable"
 
     @property
     def fingerprint(self) -> str:
@@ -181,7 +183,9 @@ class PhotoSource:
                 return self._cache[min(index, len(self._bounds) - 1)]
             except ImageError:
                 continue
-        raise ImageError(f"none of {len(self._sizes)} photos can be read; get the files again")
+        raise ImageError(
+            f"of {plural(len(self._sizes), 'photo')} none can be read; get the files again"
+        )
 
 
 def _reduce(photo, reduction):

@@ -21,6 +21,7 @@ from gluon_enhance.data.held_out_photos import (
 )
 from gluon_enhance.data.pairing import find_truths
 from gluon_enhance.data.patches import PairedPatches, PhotoPatches, Unpaired
+from gluon_enhance.errors import plural
 from gluon_enhance.imaging.metrics import psnr, ssim
 
 PHONES = ("blackberry", "iphone", "sony")
@@ -152,8 +153,8 @@ def _with_truths(paths, folders, target):
     missing = [path for path in paths if path not in truths]
     if missing:
         raise ValueError(
-            f"{target} has no image for {len(missing)} of {len(paths)} photos, {missing[0]} first; "
-            "give folders with the same paths in them"
+            f"{target} has no image for {len(missing)} of {plural(len(paths), 'photo')}, "
+            f"{missing[0]} first; give folders with the same paths in them"
         )
     return truths
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from gluon_enhance.data.distortions import blur, round_to_8_bits
 from gluon_enhance.data.folders import read_rgb
+from gluon_enhance.errors import plural
 from gluon_enhance.imaging.resize import resize
 
 MAX_PHOTOS = 32
@@ -78,8 +79,8 @@ class SourceDegradation:
             self.noises += noise_patches(photo, noise_size)
         if not self.noises:
             raise ValueError(
-                f"{len(self.sigmas)} photos have no flat part of {noise_size} pixels a side to "
-                "take noise from; give others, or choose another degradation"
+                f"no flat part of {noise_size} pixels a side, to take noise from, is in "
+                f"{plural(len(self.sigmas), 'photo')}; give others, or choose another degradation"
             )
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

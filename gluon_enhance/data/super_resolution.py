@@ -19,6 +19,7 @@ from gluon_enhance.data.held_out_photos import (
 from gluon_enhance.data.pairing import find_truths
 from gluon_enhance.data.patches import SuperResolutionPatches
 from gluon_enhance.data.real_esrgan import read_numbers
+from gluon_enhance.errors import plural
 
 
 def enlarging_photos(
@@ -115,6 +116,7 @@ def _check_all(split, inputs: Mapping, lr: Optional[str | Path]):
     missing = [path for path in photos if path not in inputs]
     if missing:
         raise ValueError(
-            f"--lr {lr} has no image for {len(missing)} of {len(photos)} photos, {missing[0]} "
-            "first; names are the photos' own, with or without an ending such as x4 or _LR"
+            f"--lr {lr} has no image for {len(missing)} of {plural(len(photos), 'photo')}, "
+            f"{missing[0]} first; names are the photos' own, with or without an ending such as "
+            "x4 or _LR"
         )

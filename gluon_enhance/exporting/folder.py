@@ -6,19 +6,20 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Optional
 
 from gluon_enhance import __version__, engines, zoo
 from gluon_enhance.atomic import sync
 from gluon_enhance.errors import EngineError, WeightsError
 from gluon_enhance.exporting import OPSET, answers_of, run_net, trial_unit
 from gluon_enhance.exporting.artifacts import WRITERS, Job
+from gluon_enhance.exporting.block import refuse_without_weights, with_spec
 from gluon_enhance.exporting.measure import HALOS, measured_halo
 from gluon_enhance.exporting.symbol import is_pair, measured_pair, split_pair
 from gluon_enhance.framework import is_mxnet_installed
@@ -45,6 +46,7 @@ def export(
     folder: str | os.PathLike,
     formats: Sequence[str] = ("symbol", "onnx", "safetensors"),
     trust: bool = False,
+    spec: Optional[Mapping[str, Any]] = None,
 ) -> Path:
     """Write a model as a folder that `Enhancer` runs on any Python, without MXNet.
 
@@ -56,7 +58,8 @@ def export(
         A name of the zoo; ``NAME=FILE`` for a net of the zoo with weights from a file, built with
         the options in the ``card.json`` that its training left beside it; a file of weights, which
         tell the net; a model of the community folder; ``X-symbol.json``, with
-        ``X-0000.params`` beside it, for another's net; or a net from `get_model`.
+        ``X-0000.params`` beside it, for another's net; or a net from `get_model`, or any other
+        HybridBlock from RGB in [0, 1] to RGB in [0, 1], such as two nets in a HybridSequential.
     folder : path
         It appears when it is whole. One that is there must be empty or an earlier export, which
         the new one replaces.
@@ -78,6 +81,11 @@ def export(
     trust : bool
         Run the graph of a symbol file unchecked, of any operators, as `Enhancer` does. What runs
         the folder must be told so, too.
+    spec : mapping, optional
+        What the card is to say of a HybridBlock, by the names of `ModelSpec`: ``name`` (else the
+        folder's), ``method``, ``purpose``, ``paper``, ``license``, and how it is run: ``scale``,
+        ``multiple``, ``stride``, ``min_size``, ``halo``. What is left out of these five, in a net
+        that has no spec, is found out by trial. The net keeps it as its ``spec`` attribute.
 
     Returns
     -------
@@ -96,13 +104,18 @@ def export(
         on a check picture), or a package that a format needs is missing; what was in the folder
         stays.
     ValueError
-        If a format is unknown, two have a file of one name ('ir' and 'ncnn'), or the net is not
-        from `get_model`.
+        If a format is unknown, two have a file of one name ('ir' and 'ncnn'), the net is no
+        HybridBlock of one input and one output or makes no images, or `spec` has what it cannot
+        have.
 
     Examples
     --------
     >>> export("srcnn_x4", "exported", formats=["onnx"])                  # doctest: +SKIP
     PosixPath('exported')
+    >>> net = mx.gluon.nn.HybridSequential()                              # doctest: +SKIP
+    >>> net.add(get_model("dped_resnet", True), get_model("rrdb_lite_x4", True))  # doctest: +SKIP
+    >>> export(net, "phone_x4", spec={"license": "Apache-2.0"})           # doctest: +SKIP
+    PosixPath('phone_x4')
     """
     if not formats or set(formats) - set(WRITERS):
         raise ValueError(f"formats are {formats!r}; choose from {', '.join(WRITERS)}")
@@ -110,7 +123,12 @@ def export(
         raise ValueError("formats ir and ncnn both have a NAME.bin; export them into two folders")
     folder = Path(folder).expanduser().resolve()
     _refuse_what_no_export_wrote(folder, folder)
-    net, record = _net_and_record(model, trust)
+    if isinstance(model, (str, os.PathLike)):
+        if spec is not None:
+            raise ValueError(f"spec is given for {model}; it is for nets that are HybridBlocks")
+        net, record = _net_and_record(model, trust)
+    else:
+        net, record = with_spec(model, folder, spec or {}), {}
     if "onnx" not in formats:
         record.pop("int8", None)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -131,6 +149,8 @@ def export(
 def _write_files(net, draft, formats, record):
     unit = trial_unit(net.spec)
     job, kept = Job(net, draft, unit, _answers(net, unit)), {}
+    if not net.spec.net:  # the names of its weights are its own
+        formats = [name for name in formats if name != "safetensors"]
     for name in formats:
         kept.update(WRITERS[name](job) or {})
     for suffix in EIGHT_BITS if "int8" in record else ():
@@ -218,10 +238,6 @@ def _refuse_what_no_export_wrote(folder, place):
 
 def _net_and_record(model, trust):
     """Return the net with its spec, and what else the card says."""
-    if not isinstance(model, (str, os.PathLike)):
-        if getattr(model, "spec", None) is None:
-            raise ValueError(f"{type(model).__name__} has no spec: export takes nets of get_model")
-        return model, {}
     if is_pair(model):
         return measured_pair(*split_pair(model), trust=trust), {}
     name, file = zoo.model_of(str(model))
@@ -255,13 +271,7 @@ def _with_measured_halo(net, draft):
 
 def _answers(net, unit):
     spec = net.spec
-    try:
-        for parameter in net.collect_params().values():
-            parameter.list_ctx()
-    except RuntimeError as error:
-        raise WeightsError(
-            f"{spec.name} has no weights yet: load or train some, or call net.initialize()"
-        ) from error
+    refuse_without_weights(net, spec.name)
     answers = answers_of(net, unit)
     for batch, sr in answers:
         if sr.shape[2:] != (batch.shape[2] * spec.scale, batch.shape[3] * spec.scale):

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, Optional
+import ast
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
 from gluon_enhance import framework
 from gluon_enhance.errors import EngineError
+from gluon_enhance.exporting import run_net
+from gluon_enhance.exporting.onnx_fixes import has_instance_norms
+from gluon_enhance.forms import needs_whole_image
 from gluon_enhance.imaging.arrays import to_float
 from gluon_enhance.photos import read_image
 from gluon_enhance.weights.store import model_zoo_folder
+from gluon_enhance.zoo.spec import ModelSpec
 
 MULTIPLES = (1, 2, 4, 8, 16, 32)
 """Tried in turn for what height and width must be multiples of."""
+
+NO_ENLARGING = (
+    "does not make an RGB image of one, of the same size or enlarged by a whole number, whatever "
+    f"the size; tried multiples of {', '.join(map(str, MULTIPLES))}"
+)
 
 HALOS = (4, 8, 12, 16, 24, 32, 48, 64)
 """Tried in turn, in input pixels."""
@@ -25,6 +37,9 @@ SIDE, START, END = 320, 96, 192
 
 ENOUGH = 0.5 / 255
 """Largest difference that a halo may leave: half of what a tile may differ from the whole."""
+
+REDUCING = ("Convolution", "Pooling")
+"""MXNet's operators whose strides make maps smaller."""
 
 Run = Callable[[np.ndarray], np.ndarray]
 
@@ -89,3 +104,72 @@ def measured_halo(run: Run, scale: int, unit: int, most: float = np.inf) -> Opti
         if np.abs(tile - whole).max() <= ENOUGH:
             return halo
     return None
+
+
+def measured_spec(
+    net, nodes: list[dict], name: str, known: Mapping[str, Any] | None = None
+) -> Optional[ModelSpec]:
+    """Find out by trial how to run a net.
+
+    Parameters
+    ----------
+    net : HybridBlock
+        Initialized, of one input and one output.
+    nodes : list of dict
+        Of its graph, as MXNet writes it.
+    name : str
+    known : mapping, optional
+        Fields of the spec that need no trial, or that trials cannot tell.
+
+    Returns
+    -------
+    ModelSpec or None
+        None if the net does not make RGB images of such, of the same size or enlarged by a whole
+        number.
+
+    Raises
+    ------
+    ValueError
+        If the scale that is known is not the net's.
+    """
+    run, fields = partial(run_net, net), dict(known or {})
+    if fields.keys() >= set(Sizes._fields):
+        side = -(-fields["min_size"] // fields["multiple"]) * fields["multiple"]
+        scale = _scale(run, side)
+    else:
+        sizes = measured_sizes(run)
+        scale = sizes.scale if sizes else 0
+        fields = {**(sizes._asdict() if sizes else {}), **fields}
+    if not scale:
+        return None
+    if scale != fields["scale"]:
+        raise ValueError(f"scale is {fields['scale']}, and the net's is {scale}")
+    fields.setdefault("stride", _stride(nodes))
+    needs_whole = needs_whole_image(net) or has_instance_norms(nodes)
+    halo = None if needs_whole else fields.get("halo")
+    if halo is None and not needs_whole:
+        halo = measured_halo(run, fields["scale"], math.lcm(fields["multiple"], fields["stride"]))
+    return ModelSpec(
+        **{
+            "name": name,
+            "method": "",
+            "net": "",
+            "kwargs": {},
+            "parameters": sum(p.list_data()[0].size for p in net.collect_params().values()),
+            "paper": "",
+            "license": "not stated",
+            **fields,
+            "halo": halo or 0,
+            "tiling": "global_statistics" if halo is None else "exact",
+        }
+    )
+
+
+def _stride(nodes):
+    """Multiply the strides on the way to each map, and return the largest product."""
+    ratios = []
+    for node in nodes:
+        text = node.get("attrs", {}).get("stride") if node["op"] in REDUCING else None
+        own = max(ast.literal_eval(text), default=1) if text else 1
+        ratios.append(own * max((ratios[one] for one, *_ in node["inputs"]), default=1))
+    return max(ratios)

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import ast
 import glob
 import json
 import math
 import os
 import re
-from functools import partial
 from pathlib import Path
 
 from gluon_enhance import framework
 from gluon_enhance.errors import WeightsError
-from gluon_enhance.exporting import run_net
-from gluon_enhance.exporting.measure import MULTIPLES, measured_halo, measured_sizes
-from gluon_enhance.exporting.onnx_fixes import has_instance_norms
+from gluon_enhance.exporting.measure import NO_ENLARGING, measured_spec
 from gluon_enhance.exporting.symbol_graph import read_graph
 from gluon_enhance.exporting.symbol_shapes import refuse_out_of_proportion
 from gluon_enhance.weights.readers.gluon import read_params
-from gluon_enhance.zoo.spec import ModelSpec
 
 SUFFIX = "-symbol.json"
 PAIR = re.compile(rf"(.*){re.escape(SUFFIX)}(?:=(.*))?")
-
-REDUCING = ("Convolution", "Pooling")
-"""MXNet's operators whose strides make maps smaller."""
 
 
 def is_pair(model: str | os.PathLike) -> bool:
@@ -139,38 +131,8 @@ def measured_pair(
     """
     text = read_graph(symbol, trust)
     net = _net_of(text, symbol, params, values, trust)
-    run = partial(run_net, net)
-    sizes = measured_sizes(run)
-    if sizes is None:
-        raise WeightsError(
-            f"{symbol} does not make an RGB image of one, of the same size or enlarged by a whole "
-            f"number, whatever the size; tried multiples of {', '.join(map(str, MULTIPLES))}"
-        )
-    nodes = json.loads(text)["nodes"]
-    stride, halo = _stride(nodes), None
-    if not has_instance_norms(nodes):
-        halo = measured_halo(run, sizes.scale, math.lcm(sizes.multiple, stride))
-    net.spec = ModelSpec(
-        name=symbol.name[: -len(SUFFIX)],
-        method="",
-        net="",
-        kwargs={},
-        parameters=sum(p.data().size for p in net.collect_params().values()),
-        halo=halo or 0,
-        paper="",
-        license="not stated",
-        stride=stride,
-        tiling="exact" if halo else "global_statistics",
-        **sizes._asdict(),
-    )
+    spec = measured_spec(net, json.loads(text)["nodes"], symbol.name[: -len(SUFFIX)])
+    if spec is None:
+        raise WeightsError(f"{symbol} {NO_ENLARGING}")
+    net.spec = spec
     return net
-
-
-def _stride(nodes):
-    """Multiply the strides on the way to each map, and return the largest product."""
-    ratios = []
-    for node in nodes:
-        text = node.get("attrs", {}).get("stride") if node["op"] in REDUCING else None
-        own = max(ast.literal_eval(text), default=1) if text else 1
-        ratios.append(own * max((ratios[one] for one, *_ in node["inputs"]), default=1))
-    return max(ratios)

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from gluon_enhance.engines import WAY_OUT
-from gluon_enhance.errors import WeightsError
+from gluon_enhance.errors import WeightsError, plural
 from gluon_enhance.exporting.symbol_operators import (
     OLD_NAMES,
     OPERATORS,
@@ -165,7 +165,7 @@ def _check_inputs(op, name, entries, values, earlier, version):
     needed = count_inputs(op, values)
     allowed = {needed, 3} if op == "BatchNorm" and version < AUXILIARIES else {needed}
     if len(entries) not in allowed or values.get("num_args", needed) != needed:
-        raise ValueError(f"{op} {name[:60]!r} has {len(entries)} inputs, needs {needed}")
+        raise ValueError(f"{op} {name[:60]!r} has {plural(len(entries), 'input')}, needs {needed}")
     if op == "BatchNorm" and any(earlier[k]["op"] != "null" for k, *_ in entries[1:]):
         raise ValueError(f"{op} {name[:60]!r} has statistics that are not weights")
 

@@ -10,6 +10,8 @@ from typing import Any, Optional
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from gluon_enhance.errors import plural
+
 #: Weights of R, G and B in the gray of ITU-R BT.601; they sum to 1, so gray stays gray.
 LUMA = (0.299, 0.587, 0.114)
 
@@ -70,7 +72,9 @@ def _check_unit_range(image: NDArray[Any]) -> None:
         return
     bad = image.size - np.count_nonzero(np.isfinite(image))
     if bad:
-        raise ValueError(f"image holds {bad} NaN or infinite values of {image.size}; replace them")
+        raise ValueError(
+            f"image has NaN or infinity in {bad} of {plural(image.size, 'value')}; replace them"
+        )
     raise ValueError(
         f"{image.dtype} image spans [{low:g}, {high:g}]; need [0, 1]: divide it by its data range "
         "or clip it"
@@ -106,7 +110,9 @@ def to_dtype(image: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
         raise ValueError(f"image has dtype {image.dtype}; only floating images are converted")
     bad = np.count_nonzero(np.isnan(image))
     if bad:
-        raise ValueError(f"image holds {bad} NaN of {image.size} values; none is a pixel")
+        raise ValueError(
+            f"image has NaN in {bad} of {plural(image.size, 'value')}; none is a pixel"
+        )
     # float16 cannot hold 65535.
     result = np.clip(image, 0, 1).astype(np.promote_types(image.dtype, np.float32), copy=False)
     if np.dtype(dtype).kind == "u":

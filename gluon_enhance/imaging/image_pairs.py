@@ -12,6 +12,7 @@ from typing import Any, Optional
 import numpy as np
 from numpy.typing import NDArray
 
+from gluon_enhance.errors import plural
 from gluon_enhance.imaging.arrays import dtype_range
 from gluon_enhance.imaging.color import rgb_to_y
 
@@ -65,7 +66,7 @@ def check_finite(array: NDArray[Any], name: str) -> None:
     # The extremes show them without an array of flags.
     if not (math.isfinite(array.min()) and math.isfinite(array.max())):
         bad = array.size - np.count_nonzero(np.isfinite(array))
-        raise ValueError(f"{name} holds {bad} NaN or infinite values of {array.size}")
+        raise ValueError(f"{name} has NaN or infinity in {bad} of {plural(array.size, 'value')}")
 
 
 def cropped(image: NDArray[Any], crop_border: int) -> NDArray[Any]:

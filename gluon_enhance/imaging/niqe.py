@@ -19,6 +19,7 @@ from typing import Any, Optional
 import numpy as np
 from numpy.typing import NDArray
 
+from gluon_enhance.errors import plural
 from gluon_enhance.imaging.image_pairs import check_single, luma
 from gluon_enhance.imaging.resize import resize
 
@@ -135,7 +136,7 @@ def fit_niqe(images: Iterable[NDArray[Any]]) -> NIQEModel:
     count = len(_whole(features))
     if count <= FEATURES:
         raise ValueError(
-            f"the photos hold {count} sharp blocks of {BLOCK}x{BLOCK} pixels; NIQE's model needs "
+            f"the photos hold {plural(count, 'sharp block')} of {BLOCK}x{BLOCK} pixels; NIQE needs "
             f"more than {FEATURES}: give more photos, or larger ones"
         )
     return _normal(features)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from gluon_enhance.errors import plural
 from gluon_enhance.imaging.arrays import dtype_range
 
 DTYPES = [np.dtype(code) for code in ("u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8")]
@@ -97,7 +98,7 @@ class Histogram:
 
     def __str__(self) -> str:
         values, counts = self.distinct()
-        text = f"{counts.sum()} samples of {len(values)} values"
+        text = f"{plural(counts.sum(), 'sample')} of {plural(len(values), 'value')}"
         return f"{text} without their last {self.lost_bits} bits" if self.lost_bits else text
 
     def _hold(self, *extremes: Any) -> None:

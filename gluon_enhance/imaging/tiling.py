@@ -15,7 +15,7 @@ from typing import Any, Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from gluon_enhance.errors import EngineError, ImageError
+from gluon_enhance.errors import EngineError, ImageError, plural
 
 Window = tuple[slice, slice]  # rows, columns
 
@@ -205,8 +205,8 @@ def run_tiled(
         bad = sr.size - np.count_nonzero(np.isfinite(sr))
         if bad:
             raise ImageError(
-                f"{_position(tile)} came back with {bad} NaN or infinite values of {sr.size}; "
-                "try precision fp32 or another engine"
+                f"{_position(tile)} came back with NaN or infinity in {bad} of "
+                f"{plural(sr.size, 'value')}; try precision fp32 or another engine"
             )
         rows, columns = tile.crop(scale)
         yield tile, sr[0, :, rows, columns]

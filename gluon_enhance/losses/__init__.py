@@ -2,7 +2,9 @@
 
 Every loss is called as ``loss(pred, label)`` and gives one value per sample, shape (N,), a mean
 over the sample unless its paper sums. The adversarial ones have ``generator`` and
-``discriminator`` instead, both called with ``(real_logits, fake_logits)``.
+``discriminator`` instead, both called with ``(real_logits, fake_logits)``. As in
+``mx.gluon.loss`` all take a ``weight``, None for 1, and a ``batch_axis``, and are called with a
+``sample_weight`` as the last input if samples are to count differently.
 """
 
 import importlib
@@ -29,6 +31,7 @@ _PUBLIC = {
     "StyleLoss": "perceptual",
     "TotalVariationLoss": "pixel",
     "VGGFeatures": "vgg",
+    "vgg_features": "vgg",
 }
 __all__ = sorted(_PUBLIC)
 

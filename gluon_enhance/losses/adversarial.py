@@ -5,6 +5,9 @@ Logits high for real images. Of a head with two classes, real and fake, give the
 outputs: the softmax of the two is the sigmoid of that. Only where `relativistic` is True does the
 generator's part use the real logits; None will do elsewhere.
 
+Both parts take `sample_weight` last, one number for each sample (for each pair of a real and a fake
+one, in the discriminator's), which may be left out.
+
 References
 ----------
 .. [1] Goodfellow et al., "Generative Adversarial Networks", NeurIPS 2014.
@@ -21,9 +24,25 @@ References
 from __future__ import annotations
 
 from gluon_enhance.framework import mx
+from gluon_enhance.losses.conventions import batch_first, weighted
 
 
-class StandardAdversarial:
+class _Adversarial:
+    relativistic = False
+
+    def __init__(self, weight=None, batch_axis=0):
+        self._weight, self._batch_axis = weight, batch_axis
+
+    def _weighted(self, losses, sample_weight):
+        return weighted(mx.nd, losses, self._weight, sample_weight)
+
+    def _mean(self, values):
+        """Average what is there of each sample: (N,)."""
+        values = batch_first(mx.nd, values, self._batch_axis, values.ndim)
+        return values.reshape((0, -1)).mean(axis=1)
+
+
+class StandardAdversarial(_Adversarial):
     """The cross-entropy of the first GAN [1]_, used by SRGAN, DPED and WESPE.
 
     Parameters
@@ -32,6 +51,8 @@ class StandardAdversarial:
         False: the generator minimizes -log D(fake), as SRGAN's and WESPE's do. True: it minimizes
         log(1 - D(fake)), the other player's loss negated, as DPED's code does; its gradient
         vanishes while the discriminator is sure.
+    weight : float or None
+    batch_axis : int
 
     Examples
     --------
@@ -40,24 +61,29 @@ class StandardAdversarial:
     True
     """
 
-    relativistic = False
-
-    def __init__(self, saturating: bool = False):
+    def __init__(self, saturating: bool = False, weight=None, batch_axis=0):
+        super().__init__(weight, batch_axis)
         self._saturating = saturating
 
-    def generator(self, real_logits, fake_logits):
+    def generator(self, real_logits, fake_logits, sample_weight=None):
         """Return the generator's loss, (N,); the real logits are not used."""
         if self._saturating:
-            return -_sample_mean(_is_fake(fake_logits))
-        return _sample_mean(_is_real(fake_logits))
+            return self._weighted(-self._mean(_is_fake(fake_logits)), sample_weight)
+        return self._weighted(self._mean(_is_real(fake_logits)), sample_weight)
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits, fake_logits, sample_weight=None):
         """Return the discriminator's loss, (N,): the sum for real and fake, not the mean."""
-        return _sample_mean(_is_real(real_logits)) + _sample_mean(_is_fake(fake_logits))
+        loss = self._mean(_is_real(real_logits)) + self._mean(_is_fake(fake_logits))
+        return self._weighted(loss, sample_weight)
 
 
-class LeastSquaresAdversarial:
+class LeastSquaresAdversarial(_Adversarial):
     """Squared distance of the logits to 1 (real) and 0 (fake) [2]_, in CycleGAN's scaling.
+
+    Parameters
+    ----------
+    weight : float or None
+    batch_axis : int
 
     Examples
     --------
@@ -66,22 +92,26 @@ class LeastSquaresAdversarial:
     1.0
     """
 
-    relativistic = False
-
-    def generator(self, real_logits, fake_logits):
+    def generator(self, real_logits, fake_logits, sample_weight=None):
         """Return the generator's loss, (N,); the real logits are not used."""
-        return _sample_mean((fake_logits - 1) ** 2)
+        return self._weighted(self._mean((fake_logits - 1) ** 2), sample_weight)
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits, fake_logits, sample_weight=None):
         """Return the discriminator's loss, (N,): half the sum for real and fake."""
-        return 0.5 * (_sample_mean((real_logits - 1) ** 2) + _sample_mean(fake_logits**2))
+        loss = 0.5 * (self._mean((real_logits - 1) ** 2) + self._mean(fake_logits**2))
+        return self._weighted(loss, sample_weight)
 
 
-class ProbabilityAdversarial:
+class ProbabilityAdversarial(_Adversarial):
     """How probable it is that the discriminator errs, itself and not its logarithm.
 
     So it is in leftthomas's SRGAN, https://github.com/leftthomas/SRGAN: the gradient vanishes while
     the discriminator is sure, of either.
+
+    Parameters
+    ----------
+    weight : float or None
+    batch_axis : int
 
     Examples
     --------
@@ -90,20 +120,23 @@ class ProbabilityAdversarial:
     [0.5, 1.0]
     """
 
-    relativistic = False
-
-    def generator(self, real_logits, fake_logits):
+    def generator(self, real_logits, fake_logits, sample_weight=None):
         """Return the generator's loss, (N,): 1 - D(fake); the real logits are not used."""
-        return 1 - _sample_mean(mx.nd.sigmoid(fake_logits))
+        return self._weighted(1 - self._mean(mx.nd.sigmoid(fake_logits)), sample_weight)
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits, fake_logits, sample_weight=None):
         """Return the discriminator's loss, (N,): 1 - D(real) + D(fake)."""
-        real, fake = (_sample_mean(mx.nd.sigmoid(x)) for x in (real_logits, fake_logits))
-        return 1 - real + fake
+        real, fake = (self._mean(mx.nd.sigmoid(x)) for x in (real_logits, fake_logits))
+        return self._weighted(1 - real + fake, sample_weight)
 
 
-class HingeAdversarial:
+class HingeAdversarial(_Adversarial):
     """Distance of the logits from beyond 1 (real) and -1 (fake) [5]_.
+
+    Parameters
+    ----------
+    weight : float or None
+    batch_axis : int
 
     Examples
     --------
@@ -112,24 +145,27 @@ class HingeAdversarial:
     0.0
     """
 
-    relativistic = False
-
-    def generator(self, real_logits, fake_logits):
+    def generator(self, real_logits, fake_logits, sample_weight=None):
         """Return the generator's loss, (N,), without a bound; the real logits are not used."""
-        return _sample_mean(-fake_logits)
+        return self._weighted(self._mean(-fake_logits), sample_weight)
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits, fake_logits, sample_weight=None):
         """Return the discriminator's loss, (N,): the sum for real and fake."""
-        real = _sample_mean(mx.nd.relu(1 - real_logits))
-        return real + _sample_mean(mx.nd.relu(1 + fake_logits))
+        real = self._mean(mx.nd.relu(1 - real_logits))
+        return self._weighted(real + self._mean(mx.nd.relu(1 + fake_logits)), sample_weight)
 
 
-class RelativisticAverageAdversarial:
+class RelativisticAverageAdversarial(_Adversarial):
     """Cross-entropy of how much more real an image is than the others' average [3]_.
 
     As in ESRGAN's code [4]_ both parts are half of the paper's sums, and the gradient does not
     pass through what the other player made: neither the real logits in the generator's loss, nor
-    the averages in the discriminator's.
+    the averages in the discriminator's. In the averages all samples count alike.
+
+    Parameters
+    ----------
+    weight : float or None
+    batch_axis : int
 
     Examples
     --------
@@ -140,17 +176,19 @@ class RelativisticAverageAdversarial:
 
     relativistic = True
 
-    def generator(self, real_logits, fake_logits):
+    def generator(self, real_logits, fake_logits, sample_weight=None):
         """Return the generator's loss, (N,)."""
         real_logits = mx.nd.BlockGrad(real_logits)
-        real = _sample_mean(_is_fake(real_logits - fake_logits.mean()))
-        return 0.5 * (real + _sample_mean(_is_real(fake_logits - real_logits.mean())))
+        real = self._mean(_is_fake(real_logits - fake_logits.mean()))
+        loss = 0.5 * (real + self._mean(_is_real(fake_logits - real_logits.mean())))
+        return self._weighted(loss, sample_weight)
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits, fake_logits, sample_weight=None):
         """Return the discriminator's loss, (N,)."""
         real_mean, fake_mean = (mx.nd.BlockGrad(x.mean()) for x in (real_logits, fake_logits))
-        real = _sample_mean(_is_real(real_logits - fake_mean))
-        return 0.5 * (real + _sample_mean(_is_fake(fake_logits - real_mean)))
+        real = self._mean(_is_real(real_logits - fake_mean))
+        loss = 0.5 * (real + self._mean(_is_fake(fake_logits - real_mean)))
+        return self._weighted(loss, sample_weight)
 
 
 def _is_real(logits):
@@ -166,10 +204,6 @@ def _softplus(x):
     magnitude = mx.nd.abs(x)
     # (x + |x|) / 2 is relu(x) with the right gradient, 1/2, for logits of 0: an untrained net's.
     return 0.5 * (x + magnitude) + mx.nd.log1p(mx.nd.exp(-magnitude))
-
-
-def _sample_mean(values):
-    return values.reshape((0, -1)).mean(axis=1)
 
 
 #: Name -> adversarial loss, as the training scripts offer them.

@@ -7,6 +7,7 @@ References
 """
 
 from gluon_enhance.framework import mx
+from gluon_enhance.losses.conventions import batch_first, by_layer, weighted
 
 
 class DistillationLoss(mx.gluon.loss.Loss):
@@ -21,11 +22,14 @@ class DistillationLoss(mx.gluon.loss.Loss):
     features : HybridBlock, optional
         Gives a list of maps of an image, such as `gluon_enhance.losses.VGGFeatures`; default: the
         images themselves are compared.
-    layer_weights : sequence of float, optional
-        One for each map; default 1.
+    layer_weights : sequence or mapping of float, optional
+        One for each map, in their order or by the names of the features' layers; default 1.
+    weight : float or None
+    batch_axis : int
 
     Inputs:
         - **pred**, **taught**, **truth**: (N, 3, H, W) RGB in [0, 1].
+        - **sample_weight**: (N,) or (N, 1, 1, 1). Optional.
 
     Outputs:
         - **loss**: (N,).
@@ -39,20 +43,27 @@ class DistillationLoss(mx.gluon.loss.Loss):
     """
 
     def __init__(
-        self, distance, truth_weight, features=None, layer_weights=None, weight=1.0, **kwargs
+        self,
+        distance,
+        truth_weight,
+        features=None,
+        layer_weights=None,
+        weight=1.0,
+        batch_axis=0,
+        **kwargs,
     ):
-        super().__init__(weight, batch_axis=0, **kwargs)
+        super().__init__(weight, batch_axis, **kwargs)
         self.distance = distance
         self.features = features
         self._truth_weight = truth_weight
-        self._layer_weights = layer_weights
+        self._layer_weights = by_layer(layer_weights, features)
 
-    def hybrid_forward(self, F, pred, taught, truth):
-        maps = [
-            self.features(image) if self.features else [image] for image in (pred, taught, truth)
-        ]
-        weights = self._layer_weights or [1.0] * len(maps[0])
-        return self._weight * sum(w * self._mixed(*layer) for w, *layer in zip(weights, *maps))
+    def hybrid_forward(self, F, pred, taught, truth, sample_weight=None):
+        images = [batch_first(F, image, self._batch_axis) for image in (pred, taught, truth)]
+        maps = [self.features(image) if self.features else [image] for image in images]
+        layers = zip(self._layer_weights, *maps)
+        total = sum(w * self._mixed(*layer) for w, *layer in layers)
+        return weighted(F, total, self._weight, sample_weight)
 
     def _mixed(self, pred, taught, truth):
         weight = self._truth_weight

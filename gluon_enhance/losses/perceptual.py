@@ -11,7 +11,9 @@ References
 from __future__ import annotations
 
 from gluon_enhance.framework import mx
+from gluon_enhance.losses.conventions import batch_first, by_layer, weighted
 from gluon_enhance.losses.pixel import L1Loss, L2Loss
+from gluon_enhance.losses.vgg import VGGFeatures
 
 DISTANCES = {"l1": L1Loss, "l2": L2Loss}
 REDUCTIONS = ("sum", "mean", "relative")
@@ -46,10 +48,13 @@ class GramLoss(mx.gluon.loss.Loss):
         Over the C x C elements: the paper's squared Frobenius norm; the mean that the authors'
         code (fast-neural-style) takes; or the norm divided by the label's own, so that layers
         count alike whatever the scale of their features is.
+    weight : float or None
+    batch_axis : int
 
     Inputs:
         - **pred**: (N, C, H, W).
         - **label**: (N or 1, C, H', W').
+        - **sample_weight**: (N,) or (N, 1, 1, 1). Optional.
 
     Outputs:
         - **loss**: (N,).
@@ -61,20 +66,21 @@ class GramLoss(mx.gluon.loss.Loss):
     array([0., 0.], dtype=float32)
     """
 
-    def __init__(self, reduction="sum", weight=1.0, **kwargs):
+    def __init__(self, reduction="sum", weight=1.0, batch_axis=0, **kwargs):
         if reduction not in REDUCTIONS:
             raise ValueError(f"reduction is {reduction!r}; give one of {', '.join(REDUCTIONS)}")
-        super().__init__(weight, batch_axis=0, **kwargs)
+        super().__init__(weight, batch_axis, **kwargs)
         self._reduction = reduction
 
-    def hybrid_forward(self, F, pred, label):
-        return self._distance(F, gram_matrix(F, pred), gram_matrix(F, label))
+    def hybrid_forward(self, F, pred, label, sample_weight=None):
+        grams = (gram_matrix(F, batch_first(F, x, self._batch_axis)) for x in (pred, label))
+        return weighted(F, self._distance(F, *grams), self._weight, sample_weight)
 
     def _distance(self, F, gram, target):
         squares = F.square(F.broadcast_sub(gram, target))
         if self._reduction == "mean":
-            return self._weight * F.mean(squares, axis=(1, 2))
-        loss = self._weight * F.sum(squares, axis=(1, 2))
+            return F.mean(squares, axis=(1, 2))
+        loss = F.sum(squares, axis=(1, 2))
         if self._reduction == "sum":
             return loss
         return F.broadcast_div(loss, F.sum(F.square(target), axis=(1, 2)))
@@ -85,7 +91,8 @@ class CachedGramLoss(GramLoss):
 
     Inputs:
         - **pred**: (N, C, H, W).
-        - **label**: (N or 1, C, C).
+        - **label**: (N or 1, C, C), in this order whatever `batch_axis` is.
+        - **sample_weight**: (N,) or (N, 1, 1, 1). Optional.
 
     Outputs:
         - **loss**: (N,).
@@ -97,8 +104,9 @@ class CachedGramLoss(GramLoss):
     array([0., 0.], dtype=float32)
     """
 
-    def hybrid_forward(self, F, pred, label):
-        return self._distance(F, gram_matrix(F, pred), label)
+    def hybrid_forward(self, F, pred, label, sample_weight=None):
+        gram = gram_matrix(F, batch_first(F, pred, self._batch_axis))
+        return weighted(F, self._distance(F, gram, label), self._weight, sample_weight)
 
 
 class FeatureLoss(mx.gluon.loss.Loss):
@@ -106,7 +114,8 @@ class FeatureLoss(mx.gluon.loss.Loss):
 
     Johnson et al. [1]_ take the mean square at relu2_2 of VGG-16 (super-resolution) or relu3_3
     (style), SRGAN relu5_4 of VGG-19 with weight ``1 / 12.75**2``, ESRGAN [2]_ the mean magnitude
-    at conv5_4, DPED the mean square at relu5_4 with ceil pooling.
+    at conv5_4, DPED the mean square at relu5_4 with ceil pooling; BasicSR takes the mean magnitude
+    at five layers, with the weights that are in its options by the names of the layers.
 
     Parameters
     ----------
@@ -114,14 +123,23 @@ class FeatureLoss(mx.gluon.loss.Loss):
         Gives a list of maps; `gluon_enhance.losses.VGGFeatures`.
     distance : {'l2', 'l1'} or gluon.loss.Loss
         Of two maps: mean square, mean magnitude, or any loss.
-    layer_weights : sequence of float, optional
-        One for each map; default 1.
+    layer_weights : sequence or mapping of float, optional
+        One for each map, in their order or by the names of the features' layers; default 1.
+    weight : float or None
+    batch_axis : int
 
     Inputs:
         - **pred**, **label**: (N, 3, H, W) RGB in [0, 1].
+        - **sample_weight**: (N,) or (N, 1, 1, 1). Optional.
 
     Outputs:
         - **loss**: (N,).
+
+    Raises
+    ------
+    ValueError
+        If the distance does not exist, the weights are not those of the features' layers, or
+        images of another kind are given to VGG; see `gluon_enhance.losses.VGGFeatures`.
 
     Examples
     --------
@@ -129,19 +147,35 @@ class FeatureLoss(mx.gluon.loss.Loss):
     >>> features = VGGFeatures(16, ["relu2_2"])
     >>> features.initialize()  # or gluon_enhance.weights.vgg.load_vgg
     >>> photos = mx.nd.ones((2, 3, 32, 32))
-    >>> FeatureLoss(features)(photos, photos).asnumpy()
+    >>> FeatureLoss(features, layer_weights={"relu2_2": 0.1})(photos, photos).asnumpy()
     array([0., 0.], dtype=float32)
     """
 
-    def __init__(self, features, distance="l2", layer_weights=None, weight=1.0, **kwargs):
-        super().__init__(weight, batch_axis=0, **kwargs)
+    def __init__(
+        self, features, distance="l2", layer_weights=None, weight=1.0, batch_axis=0, **kwargs
+    ):
+        super().__init__(weight, batch_axis, **kwargs)
         self.features = features
         self.distance = _distance(distance)
-        self._layer_weights = _layer_weights(layer_weights, features)
+        self._layer_weights = by_layer(layer_weights, features)
 
-    def hybrid_forward(self, F, pred, label):
-        maps = zip(self._layer_weights, self.features(pred), self.features(label))
-        return self._weight * sum(w * self.distance(ours, theirs) for w, ours, theirs in maps)
+    def forward(self, pred, label, *others):
+        # Features of a compiled loss are handed symbols, which they cannot check.
+        if self._active and isinstance(pred, mx.nd.NDArray):
+            self._check(pred, label)
+        return super().forward(pred, label, *others)
+
+    def _check(self, *images):
+        for image in images if isinstance(self.features, VGGFeatures) else ():
+            self.features.check(batch_first(mx.nd, image, self._batch_axis))
+
+    def hybrid_forward(self, F, pred, label, sample_weight=None):
+        maps = zip(self._layer_weights, self._maps(F, pred), self._maps(F, label))
+        total = sum(w * self.distance(ours, theirs) for w, ours, theirs in maps)
+        return weighted(F, total, self._weight, sample_weight)
+
+    def _maps(self, F, images):
+        return self.features(batch_first(F, images, self._batch_axis))
 
 
 class CachedFeatureLoss(FeatureLoss):
@@ -149,7 +183,8 @@ class CachedFeatureLoss(FeatureLoss):
 
     Inputs:
         - **pred**: (N, 3, H, W) RGB in [0, 1].
-        - **label**: (N, C, h, w), the features of the truth.
+        - **label**: (N, C, h, w), the features of the truth, in this order for any `batch_axis`.
+        - **sample_weight**: (N,) or (N, 1, 1, 1). Optional.
 
     Outputs:
         - **loss**: (N,).
@@ -164,8 +199,12 @@ class CachedFeatureLoss(FeatureLoss):
     array([0., 0.], dtype=float32)
     """
 
-    def hybrid_forward(self, F, pred, label):
-        return self._weight * self.distance(self.features(pred)[0], label)
+    def _check(self, pred, label):
+        super()._check(pred)
+
+    def hybrid_forward(self, F, pred, label, sample_weight=None):
+        loss = self.distance(self._maps(F, pred)[0], label)
+        return weighted(F, loss, self._weight, sample_weight)
 
 
 class StyleLoss(FeatureLoss):
@@ -179,12 +218,15 @@ class StyleLoss(FeatureLoss):
         Gives a list of maps; `gluon_enhance.losses.VGGFeatures`.
     reduction : {'sum', 'mean', 'relative'}
         As in `GramLoss`.
-    layer_weights : sequence of float, optional
-        One for each map; default 1.
+    layer_weights : sequence or mapping of float, optional
+        As in `FeatureLoss`.
+    weight : float or None
+    batch_axis : int
 
     Inputs:
         - **pred**: (N, 3, H, W) RGB in [0, 1].
         - **label**: (N or 1, 3, H', W') RGB in [0, 1], the style.
+        - **sample_weight**: (N,) or (N, 1, 1, 1). Optional.
 
     Outputs:
         - **loss**: (N,).
@@ -199,8 +241,10 @@ class StyleLoss(FeatureLoss):
     array([0., 0.], dtype=float32)
     """
 
-    def __init__(self, features, reduction="sum", layer_weights=None, weight=1.0, **kwargs):
-        super().__init__(features, GramLoss(reduction), layer_weights, weight, **kwargs)
+    def __init__(
+        self, features, reduction="sum", layer_weights=None, weight=1.0, batch_axis=0, **kwargs
+    ):
+        super().__init__(features, GramLoss(reduction), layer_weights, weight, batch_axis, **kwargs)
 
 
 def _distance(distance):
@@ -211,14 +255,3 @@ def _distance(distance):
             f"distance is {distance!r}; give one of {', '.join(DISTANCES)}, or a gluon loss"
         )
     return DISTANCES[distance]()
-
-
-def _layer_weights(weights, features):
-    count = len(features.layers)
-    if weights is None:
-        return (1.0,) * count
-    if len(weights) != count:
-        raise ValueError(
-            f"layer_weights has {len(weights)} weights for the {count} layers of the features"
-        )
-    return tuple(weights)

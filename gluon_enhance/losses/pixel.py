@@ -19,21 +19,38 @@ import math
 import numpy as np
 
 from gluon_enhance.framework import constant, mx
+from gluon_enhance.losses.conventions import batch_first, weighted
 from gluon_enhance.losses.vgg import STD
 
 GRAY = (0.2989, 0.5870, 0.1140)
 """Weights of R, G and B in the gray of DPED's texture discriminator: TensorFlow's."""
 
 
-def _sample_mean(F, values):
-    return F.mean(values, axis=0, exclude=True)
+class _PixelLoss(mx.gluon.loss.Loss):
+    """The mean, over each sample, of what `_of` makes of the differences of values."""
+
+    def __init__(self, weight=1.0, batch_axis=0, **kwargs):
+        super().__init__(weight, batch_axis, **kwargs)
+
+    def hybrid_forward(self, F, pred, label, sample_weight=None):
+        values = self._of(F, F.elemwise_sub(pred, label))
+        if sample_weight is not None:
+            values = F.broadcast_mul(values, sample_weight)
+        return weighted(F, F.mean(values, axis=self._batch_axis, exclude=True), self._weight)
 
 
-class L1Loss(mx.gluon.loss.Loss):
+class L1Loss(_PixelLoss):
     """Mean absolute difference.
+
+    Parameters
+    ----------
+    weight : float or None
+    batch_axis : int
 
     Inputs:
         - **pred**, **label**: (N, ...) of one shape.
+        - **sample_weight**: multiplies each difference; broadcast to that shape, such as
+          (N, 1, 1, 1) or, for a mask, (N, 1, H, W). Optional.
 
     Outputs:
         - **loss**: (N,).
@@ -45,18 +62,21 @@ class L1Loss(mx.gluon.loss.Loss):
     array([1., 1.], dtype=float32)
     """
 
-    def __init__(self, weight=1.0, **kwargs):
-        super().__init__(weight, batch_axis=0, **kwargs)
-
-    def hybrid_forward(self, F, pred, label):
-        return self._weight * _sample_mean(F, F.abs(F.elemwise_sub(pred, label)))
+    def _of(self, F, difference):
+        return F.abs(difference)
 
 
-class L2Loss(mx.gluon.loss.Loss):
+class L2Loss(_PixelLoss):
     """Mean squared difference, the papers' MSE; ``gluon.loss.L2Loss`` is half of it.
+
+    Parameters
+    ----------
+    weight : float or None
+    batch_axis : int
 
     Inputs:
         - **pred**, **label**: (N, ...) of one shape.
+        - **sample_weight**: as of `L1Loss`; it multiplies the squares. Optional.
 
     Outputs:
         - **loss**: (N,).
@@ -68,23 +88,23 @@ class L2Loss(mx.gluon.loss.Loss):
     array([0.25, 0.25], dtype=float32)
     """
 
-    def __init__(self, weight=1.0, **kwargs):
-        super().__init__(weight, batch_axis=0, **kwargs)
-
-    def hybrid_forward(self, F, pred, label):
-        return self._weight * _sample_mean(F, F.square(F.elemwise_sub(pred, label)))
+    def _of(self, F, difference):
+        return F.square(difference)
 
 
-class CharbonnierLoss(mx.gluon.loss.Loss):
+class CharbonnierLoss(_PixelLoss):
     """Mean of ``sqrt(difference**2 + epsilon**2)`` [1]_: an L1 loss that is smooth at 0.
 
     Parameters
     ----------
     epsilon : float
         In the units of the pixels; the paper has 1e-3.
+    weight : float or None
+    batch_axis : int
 
     Inputs:
         - **pred**, **label**: (N, ...) of one shape.
+        - **sample_weight**: as of `L1Loss`; it multiplies the roots. Optional.
 
     Outputs:
         - **loss**: (N,).
@@ -96,13 +116,16 @@ class CharbonnierLoss(mx.gluon.loss.Loss):
     array([1., 1.], dtype=float32)
     """
 
-    def __init__(self, epsilon=1e-3, weight=1.0, **kwargs):
-        super().__init__(weight, batch_axis=0, **kwargs)
+    def __init__(self, epsilon=1e-3, weight=1.0, batch_axis=0, **kwargs):
+        super().__init__(weight, batch_axis, **kwargs)
         self._epsilon = epsilon
 
-    def hybrid_forward(self, F, pred, label):
-        square = F.square(F.elemwise_sub(pred, label))
-        return self._weight * _sample_mean(F, F.sqrt(square + self._epsilon**2))
+    def _of(self, F, difference):
+        return F.sqrt(F.square(difference) + self._epsilon**2)
+
+
+def _sample_mean(F, values):
+    return F.mean(values, axis=0, exclude=True)
 
 
 def _dped(F, image, down, right):
@@ -156,10 +179,13 @@ class TotalVariationLoss(mx.gluon.loss.Loss):
     Parameters
     ----------
     form : {'dped', 'wespe', 'fast_neural_style', 'plsr'}
+    weight : float or None
+    batch_axis : int
 
     Inputs:
         - **pred**: (N, C, H, W); 3 channels for ``plsr``.
-        - **label**: not used; given or not.
+        - **label**: not used; left out, None, or given as to other losses.
+        - **sample_weight**: (N,) or (N, 1, 1, 1). Optional.
 
     Outputs:
         - **loss**: (N,).
@@ -171,16 +197,18 @@ class TotalVariationLoss(mx.gluon.loss.Loss):
     array([1.], dtype=float32)
     """
 
-    def __init__(self, form="dped", weight=1.0, **kwargs):
+    def __init__(self, form="dped", weight=1.0, batch_axis=0, **kwargs):
         if form not in TV_FORMS:
             raise ValueError(f"form is {form!r}; give one of {', '.join(TV_FORMS)}")
-        super().__init__(weight, batch_axis=0, **kwargs)
+        super().__init__(weight, batch_axis, **kwargs)
         self._form = TV_FORMS[form]
 
-    def forward(self, pred, label=None):
-        return super().forward(pred)  # an input that is not used would break hybridization
+    def forward(self, pred, label=None, sample_weight=None):
+        # An input that is not used would break hybridization.
+        return super().forward(pred, sample_weight)
 
-    def hybrid_forward(self, F, pred):
+    def hybrid_forward(self, F, pred, sample_weight=None):
+        pred = batch_first(F, pred, self._batch_axis)
         down = F.elemwise_sub(
             F.slice_axis(pred, axis=2, begin=1, end=None),
             F.slice_axis(pred, axis=2, begin=0, end=-1),
@@ -189,7 +217,7 @@ class TotalVariationLoss(mx.gluon.loss.Loss):
             F.slice_axis(pred, axis=3, begin=1, end=None),
             F.slice_axis(pred, axis=3, begin=0, end=-1),
         )
-        return self._weight * self._form(F, pred, down, right)
+        return weighted(F, self._form(F, pred, down, right), self._weight, sample_weight)
 
 
 def blur_kernel() -> np.ndarray:
@@ -243,8 +271,14 @@ class ColorLoss(mx.gluon.loss.Loss):
     Call ``initialize`` with the context first, as on a net. The sum makes it grow with the patch:
     for 100x100 pixels it is 15,000 times the mean squared difference.
 
+    Parameters
+    ----------
+    weight : float or None
+    batch_axis : int
+
     Inputs:
         - **pred**, **label**: (N, 3, H, W).
+        - **sample_weight**: (N,) or (N, 1, 1, 1). Optional.
 
     Outputs:
         - **loss**: (N,).
@@ -257,14 +291,15 @@ class ColorLoss(mx.gluon.loss.Loss):
     array([0., 0.], dtype=float32)
     """
 
-    def __init__(self, weight=1.0, **kwargs):
-        super().__init__(weight, batch_axis=0, **kwargs)
+    def __init__(self, weight=1.0, batch_axis=0, **kwargs):
+        super().__init__(weight, batch_axis, **kwargs)
         with self.name_scope():
             self.blur = GaussianBlur()
 
-    def hybrid_forward(self, F, pred, label):
-        difference = self.blur(F.elemwise_sub(pred, label))  # the blur is linear
-        return 0.5 * self._weight * F.sum(F.square(difference), axis=0, exclude=True)
+    def hybrid_forward(self, F, pred, label, sample_weight=None):
+        difference = batch_first(F, F.elemwise_sub(pred, label), self._batch_axis)
+        squares = F.square(self.blur(difference))  # the blur is linear
+        return weighted(F, 0.5 * F.sum(squares, axis=0, exclude=True), self._weight, sample_weight)
 
 
 class Grayscale(mx.gluon.HybridBlock):

@@ -8,6 +8,7 @@ References
 
 import numpy as np
 
+from gluon_enhance.errors import plural
 from gluon_enhance.framework import constant, mx
 from gluon_enhance.models.blocks import ResidualBlock, SubPixelConv, conv3x3
 from gluon_enhance.models.layers.initialization import carry, carry_enlarged, start_small
@@ -113,8 +114,9 @@ class EDSR(mx.gluon.HybridBlock):
                     other[name].list_data()[0].copyto(array)
 
     def _size(self):
-        channels = self.head.weight.shape[0]
-        return f"{len(self.body) - 1} blocks of {channels} channels, scaled {self._residual_scale}"
+        blocks = plural(len(self.body) - 1, "block")
+        channels = plural(self.head.weight.shape[0], "channel")
+        return f"{blocks} of {channels}, scaled {self._residual_scale}"
 
     def hybrid_forward(self, F, x, mean):
         features = self.head(F.broadcast_sub(x, mean) * RANGE)

@@ -199,7 +199,8 @@ class MSRResNet(mx.gluon.HybridBlock):
         features = self.body(self._activate(F, self.head(features)))
         for shuffle in self.upsample:
             features = self._activate(F, shuffle(features))
-        return to_rgb(F, self.tail(features), self._image_channels) + self.enlarge(x)
+        # In this order MXNet's AMP can convert the sum.
+        return self.enlarge(x) + to_rgb(F, self.tail(features), self._image_channels)
 
     @staticmethod
     def _activate(F, x):

@@ -54,4 +54,5 @@ class SRVGGNetCompact(mx.gluon.HybridBlock):
         if self._scale > 1:
             nearest = F.UpSampling(x, scale=self._scale, sample_type="nearest")
         detail = self.tail(self.body(self.head(from_rgb(F, x, self._image_channels))))
-        return to_rgb(F, detail, self._image_channels) + nearest
+        # In this order MXNet's AMP can convert the sum.
+        return nearest + to_rgb(F, detail, self._image_channels)

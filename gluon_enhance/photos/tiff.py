@@ -13,7 +13,7 @@ from typing import BinaryIO, Optional
 import numpy as np
 from PIL.TiffImagePlugin import TiffImageFile
 
-from gluon_enhance.errors import ImageError
+from gluon_enhance.errors import ImageError, plural
 from gluon_enhance.imaging.arrays import dtype_range, to_float
 from gluon_enhance.photos import exif, tiff_blocks
 from gluon_enhance.photos import tiff_tags as tags
@@ -112,7 +112,8 @@ class _Tiff:
                 raise
             kind = COLORS.get(self.color, self.color)  # which Pillow has no mode for
             raise ImageError(
-                f"has {self.channels} channels of the kind {kind}, not supported; save it as RGB"
+                f"has {plural(self.channels, 'channel')} of the kind {kind}, not supported; save "
+                "it as RGB"
             ) from error
         self._read_fields()
         return pixels
@@ -209,7 +210,7 @@ class _Tiff:
         has_alpha = self.channels % 2 == 0 and extra[-1] in (tags.ASSOCIATED, tags.UNASSOCIATED)
         if self.channels - has_alpha not in (1, 3):
             raise ImageError(
-                f"has {self.channels} channels; need gray or RGB, with or without alpha"
+                f"has {plural(self.channels, 'channel')}; need gray or RGB, with or without alpha"
             )
         return extra[-1] if has_alpha else None
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gluon_enhance.atomic import whole_file
-from gluon_enhance.errors import ImageError
+from gluon_enhance.errors import ImageError, plural
 from gluon_enhance.photos import exif, xmp
 from gluon_enhance.photos.formats import (
     IMAGE_SUFFIXES,
@@ -103,7 +103,7 @@ def _misfit(encoder, shape, dtype) -> tuple[str, str]:
         return _misfit_of_dtype(encoder, dtype)
     if channels not in encoder.channels:
         remedy = f"{ANY}, or --flatten white" if channels in (2, 4) else ANY
-        return f"holds no {CHANNELS.get(channels, f'{channels} channels')}", remedy
+        return f"holds no {CHANNELS.get(channels, plural(channels, 'channel'))}", remedy
     if max(height, width) > encoder.max_side or min(height, width) < 1:
         return f"holds 1 to {encoder.max_side} pixels a side, not {width}x{height}", ANY
     if height * width * channels * dtype.itemsize > encoder.max_bytes:

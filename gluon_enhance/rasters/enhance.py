@@ -12,7 +12,8 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Callable, NamedTuple, Optional
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, NamedTuple, Optional, TypedDict, Union, overload
 
 import numpy as np
 from rasterio.windows import Window
@@ -35,6 +36,10 @@ from gluon_enhance.rasters.plan import RasterPlan, plan_parts, region_of, round_
 from gluon_enhance.rasters.ranges import InputRange
 from gluon_enhance.rasters.whole_image import check_disk, run_whole_image, size_for_net
 from gluon_enhance.rasters.write import block_sides, check_out, destination, whole_options
+
+if TYPE_CHECKING:
+    import xarray
+    from typing_extensions import Unpack
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +71,43 @@ class Estimate(NamedTuple):
     nbytes: int
 
 
+class RasterOptions(TypedDict, total=False):
+    """What `enhance_raster` takes by name, for type checkers; it says there what each is."""
+
+    input_range: Optional[InputRange]
+    unconstrained: bool
+    rgb: Optional[Sequence[int]]
+    others: str
+    window: Optional[Window | Sequence[int]]
+    bounds: Optional[Sequence[float]]
+    creation_options: Optional[Mapping[str, str]]
+    overviews: bool
+    cog: bool
+    resume: bool
+    trust: bool
+    run: Optional[Callable]
+    announce: Optional[Callable[[Estimate], None]]
+    progress: Optional[Callable[[int, int], None]]
+
+
+@overload
+def enhance_raster(
+    source: Raster,
+    out: str | os.PathLike,
+    enhancer: Enhancer | Baseline | str | os.PathLike = RASTER_MODEL,
+    **options: Unpack[RasterOptions],
+) -> Path: ...
+
+
+@overload
+def enhance_raster(
+    source: xarray.DataArray,
+    out: None = None,
+    enhancer: Enhancer | Baseline | str | os.PathLike = RASTER_MODEL,
+    **options: Unpack[RasterOptions],
+) -> xarray.DataArray: ...
+
+
 def enhance_raster(
     source: Raster,
     out: Optional[str | os.PathLike] = None,
@@ -85,7 +127,7 @@ def enhance_raster(
     run: Optional[Callable] = None,
     announce: Optional[Callable[[Estimate], None]] = None,
     progress: Optional[Callable[[int, int], None]] = None,
-) -> Any:
+) -> Union[Path, xarray.DataArray]:
     """Enhance a raster in bounded memory.
 
     The extent stays; the transform is divided by the scale, ground control points and RPCs are

@@ -14,7 +14,7 @@ from rasterio.enums import MaskFlags
 from rasterio.windows import Window
 
 from gluon_enhance.atomic import temporary_folder
-from gluon_enhance.errors import ImageError
+from gluon_enhance.errors import ImageError, plural
 from gluon_enhance.imaging.histogram import Curves, Matcher
 from gluon_enhance.imaging.quantiles import Table
 from gluon_enhance.rasters.creation_options import try_creation_options
@@ -202,8 +202,8 @@ def _plan_matching(src, ref, color_space, bands):
     choices = color_bands(src), color_bands(ref)
     if not bands and len(choices[0]) != len(choices[1]):
         raise ImageError(
-            f"{src.name} has {len(choices[0])} bands besides alpha, {ref.name} {len(choices[1])}; "
-            "choose bands that both have (--bands)"
+            f"{src.name} has {plural(len(choices[0]), 'band')} besides alpha, {ref.name} "
+            f"{len(choices[1])}; choose bands that both have (--bands)"
         )
     for dataset, choice in zip((src, ref), choices):
         _check_bands(bands or choice, choice, f"bands of {dataset.name}")

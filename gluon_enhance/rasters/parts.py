@@ -24,7 +24,7 @@ import numpy as np
 import rasterio
 
 from gluon_enhance.atomic import PREFIX, clear_once, write_bytes
-from gluon_enhance.errors import ImageError
+from gluon_enhance.errors import ImageError, plural
 from gluon_enhance.rasters.io import color_bands, gdal_environment, naming_errors, valid_in_all
 from gluon_enhance.rasters.metadata import is_on, needs_mask
 from gluon_enhance.rasters.plan import RasterPlan, window_of
@@ -124,8 +124,8 @@ def parts_kept(plan: RasterPlan, out: Path, resume: bool) -> Iterator[None]:
         except BaseException:
             done = sum(plan.part_path(k).exists() for k in range(plan.count))
             if done:
-                kept = f"{done} of {plan.count} parts are kept in {plan.folder}"
-                logger.warning("%s; --resume goes on with them", kept)
+                kept = f"kept in {plan.folder}: {done} of {plural(plan.count, 'part')}"
+                logger.warning("%s; --resume goes on from there", kept)
             raise
         _remove(Path(plan.folder))
 
@@ -191,8 +191,8 @@ def _drop_damaged(plan):
     for path in damaged:
         path.unlink()
     if damaged:
-        some = f"{len(damaged)} of {len(parts)} files in {plan.folder}"
-        logger.warning("%s are damaged, and are made again", some)
+        some = f"{len(damaged)} of {plural(len(parts), 'file')}"
+        logger.warning("made again, as damaged: %s in %s", some, plan.folder)
 
 
 def _remove(folder):

@@ -33,7 +33,7 @@ import numpy as np
 from rasterio.enums import MaskFlags
 from rasterio.windows import Window
 
-from gluon_enhance.errors import ImageError
+from gluon_enhance.errors import ImageError, plural
 from gluon_enhance.imaging.block_means import MARGIN
 from gluon_enhance.imaging.tiling import Tile
 from gluon_enhance.inference.kernel import Baseline
@@ -246,7 +246,7 @@ def plan_parts(
         raise ValueError(f"outscale is {scale:g}; rasters take whole numbers")
     if min(src.shape) < spec.min_size:
         raise ImageError(
-            f"{spec.name} needs {spec.min_size} pixels a side, and {src.name} has "
+            f"{spec.name} needs {plural(spec.min_size, 'pixel')} a side, and {src.name} has "
             f"{src.width} x {src.height}"
         )
     needs_whole = spec.tiling == "global_statistics"

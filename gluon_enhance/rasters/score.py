@@ -8,7 +8,7 @@ from typing import Optional
 import numpy as np
 from rasterio.windows import Window
 
-from gluon_enhance.errors import ImageError
+from gluon_enhance.errors import ImageError, plural
 from gluon_enhance.rasters.io import (
     Raster,
     check_same_white,
@@ -66,8 +66,9 @@ def score_rasters(
         bands = color_bands(own)
         if own.shape != ref.shape or len(bands) != len(color_bands(ref)):
             raise ImageError(
-                f"{own.name} is {own.width}x{own.height} of {len(bands)} bands, {ref.name} "
-                f"{ref.width}x{ref.height} of {len(color_bands(ref))}; they must be alike"
+                f"{own.name} is {own.width}x{own.height} of {plural(len(bands), 'band')}, "
+                f"{ref.name} {ref.width}x{ref.height} of {len(color_bands(ref))}; they must be "
+                "alike"
             )
         _check_place(own, ref)
         check_same_white(own, ref)

@@ -9,7 +9,7 @@ from typing import Callable
 
 import numpy as np
 
-from gluon_enhance.errors import WeightsError
+from gluon_enhance.errors import WeightsError, plural
 from gluon_enhance.framework import mx
 from gluon_enhance.weights.load import load_state, load_weights, read_weights, unwrapped
 from gluon_enhance.weights.store import find_shipped, given, model_zoo_folder
@@ -167,7 +167,9 @@ def _log_partial(path, parameters: Mapping, state: Mapping, fitting: Mapping):
         ("left in the file", left),
         ("as they were, not in the file", kept),
     ):
-        logger.info("%s: %d arrays %s: %s", path, len(names), what, ", ".join(names) or "none")
+        logger.info(
+            "%s: %s %s: %s", path, plural(len(names), "array"), what, ", ".join(names) or "none"
+        )
 
 
 def check_finite(net, source: Path) -> None:

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from gluon_enhance.atomic import whole_file, write_text
-from gluon_enhance.errors import TrainingError, TrainingInterruptedError
+from gluon_enhance.errors import TrainingError, TrainingInterruptedError, plural
 from gluon_enhance.imaging.pictures import picture_table
 from gluon_enhance.photos import Photo, write_image
 from gluon_enhance.training.checkpoint import (
@@ -155,7 +155,7 @@ def _take(step, batch, number, config):
         return values
     what = f"{wrong[0]} is {values[wrong[0]]}" if wrong else "a gradient is not finite"
     if config.on_nan == "stop" or step.skipped == MOST_SKIPPED:
-        more = f", after {step.skipped} steps that were left out" if step.skipped else ""
+        more = f", after {plural(step.skipped, 'step')} left out" if step.skipped else ""
         folder = Path(config.out, CHECKPOINTS)
         raise TrainingError(f"{what} at step {number}{more}; {way_on(folder)}")
     for array, copy in statistics:

@@ -30,7 +30,7 @@ from gluon_enhance.data.held_out_photos import Data
 from gluon_enhance.data.phone_photos import PHONES, phone_photos
 from gluon_enhance.data.super_resolution import enlarging_photos
 from gluon_enhance.framework import mx
-from gluon_enhance.losses import VGGFeatures
+from gluon_enhance.losses import vgg_features
 from gluon_enhance.training.checkpoint_files import save_arrays
 from gluon_enhance.training.config import TrainingConfig, option
 from gluon_enhance.training.devices import Devices
@@ -47,7 +47,6 @@ from gluon_enhance.training.precision import set_precision
 from gluon_enhance.training.steps import AdversarialStep, CycleStep, SupervisedStep
 from gluon_enhance.training.validation import Validation, feature_distances
 from gluon_enhance.weights.manifest import write_card
-from gluon_enhance.weights.vgg import load_vgg
 
 logger = logging.getLogger(__name__)
 
@@ -222,10 +221,9 @@ class Run:
         set_precision(self.config.precision, net)
 
     def features(self, depth: int, layers, pooling: str = "floor"):
-        """Load VGG for losses; `layers` and `pooling` as in `gluon_enhance.losses.VGGFeatures`."""
-        features = VGGFeatures(depth, layers, pooling=pooling)
-        load_vgg(features, self.config.vgg, ctx=self.devices.contexts)
-        features.hybridize(static_alloc=True)
+        """Load VGG for losses; `layers` and `pooling` as in `gluon_enhance.losses.vgg_features`."""
+        options = {"pooling": pooling, "ctx": self.devices.contexts}
+        features = vgg_features(depth, layers, self.config.vgg, **options)
         set_precision(self.config.precision, features)
         return features
 

@@ -23,6 +23,9 @@ from gluon_enhance.whole_image.runner import PROBE, TABLE, StripNet
 
 RESHAPING = ("Reshape", "Squeeze", "Unsqueeze")
 
+SIDES = (PROBE, 2 * PROBE)
+"""Pixels across the images that segments are measured on: twice what they need around at most."""
+
 TOLERANCE = 1 / 255
 """Largest difference allowed between strips and the whole image, for outputs about 1."""
 
@@ -56,14 +59,13 @@ def split_onnx(path: str | os.PathLike, unit: int = 1) -> Path:
     import onnx
 
     path = Path(path)
-    columns = -(-PROBE // unit) * unit
-    image = np.random.default_rng(0).random((1, 3, 2 * columns, columns), np.float32)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".segments-") as folder:
         table: dict[str, Any] = {"multiple": unit, "segments": []}
         for k, (segment, model) in enumerate(_cut(onnx.load(str(path)), path.name)):
             table["segments"].append({"file": f"{k}.onnx", **segment})
             onnx.save(model, str(Path(folder, f"{k}.onnx")))
-        table["rates"] = _measure(table, folder, image)
+        image = _measured(table, folder)
+        columns = image.shape[3]
         draft = Path(folder, f"{path.stem}.segments.zip")
         with zipfile.ZipFile(draft, "w") as archive:
             archive.writestr(TABLE, json.dumps(table))
@@ -145,6 +147,24 @@ def _norm(node, constants):
     return {"map": node.input[0], "gamma": gamma, "beta": beta, "epsilon": epsilon}
 
 
+def _measured(table, folder):
+    """Write rates and halos into a table of segments; return an image wide enough for that.
+
+    Raises
+    ------
+    EngineError
+        If none is: a segment needs too many pixels around.
+    """
+    unit = table["multiple"]
+    for side in SIDES:
+        columns = -(-side // unit) * unit
+        image = np.random.default_rng(0).random((1, 3, 2 * columns, columns), np.float32)
+        table["rates"] = _measure(table, folder, image)
+        if all(2 * segment["halo"] <= columns for segment in table["segments"]):
+            return image
+    raise EngineError(f"a segment needs more than {SIDES[-1] // 2} pixels around")
+
+
 def _measure(table, folder, image):
     """Return the rates of maps, and write each segment's halo into its row."""
     multiple, (height, width) = table["multiple"], image.shape[2:]
@@ -166,10 +186,6 @@ def _measure(table, folder, image):
         radius = _dependency_radius(
             compute, segment, norms, maps, rates, (height // multiple, width // multiple)
         )
-        if 2 * radius > width // multiple:
-            raise EngineError(
-                f"{segment['file']} of the segments needs more than {PROBE} pixels around"
-            )
         segment["halo"] = radius * multiple
     return rates
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import importlib
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Optional
 import numpy as np
 
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.framework import refuse_numpy_mode
 from gluon_enhance.weights import store
 from gluon_enhance.weights.interpolation import interpolate_states
 from gluon_enhance.weights.load import load_state, read_weights, unwrapped
@@ -132,7 +134,9 @@ def get_model(
     WeightsError
         If the weights cannot be had, or do not fit.
     EngineError
-        If MXNet is not installed.
+        If MXNet is not installed, or ``npx.set_np()`` is in force: the net is of ``mx.nd``.
+    TypeError
+        If the net's class has no such option as is among `kwargs`.
 
     Examples
     --------
@@ -158,9 +162,11 @@ def get_model(
 
 def _built(spec, kwargs, path=None):
     """Build a net, and say in its spec what it is."""
+    refuse_numpy_mode()
     module, _, class_name = spec.net.partition(".")
     net_class = getattr(importlib.import_module(f"gluon_enhance.models.{module}"), class_name)
     options = {**spec.kwargs, **kwargs}
+    _refuse_others(spec.name, kwargs, net_class)
     try:
         net = net_class(**options)
     except (TypeError, ValueError) as error:
@@ -171,6 +177,19 @@ def _built(spec, kwargs, path=None):
         ) from error
     net.spec = built_spec(spec, net, options)
     return net
+
+
+def _refuse_others(name, kwargs, net_class):
+    """Refuse options that a net does not have, by their names; Gluon's block would name itself."""
+    ours = (kind for kind in net_class.__mro__ if kind.__module__.startswith("gluon_enhance."))
+    names = (key for kind in ours for key in inspect.signature(kind).parameters)
+    known = [key for key in dict.fromkeys(names) if key not in (*OF_BLOCKS, "kwargs")]
+    others = sorted(kwargs.keys() - {*known, *OF_BLOCKS})
+    if others:
+        raise TypeError(
+            f"{name} has no option {', '.join(others)}; {net_class.__name__} takes "
+            f"{', '.join(known)}"
+        )
 
 
 def find_weights(

@@ -106,7 +106,7 @@ def test_a_sheet_is_written_by_its_ending(tmp_path, pictures, suffix):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("truth.png", "-o", "out.html"), "there are 1 pictures; give 2 to 6"),
+        (("truth.png", "-o", "out.html"), "1 picture cannot be compared; give 2 to 6"),
         (("truth.png", "marred.png", "-m", "bicubic", "-o", "out.html"), "give one picture, not 2"),
         (("truth.png", "truth.png", "-o", "out.html"), "a picture is named twice"),
         (("truth.png", "marred.png", "-o", "out.pdf"), "'out.pdf' has none of the endings .html"),

@@ -156,7 +156,7 @@ def test_a_raster_that_fails_says_how_to_go_on_and_parts_that_vanish_are_told_of
     monkeypatch.setattr(RasterWork, "run", staticmethod(stopped))
     result = run(raster, "-o", tmp_path / "out.tif")
     folder = tmp_path / ".out.tif.parts"
-    kept = f"1 of 1 parts are kept in {folder}; --resume goes on with them"
+    kept = f"kept in {folder}: 1 of 1 part; --resume goes on from there"
     lines = [line.strip() for line in result.stderr.replace("\r", "\n").splitlines()]
     assert result.exit_code == 2 and lines.index(kept) < lines.index(f"error: {raster}: stopped")
     monkeypatch.undo()

@@ -56,7 +56,7 @@ def test_of_few_photos_one_validates_and_one_of_three_tests(count, sizes, many):
 
 
 def test_no_photo_left_to_train_on_is_an_error(many):
-    with pytest.raises(ValueError, match="none to train on"):
+    with pytest.raises(ValueError, match="of 1 photo none is left to train on"):
         split_photos([many(1)])
 
 

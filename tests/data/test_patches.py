@@ -222,7 +222,7 @@ def test_only_small_photos_is_an_error_that_says_the_size(save):
 
 
 def test_only_damaged_photos_is_an_error(damaged):
-    with pytest.raises(ImageError, match="none of 1 photos"):
+    with pytest.raises(ImageError, match="of 1 photo none can"):
         PhotoPatches([damaged], 16).draw(np.random.default_rng(0))
 
 

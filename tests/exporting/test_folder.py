@@ -377,7 +377,7 @@ def test_a_folder_without_a_symbol_file_names_the_engines_that_run_it(tmp_path, 
     "make, error, message",
     [
         (lambda: ge.get_model("srcnn_x4"), WeightsError, "srcnn_x4 has no weights yet"),
-        (lambda: mx.gluon.nn.Conv2D(3, 3), ValueError, "Conv2D has no spec"),
+        (lambda: mx.gluon.nn.Sequential(), ValueError, "Sequential is no HybridBlock"),
         (lambda: "plsr_x8", WeightsError, "plsr_x8 has no trained weights"),
     ],
 )

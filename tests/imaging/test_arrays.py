@@ -40,7 +40,7 @@ def test_float32_is_not_copied():
 @pytest.mark.parametrize(
     "image, message",
     [
-        (np.array([0, np.nan, np.inf]), "2 NaN or infinite values of 3"),
+        (np.array([0, np.nan, np.inf]), "NaN or infinity in 2 of 3 values"),
         (np.array([-0.5, 0.5]), r"float64 image spans \[-0.5, 0.5\]"),
         (np.array([0, 255], np.float32), r"float32 image spans \[0, 255\]"),
         (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\).*no pixel"),
@@ -81,7 +81,7 @@ def test_to_dtype_leaves_its_input_alone():
 @pytest.mark.parametrize(
     "image, dtype, message",
     [
-        (np.array([0.5, np.nan]), np.uint8, "1 NaN of 2"),
+        (np.array([0.5, np.nan]), np.uint8, "NaN in 1 of 2 values"),
         (np.array([1], np.uint8), np.uint16, "uint8"),
         (np.array([0.5]), np.int16, "int16"),
     ],

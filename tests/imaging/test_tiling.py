@@ -190,7 +190,7 @@ def test_a_tile_that_is_not_finite_stops_the_work_and_is_named(value):
     def run(batch):
         return np.where(batch == 1, np.float32(value), batch)
 
-    with pytest.raises(ImageError, match="rows 10-19, columns 0-9 .* 1 NaN or infinite .* of 300"):
+    with pytest.raises(ImageError, match="rows 10-19, columns 0-9 .* NaN or infinity in 1 of 300"):
         fill(image, plan_tiles(20, 30, 10, 0), run, 1)
 
 

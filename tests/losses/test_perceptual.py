@@ -132,10 +132,44 @@ def test_an_image_is_no_distance_from_itself(network, images):
     "make, message",
     [
         (lambda f: FeatureLoss(f, "l3"), "distance is 'l3'; give one of l1, l2"),
-        (lambda f: FeatureLoss(f, layer_weights=(1,)), "1 weights for the 2 layers"),
+        (lambda f: FeatureLoss(f, layer_weights=(1,)), "1 weight for the 2 layers"),
         (lambda f: StyleLoss(f, "max"), "reduction is 'max'; give one of sum, mean"),
     ],
 )
 def test_wrong_arguments_are_refused(make, message, network):
     with pytest.raises(ValueError, match=message):
         make(network[0])
+
+
+def test_weights_by_layer_are_those_of_basicsr(network, images):
+    """Its options have them by name, in any order."""
+    features, maps = network
+    weights = {"conv2_1": 0.25, "relu1_2": 3}
+    result = FeatureLoss(features, "l1", weights)(*map(nd, images)).asnumpy()
+    expected = weighted_sum(
+        lambda a, b: abs(a - b).mean(axis=(1, 2, 3)), maps, images, weights=(3, 0.25)
+    )
+    np.testing.assert_allclose(result, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("weights", [{"relu1_2": 1}, {"relu1_2": 1, "conv5_4": 1}, {}])
+def test_weights_of_other_layers_are_refused(weights, network):
+    with pytest.raises(ValueError, match="features' layers are relu1_2, conv2_1; give a weight"):
+        FeatureLoss(network[0], layer_weights=weights)
+
+
+def test_a_compiled_loss_refuses_images_up_to_255(network, images):
+    loss = FeatureLoss(network[0])
+    loss.hybridize()
+    with pytest.raises(ValueError, match="values from .* divide those up to 255 by 255"):
+        loss(nd(images[0]), nd(255 * images[1]))
+
+
+def test_a_compiled_loss_is_part_of_a_larger_graph(network, images):
+    loss = FeatureLoss(network[0], batch_axis=1)
+    expected = loss(*(nd(image).swapaxes(0, 1) for image in images)).asnumpy()
+    loss.hybridize()
+    inputs = [mx.sym.var(name, dtype="float64") for name in ("pred", "label")]
+    block = mx.gluon.SymbolBlock(loss(*inputs), inputs, loss.collect_params())
+    result = block(*(nd(image).swapaxes(0, 1) for image in images)).asnumpy()
+    np.testing.assert_allclose(result, expected, rtol=1e-12)

@@ -5,8 +5,14 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 from numpy_vgg import random_weights, vgg_maps  # noqa: E402
 
+from gluon_enhance.errors import WeightsError  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.losses.vgg import VGGFeatures, layer_names  # noqa: E402
+from gluon_enhance.losses.vgg import (  # noqa: E402
+    LOOKED_AT,
+    VGGFeatures,
+    layer_names,
+    vgg_features,
+)
 from gluon_enhance.weights.vgg import load_vgg  # noqa: E402
 
 BGR_MEAN = np.array([103.939, 116.779, 123.68])
@@ -179,3 +185,60 @@ def test_unknown_layers_are_refused_with_the_choices(layer):
 def test_other_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         VGGFeatures(*arguments)
+
+
+@pytest.fixture
+def features():
+    made = VGGFeatures(16, ("relu1_1",))
+    made.initialize()
+    return made
+
+
+@pytest.mark.parametrize("hybrid", [False, True])
+@pytest.mark.parametrize(
+    "images, message",
+    [
+        (
+            np.zeros((1, 1, 8, 8), np.float32),
+            r"shape \(1, 1, 8, 8\).*repeat a gray image's channel",
+        ),
+        (np.zeros((3, 8, 8), np.float32), r"shape \(3, 8, 8\); VGG takes RGB, \(N, 3, H, W\)"),
+        (np.zeros((1, 3, 8, 8), np.uint8), "images are uint8.*divide 8 bits by 255"),
+        (np.full((1, 3, 8, 8), 200, np.float32), "values from 200 to 200.*divide those up to 255"),
+    ],
+)
+def test_images_that_vgg_is_not_for_are_refused(images, message, hybrid, features):
+    if hybrid:
+        features.hybridize()
+    with pytest.raises(ValueError, match=message):
+        features(mx.nd.array(images, dtype=images.dtype))
+
+
+def test_what_an_untrained_net_gives_is_no_mistake(features, rng):
+    features(mx.nd.array(rng.normal(0, 30, (1, 3, 8, 8))))
+
+
+def test_values_are_looked_at_in_the_first_steps_alone(features, monkeypatch):
+    """Each look waits for the image: training would not be as fast."""
+    looks = []
+    monkeypatch.setattr("gluon_enhance.losses.vgg._check_values", looks.append)
+    for _ in range(10):
+        features(mx.nd.zeros((1, 3, 8, 8)))
+    assert len(looks) == LOOKED_AT
+
+
+def test_one_call_gives_features_that_are_loaded_compiled_and_frozen(weights_file, image):
+    path, weights = weights_file
+    layer_weights = {"relu1_2": 0.1, "conv2_1": 1}
+    features = vgg_features(16, layer_weights, path, pooling="ceil")
+    assert features.layers == ("relu1_2", "conv2_1") and features._active
+    assert {parameter.grad_req for parameter in features.collect_params().values()} == {"null"}
+    expected = vgg_maps(255 * image[..., ::-1] - BGR_MEAN, weights, 16, ceil=True)
+    for layer, result in zip(features.layers, run(features, image)):
+        assert_close(result, expected[layer])
+
+
+def test_the_default_weights_are_those_of_the_training_scripts(tmp_path, monkeypatch):
+    monkeypatch.setenv("GLUON_ENHANCE_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightsError, match="vgg19-dcbb9e9d.pth"):
+        vgg_features(19, "conv5_4", root=tmp_path)

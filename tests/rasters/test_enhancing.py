@@ -540,7 +540,7 @@ def test_parts_that_are_kept_or_deleted_are_told_of(source, tmp_path, monkeypatc
             source[0], tmp_path / "out.tif", Blur(), run=on_plan(interrupted), **AS_IT_IS
         )
     folder = tmp_path / ".out.tif.parts"
-    kept = f"1 of {TILES} parts are kept in {folder}; --resume goes on with them"
+    kept = f"kept in {folder}: 1 of {TILES} parts; --resume goes on from there"
     assert [record.message for record in caplog.records] == [kept]
     caplog.clear()
     enhance_raster(source[0], tmp_path / "out.tif", Blur(), **AS_IT_IS)

@@ -111,8 +111,8 @@ def test_a_part_is_loaded_and_told_only_where_it_is_asked_for(file, caplog):
     after = {name: array.asnumpy() for name, array in net_arrays(net).items()}
     assert np.array_equal(after["head.0.weight"], other["head.0.weight"])
     assert all(np.array_equal(after[k], before[k]) for k in after if k != "head.0.weight")
-    assert "1 arrays taken: head.0.weight" in caplog.text
-    assert "1 arrays left in the file: tail.conv.weight" in caplog.text
+    assert "1 array taken: head.0.weight" in caplog.text
+    assert "1 array left in the file: tail.conv.weight" in caplog.text
     assert f"{len(after) - 1} arrays as they were" in caplog.text
     with pytest.raises(WeightsError, match="nothing in .*none.params fits SRVGGNetCompact"):
         load_start(net, file({"a": np.zeros(1)}, "none.params"), partial=True)

@@ -193,7 +193,7 @@ def test_photo_without_a_partner_is_an_error(two_folders):
     phone, camera = two_folders
     for photo in camera.iterdir():
         photo.rename(photo.with_name(f"other{photo.name}"))
-    with pytest.raises(ValueError, match="no image for 1 of 1 photos, .*.png first"):
+    with pytest.raises(ValueError, match="no image for 1 of 1 photo, .*.png first"):
         phone_photos([phone], 16, target=camera)
 
 

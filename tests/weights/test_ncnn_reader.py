@@ -76,7 +76,7 @@ def test_the_graph_is_known_whatever_its_values_are_called_and_another_is_told_f
         (PARAM.replace(MAGIC, "1234567"), bytes, "the first line"),
         (PARAM.replace("5 5", "6 5"), bytes, "5 layers instead of 6"),
         (PARAM.replace("5 5", " "), bytes, "not enough values"),
-        (PARAM.replace("1 1 a b", "1 9 a b"), bytes, "1 inputs and 9 outputs"),
+        (PARAM.replace("1 1 a b", "1 9 a b"), bytes, "1 input and 9 outputs"),
         (PARAM.replace("1 1 a b", "1 -1 a b"), bytes, "outputs"),
         (PARAM.replace("1 1 a b", "1 1 nowhere b"), bytes, "nowhere"),
         (PARAM.replace("6=81", "6=99999999999999"), bytes, "ends at"),

@@ -28,7 +28,7 @@ from gluon_enhance.engines.checks.limits import (
 from gluon_enhance.engines.checks.onnx_file import DTYPES, MOST_AXES, Tensor, read_onnx
 from gluon_enhance.engines.checks.operators import OPERATORS, read_attributes
 from gluon_enhance.engines.checks.types import type_of
-from gluon_enhance.errors import EngineError
+from gluon_enhance.errors import EngineError, plural
 
 LARGEST_KNOWN = 1 << 10
 """Numbers of what is computed before there is an image; of shapes and indices, a few."""
@@ -134,7 +134,7 @@ class CheckedGraph:
         """Find the shapes of all maps, what is known of them, and the memory and work they take."""
         graph = self._graph
         if len(shapes) != len(graph.inputs):
-            raise ValueError(f"it has {len(graph.inputs)} inputs, not {len(shapes)}")
+            raise ValueError(f"it has {plural(len(graph.inputs), 'input')}, not {len(shapes)}")
         tensors = {**graph.constants, **self._images(shapes)}
         maker, sizes, takes, work = {}, [], [], 0
         seen, fixed = set(graph.inputs), 0  # of the image's pixels, and of none
@@ -194,7 +194,7 @@ def _taken(node, tensors):
         raise ValueError(f"nothing before it makes {missing[0]!r:.60}")
     least, most = OPERATORS[node.op].inputs
     if not least <= len(node.inputs) <= most:
-        raise ValueError(f"it has {len(node.inputs)} inputs, not {least} to {most}")
+        raise ValueError(f"it has {plural(len(node.inputs), 'input')}, not {least} to {most}")
     return [tensors[name] if name else None for name in node.inputs]
 
 
@@ -205,7 +205,7 @@ def _made(call, tensors):
     shapes = operator.shape(call)
     shapes = shapes if isinstance(shapes, list) else [shapes]
     if len(names) != len(shapes) or not all(names):
-        raise ValueError(f"it has {len(names)} outputs, not {len(shapes)}")
+        raise ValueError(f"it has {plural(len(names), 'output')}, not {len(shapes)}")
     if len(set(names)) < len(names) or not tensors.keys().isdisjoint(names):
         raise ValueError(f"something else makes {names[0]!r:.60}, too")
     if any(len(shape) > MOST_AXES or math.prod(shape) > LARGEST for shape in shapes):

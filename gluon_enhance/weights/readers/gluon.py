@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from gluon_enhance.atomic import whole_file
-from gluon_enhance.errors import WeightsError
+from gluon_enhance.errors import WeightsError, plural
 from gluon_enhance.small_files import read_regular
 
 MAGIC = 0x112
@@ -56,7 +56,9 @@ def read_params(path: str | os.PathLike) -> dict[str, np.ndarray]:
                 f"{path} holds arrays without names; save it with net.save_parameters"
             )
         if len(names) != len(arrays):
-            raise ValueError(f"it holds {len(arrays)} arrays and {len(names)} names")
+            raise ValueError(
+                f"it holds {plural(len(arrays), 'array')} and {plural(len(names), 'name')}"
+            )
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror})") from error
     except (ValueError, struct.error) as error:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gluon_enhance.errors import WeightsError
+from gluon_enhance.errors import WeightsError, plural
 from gluon_enhance.small_files import read_regular, read_small
 from gluon_enhance.weights.names.ncnn_graph import graph_of
 
@@ -94,11 +94,12 @@ def _layers(text) -> Iterator[_NcnnLayer]:
     lines = [line.split() for line in lines if line.strip()]
     layers, _ = counts.split()  # and values
     if len(lines) != int(layers):
-        raise ValueError(f"{len(lines)} layers instead of {layers}")
+        raise ValueError(f"{plural(len(lines), 'layer')} instead of {layers}")
     for kind, _, inputs, outputs, *rest in lines:
         first, last = int(inputs), int(inputs) + int(outputs)
         if not 0 <= first <= last <= len(rest):
-            raise ValueError(f"a {kind} has {inputs} inputs and {outputs} outputs")
+            ends = f"{plural(int(inputs), 'input')} and {plural(int(outputs), 'output')}"
+            raise ValueError(f"a {kind} has {ends}")
         numbers = dict(item.split("=", 1) for item in rest[last:])
         yield _NcnnLayer(kind, tuple(rest[:first]), tuple(rest[first:last]), numbers)
 
