@@ -84,7 +84,7 @@ def learn(run):
     if config.variation_weight:
         losses["variation"] = TotalVariationLoss("plsr", weight=config.variation_weight)
     if config.recipe == "report" and run.net.spec.net == zoo.get_spec("plsr_x2").net:
-        run.net = zoo.get_model(config.model, mean=mean_color(samples, config.seed))
+        run.net = recipe.build_net(config, mean=mean_color(samples, config.seed))
     run.start()
     scores = run.feature_scores(FeatureLoss(features))
     run.train(run.supervised(losses), samples.draw, match_colors=True, **scores)

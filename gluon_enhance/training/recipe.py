@@ -19,7 +19,7 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Callable, ClassVar, Optional
 
@@ -63,6 +63,8 @@ ENLARGING = "train_srresnet.py, train_edsr.py, train_esrgan.py or another of sup
 class EnlargingConfig(TrainingConfig):
     """Options of the scripts that train super-resolution nets."""
 
+    net: tuple = option((), "options of the net's class, NAME=VALUE: num_blocks=6 channels=48")
+    name: Optional[str] = option(None, "of the result, if it is to be another than the model's")
     reductions: tuple = option((1.0, 0.75, 0.5), "sizes at which each photo is used")
     degrade: str = option("bicubic", "how inputs are made of photos", tuple(DEGRADATIONS))
     degrade_options: Optional[str] = option(
@@ -133,7 +135,7 @@ def train_enlarging(config: EnlargingConfig, learn: Callable, largest: int = 0) 
     largest : int
         Side of the low-resolution patches that are drawn, where that is not ``--patch-size``.
     """
-    net = zoo.get_model(config.model)
+    net = build_net(config)
     check_fits(net.spec, config)
     data = enlarging_photos(
         config.data,
@@ -149,6 +151,45 @@ def train_enlarging(config: EnlargingConfig, learn: Callable, largest: int = 0) 
         config.sharpen_truth,
     )
     train_on(config, net, data, learn)
+
+
+def build_net(config: EnlargingConfig, **kwargs):
+    """Build the net of a run: the model, with the options and the name of ``--net`` and ``--name``.
+
+    Parameters
+    ----------
+    config : EnlargingConfig
+    **kwargs
+        For the net's class, too.
+
+    Returns
+    -------
+    HybridBlock
+        Of `gluon_enhance.get_model`; its spec has the name.
+
+    Raises
+    ------
+    ValueError
+        If an option has no value or is none of the net, or the name is no name of a file or a
+        model of the zoo has it.
+    """
+    for text in config.net:
+        option_name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--net has {text!r}; give NAME=VALUE, such as num_blocks=6")
+        try:
+            kwargs[option_name] = json.loads(value)
+        except ValueError:  # a word, such as the kind of a norm
+            kwargs[option_name] = value
+    net = zoo.get_model(config.model, **kwargs)
+    if config.name:
+        if config.name in zoo.MODELS or zoo.model_name(f"{config.name}.params") != config.name:
+            raise ValueError(
+                f"--name is {config.name!r}; give letters, digits, dashes and underscores that are "
+                "no model of the zoo"
+            )
+        net.spec = replace(net.spec, name=config.name)
+    return net
 
 
 def train_on_phones(
@@ -402,6 +443,8 @@ def save_result(
     with whole_file(path) as part:
         save_arrays(part, step.average.arrays)
     card = {**asdict(net.spec), "training": asdict(config), "log": history[-1:]}
+    if net.spec.name not in zoo.MODELS:
+        card["model"] = config.model
     if step.best and step.best.state:
         card["best"] = step.best.state
     if test:

@@ -20,7 +20,13 @@ from gluon_enhance.framework import refuse_numpy_mode
 from gluon_enhance.weights import store
 from gluon_enhance.weights.interpolation import interpolate_states
 from gluon_enhance.weights.load import load_state, read_weights, unwrapped
-from gluon_enhance.zoo.cards import OF_BLOCKS, card_of, spec_from_card, trained_spec
+from gluon_enhance.zoo.cards import (
+    OF_BLOCKS,
+    card_of,
+    model_of_card,
+    spec_from_card,
+    trained_spec,
+)
 from gluon_enhance.zoo.community import (
     add_model,
     community_files,
@@ -352,7 +358,7 @@ def known_spec(weights: str | os.PathLike) -> Optional[ModelSpec]:
     if _is_name(weights):
         return shipped_spec(str(weights))
     card = card_of(weights)
-    spec = MODELS.get(card["name"]) if card else None
+    spec = MODELS.get(model_of_card(card)) if card else None
     return spec and trained_spec(spec, weights)
 
 

@@ -76,6 +76,15 @@ def card_of(weights: str | os.PathLike) -> Optional[dict]:
     return card if isinstance(name, str) and weights.name in listed else None
 
 
+def model_of_card(card: Mapping) -> str:
+    """Return the name of the zoo's model that a trained net is of: its own, unless it has another.
+
+    A net that was trained under a name of its own says in its card which ``model`` it is.
+    """
+    model = card.get("model")
+    return model if isinstance(model, str) else card["name"]
+
+
 def trained_spec(spec: ModelSpec, weights: str | os.PathLike) -> ModelSpec:
     """Return the spec of a net as it was trained.
 
@@ -89,7 +98,7 @@ def trained_spec(spec: ModelSpec, weights: str | os.PathLike) -> ModelSpec:
     Returns
     -------
     ModelSpec
-        With the options, the size and the tiling of the card; as given if there is none.
+        With the name, the options, the size and the tiling of the card; as given if there is none.
 
     Raises
     ------
@@ -97,8 +106,9 @@ def trained_spec(spec: ModelSpec, weights: str | os.PathLike) -> ModelSpec:
         If the card is damaged, or its options are not numbers, strings or lists of numbers.
     """
     card = card_of(weights)
-    if card is None or card["name"] != spec.name:
+    if card is None or model_of_card(card) != spec.name:
         return spec
+    spec = replace(spec, name=card["name"])
     path = Path(weights).with_name("card.json")
     kwargs = {**spec.kwargs, **_options(card.get("kwargs", {}), path)}
     if kwargs == spec.kwargs:

@@ -18,6 +18,7 @@ from gluon_enhance.weights.load import read_weights, unwrapped
 from gluon_enhance.weights.names.architectures import read_off
 from gluon_enhance.weights.readers import SUFFIXES
 from gluon_enhance.weights.store import cache_folder, given
+from gluon_enhance.zoo.cards import card_of
 from gluon_enhance.zoo.recognition import model_name
 from gluon_enhance.zoo.table import MODELS
 
@@ -129,7 +130,8 @@ def model_of(text: str) -> tuple[Optional[str], Optional[Path]]:
     Parameters
     ----------
     text : str
-        A file, ``NAME=FILE``, a name of the zoo or one of the folder.
+        A file, ``NAME=FILE``, a name of the zoo or one of the folder. With a file, the name is of
+        the zoo, or that by which a script has trained it.
 
     Returns
     -------
@@ -150,7 +152,10 @@ def model_of(text: str) -> tuple[Optional[str], Optional[Path]]:
         return None, given(path.with_suffix(".bin") if path.suffix.lower() == ".param" else path)
     name, _, file = text.partition("=")
     if file:
-        return name, given(file)
+        path = given(file)
+        card = card_of(path) if name.lower() not in MODELS else None
+        is_own = card is not None and card["name"] == name  # by which it was trained
+        return (None if is_own else name), path
     if name.lower() in MODELS:
         return name, None
     files = community_files()

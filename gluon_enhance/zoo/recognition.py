@@ -13,7 +13,7 @@ from typing import Optional
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.forms import needs_whole_image
 from gluon_enhance.weights.names.architectures import read_off
-from gluon_enhance.zoo.cards import OF_BLOCKS, card_of, trained_spec
+from gluon_enhance.zoo.cards import OF_BLOCKS, card_of, model_of_card, trained_spec
 from gluon_enhance.zoo.extent import extent_of
 from gluon_enhance.zoo.spec import ModelSpec
 from gluon_enhance.zoo.table import MODELS
@@ -72,7 +72,7 @@ def _by_card(path, named):
     if Path(path).suffix.lower() != ".params" or re.search(r"-\d{4}\.params$", Path(path).name):
         return None
     card = card_of(path)
-    spec = MODELS.get(card["name"]) if card else None
+    spec = MODELS.get(model_of_card(card)) if card else None
     return trained_spec(spec, path) if spec and named in (None, spec) else None
 
 

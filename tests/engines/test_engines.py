@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from gluon_enhance import engines
-from gluon_enhance.engines import mxnet
 from gluon_enhance.errors import EngineError
 from gluon_enhance.inference.enhancer import Enhancer
 from gluon_enhance.weights import store
@@ -130,6 +129,7 @@ def test_the_gpu_that_is_named_is_the_one_asked_for(monkeypatch, device, expecte
 
 def test_the_gpu_that_is_named_is_mxnets_context(monkeypatch):
     pytest.importorskip("mxnet", reason="MXNet is not installed")
+    from gluon_enhance.engines import mxnet
 
     asked = []
     monkeypatch.setattr(mxnet, "context", lambda name: asked.append(name) or 1 / 0)

@@ -1,0 +1,65 @@
+"""Nets of sizes and names of one's own: trained, found again, shipped."""
+
+import json
+
+import numpy as np
+import pytest
+
+import gluon_enhance as ge
+from gluon_enhance.errors import WeightsError
+from gluon_enhance.zoo import get_model
+
+STEPS = ("--iterations", 1, "--reductions", "1.0")
+NET = ("--net", "num_blocks=1", "channels=16", "growth_channels=16")
+
+
+def train_mine(train, out, *options):
+    train("esrgan", out, *STEPS, "--phase", "psnr", "--model", "rrdb_lite_x4", *NET, *options)
+
+
+def test_a_net_of_own_size_and_name_is_trained_and_used_by_its_name(train, tmp_path, rng):
+    train_mine(train, tmp_path / "run", "--name", "mine")
+    file = tmp_path / "run" / "mine.params"
+    card = json.loads((tmp_path / "run" / "card.json").read_text())
+    assert (card["name"], card["model"], card["scale"]) == ("mine", "rrdb_lite_x4", 4)
+    assert {key: card["kwargs"][key] for key in ("num_blocks", "channels")} == {
+        "num_blocks": 1,
+        "channels": 16,
+    }
+    net = get_model(pretrained=file)
+    assert net.spec.name == "mine" and net.spec.parameters == card["parameters"]
+
+    image = rng.integers(0, 256, (16, 20, 3), np.uint8)
+    by_name = ge.Enhancer(f"mine={file}", threads=1)
+    assert by_name.spec.name == "mine"
+    assert np.array_equal(by_name(image), ge.Enhancer(file, threads=1)(image))
+
+
+def test_options_that_weights_do_not_tell_come_from_the_card(train, tmp_path):
+    options = ("--net", "num_blocks=1", "channels=16", "residual_scale=0.5", "--name", "scaled")
+    train("edsr", tmp_path / "run", *STEPS, "--model", "edsr_lite_x2", *options)
+    net = get_model(pretrained=tmp_path / "run" / "scaled.params")
+    assert net.spec.kwargs["residual_scale"] == 0.5
+    (tmp_path / "run" / "card.json").unlink()
+    with pytest.raises(WeightsError, match="by what its residuals of 16 channels are multiplied"):
+        get_model(pretrained=tmp_path / "run" / "scaled.params")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--name", "esrgan_lite_x4"), "--name is 'esrgan_lite_x4'; give letters"),
+        (("--name", "a/b"), "--name is 'a/b'; give letters"),
+        (("--net", "num_blocks"), "--net has 'num_blocks'; give NAME=VALUE"),
+        (("--net", "blocks=6"), "blocks"),
+    ],
+)
+def test_what_cannot_be_a_net_or_a_name_is_refused(train, tmp_path, options, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        train_mine(train, tmp_path / "run", *options)
+
+
+def test_a_name_that_no_card_knows_is_refused(train, tmp_path):
+    train_mine(train, tmp_path / "run", "--name", "mine")
+    with pytest.raises((ge.errors.UnknownModelError, WeightsError), match="yours"):
+        ge.Enhancer(f"yours={tmp_path / 'run' / 'mine.params'}", threads=1)
