@@ -73,7 +73,7 @@ def _check_unit_range(image: NDArray[Any]) -> None:
     bad = image.size - np.count_nonzero(np.isfinite(image))
     if bad:
         raise ValueError(
-            f"image has NaN or infinity in {bad} of {plural(image.size, 'value')}; replace them"
+            f"image has NaN or infinity in {bad:,} of {plural(image.size, 'value')}; replace them"
         )
     raise ValueError(
         f"{image.dtype} image spans [{low:g}, {high:g}]; need [0, 1]: divide it by its data range "
@@ -111,7 +111,7 @@ def to_dtype(image: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     bad = np.count_nonzero(np.isnan(image))
     if bad:
         raise ValueError(
-            f"image has NaN in {bad} of {plural(image.size, 'value')}; none is a pixel"
+            f"image has NaN in {bad:,} of {plural(image.size, 'value')}; none is a pixel"
         )
     # float16 cannot hold 65535.
     result = np.clip(image, 0, 1).astype(np.promote_types(image.dtype, np.float32), copy=False)

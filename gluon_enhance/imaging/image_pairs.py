@@ -66,7 +66,7 @@ def check_finite(array: NDArray[Any], name: str) -> None:
     # The extremes show them without an array of flags.
     if not (math.isfinite(array.min()) and math.isfinite(array.max())):
         bad = array.size - np.count_nonzero(np.isfinite(array))
-        raise ValueError(f"{name} has NaN or infinity in {bad} of {plural(array.size, 'value')}")
+        raise ValueError(f"{name} has NaN or infinity in {bad:,} of {plural(array.size, 'value')}")
 
 
 def cropped(image: NDArray[Any], crop_border: int) -> NDArray[Any]:

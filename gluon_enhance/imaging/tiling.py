@@ -205,7 +205,7 @@ def run_tiled(
         bad = sr.size - np.count_nonzero(np.isfinite(sr))
         if bad:
             raise ImageError(
-                f"{_position(tile)} came back with NaN or infinity in {bad} of "
+                f"{_position(tile)} came back with NaN or infinity in {bad:,} of "
                 f"{plural(sr.size, 'value')}; try precision fp32 or another engine"
             )
         rows, columns = tile.crop(scale)

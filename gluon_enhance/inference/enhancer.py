@@ -73,7 +73,7 @@ class Enhancer:
         strips, with features beyond 1.25 GB in temporary files.
     halo : 'auto' or int
         Input pixels read around it. 'auto' is the model's measured one, at which tiled and whole
-        results differ by at most 1/255.
+        results differ by at most 1/255; by 2.6/255 at RRDBs of 23 blocks.
     device : {'auto', 'cpu', 'cuda', 'cuda:N'}
     threads : int, optional
         Default: the physical cores.

@@ -191,8 +191,8 @@ def _drop_damaged(plan):
     for path in damaged:
         path.unlink()
     if damaged:
-        some = f"{len(damaged)} of {plural(len(parts), 'file')}"
-        logger.warning("made again, as damaged: %s in %s", some, plan.folder)
+        count = f"{len(damaged):,} of {plural(len(parts), 'file')}"
+        logger.warning("%s in %s made again: damaged", count, plan.folder)
 
 
 def _remove(folder):

@@ -30,7 +30,7 @@ class ModelSpec:
         Trained numbers in the net.
     halo : int
         Input pixels a tile reads around the part it keeps, at which tiled and whole results
-        differ by at most 1/255.
+        differ by at most 1/255; by 2.6/255 at RRDBs of 23 blocks.
     paper : str
         Its address.
     license : str

@@ -12,6 +12,7 @@ import pytest
 
 from gluon_enhance.commands.train import training_scripts
 
+pytest.importorskip("mxnet", reason="MXNet is not installed")
 COMMAND = [sys.executable, "-c", "from gluon_enhance.commands import main; main()", "train"]
 
 

@@ -142,7 +142,7 @@ GRAY, RGB = np.zeros((20, 12), np.uint8), np.zeros((20, 12, 3), np.uint8)
         (GRAY.astype(int), GRAY.astype(int), {}, "int64"),
         (GRAY.astype(bool), GRAY.astype(bool), {"data_range": 1}, "bool"),
         (RGB[:0], RGB[:0], {}, r"\(0, 12, 3\)"),
-        (GRAY / 1.0, GRAY + np.nan, {}, "reference holds 240 NaN"),
+        (GRAY / 1.0, GRAY + np.nan, {}, "reference has NaN or infinity in 240 of 240"),
     ],
 )
 def test_pairs_that_cannot_be_scored_are_refused(metric, image, reference, options, message):

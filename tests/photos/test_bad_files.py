@@ -187,7 +187,7 @@ def sound_but_unsupported():
     struct.pack_into("<I", data, 30, 4)
     yield pytest.param(bytes(data), "Unsupported BMP compression (4)", id="BMP")
     for options, name in (
-        ({"photometric": "cfa"}, "channels of the kind CFA, not supported"),
+        ({"photometric": "cfa"}, "1 channel of the kind CFA, not supported"),
         ({"bigtiff": True}, "is a BigTIFF file, not supported"),
     ):
         tiff = io.BytesIO()

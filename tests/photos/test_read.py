@@ -209,8 +209,8 @@ def test_alpha_multiplied_into_the_colors_is_taken_out(tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([0.5, np.nan], "is no photo: .*1 NaN"),
-        ([0, np.inf], "is no photo: .*infinite"),
+        ([0.5, np.nan], "is no photo: .*NaN or infinity in 1 of 2 values"),
+        ([0, np.inf], "is no photo: .*NaN or infinity in 1 of 2 values"),
         ([-0.5, 2], r"spans \[-0.5, 2\]; need \[0, 1\]"),
     ],
 )

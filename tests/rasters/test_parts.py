@@ -61,7 +61,7 @@ def test_a_damaged_part_is_made_again(source, tmp_path, caplog, damage):
     enhance_raster(source, tmp_path / "out.tif", rest, resume=True)
     assert rest.runs == 2  # the damaged one, and the one that was missing
     assert (tmp_path / "out.tif").read_bytes() == (tmp_path / "whole.tif").read_bytes()
-    assert f"1 of {len(parts)} files in {folder} are damaged" in caplog.text
+    assert f"1 of {len(parts)} files in {folder} made again: damaged" in caplog.text
     assert not folder.exists()
 
 
