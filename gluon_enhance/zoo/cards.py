@@ -108,7 +108,8 @@ def trained_spec(spec: ModelSpec, weights: str | os.PathLike) -> ModelSpec:
     card = card_of(weights)
     if card is None or model_of_card(card) != spec.name:
         return spec
-    spec = replace(spec, name=card["name"])
+    if card["name"] != spec.name:
+        spec = replace(spec, name=card["name"])
     path = Path(weights).with_name("card.json")
     kwargs = {**spec.kwargs, **_options(card.get("kwargs", {}), path)}
     if kwargs == spec.kwargs:
