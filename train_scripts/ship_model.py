@@ -7,7 +7,9 @@ r"""Put a trained model into model_zoo/: weights, ONNX, card, curves and a sampl
 The scores of benchmarks are measured here, on the default engine, with the files as they ship.
 Those of the validation and of the test are the run's: of the net in float32, before its weights are
 rounded; of a named set they stand by themselves, as "validation NAME" and "test NAME".
-The net is built with the options of the run, which the card beside its weights tells.
+The net is built with the options of the run, which the card beside its weights tells. One that was
+trained by --name gets that name; with --out it goes into another folder, and `-m FOLDER/NAME` runs
+it.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from gluon_enhance.exporting.float16 import halve_onnx, rounded
 from gluon_enhance.imaging.pictures import side_by_side
 from gluon_enhance.inference.enhancer import Enhancer
 from gluon_enhance.photos import Photo, write_image
+from gluon_enhance.weights.load import load_state
 from gluon_enhance.weights.manifest import fingerprint, write_card
 from gluon_enhance.weights.readers.gluon import read_params, write_params
 from gluon_enhance.weights.store import model_zoo_folder
@@ -51,19 +54,21 @@ NAMED = {
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name")
+    parser.add_argument("--out", type=Path, help="folder of models; default: model_zoo")
     parser.add_argument("--run", type=Path, required=True, help="the --out of the training")
     parser.add_argument("--command", required=True, help="as the training was called")
     parser.add_argument("--data", required=True, help="what it was trained on, and its license")
     parser.add_argument("--benchmark", action="append", default=[], metavar="NAME=HR,LR")
     options = parser.parse_args(argv)
 
-    folder = model_zoo_folder() / options.name
+    folder = (options.out or model_zoo_folder()) / options.name
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(options.run / "curves.png", folder / "curves.png")
     weights = folder / f"{options.name}.params"
-    arrays = rounded(read_params(options.run / weights.name))
-    trained = zoo.trained_spec(zoo.get_spec(options.name), options.run / weights.name)
-    net = zoo.get_model(options.name, pretrained=arrays, **trained.kwargs)
+    trained = options.run / weights.name
+    arrays = rounded(read_params(trained))
+    row = options.name if options.name in zoo.MODELS else None  # else its card tells the net
+    net = load_state(zoo.get_model(row, pretrained=trained), arrays, trained)
     write_params(weights, arrays)
     for outdated in folder.glob(f"{options.name}.int8.*"):  # of the weights before these
         outdated.unlink()

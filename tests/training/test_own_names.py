@@ -63,3 +63,15 @@ def test_a_name_that_no_card_knows_is_refused(train, tmp_path):
     train_mine(train, tmp_path / "run", "--name", "mine")
     with pytest.raises((ge.errors.UnknownModelError, WeightsError), match="yours"):
         ge.Enhancer(f"yours={tmp_path / 'run' / 'mine.params'}", threads=1)
+
+
+def test_a_net_of_own_name_is_shipped_into_a_folder_of_ones_own(train, script, tmp_path, rng):
+    train_mine(train, tmp_path / "run", "--name", "mine")
+    options = ("--run", tmp_path / "run", "--command", "train", "--data", "photos")
+    script("ship_model").main(["mine", "--out", str(tmp_path / "own"), *map(str, options)])
+    card = json.loads((tmp_path / "own" / "mine" / "card.json").read_text())
+    assert card["name"] == "mine" and card["kwargs"]["num_blocks"] == 1
+    image = rng.integers(0, 256, (16, 20, 3), np.uint8)
+    shipped = ge.Enhancer(tmp_path / "own" / "mine", precision="fp32", threads=1)(image)
+    trained = ge.Enhancer(tmp_path / "run" / "mine.params", precision="fp32", threads=1)(image)
+    assert np.abs(shipped.astype(int) - trained).max() <= 1  # weights in float16
