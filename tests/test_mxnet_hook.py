@@ -73,7 +73,8 @@ def test_wheels_hold_the_hook_beside_the_packages(kind, tmp_path):
         shutil.copy(CHECKOUT / name, tmp_path)
     (tmp_path / "gluon_enhance").mkdir()
     shutil.copy(CHECKOUT / "gluon_enhance" / "__init__.py", tmp_path / "gluon_enhance")
-    (tmp_path / "model_zoo").mkdir()
+    for folder in ("model_zoo", "train_scripts"):
+        (tmp_path / folder).mkdir()
     command = [sys.executable, "setup.py", "-q", kind, "--dist-dir", "dist"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     (wheel,) = (tmp_path / "dist").glob("*.whl")
