@@ -34,11 +34,14 @@ class _Adversarial:
         self._weight, self._batch_axis = weight, batch_axis
 
     def _weighted(self, losses, sample_weight):
+        if self._weight is None and sample_weight is None:
+            return losses
         return weighted(mx.nd, losses, self._weight, sample_weight)
 
     def _mean(self, values):
         """Average what is there of each sample: (N,)."""
-        values = batch_first(mx.nd, values, self._batch_axis, values.ndim)
+        if self._batch_axis:
+            values = batch_first(mx.nd, values, self._batch_axis, values.ndim)
         return values.reshape((0, -1)).mean(axis=1)
 
 

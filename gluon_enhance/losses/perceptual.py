@@ -167,7 +167,9 @@ class FeatureLoss(mx.gluon.loss.Loss):
 
     def _check(self, *images):
         for image in images if isinstance(self.features, VGGFeatures) else ():
-            self.features.check(batch_first(mx.nd, image, self._batch_axis))
+            if self._batch_axis:
+                image = batch_first(mx.nd, image, self._batch_axis)
+            self.features.check(image)
 
     def hybrid_forward(self, F, pred, label, sample_weight=None):
         maps = zip(self._layer_weights, self._maps(F, pred), self._maps(F, label))
