@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
-import numpy as np
 
 from gluon_enhance.atomic import whole_file
 from gluon_enhance.commands import printable
@@ -13,13 +10,13 @@ from gluon_enhance.commands.comparison_page import comparison_page
 from gluon_enhance.commands.metrics import metric_options, take_metrics
 from gluon_enhance.commands.options import FilePath, engine_options, trust_option
 from gluon_enhance.commands.scores import print_table, protocol, score_pair, write_csv
+from gluon_enhance.data.folders import read_photo
 from gluon_enhance.errors import plural
-from gluon_enhance.imaging.arrays import to_dtype, to_float, to_rgb
 from gluon_enhance.imaging.pictures import comparison_sheet
 from gluon_enhance.imaging.resize import KERNELS, resize_rounding_once
 from gluon_enhance.inference.enhancer import Enhancer
 from gluon_enhance.inference.kernel import Baseline
-from gluon_enhance.photos import Photo, read_image, write_image
+from gluon_enhance.photos import Photo, write_image
 
 FEWEST, MOST = 2, 6
 PAGES, SHEETS = (".html", ".htm"), (".png", ".jpg", ".jpeg", ".webp")
@@ -87,9 +84,12 @@ def compare(pictures, models, output, reference, crop_border, parts, csv, **opti
         raise click.UsageError(
             f"{plural(count, 'picture')} cannot be compared; give {FEWEST} to {MOST}"
         )
-    shown = {**_read(pictures), **(_made(pictures[0], models, options) if models else {})}
+    shown = _read(pictures)
+    if models:
+        (source,) = shown.values()
+        shown.update(_made(source, models, options))
     if reference:
-        shown[f"reference: {reference.name}"] = _rgb(reference)
+        shown[f"reference: {reference.name}"] = read_photo(reference)
     shown = _of_one_size(shown)
     rows, how = [], protocol(crop_border, metrics)
     if reference:
@@ -119,17 +119,11 @@ def _read(paths):
         if depth > max(len(path.resolve().parts) for path in paths):
             raise click.UsageError("a picture is named twice")
         depth += 1
-    return {name: _rgb(path) for name, path in zip(names, paths)}
+    return {name: read_photo(path) for name, path in zip(names, paths)}
 
 
-def _rgb(path: Path) -> np.ndarray:
-    rgb = to_rgb(read_image(path).pixels)[0]
-    return np.ascontiguousarray(rgb if rgb.dtype == np.uint8 else to_dtype(to_float(rgb), np.uint8))
-
-
-def _made(path, models, options):
+def _made(source, models, options):
     """Enhance a picture by each model; kernels enlarge it as much as the models do, or 4 times."""
-    source = _rgb(path)
     enhancers = {name: Enhancer(name, **options) for name in models if name not in KERNELS}
     scale = max((enhancer.scale for enhancer in enhancers.values()), default=4)
     return {name: (enhancers.get(name) or Baseline(name, scale))(source) for name in models}

@@ -11,6 +11,8 @@ from string import Template
 import cv2
 import numpy as np
 
+from gluon_enhance.commands.scores import score_text
+
 PARTS = files("gluon_enhance.commands") / "pages"
 
 
@@ -60,7 +62,7 @@ def _table(rows, protocol):
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("picture", *names))
     lines = (
         f'<tr><th scope="row">{escape(row["image"])}</th>'
-        + "".join(f"<td>{row[name]:.{4 if 'ssim' in name else 3}f}</td>" for name in names)
+        + "".join(f"<td>{score_text(name, row[name])}</td>" for name in names)
         + "</tr>"
         for row in rows
     )

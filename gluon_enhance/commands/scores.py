@@ -142,9 +142,14 @@ def print_table(protocol: str, rows: list) -> None:
     click.echo(f"{'image':32}" + "".join(f"{name:>{width}}" for name, width in widths.items()))
     for row in rows:
         values = "".join(
-            f"{row[name]:{width}.{4 if 'ssim' in name else 3}f}" for name, width in widths.items()
+            f"{score_text(name, row[name]):>{width}}" for name, width in widths.items()
         )
         click.echo(f"{printable(row['image'])[-32:]:32}{values}")
+
+
+def score_text(name: str, value: float) -> str:
+    """Write a score with as many decimals as the metric of this name has."""
+    return f"{value:.{4 if 'ssim' in name else 3}f}"
 
 
 def write_csv(path: Path, rows: list) -> None:

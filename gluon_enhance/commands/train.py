@@ -11,6 +11,7 @@ import click
 
 from gluon_enhance.errors import EngineError
 from gluon_enhance.framework import INSTALL_HINT, is_mxnet_installed
+from gluon_enhance.weights.store import folder_beside
 
 PREFIX = "train_"
 
@@ -40,11 +41,9 @@ def train(context, method, options):
 
 
 def training_scripts() -> dict[str, Path]:
-    """Return the training scripts by method: in the installed package, or beside it in a clone."""
-    package = Path(__file__).resolve().parent.parent
-    folders = package / "train_scripts", package.parent / "train_scripts"
-    found = next((folder for folder in folders if folder.is_dir()), package)
-    return {path.stem[len(PREFIX) :]: path for path in sorted(found.glob(f"{PREFIX}*.py"))}
+    """Return the training scripts by method."""
+    paths = sorted(folder_beside("train_scripts").glob(f"{PREFIX}*.py"))
+    return {path.stem[len(PREFIX) :]: path for path in paths}
 
 
 def _load(path):

@@ -161,10 +161,15 @@ def cache_folder(root: str | os.PathLike | None = None) -> Path:
 
 
 def model_zoo_folder() -> Path:
-    """Return the folder of shipped models: in the installed package, or beside it in a clone."""
+    """Return the folder of shipped models."""
+    return folder_beside("model_zoo")
+
+
+def folder_beside(name: str) -> Path:
+    """Return a folder that comes with the package: in it once installed, beside it in a clone."""
     package = Path(__file__).resolve().parent.parent
-    installed = package / "model_zoo"
-    return installed if installed.is_dir() else package.parent / "model_zoo"
+    installed = package / name
+    return installed if installed.is_dir() else package.parent / name
 
 
 def _search(files, root):
