@@ -7,7 +7,7 @@ import click
 from gluon_enhance.atomic import whole_file
 from gluon_enhance.commands import printable
 from gluon_enhance.commands.comparison_page import comparison_page
-from gluon_enhance.commands.metrics import metric_options, take_metrics
+from gluon_enhance.commands.metrics import metric_options, take_metrics, writable
 from gluon_enhance.commands.options import FilePath, engine_options, trust_option
 from gluon_enhance.commands.scores import print_table, protocol, score_pair, write_csv
 from gluon_enhance.data.folders import read_photo
@@ -26,7 +26,7 @@ def _by_its_name(context, option, path):
     if path.suffix.lower() not in PAGES + SHEETS:
         known = ", ".join(PAGES + SHEETS)
         raise click.BadParameter(f"{path.name!r} has none of the endings {known}")
-    return path
+    return writable(context, option, path)
 
 
 @click.command()
@@ -79,6 +79,8 @@ def compare(pictures, models, output, reference, crop_border, parts, csv, **opti
     metrics = take_metrics(options)
     if models and len(pictures) > 1:
         raise click.UsageError(f"with -m give one picture, not {len(pictures)}")
+    if len(set(models)) < len(models):
+        raise click.UsageError("a model is named twice")
     count = len(pictures) + len(models)
     if not FEWEST <= count <= MOST:
         raise click.UsageError(

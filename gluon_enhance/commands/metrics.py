@@ -88,7 +88,7 @@ def _names(context, option, text):
     return names
 
 
-def _writable(context, option, path):
+def writable(context, option, path):
     """Refuse before the work what could not be written after it."""
     if path is not None and (path.is_dir() or not path.parent.is_dir()):
         raise click.BadParameter(f"{str(path)!r} is a folder, or in a folder that is not there")
@@ -116,7 +116,7 @@ metric_options = together(
         "--csv",
         type=FilePath(),
         metavar="FILE",
-        callback=_writable,
+        callback=writable,
         help="Write the scores of each image to a file.",
     ),
 )

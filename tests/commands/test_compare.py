@@ -109,6 +109,8 @@ def test_a_sheet_is_written_by_its_ending(tmp_path, pictures, suffix):
         (("truth.png", "-o", "out.html"), "1 picture cannot be compared; give 2 to 6"),
         (("truth.png", "marred.png", "-m", "bicubic", "-o", "out.html"), "give one picture, not 2"),
         (("truth.png", "truth.png", "-o", "out.html"), "a picture is named twice"),
+        (("half.png", *["-m", "bicubic"] * 2, "-o", "out.html"), "a model is named twice"),
+        (("truth.png", "marred.png", "-o", "none/x.html"), "in a folder that is not there"),
         (("truth.png", "marred.png", "-o", "out.pdf"), "'out.pdf' has none of the endings .html"),
         (("truth.png", "third.png", "-o", "out.html"), "third.png has 13x11 pixels"),
     ],
