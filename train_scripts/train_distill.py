@@ -28,7 +28,12 @@ import numpy as np
 
 from gluon_enhance import Enhancer, zoo
 from gluon_enhance.data.degradations import DEGRADATIONS
-from gluon_enhance.data.teacher_patches import MARGIN, TeacherPatches, taught_by
+from gluon_enhance.data.teacher_patches import (
+    MARGIN,
+    TeacherPatches,
+    taught_by,
+    with_plain_colors,
+)
 from gluon_enhance.framework import mx
 from gluon_enhance.losses import DistillationLoss, FeatureLoss, HingeAdversarial, L1Loss
 from gluon_enhance.models.unet_discriminator import NEGATIVE_SLOPE, UNetDiscriminator
@@ -53,6 +58,7 @@ class Config(recipe.EnlargingConfig):
     sample_size: int = option(64, "side of the low-resolution patches that it gets, in pixels")
     degrade: str = option("mixed", "how inputs are made of photos", tuple(DEGRADATIONS))
     betas: tuple = option((0.9, 0.99), "Adam's decays of mean and variance", most=1)
+    plain_colors: float = option(0.1, "share of samples that are shades of plain colors", most=1)
     truth_weight: float = option(0.3, "what the photo counts; the rest: the teacher", most=1)
     pixel_weight: float = option(1.0, "weight of L1")
     feature_weight: float = option(0.0, "weight of the features of VGG-19, of mean size 1 each")
@@ -90,7 +96,8 @@ def learn(run):
             L1Loss(), config.truth_weight, *layers, weight=config.feature_weight
         )
         scores = run.feature_scores(FeatureLoss(features, "l1", layers[1]))
-    run.train(make_step(run, losses), patches.draw, with_start=starts, **scores)
+    draw = with_plain_colors(patches.draw, config.plain_colors)
+    run.train(make_step(run, losses), draw, with_start=starts, **scores)
 
 
 def open_patches(run):
