@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from gluon_enhance.errors import EngineError, plural
 
 INSTALL_HINT = (
-    "MXNet is not installed: training, get_model() and export need it. "
+    "MXNet is not installed: training, get_model(), export, LPIPS and DISTS need it. "
     "Install it with: pip install 'gluon-enhance[cpu]' (Python 3.9 to 3.12)"
 )
 

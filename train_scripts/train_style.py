@@ -65,6 +65,8 @@ def main(argv=None):
     config = parse_config(Config, __doc__, argv)
     if not config.style:
         raise ValueError("--style is needed: the picture whose style is learned")
+    if config.val_metrics:
+        raise ValueError("--val-metrics is for scripts with truths, and a style has none")
     net = zoo.get_model(config.model)
     recipe.check_fits(net.spec, config, enlarging=False)
     data, picture = open_data(config), read_photo(config.style)

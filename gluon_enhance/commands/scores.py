@@ -14,8 +14,8 @@ import numpy as np
 from gluon_enhance.atomic import whole_file
 from gluon_enhance.commands import printable
 from gluon_enhance.commands.intervals import with_intervals
-from gluon_enhance.commands.metrics import Metrics, protocol_of, scores_of
 from gluon_enhance.errors import plural
+from gluon_enhance.scoring.metrics import Metrics, protocol_of, scores_of
 
 DEFAULT = Metrics()
 
@@ -149,7 +149,8 @@ def print_table(protocol: str, rows: list) -> None:
 
 def score_text(name: str, value: float) -> str:
     """Write a score with as many decimals as the metric of this name has."""
-    return f"{value:.{4 if 'ssim' in name else 3}f}"
+    has_four = any(kind in name for kind in ("ssim", "lpips", "dists"))
+    return f"{value:.{4 if has_four else 3}f}"
 
 
 def write_csv(path: Path, rows: list) -> None:

@@ -16,6 +16,7 @@ _PUBLIC = {
     "CharbonnierLoss": "pixel",
     "ColorLoss": "pixel",
     "CycleLoss": "cycle",
+    "DISTS": "learned",
     "DistillationLoss": "distillation",
     "FeatureLoss": "perceptual",
     "GaussianBlur": "pixel",
@@ -24,6 +25,8 @@ _PUBLIC = {
     "HingeAdversarial": "adversarial",
     "L1Loss": "pixel",
     "L2Loss": "pixel",
+    "LPIPS": "learned",
+    "LearnedMetric": "learned",
     "LeastSquaresAdversarial": "adversarial",
     "ProbabilityAdversarial": "adversarial",
     "RelativisticAverageAdversarial": "adversarial",
@@ -31,6 +34,7 @@ _PUBLIC = {
     "StyleLoss": "perceptual",
     "TotalVariationLoss": "pixel",
     "VGGFeatures": "vgg",
+    "learned_distance": "learned",
     "vgg_features": "vgg",
 }
 __all__ = sorted(_PUBLIC)

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from gluon_enhance.framework import mx
 from gluon_enhance.losses.conventions import batch_first, by_layer, weighted
+from gluon_enhance.losses.imagenet import ImageNetFeatures
 from gluon_enhance.losses.pixel import L1Loss, L2Loss
-from gluon_enhance.losses.vgg import VGGFeatures
 
 DISTANCES = {"l1": L1Loss, "l2": L2Loss}
 REDUCTIONS = ("sum", "mean", "relative")
@@ -109,7 +109,30 @@ class CachedGramLoss(GramLoss):
         return weighted(F, self._distance(F, gram, label), self._weight, sample_weight)
 
 
-class FeatureLoss(mx.gluon.loss.Loss):
+class LossOfFeatures(mx.gluon.loss.Loss):
+    """A loss that compares two images' maps of a net, `features`, and refuses what is no image."""
+
+    def __init__(self, features, weight, batch_axis, **kwargs):
+        super().__init__(weight, batch_axis, **kwargs)
+        self.features = features
+
+    def forward(self, pred, label, *others):
+        # Features of a compiled loss are handed symbols, which they cannot check.
+        if self._active and isinstance(pred, mx.nd.NDArray):
+            self._check(pred, label)
+        return super().forward(pred, label, *others)
+
+    def _check(self, *images):
+        for image in images if isinstance(self.features, ImageNetFeatures) else ():
+            if self._batch_axis:
+                image = batch_first(mx.nd, image, self._batch_axis)
+            self.features.check(image)
+
+    def _maps(self, F, images):
+        return self.features(batch_first(F, images, self._batch_axis))
+
+
+class FeatureLoss(LossOfFeatures):
     """Distance of two images in a network's features, a weighted sum over its layers.
 
     Johnson et al. [1]_ take the mean square at relu2_2 of VGG-16 (super-resolution) or relu3_3
@@ -154,30 +177,14 @@ class FeatureLoss(mx.gluon.loss.Loss):
     def __init__(
         self, features, distance="l2", layer_weights=None, weight=1.0, batch_axis=0, **kwargs
     ):
-        super().__init__(weight, batch_axis, **kwargs)
-        self.features = features
+        super().__init__(features, weight, batch_axis, **kwargs)
         self.distance = _distance(distance)
         self._layer_weights = by_layer(layer_weights, features)
-
-    def forward(self, pred, label, *others):
-        # Features of a compiled loss are handed symbols, which they cannot check.
-        if self._active and isinstance(pred, mx.nd.NDArray):
-            self._check(pred, label)
-        return super().forward(pred, label, *others)
-
-    def _check(self, *images):
-        for image in images if isinstance(self.features, VGGFeatures) else ():
-            if self._batch_axis:
-                image = batch_first(mx.nd, image, self._batch_axis)
-            self.features.check(image)
 
     def hybrid_forward(self, F, pred, label, sample_weight=None):
         maps = zip(self._layer_weights, self._maps(F, pred), self._maps(F, label))
         total = sum(w * self.distance(ours, theirs) for w, ours, theirs in maps)
         return weighted(F, total, self._weight, sample_weight)
-
-    def _maps(self, F, images):
-        return self.features(batch_first(F, images, self._batch_axis))
 
 
 class CachedFeatureLoss(FeatureLoss):

@@ -20,7 +20,7 @@ import numpy as np
 
 from gluon_enhance.framework import constant, mx
 from gluon_enhance.losses.conventions import batch_first, weighted
-from gluon_enhance.losses.vgg import STD
+from gluon_enhance.losses.imagenet import STD
 
 GRAY = (0.2989, 0.5870, 0.1140)
 """Weights of R, G and B in the gray of DPED's texture discriminator: TensorFlow's."""

@@ -14,24 +14,21 @@ from typing import Optional
 
 import numpy as np
 
-from gluon_enhance.framework import constant, mx, refuse_numpy_mode
+from gluon_enhance.framework import constant, mx
+from gluon_enhance.losses.imagenet import ImageNetFeatures, Window
 from gluon_enhance.weights.vgg import load_vgg
 
 CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 """Depth -> convolutions in each of the five blocks."""
 
 CHANNELS = (64, 128, 256, 512, 512)
-POOLING = {"floor": "valid", "ceil": "full"}
-"""Rounding of a pooled map's size -> MXNet's name for it."""
-
-# ImageNet's, RGB in [0, 1]: the input of the weights of torchvision and the Gluon zoo.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-
-LOOKED_AT = 4
-"""Calls of a block whose images' values are looked at: outputs and truths of two training steps."""
-LARGEST = 8
-"""Value beyond all in [0, 1]. A net that is not trained yet may give such, but below 0 too."""
+POOLING = {
+    "floor": Window(2, 2),
+    "ceil": Window(2, 2, ceil=True),
+    "l2": Window(3, 2, padding=1),
+}
+HANN = np.outer((1, 2, 1), (1, 2, 1)) / 16
+"""What the squares of 3x3 values are weighed by in the pooling of DISTS."""
 
 
 def layer_names(depth: int) -> tuple[str, ...]:
@@ -54,7 +51,7 @@ def layer_names(depth: int) -> tuple[str, ...]:
     return tuple(names)
 
 
-class VGGFeatures(mx.gluon.HybridBlock):
+class VGGFeatures(ImageNetFeatures):
     """The maps of chosen layers of VGG [1]_, without batch normalization.
 
     Load it with `gluon_enhance.weights.vgg.load_vgg`. The input's convention is part of the
@@ -70,8 +67,10 @@ class VGGFeatures(mx.gluon.HybridBlock):
     layers : sequence of str
         ``relu2_2`` is the map after the activation, ``conv2_2`` before it, ``pool2`` after the
         pooling. Layers behind the last of these are not built.
-    pooling : {'floor', 'ceil'}
+    pooling : {'floor', 'ceil', 'l2'}
         How the size of a pooled map is rounded: as all but TensorFlow do, or as its 'SAME' does.
+        Of 'l2' a pooled value is not the largest of 2x2, but the root of the weighted mean square
+        of 3x3, as in DISTS.
 
     Attributes
     ----------
@@ -99,19 +98,19 @@ class VGGFeatures(mx.gluon.HybridBlock):
     [(1, 64, 32, 32), (1, 128, 16, 16)]
     """
 
+    net = "VGG"
+
     def __init__(self, depth, layers, pooling="floor", **kwargs):
         self.all_layers = layer_names(depth)
         self.layers = (layers,) if isinstance(layers, str) else tuple(layers)
         _check(depth, self.layers, self.all_layers, pooling)
         super().__init__(**kwargs)
         self.depth = depth
-        self._calls = 0
         self._pooling = POOLING[pooling]
         last = max(self.all_layers.index(name) for name in self.layers)
         self._steps = self.all_layers[: last + 1]
+        self.windows = tuple(self._windows_to(name) for name in self.layers)
         with self.name_scope():
-            self.mean = constant(self.params, "mean", _per_channel(MEAN))
-            self.std = constant(self.params, "std", _per_channel(STD))
             in_channels = 3
             for name in self._steps:
                 if name.startswith("conv"):
@@ -119,36 +118,17 @@ class VGGFeatures(mx.gluon.HybridBlock):
                     conv = mx.gluon.nn.Conv2D(channels, 3, padding=1, in_channels=in_channels)
                     setattr(self, name, conv)
                     in_channels = channels
+                elif name.startswith("pool") and pooling == "l2":
+                    kernel = np.tile(HANN.astype(np.float32), (in_channels, 1, 1, 1))
+                    setattr(self, name, constant(self.params, name, kernel))
         self.collect_params().setattr("grad_req", "null")
 
-    def forward(self, x):
-        self.check(x)
-        return super().forward(x)
+    def _windows_to(self, layer):
+        names = self._steps[: self._steps.index(layer) + 1]
+        kinds = {"conv": Window(3, padding=1), "pool": self._pooling}
+        return tuple(kinds[name[:4]] for name in names if name[:4] in kinds)
 
-    def check(self, images):
-        """Refuse images that VGG is not for; of symbols nothing is known.
-
-        Parameters
-        ----------
-        images : NDArray or Symbol
-
-        Raises
-        ------
-        ValueError
-            As told above.
-        EngineError
-            If ``npx.set_np()`` is in force.
-        """
-        if self._calls < LOOKED_AT:
-            refuse_numpy_mode()
-        if isinstance(images, mx.sym.Symbol):
-            return
-        _check_kind(images)
-        if self._calls < LOOKED_AT:
-            self._calls += 1
-            _check_values(images)
-
-    def hybrid_forward(self, F, x, mean, std):
+    def hybrid_forward(self, F, x, mean, std, **kernels):
         x = F.broadcast_div(F.broadcast_sub(x, mean), std)
         maps = {}
         for name in self._steps:
@@ -156,16 +136,21 @@ class VGGFeatures(mx.gluon.HybridBlock):
                 x = getattr(self, name)(x)
             elif name.startswith("relu"):
                 x = F.Activation(x, act_type="relu")
+            elif name in kernels:
+                x = _root_mean_square(F, x, kernels[name], CHANNELS[int(name[4]) - 1])
             else:
-                x = F.Pooling(
-                    x,
-                    kernel=(2, 2),
-                    stride=(2, 2),
-                    pool_type="max",
-                    pooling_convention=self._pooling,
-                )
+                rounding = "full" if self._pooling.ceil else "valid"
+                options = {"pool_type": "max", "pooling_convention": rounding}
+                x = F.Pooling(x, kernel=(2, 2), stride=(2, 2), **options)
             maps[name] = x
         return [maps[name] for name in self.layers]
+
+
+def _root_mean_square(F, x, kernel, channels):
+    options = {"kernel": (3, 3), "stride": (2, 2), "pad": (1, 1), "no_bias": True}
+    squares = F.square(x)
+    means = F.Convolution(squares, kernel, num_filter=channels, num_group=channels, **options)
+    return F.sqrt(means + 1e-12)  # as in the authors' code; the gradient at 0 is finite so
 
 
 def _check(depth, layers, all_layers, pooling):
@@ -178,33 +163,6 @@ def _check(depth, layers, all_layers, pooling):
             raise ValueError(
                 f"VGG-{depth} has no layer {name!r}; its layers are {', '.join(all_layers)}"
             )
-
-
-def _check_kind(x):
-    """Refuse what is no batch of RGB images, such as gray ones, which the mean would make three."""
-    if x.ndim != 4 or x.shape[1] != 3:
-        raise ValueError(
-            f"images have shape {x.shape}; VGG takes RGB, (N, 3, H, W): repeat a gray image's "
-            "channel three times"
-        )
-    if np.dtype(x.dtype).kind != "f":
-        raise ValueError(
-            f"images are {np.dtype(x.dtype).name}; VGG takes floats in [0, 1]: divide 8 bits by 255"
-        )
-
-
-def _check_values(x):
-    with mx.autograd.pause():
-        low, high = x.min().asscalar(), x.max().asscalar()
-    if low >= 0 and high > LARGEST:
-        raise ValueError(
-            f"images have values from {low:g} to {high:g}; VGG takes RGB in [0, 1]: divide those "
-            "up to 255 by 255"
-        )
-
-
-def _per_channel(values):
-    return np.reshape(np.asarray(values, np.float32), (1, 3, 1, 1))
 
 
 def vgg_features(
@@ -229,7 +187,7 @@ def vgg_features(
         ``.pth`` of torchvision, ``.params`` of the Gluon zoo, ``.h5`` of Keras, ``.npz``, or the
         name of an official file. Default, as in the training scripts: torchvision's for this
         depth, found in ``GLUON_ENHANCE_WEIGHTS`` or the cache, or else downloaded.
-    pooling : {'floor', 'ceil'}
+    pooling : {'floor', 'ceil', 'l2'}
         As of `VGGFeatures`.
     convention : {'torch', 'caffe', 'none'}, optional
         What the weights were trained on; default: what files of this kind are.

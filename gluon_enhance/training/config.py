@@ -63,6 +63,11 @@ class TrainingConfig:
         "default: about every 18th of --data, chosen by name",
     )
     test: tuple = option((), "the same, for the scores of the result alone; default: others of it")
+    val_metrics: tuple = option(
+        (),
+        "more scores of the validation and the test, as of the command score: such as lpips dists "
+        "delta_e; niqe=FILE for a model of your own",
+    )
     init: tuple = option(
         (), "weights to start from: FILE or a shipped model for the generator, NET=FILE for any net"
     )
@@ -129,6 +134,7 @@ class TrainingConfig:
         "out",
         "val",
         "test",
+        "val_metrics",
         "iterations",
         "ctx",
         "kvstore",

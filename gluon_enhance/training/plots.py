@@ -10,7 +10,12 @@ from gluon_enhance.atomic import whole_file
 LOSSES, SIGNED_LOSSES = "losses", "losses that may be negative"
 PANELS = {
     "PSNR in dB": r"psnr",
-    "SSIM": r"ssim",
+    "SSIM": r"(ms_)?ssim",
+    "LPIPS and DISTS": r"lpips|dists",
+    "color difference, CIEDE2000": r"delta_e",
+    "NIQE": r"niqe",
+    "blockiness": r"blockiness",
+    "ringing": r"ringing",
     "accuracy of discriminators": r".*_accuracy",
     "loss of discriminators": r".*_loss",
     "share of steps in which discriminators learn": r"critics_learn",

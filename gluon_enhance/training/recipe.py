@@ -31,6 +31,7 @@ from gluon_enhance.data.phone_photos import PHONES, phone_photos
 from gluon_enhance.data.super_resolution import enlarging_photos
 from gluon_enhance.framework import mx
 from gluon_enhance.losses import vgg_features
+from gluon_enhance.scoring.metrics import load_metrics, named_metrics
 from gluon_enhance.training.checkpoint_files import save_arrays
 from gluon_enhance.training.config import TrainingConfig, option
 from gluon_enhance.training.devices import Devices
@@ -107,8 +108,8 @@ def check_fits(spec, config: TrainingConfig, enlarging: bool = True) -> None:
     Raises
     ------
     ValueError
-        If the script makes no sense for the net, and the message says which does; or if the net
-        cannot take the patch.
+        If the script makes no sense for the net, and the message says which does; if the net
+        cannot take the patch; or if ``--val-metrics`` names what is no metric.
     WeightsError
         If a file of ``--init`` is not there.
     """
@@ -120,6 +121,7 @@ def check_fits(spec, config: TrainingConfig, enlarging: bool = True) -> None:
         raise ValueError(
             f"--patch-size is {config.patch_size}; {spec.name} takes multiples of {spec.multiple}"
         )
+    named_metrics(config.val_metrics)
     given_weights(config)
 
 
@@ -354,11 +356,13 @@ class Run:
         for name, path in given_weights(config, list(step.nets)).items():
             load_start(step.nets[name], path, config.init_partial)
         step.average.restart()
+        ctx, scale = step.devices.contexts[0], self.net.spec.scale
+        if config.val_metrics:
+            scoring["metrics"] = load_metrics(*named_metrics(config.val_metrics), ctx)
 
         def scorer(sets, **more):
             if score:
                 return score(sets)
-            ctx, scale = step.devices.contexts[0], self.net.spec.scale
             return Validation(self.net, sets, ctx, scale, **scoring, **more)
 
         validate = scorer(data.validation, with_start=with_start)

@@ -14,13 +14,16 @@ from gluon_enhance.imaging.arrays import from_nchw, to_dtype, to_nchw
 from gluon_enhance.imaging.histogram import match_histograms
 from gluon_enhance.imaging.metrics import psnr, ssim
 from gluon_enhance.imaging.resize import resize, resize_rounding_once
+from gluon_enhance.scoring.metrics import WITHOUT_REFERENCE, Metrics, scores_of
 
+BLOCK = 8
+"""Side of JPEG's blocks."""
 PICTURES = 4
 LARGEST_PICTURE = 512
 """Side of what is shown of an image, in pixels: its middle."""
 
 
-LOWER = re.compile(r"held_out_|.*(distance|loss)")
+LOWER = re.compile(r"held_out_|.*(distance|loss)|lpips|dists|delta_e|blockiness|ringing|niqe")
 """Beginnings of the scores of which the lowest is the best."""
 
 
@@ -51,11 +54,14 @@ class Validation:
         Repeat, as ``NAME_of_start``, the scores of the net as it is now.
     backward : HybridBlock, optional
         Also show what this net restores of the output.
+    metrics : Metrics, optional
+        Also score by these, under the names that the command ``score`` gives them; outputs that
+        are compared with inputs get ``_to_input`` behind these names, too.
 
     Raises
     ------
     ValueError
-        If a set is empty, or there is none.
+        If a set is empty, or there is none, or an image is too small for a metric.
     """
 
     def __init__(
@@ -69,6 +75,7 @@ class Validation:
         of_input: Callable | None = None,
         with_start: bool = False,
         backward=None,
+        metrics: Metrics | None = None,
     ):
         if not sets or not all(sets.values()):
             raise ValueError("no held-out photo is large enough to be scored; give larger")
@@ -81,6 +88,9 @@ class Validation:
         self._of_input = of_input
         self._inputs_scores: dict = {}
         self._backward = backward
+        self._metrics = metrics and metrics._replace(block=BLOCK * scale)
+        if metrics:
+            self._try_metrics()
         self._start: dict = {}
         if with_start:
             self._start = {f"{name}_of_start": value for name, value in self()[0].items()}
@@ -111,12 +121,30 @@ class Validation:
                 scores[f"{key}{suffix}"] = float(np.mean([one[key] for one in of_images]))
         return {**scores, **self._start}, same_size(rows)
 
+    def _try_metrics(self):
+        """Score the smallest image of each set, so that one that is too small shows at once."""
+        for pairs in self._sets.values():
+            image, truth = min(pairs, key=lambda pair: min(pair[0].shape[:2]))
+            self._more_scores(image if truth is None else truth, image, truth)
+
     def _score(self, output, image, truth):
         suffix = "_y" if self._scale > 1 else "" if truth is not None else "_to_input"
         options = {"crop_border": self._scale, "y_channel": True} if self._scale > 1 else {}
         pair = output, (image if truth is None else truth)
         scores = {f"psnr{suffix}": psnr(*pair, **options), f"ssim{suffix}": ssim(*pair, **options)}
+        if self._metrics:
+            scores = {**self._more_scores(output, image, truth), **scores}
         return {**scores, **(self._extra(output, truth, image) if self._extra else {})}
+
+    def _more_scores(self, output, image, truth):
+        border = self._scale if self._scale > 1 else 0
+        if truth is not None:
+            return scores_of(output, truth, border, self._metrics)
+        scores = scores_of(output, image, border, self._metrics)
+        return {
+            name if name in WITHOUT_REFERENCE else f"{name}_to_input": value
+            for name, value in scores.items()
+        }
 
     def _row(self, image, output, truth):
         large = resize(image, self._scale, kernel="nearest") if self._scale > 1 else image

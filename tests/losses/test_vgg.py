@@ -7,12 +7,8 @@ from numpy_vgg import random_weights, vgg_maps  # noqa: E402
 
 from gluon_enhance.errors import WeightsError  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.losses.vgg import (  # noqa: E402
-    LOOKED_AT,
-    VGGFeatures,
-    layer_names,
-    vgg_features,
-)
+from gluon_enhance.losses.imagenet import LOOKED_AT  # noqa: E402
+from gluon_enhance.losses.vgg import VGGFeatures, layer_names, vgg_features  # noqa: E402
 from gluon_enhance.weights.vgg import load_vgg  # noqa: E402
 
 BGR_MEAN = np.array([103.939, 116.779, 123.68])
@@ -179,7 +175,7 @@ def test_unknown_layers_are_refused_with_the_choices(layer):
     [
         ((11, ("relu1_1",)), "depth is 11"),
         ((16, ()), "layers is empty"),
-        ((16, ("relu1_1",), "same"), "pooling is 'same'; give one of floor, ceil"),
+        ((16, ("relu1_1",), "same"), "pooling is 'same'; give one of floor, ceil, l2"),
     ],
 )
 def test_other_wrong_arguments_are_refused(arguments, message):

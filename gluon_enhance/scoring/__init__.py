@@ -1,0 +1,1 @@
+"""The metrics of photos by name, with the nets and models that some of them need."""
