@@ -84,9 +84,7 @@ def cut(windows: Sequence[Sequence[Window]], size: int, side: int) -> list[Piece
         needed = min(_first(path, value) for path, value in zip(windows, done))
         former, start = start, needed // max(strides) * max(strides)
         if start <= former:
-            raise ValueError(
-                f"side is {side}; the net needs pieces of {stop - former + 16} or more"
-            )
+            raise ValueError(f"side is {side}; give more than what the net sees around a pixel")
 
 
 def _sizes(path, size):

@@ -179,5 +179,6 @@ def test_manifest_says_how_every_file_is_read():
         if file.layout == "VGGFeatures":  # a loss network
             assert file.convention in vgg.CONVENTIONS and Path(name).suffix in vgg.FORMATS
         else:
-            layouts = {*LAYOUTS, *COUNTED, "NIQEModel"}
+            metrics = {"AlexNetFeatures", "SqueezeNetFeatures", "LPIPS", "DISTS", "NIQEModel"}
+            layouts = {*LAYOUTS, *COUNTED, *metrics}
             assert file.layout in layouts and file.convention is None

@@ -25,7 +25,15 @@ from gluon_enhance.weights.store import WeightFile
 CONTENT = bytes(range(256)) * 40
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 REPOSITORY = Path(__file__).resolve().parents[2]
-LICENCES = ("Apache-2.0", "BSD-3-Clause", "CC-BY-4.0", "MIT", "non-commercial", "none stated")
+LICENCES = (
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "CC-BY-4.0",
+    "MIT",
+    "non-commercial",
+    "none stated",
+)
 HASH_DIGITS = {"sha256": 64, "sha1": 40, "md5": 32}
 
 
