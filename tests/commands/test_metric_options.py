@@ -10,9 +10,11 @@ from click.testing import CliRunner
 from PIL import Image
 from scipy import stats
 
-from gluon_enhance import metrics
+from gluon_enhance import losses, metrics
 from gluon_enhance.commands import cli, intervals
+from gluon_enhance.errors import WeightsError
 from gluon_enhance.imaging.resize import resize, resize_rounding_once
+from gluon_enhance.weights import store
 from gluon_enhance.weights.niqe import read_niqe, write_niqe
 
 
@@ -195,3 +197,48 @@ def test_niqe_without_a_file_asks_for_the_official_one(folder, monkeypatch):
     path = folder / "0.png"
     report = json.loads(run("score", path, path, "--metrics", "niqe", "--json").stdout)
     assert asked == ["niqe_pris_params.npz"] and set(report["mean"]) == {"niqe"}
+
+
+class Halves:
+    """A stand-in for the nets, which are tested where the losses are."""
+
+    def __init__(self, name, ctx):
+        self.name, self.ctx = name, ctx
+
+    def __call__(self, image, reference, crop_border):
+        assert (self.ctx, crop_border) == ("cpu", 4)
+        return np.abs(image / 2 - reference / 2).mean()
+
+
+def test_nets_score_under_their_names_and_say_which_they_are(tmp_path, photos, monkeypatch):
+    monkeypatch.setitem(vars(losses), "LearnedMetric", Halves)
+    images = photos[0], photos[0] // 2
+    paths = [tmp_path / name for name in ("a.png", "b.png")]
+    for path, image in zip(paths, images):
+        Image.fromarray(image).save(path)
+    options = ("--metrics", "lpips,lpips_vgg,dists", "--crop-border", 4)
+    report = json.loads(run("score", *paths, *options, "--json").stdout)
+    expected = np.abs(images[0] / 2 - images[1] / 2).mean()
+    assert report["mean"] == dict.fromkeys(("lpips", "lpips_vgg", "dists"), expected)
+    assert "lpips: version 0.1 on AlexNet" in report["protocol"]
+    assert "lpips_vgg: version 0.1 on VGG-16" in report["protocol"]
+    table = run("score", *paths, *options).stdout.splitlines()
+    assert table[2].split()[1:] == [f"{expected:.4f}"] * 3
+
+
+@pytest.mark.parametrize("command", ["score", "evaluate", "compare"])
+def test_weights_that_are_not_there_are_named_before_the_work(command, folder, monkeypatch):
+    pytest.importorskip("mxnet", reason="MXNet is not installed")
+    monkeypatch.setattr(store, "receive", lambda *_: fail())
+    path = folder / "0.png"
+    arguments = {
+        "score": (path, path),
+        "evaluate": ("-m", "bicubic", "--scale", 2, "--hr", folder),
+        "compare": (path, path, "-o", folder / "page.html"),
+    }
+    with pytest.raises(WeightsError, match="cannot get DISTS_weights-f5e65c96.pt from https"):
+        run(command, *arguments[command], "--metrics", "psnr,dists")
+
+
+def fail():
+    raise OSError("no network")

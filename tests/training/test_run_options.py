@@ -214,7 +214,12 @@ def test_weights_of_validations_are_written_averaged_and_raw(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "score, step", [("psnr", 4), ("feature_distance", 2), ("held_out_style", 2), ("ssim_Set5", 4)]
+    "score, step",
+    [
+        *(("psnr", 4), ("feature_distance", 2), ("held_out_style", 2), ("ssim_Set5", 4)),
+        *(("lpips", 2), ("lpips_vgg_Set5", 2), ("dists", 2), ("delta_e", 2), ("ms_ssim_y", 4)),
+        *(("blockiness", 2), ("ringing", 2), ("niqe_Set5", 2)),
+    ],
 )
 def test_the_best_net_has_the_highest_score_or_the_lowest_distance(score, step):
     best = BestNet(score)
@@ -226,7 +231,7 @@ def test_the_best_net_has_the_highest_score_or_the_lowest_distance(score, step):
 
 def test_a_score_that_there_is_not_is_refused_with_those_that_there_are(run):
     with pytest.raises(TrainingError, match="--best is lpips, which is no score here; give one of"):
-        run(best="lpips")
+        run(best="lpips")  # without --val-metrics lpips
 
 
 def test_options_may_change_on_request_and_are_logged(run, caplog):

@@ -1,5 +1,8 @@
 """What the scripts of super-resolution nets have in common, but train_esrgan, which has its own."""
 
+import csv
+import json
+
 import numpy as np
 import pytest
 
@@ -63,6 +66,36 @@ def test_inputs_can_have_the_noise_and_blur_of_the_photos(
     out = tmp_path / "run"
     train(name, out, *options, "--iterations", 1, "--degrade", "realistic", data=noisy_photos)
     assert (out / f"{model}.params").is_file()
+
+
+def test_more_metrics_are_logged_drawn_and_kept_in_the_card(scripts, train, tmp_path):
+    out, (options, model) = tmp_path / "run", scripts["srcnn"]
+    names = ("--val-metrics", "delta_e", "ringing", "--best", "delta_e")
+    train("srcnn", out, *options, *names, "--iterations", 2, "--validate-every", 1)
+    with open(out / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(float(row["delta_e"]) > 0 and float(row["ringing"]) > 0 for row in rows)
+    card = json.loads((out / "card.json").read_text())
+    best = min(rows, key=lambda row: float(row["delta_e"]))
+    assert card["best"] == {
+        "score": "delta_e",
+        "value": float(best["delta_e"]),
+        "step": int(best["step"]),
+    }
+    assert {"test_psnr_y", "test_delta_e", "test_ringing"} <= set(card["test"])
+
+
+@pytest.mark.parametrize(
+    "name, metric, message",
+    [
+        ("srcnn", "vmaf", "'vmaf' is no metric; choose some of psnr, ssim"),
+        ("srcnn", "lpips=own.pth", "'lpips=own.pth' is no metric"),
+        ("srcnn", "niqe=none.npz", "none.npz is no file"),
+    ],
+)
+def test_metrics_that_there_are_not_are_refused(name, metric, message, train, tmp_path):
+    with pytest.raises((ValueError, WeightsError), match=message):
+        train(name, tmp_path / "run", "--val-metrics", metric, "--iterations", 1)
 
 
 def test_srgan_starts_from_the_shipped_srresnet(scripts, train, tmp_path):

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from gluon_enhance.framework import mx
+from gluon_enhance.imaging import metrics
 from gluon_enhance.imaging.metrics import psnr, ssim
+from gluon_enhance.scoring.metrics import Metrics
 from gluon_enhance.training.validation import Validation
 
 
@@ -89,3 +91,40 @@ def test_what_the_backward_net_restores_is_shown(pairs):
 def test_no_pair_is_an_error_that_says_why():
     with pytest.raises(ValueError, match="no held-out photo"):
         Validation(Brighten(), {"": []}, mx.cpu())
+
+
+def test_more_metrics_are_scored_under_the_names_of_the_command(pairs):
+    wanted = Metrics(("psnr", "delta_e"), learned={"lpips": lambda a, b, crop_border: 0.25})
+    scores, _ = Validation(Brighten(), {"": pairs, "own": pairs[:1]}, mx.cpu(), metrics=wanted)()
+    names = ("psnr", "ssim", "psnr_y", "delta_e", "lpips")
+    assert set(scores) == {f"{name}{of}" for name in names for of in ("", "_own")}
+    assert scores["delta_e"] == np.mean([metrics.delta_e(*pair) for pair in pairs])
+    assert scores["delta_e_own"] == metrics.delta_e(*pairs[0])
+    assert scores["lpips"] == 0.25
+
+
+def test_metrics_of_enlarged_images_leave_out_the_scale_and_see_larger_blocks(rng):
+    class Enlarge(mx.gluon.HybridBlock):
+        def hybrid_forward(self, F, x):
+            return F.UpSampling(x, scale=2, sample_type="nearest")
+
+    image = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    truth = np.clip(image.repeat(2, 0).repeat(2, 1) + 9.0, 0, 255).astype(np.uint8)
+    wanted = Metrics(("delta_e", "blockiness"))
+    scores, _ = Validation(Enlarge(), {"": [(image, truth)]}, mx.cpu(), 2, metrics=wanted)()
+    large = image.repeat(2, 0).repeat(2, 1)
+    assert scores["delta_e"] == metrics.delta_e(large, truth, crop_border=2)
+    assert scores["blockiness"] == metrics.blockiness(large, block=16, crop_border=2)
+    assert set(scores) == {"psnr_y", "ssim_y", "delta_e", "blockiness"}
+
+
+def test_metrics_against_inputs_say_so_unless_they_need_no_reference(pairs):
+    images = [(np.tile(image, (3, 3, 1)), None) for image, _ in pairs]
+    wanted = Metrics(("delta_e", "blockiness"))
+    scores, _ = Validation(Brighten(), {"": images}, mx.cpu(), metrics=wanted)()
+    assert set(scores) == {"psnr_to_input", "ssim_to_input", "delta_e_to_input", "blockiness"}
+
+
+def test_images_too_small_for_a_metric_are_refused_before_the_training(pairs):
+    with pytest.raises(ValueError, match="ms_ssim needs"):
+        Validation(Brighten(), {"": pairs}, mx.cpu(), metrics=Metrics(("ms_ssim",)))
