@@ -71,6 +71,23 @@ def test_odd_sizes_are_rounded_as_asked(pooling, weights_file, image):
     assert_close(after, expected["pool2"])
 
 
+def test_l2_pooling_is_the_root_of_hann_weighted_squares(weights_file, image):
+    """As in DISTS: windows of 3x3, two pixels apart, that begin one pixel outside the map."""
+    path, weights = weights_file
+    features = load_vgg(VGGFeatures(16, ("relu1_2", "pool1", "relu2_1"), "l2"), path)
+    before, pooled, after = run(features, image)
+    assert_close(before, vgg_maps(255 * image[..., ::-1] - BGR_MEAN, weights, 16)["relu1_2"])
+    padded = np.pad(before**2, ((0, 0), (1, 1), (1, 1)))
+    hann = np.hanning(5)[1:-1]
+    means = sum(
+        hann[i] * hann[j] / 4 * padded[:, i : i + 36 : 2, j : j + 21 : 2]
+        for i in range(3)
+        for j in range(3)
+    )
+    assert_close(pooled, np.sqrt(means + 1e-12))
+    assert after.shape == (128, 18, 11)
+
+
 def test_ceil_pooling_gives_tensorflows_size_of_dpeds_features():
     for pooling, size in (("floor", 6), ("ceil", 7)):
         features = VGGFeatures(19, ("relu5_4",), pooling)

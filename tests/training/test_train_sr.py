@@ -69,7 +69,7 @@ def test_inputs_can_have_the_noise_and_blur_of_the_photos(
 
 
 def test_more_metrics_are_logged_drawn_and_kept_in_the_card(scripts, train, tmp_path):
-    out, (options, model) = tmp_path / "run", scripts["srcnn"]
+    out, options = tmp_path / "run", scripts["srcnn"][0]
     names = ("--val-metrics", "delta_e", "ringing", "--best", "delta_e")
     train("srcnn", out, *options, *names, "--iterations", 2, "--validate-every", 1)
     with open(out / "metrics.csv", newline="") as file:
