@@ -8,9 +8,9 @@ r"""Train a small net to do what a large one does: distilling [1]_, mostly for r
 
 The teacher is any model that `gluon_enhance.Enhancer` takes. What it makes of --samples degraded
 patches is kept on the disk (--cache); making it goes on where it was interrupted, and may go on
-with more samples later. The student learns from the teacher's output and from the true photo: L1,
-with --feature-weight features of VGG-19, with --adversarial-weight a critic of photos. Interrupt it
-at will and go on with --resume.
+with more samples later. The student learns from the teacher's output and from the true photo: L1
+and mean colors, with --feature-weight features of VGG-19, with --adversarial-weight a critic of
+photos. Shades of plain colors are mixed in. Interrupt it at will and go on with --resume.
 
 References
 ----------
@@ -35,7 +35,13 @@ from gluon_enhance.data.teacher_patches import (
     with_plain_colors,
 )
 from gluon_enhance.framework import mx
-from gluon_enhance.losses import DistillationLoss, FeatureLoss, HingeAdversarial, L1Loss
+from gluon_enhance.losses import (
+    DistillationLoss,
+    FeatureLoss,
+    HingeAdversarial,
+    L1Loss,
+    MeanColorLoss,
+)
 from gluon_enhance.models.unet_discriminator import NEGATIVE_SLOPE, UNetDiscriminator
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
@@ -61,6 +67,7 @@ class Config(recipe.EnlargingConfig):
     plain_colors: float = option(0.1, "share of samples that are shades of plain colors", most=1)
     truth_weight: float = option(0.3, "what the photo counts; the rest: the teacher", most=1)
     pixel_weight: float = option(1.0, "weight of L1")
+    color_weight: float = option(1.0, "weight of the mean colors of cells, against the photo's")
     feature_weight: float = option(0.0, "weight of the features of VGG-19, of mean size 1 each")
     adversarial_weight: float = option(0.0, "weight of a critic's loss; 0: no critic")
     critic_channels: int = option(16, "channels of the critic's first layer")
@@ -89,6 +96,8 @@ def learn(run):
         run.net.initialize_from(zoo.get_model(STARTS[config.model], pretrained=True))
         starts = True
     losses = {"pixel": DistillationLoss(L1Loss(), config.truth_weight, weight=config.pixel_weight)}
+    if config.color_weight:
+        losses["color"] = DistillationLoss(MeanColorLoss(), 1.0, weight=config.color_weight)
     if config.feature_weight:
         features = run.features(19, LAYERS)
         layers = features, layer_weights(features, patches)

@@ -28,6 +28,7 @@ _PUBLIC = {
     "LPIPS": "learned",
     "LearnedMetric": "learned",
     "LeastSquaresAdversarial": "adversarial",
+    "MeanColorLoss": "pixel",
     "ProbabilityAdversarial": "adversarial",
     "RelativisticAverageAdversarial": "adversarial",
     "StandardAdversarial": "adversarial",
