@@ -215,5 +215,15 @@ def test_curves_are_drawn_in_panels_by_kind(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
 
 
+def test_metrics_of_each_kind_have_a_panel():
+    row = dict.fromkeys(("step", "ms_ssim_y", "lpips", "dists_Set5", "delta_e", "niqe_of_start"), 1)
+    assert plots.panels([row]) == {
+        "SSIM": ["ms_ssim_y"],
+        "LPIPS and DISTS": ["lpips", "dists_Set5"],
+        "color difference, CIEDE2000": ["delta_e"],
+        "NIQE": ["niqe_of_start"],
+    }
+
+
 def test_share_of_the_waiting_is_logged(run):
     assert all(0 <= row["waiting_for_data"] <= 1 for row in run())

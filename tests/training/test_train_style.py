@@ -86,3 +86,8 @@ def test_held_out_photos_that_are_too_small_are_an_error(train, options, tmp_pat
     Image.new("RGB", (300, 190)).save(held_out / "small.png")
     with pytest.raises(ValueError, match="no held-out photo has 192 pixels a side"):
         train("style", tmp_path / "run", *options, "--val", held_out)
+
+
+def test_metrics_that_need_truths_are_refused(options, train, tmp_path):
+    with pytest.raises(ValueError, match="--val-metrics is for scripts with truths"):
+        train("style", tmp_path / "run", *options, "--val-metrics", "delta_e")
