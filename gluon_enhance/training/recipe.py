@@ -366,6 +366,8 @@ class Run:
             return Validation(self.net, sets, ctx, scale, **scoring, **more)
 
         validate = scorer(data.validation, with_start=with_start)
+        # Made before the training, so that images which are too small for a metric are refused now.
+        validate_test = scorer(data.test) if data.test and step.devices.is_first else None
         draw = draw or data.patches.draw
         history = fit(step, draw, validate, config, data.patches.fingerprint)
         if step.best and step.best.arrays:
@@ -375,7 +377,7 @@ class Run:
             _mix(step.average, mix)
             with step.average.applied():  # the card's scores are of what is kept
                 history = [{**row, **validate()[0]} for row in history[-1:]]
-        test = _test(step, scorer(data.test)) if data.test and step.devices.is_first else {}
+        test = _test(step, validate_test) if validate_test else {}
         path = save_result(step, self.net, config, history, test)
         sys.stdout.write(f"{path}\n")
 

@@ -133,7 +133,7 @@ class Validation:
         pair = output, (image if truth is None else truth)
         scores = {f"psnr{suffix}": psnr(*pair, **options), f"ssim{suffix}": ssim(*pair, **options)}
         if self._metrics:
-            scores = {**self._more_scores(output, image, truth), **scores}
+            scores.update(self._more_scores(output, image, truth))
         return {**scores, **(self._extra(output, truth, image) if self._extra else {})}
 
     def _more_scores(self, output, image, truth):
