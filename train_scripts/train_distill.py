@@ -87,7 +87,8 @@ def main(argv=None):
         )
     if len(config.layer_weights) != len(LAYERS):
         raise ValueError(
-            f"--layer-weights are {config.layer_weights}; give {len(LAYERS)}, of {', '.join(LAYERS)}"
+            f"--layer-weights are {config.layer_weights}; give {len(LAYERS)}, of "
+            + ", ".join(LAYERS)
         )
     recipe.train_enlarging(config, learn, config.sample_size)
 
@@ -128,7 +129,7 @@ def open_patches(run):
 
 
 def layer_weights(config, features, patches):
-    """Divide the options' weights by the mean sizes of the layers' maps: then alike counts alike."""
+    """Divide the options' weights by the mean sizes of the layers' maps, which differ much."""
     truths = np.stack([patches.draw(np.random.default_rng(k))[2] for k in range(8)])
     ctx = features.mean.list_ctx()[0]
     sizes = [float(m.abs().mean().asscalar()) for m in features(mx.nd.array(truths, ctx=ctx))]
