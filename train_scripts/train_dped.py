@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from gluon_enhance import zoo
-from gluon_enhance.data.phone_photos import score_input
+from gluon_enhance.data.phone_photos import SCORES
 from gluon_enhance.losses import (
     ColorLoss,
     FeatureLoss,
@@ -74,7 +74,7 @@ def main(argv=None):
 
 
 def learn(run):
-    run.train(make_step(run), of_input=score_input)
+    run.train(make_step(run), **SCORES)
 
 
 def make_generator(config):

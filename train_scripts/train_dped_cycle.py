@@ -18,7 +18,7 @@ References
 from dataclasses import dataclass
 
 from gluon_enhance import zoo
-from gluon_enhance.data.phone_photos import score_input
+from gluon_enhance.data.phone_photos import SCORES
 from gluon_enhance.losses import CycleLoss, FeatureLoss, Grayscale, StandardAdversarial
 from gluon_enhance.models.dped import NEGATIVE_SLOPE, DPEDDiscriminator
 from gluon_enhance.training import recipe
@@ -29,7 +29,7 @@ VIEWS = {"gray": 1, "color": 3}
 
 
 @dataclass
-class Config(recipe.PhoneConfig):
+class Config(recipe.UnpairedConfig):
     model: str = option("dped_cycle", "a net of the zoo that does not enlarge, of both generators")
     # The report's, but for the rate, which is constant there; a cosine ends lower on any budget.
     iterations: int = option(8000, "training steps in all")
@@ -53,7 +53,7 @@ def main(argv=None):
 
 def learn(run):
     step = make_step(run)
-    run.train(step, of_input=score_input, backward=step.nets["backward"])
+    run.train(step, **SCORES, backward=step.nets["backward"])
 
 
 def make_step(run):

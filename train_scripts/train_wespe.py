@@ -19,7 +19,7 @@ References
 from dataclasses import dataclass
 
 from gluon_enhance import zoo
-from gluon_enhance.data.phone_photos import score_input
+from gluon_enhance.data.phone_photos import SCORES
 from gluon_enhance.losses import (
     FeatureLoss,
     GaussianBlur,
@@ -37,7 +37,7 @@ NORMS = ("batch", "instance", "layer")
 
 
 @dataclass
-class Config(recipe.PhoneConfig):
+class Config(recipe.UnpairedConfig):
     model: str = option("wespe", "a net of the zoo that does not enlarge, of both generators")
     norm: str = option("instance", "of the generators; the paper's is batch", NORMS)
     critic_norm: str = option("instance", "of the discriminators; the paper's is batch", NORMS)
@@ -56,9 +56,7 @@ class Config(recipe.PhoneConfig):
     balance_window: int = option(5, "last losses whose mean is held against a threshold")
     balance_ratio: int = option(3, "steps in one of which they learn when they are held back")
 
-    VARIANTS = {
-        "recipe": {"report": {"schedule": "constant", "warmup": 0, "start": "kaiming_uniform"}}
-    }
+    VARIANTS = {"recipe": {"report": {**recipe.REPORT, "start": "kaiming_uniform"}}}
 
 
 def main(argv=None):
@@ -68,7 +66,7 @@ def main(argv=None):
 
 def learn(run):
     step = make_step(run)
-    run.train(step, of_input=score_input, backward=step.nets["backward"])
+    run.train(step, **SCORES, backward=step.nets["backward"])
 
 
 def make_generator(config, **options):

@@ -108,6 +108,7 @@ class TrainingConfig:
     workers: int = option(1, "threads that prepare batches; 0: none of its own", least=0)
     log_every: int = option(100, "steps between rows of metrics.csv")
     validate_every: int = option(1000, "steps between validations")
+    validate_first: bool = option(False, "validate after the first step too")
     save_every: int = option(500, "steps between checkpoints")
     keep: int = option(2, "newest checkpoints that are kept")
     best: Optional[str] = option(
@@ -136,6 +137,7 @@ class TrainingConfig:
         "workers",
         "log_every",
         "validate_every",
+        "validate_first",
         "save_every",
         "keep",
         "best",

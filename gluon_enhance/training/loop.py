@@ -233,6 +233,7 @@ def _write(log, step, count, validate, config, bar, stopping):
     """Write what is due after a step."""
     last = count == config.iterations  # which always ends in a row, a validation, a checkpoint
     validating = count % config.validate_every == 0 or last
+    validating |= count == 1 and config.validate_first
     try:
         if count % config.log_every == 0 or validating:
             scores = {}

@@ -34,7 +34,7 @@ from gluon_enhance.losses import vgg_features
 from gluon_enhance.training.checkpoint_files import save_arrays
 from gluon_enhance.training.config import TrainingConfig, option
 from gluon_enhance.training.devices import Devices
-from gluon_enhance.training.gan import Critic
+from gluon_enhance.training.gan import Critic, FixedRatio
 from gluon_enhance.training.initial_weights import (
     given_weights,
     has_start,
@@ -45,7 +45,7 @@ from gluon_enhance.training.initial_weights import (
 from gluon_enhance.training.loop import fit
 from gluon_enhance.training.precision import set_precision
 from gluon_enhance.training.steps import AdversarialStep, CycleStep, SupervisedStep
-from gluon_enhance.training.validation import Validation, feature_distances
+from gluon_enhance.training.validation import Validation, feature_distances, with_losses
 from gluon_enhance.weights.manifest import write_card
 
 logger = logging.getLogger(__name__)
@@ -76,6 +76,10 @@ class EnlargingConfig(TrainingConfig):
     NOT_COMPARED: ClassVar[tuple] = (*TrainingConfig.NOT_COMPARED, "lr")
 
 
+REPORT = {"schedule": "constant", "warmup": 0, "held_out_losses": True, "validate_first": True}
+"""Of ``--recipe report``: a constant rate, and the curves and pictures that reports show."""
+
+
 @dataclass
 class PhoneConfig(TrainingConfig):
     """Options of the scripts that train on a phone's photos."""
@@ -91,7 +95,21 @@ class PhoneConfig(TrainingConfig):
     target: Optional[str] = option(None, "folder of the camera's photos, whatever their names")
     vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
 
-    VARIANTS = {"recipe": {"report": {"schedule": "constant", "warmup": 0, "start": "paper"}}}
+    held_out_losses: bool = option(
+        False, "with each validation, measure the losses and the discriminators on its photos too"
+    )
+
+    VARIANTS = {"recipe": {"report": {**REPORT, "start": "paper"}}}
+    NOT_COMPARED: ClassVar[tuple] = (*TrainingConfig.NOT_COMPARED, "held_out_losses")
+
+
+@dataclass
+class UnpairedConfig(PhoneConfig):
+    """Options of the scripts that train on a phone's photos without pairs."""
+
+    ratio: str = option(
+        "1:1", "updates of the generators to those of the discriminators, such as 3:1 or 1:5"
+    )
 
 
 def check_fits(spec, config: TrainingConfig, enlarging: bool = True) -> None:
@@ -221,6 +239,7 @@ def train_on_phones(
         paired,
         val_target,
         config.test,
+        config.held_out_losses,
     )
     train_on(config, net, data, learn)
 
@@ -299,7 +318,14 @@ class Run:
     def cycle(
         self, backward, critics, backward_critics, cycle_losses, image_losses, balance=None
     ) -> CycleStep:
-        """Make the step of the net and of one that goes back; all else as in `CycleStep`."""
+        """Make the step of the net and of one that goes back; all else as in `CycleStep`.
+
+        Without a balance ``--ratio`` tells who learns.
+        """
+        if self.config.ratio != "1:1":
+            if balance:
+                raise ValueError("--ratio and --balance each tell who learns; give one of them")
+            balance = FixedRatio(self.config.ratio)
         generators, players = (self.net, backward), [*critics.values(), *backward_critics.values()]
         trainers = {
             "generators": self.trainer(*generators),
@@ -362,6 +388,9 @@ class Run:
             return Validation(self.net, sets, ctx, scale, **scoring, **more)
 
         validate = scorer(data.validation, with_start=with_start)
+        if data.held_out:
+            at_once = config.batch_size // config.accumulate
+            validate = with_losses(validate, step, data.held_out, at_once)
         draw = draw or data.patches.draw
         history = fit(step, draw, validate, config, data.patches.fingerprint)
         if step.best and step.best.arrays:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Callable
 
@@ -126,6 +127,41 @@ class Validation:
         if self._backward:
             row["restored"] = _apply(self._backward, output, self._ctx)
         return row if truth is None else {**row, "truth": truth}
+
+
+def with_losses(validate: Callable, step, sets: Mapping, batch_size: int) -> Callable:
+    """Make a validation that also measures the losses of a step.
+
+    Parameters
+    ----------
+    validate : callable
+        As `Validation`.
+    step : Step
+    sets : mapping of str to tuple of ndarray of shape (N, ...)
+        Samples by name, as `gluon_enhance.data.held_out_photos.Data` has them. Their losses are
+        ``held_out_LOSS``, and with a name ``held_out_LOSS_NAME``.
+    batch_size : int
+        Samples that are computed at a time.
+    """
+
+    def measuring():
+        scores, rows = validate()
+        for name, arrays in sets.items():
+            suffix = f"_{name}" if name else ""
+            for key, value in _mean_losses(step, arrays, batch_size).items():
+                scores[f"held_out_{key}{suffix}"] = value
+        return scores, rows
+
+    return measuring
+
+
+def _mean_losses(step, arrays, batch_size):
+    count, sums = len(arrays[0]), Counter()
+    for first in range(0, count, batch_size):
+        batch = tuple(array[first : first + batch_size] for array in arrays)
+        losses = step.measure(batch)
+        sums.update({name: value * len(batch[0]) for name, value in losses.items()})
+    return {name: total / count for name, total in sums.items()}
 
 
 class BestNet:

@@ -202,8 +202,9 @@ def test_curves_are_drawn_in_panels_by_kind(tmp_path):
     names = ("pixel", "psnr_y", "ssim_y", "psnr_of_input", "texture_accuracy", "texture_loss")
     history = [{"step": 1, "seconds": 1, **dict.fromkeys((*names, "critics_learn"), 0.5)}]
     history.append({"step": 2, "pixel": 0.1, "texture": -3.0})  # DPED's saturating loss
+    history[1]["held_out_pixel"] = 0.2
     assert plots.panels(history) == {
-        "losses": ["pixel"],
+        "losses": ["pixel", "held_out_pixel"],
         "losses that may be negative": ["texture"],
         "PSNR in dB": ["psnr_y", "psnr_of_input"],
         "SSIM": ["ssim_y"],

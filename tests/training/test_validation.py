@@ -3,7 +3,7 @@ import pytest
 
 from gluon_enhance.framework import mx
 from gluon_enhance.imaging.metrics import psnr, ssim
-from gluon_enhance.training.validation import Validation
+from gluon_enhance.training.validation import Validation, with_losses
 
 
 class Brighten(mx.gluon.HybridBlock):
@@ -89,3 +89,14 @@ def test_what_the_backward_net_restores_is_shown(pairs):
 def test_no_pair_is_an_error_that_says_why():
     with pytest.raises(ValueError, match="no held-out photo"):
         Validation(Brighten(), {"": []}, mx.cpu())
+
+
+def test_losses_of_held_out_samples_are_means_over_all_of_them():
+    class Step:
+        def measure(self, batch):
+            return {"pixel": float(batch[0].mean())}
+
+    sets = {"": (np.arange(5.0), np.zeros(5)), "Set5": (np.full(2, 7.0), np.zeros(2))}
+    validate = with_losses(lambda: ({"psnr": 20.0}, ["row"]), Step(), sets, 2)
+    expected = {"psnr": 20.0, "held_out_pixel": 2.0, "held_out_pixel_Set5": 7.0}
+    assert validate() == (pytest.approx(expected), ["row"])
