@@ -56,7 +56,9 @@ class Config(recipe.UnpairedConfig):
     balance_window: int = option(5, "last losses whose mean is held against a threshold")
     balance_ratio: int = option(3, "steps in one of which they learn when they are held back")
 
-    VARIANTS = {"recipe": {"report": {**recipe.REPORT, "start": "kaiming_uniform"}}}
+    VARIANTS = {
+        "recipe": {"report": {**recipe.REPORT, "start": "kaiming_uniform", "sampling": "epochs"}}
+    }
 
 
 def main(argv=None):

@@ -17,6 +17,7 @@ import filelock
 import numpy as np
 
 from gluon_enhance.atomic import whole_file, write_text
+from gluon_enhance.data.epochs import Turn
 from gluon_enhance.errors import TrainingError
 from gluon_enhance.framework import mx
 from gluon_enhance.small_files import read_small
@@ -89,9 +90,14 @@ class Shards:
                         self._save(path, array)
                 self._parts.append([self._mapped(path) for path in paths])
 
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-        """Draw an input, (3, h, w), and the features of its truth, (C, h', w')."""
-        shard, sample = divmod(int(rng.integers(self._count * self._samples)), self._samples)
+    def draw(self, rng: np.random.Generator, turn: Turn | None = None) -> tuple[np.ndarray, ...]:
+        """Draw an input, (3, h, w), and the features of its truth, (C, h', w').
+
+        A turn tells which sample is drawn.
+        """
+        count = self._count * self._samples
+        index = int(rng.integers(count)) if turn is None else turn.of(count)
+        shard, sample = divmod(index, self._samples)
         return tuple(array[sample] for array in self._parts[shard])
 
     def _check(self, made_of):

@@ -73,6 +73,11 @@ class TrainingConfig:
     iterations: int = option(0, "training steps in all")
     batch_size: int = option(16, "patches per step, on all devices together")
     patch_size: int = option(32, "side of a low-resolution patch, in pixels")
+    sampling: str = option(
+        "random",
+        "how photos, or samples of shards, are chosen; epochs: each once before any comes again",
+        ("random", "epochs"),
+    )
     learning_rate: float = option(2e-4, "Adam's step size at the start")
     schedule: str = option("cosine", "how the learning rate falls", SCHEDULES)
     warmup: int = option(200, "steps over which the learning rate rises", least=0)

@@ -62,7 +62,8 @@ def fit(
     ----------
     step : Step
     draw : callable
-        Takes a generator of random numbers, gives one sample: arrays (3, h, w).
+        Takes a generator of random numbers, and with ``--sampling epochs`` a turn, which tells the
+        item; gives one sample: arrays (3, h, w).
     validate : callable
         Returns scores by name, and rows of pictures to look at, (H, W, 3) by heading; the net
         then holds its averaged parameters.
@@ -101,6 +102,7 @@ def fit(
             config.iterations,
             config.workers,
             devices.share,
+            config.sampling == "epochs",
         )
         with closing(source), closing(log) if log else nullcontext():
             count, stopping = _repeat(step, source, validate, schedule, config, log, count)

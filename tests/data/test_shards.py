@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
+from gluon_enhance.data.epochs import Turn  # noqa: E402
 from gluon_enhance.data.shards import Shards  # noqa: E402
 from gluon_enhance.errors import TrainingError  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
@@ -54,6 +55,12 @@ def test_every_sample_is_drawn_and_none_is_made_twice(complete):
     shards = complete()
     drawn = {shards.draw(np.random.default_rng(k))[1].tobytes() for k in range(200)}
     assert len(drawn) == 2 * 5
+
+
+def test_by_epochs_every_sample_is_drawn_once_in_each(complete, rng):
+    shards = complete()
+    for epoch in (range(10), range(10, 20)):
+        assert len({shards.draw(rng, Turn(0, number))[1].tobytes() for number in epoch}) == 10
 
 
 def test_a_sample_depends_on_the_generator_alone(complete, rng):
