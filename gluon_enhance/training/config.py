@@ -55,6 +55,8 @@ class TrainingConfig:
         model: str = ""
         vgg: Optional[str] = None
 
+    net: tuple = option((), "options of the net's class, NAME=VALUE: num_blocks=6 channels=48")
+    name: Optional[str] = option(None, "of the result, if it is to be another than the model's")
     data: tuple = option((), "folders of training photos")
     out: Optional[str] = option(None, "folder for logs, checkpoints and the result")
     val: tuple = option(

@@ -63,8 +63,6 @@ ENLARGING = "train_srresnet.py, train_edsr.py, train_esrgan.py or another of sup
 class EnlargingConfig(TrainingConfig):
     """Options of the scripts that train super-resolution nets."""
 
-    net: tuple = option((), "options of the net's class, NAME=VALUE: num_blocks=6 channels=48")
-    name: Optional[str] = option(None, "of the result, if it is to be another than the model's")
     reductions: tuple = option((1.0, 0.75, 0.5), "sizes at which each photo is used")
     degrade: str = option("bicubic", "how inputs are made of photos", tuple(DEGRADATIONS))
     degrade_options: Optional[str] = option(
@@ -95,6 +93,9 @@ class PhoneConfig(TrainingConfig):
     target: Optional[str] = option(None, "folder of the camera's photos, whatever their names")
     vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
 
+    critic_channels: int = option(
+        48, "channels of a discriminator's first layer; the others' are in proportion"
+    )
     held_out_losses: bool = option(
         False, "with each validation, measure the losses and the discriminators on its photos too"
     )
@@ -171,19 +172,21 @@ def train_enlarging(config: EnlargingConfig, learn: Callable, largest: int = 0) 
     train_on(config, net, data, learn)
 
 
-def build_net(config: EnlargingConfig, **kwargs):
+def build_net(config: TrainingConfig, model: Optional[str] = None, **kwargs):
     """Build the net of a run: the model, with the options and the name of ``--net`` and ``--name``.
 
     Parameters
     ----------
-    config : EnlargingConfig
+    config : TrainingConfig
+    model : str, optional
+        Default: the config's.
     **kwargs
-        For the net's class, too.
+        For the net's class, where ``--net`` does not say otherwise.
 
     Returns
     -------
     HybridBlock
-        Of `gluon_enhance.get_model`; its spec has the name.
+        Of `gluon_enhance.get_model`; its spec has the name, and `zoo_model` the model's.
 
     Raises
     ------
@@ -199,7 +202,8 @@ def build_net(config: EnlargingConfig, **kwargs):
             kwargs[option_name] = json.loads(value)
         except ValueError:  # a word, such as the kind of a norm
             kwargs[option_name] = value
-    net = zoo.get_model(config.model, **kwargs)
+    net = zoo.get_model(model or config.model, **kwargs)
+    net.zoo_model = net.spec.name
     if config.name:
         if config.name in zoo.MODELS or zoo.model_name(f"{config.name}.params") != config.name:
             raise ValueError(
@@ -223,7 +227,7 @@ def train_on_phones(
     ----------
     config : PhoneConfig
     net : HybridBlock
-        From `gluon_enhance.get_model`.
+        From `build_net`.
     learn : callable
         Takes the `Run`; see the head of this module.
     paired, val_target
@@ -262,7 +266,7 @@ class Run:
     ----------
     config : TrainingConfig
     net : HybridBlock
-        The net that is trained, from `gluon_enhance.get_model`: its spec names the result.
+        The net that is trained, from `build_net`: its spec names the result.
     devices : Devices
     data : Data, optional
         What it learns from and is scored on; a step can be made without.
@@ -327,8 +331,9 @@ class Run:
                 raise ValueError("--ratio and --balance each tell who learns; give one of them")
             balance = FixedRatio(self.config.ratio)
         generators, players = (self.net, backward), [*critics.values(), *backward_critics.values()]
+        learning = generators if cycle_losses or backward_critics else generators[:1]
         trainers = {
-            "generators": self.trainer(*generators),
+            "generators": self.trainer(*learning),
             "critics": self.trainer(*(critic.net for critic in players)),
         }
         sides, losses = (critics, backward_critics), (cycle_losses, image_losses)
@@ -454,7 +459,7 @@ def save_result(
     ----------
     step : Step
     net : HybridBlock
-        The step's generator, from `gluon_enhance.get_model`: its spec names it.
+        The step's generator, from `build_net`: its spec names it.
     config : TrainingConfig
     history : list of dict
         Rows of the log; the card gets the last.
@@ -473,7 +478,7 @@ def save_result(
         save_arrays(part, step.average.arrays)
     card = {**asdict(net.spec), "training": asdict(config), "log": history[-1:]}
     if net.spec.name not in zoo.MODELS:
-        card["model"] = config.model
+        card["model"] = net.zoo_model
     if step.best and step.best.state:
         card["best"] = step.best.state
     if test:

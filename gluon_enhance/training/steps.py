@@ -330,7 +330,7 @@ class CycleStep(Step):
     def _direction(self, prefix, there, back, images, others, critics):
         """Return the terms of one direction, {name: (n,)}, and {critic: (real, fake)} to judge."""
         result = there(images)
-        restored = back(result)
+        restored = back(result) if self.cycle_losses else None
         terms = {name: loss(restored, images) for name, loss in self.cycle_losses.items()}
         terms.update({name: loss(result, images) for name, loss in self.image_losses.items()})
         terms = {f"{prefix}{name}": term for name, term in terms.items()}

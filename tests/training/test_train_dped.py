@@ -175,6 +175,35 @@ def test_cycles_discriminators_see_gray_or_color(scripts, train, tmp_path):
         assert next(iter(critic.values())).shape[1] == channels
 
 
+def test_the_cycle_has_other_generators_norms_and_losses(train, tmp_path):
+    options = ("--generator", "densenet", "--norm", "batch", "--variation-weight", 2)
+    train("dped_cycle", tmp_path / "run", *FEW, *options, "--critic-channels", 6)
+    assert {"variation", "backward_variation"} <= rows(tmp_path / "run")[-1].keys()
+    net = zoo.get_model(pretrained=tmp_path / "run" / "dped_densenet.params")
+    assert net.spec.kwargs["norm"] == "batch" and net.spec.tiling == "exact"
+    (newest, *_) = list_checkpoints(tmp_path / "run" / "checkpoints")
+    critic = mx.nd.load(str(newest / "backward_texture.params"))
+    assert critic["body.0.conv.weight"].shape[0] == 6
+    assert any(name.endswith("running_mean") for name in critic)
+
+
+def test_wespes_other_losses_can_be_left_out_and_need_no_vgg(train, tmp_path):
+    options = ("--content-weight", 0, "--variation-weight", 0, "--critic-channels", 12)
+    train("wespe", tmp_path / "run", *FEW, *options, "--vgg", tmp_path / "none")
+    row = rows(tmp_path / "run")[-1]
+    assert {"color", "texture"} <= row.keys() and not {"content", "variation"} & row.keys()
+    (newest, *_) = list_checkpoints(tmp_path / "run" / "checkpoints")
+    assert mx.nd.load(str(newest / "color.params"))["body.3.conv.weight"].shape[:2] == (32, 12)
+
+
+def test_folders_of_patches_are_taken_as_they_are(dped_folder):
+    phone, camera = (dped_folder / "iphone/training_data" / side for side in ("iphone", "canon"))
+    for paired in (True, False):
+        data = phone_photos([phone], 32, target=camera, paired=paired)
+        assert data.validation[""][0][0].shape == (32, 32, 3)
+        assert data.patches.draw(np.random.default_rng(0))[1].shape == (3, 32, 32)
+
+
 @pytest.mark.parametrize("norm", ["batch", "layer"])
 def test_wespe_has_other_norms_heads_and_factors(norm, scripts, train, tmp_path):
     options = ("--norm", norm, "--critic-norm", norm, "--classes", 2, "--tanh-scale", 0.5)
