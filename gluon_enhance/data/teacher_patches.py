@@ -78,6 +78,13 @@ class TeacherPatches(Shards):
         return [np.stack(images) for images in zip(*samples)]
 
     @staticmethod
+    def _sample_bytes(draw, teach):
+        lr, hr = draw(np.random.default_rng(0))
+        return (
+            lr.size + 2 * hr.size
+        )  # 8 bits a value; the teacher's output is as large as the truth
+
+    @staticmethod
     def _write(path, array):
         np.save(path, array)
 
