@@ -41,7 +41,8 @@ class Validation:
         Pixels left out at the border of the scores, and the ratio of the sizes. PSNR and SSIM
         are of Y where the net enlarges and of RGB where it does not.
     match_colors : bool
-        Also show the output with its histograms matched to the input's.
+        Also show the output with its histograms matched to the input's, and score it, as
+        ``NAME_matched``.
     extra : callable, optional
         Takes an output, its truth or None, and the input, uint8 each; returns more scores by
         name, of which the mean counts.
@@ -115,8 +116,14 @@ class Validation:
     def _score(self, output, image, truth):
         suffix = "_y" if self._scale > 1 else "" if truth is not None else "_to_input"
         options = {"crop_border": self._scale, "y_channel": True} if self._scale > 1 else {}
-        pair = output, (image if truth is None else truth)
-        scores = {f"psnr{suffix}": psnr(*pair, **options), f"ssim{suffix}": ssim(*pair, **options)}
+        reference = image if truth is None else truth
+        scored = {suffix: output}
+        if self._match_colors:
+            scored[f"{suffix}_matched"] = match_histograms(output, image)
+        scores = {}
+        for ending, picture in scored.items():
+            scores[f"psnr{ending}"] = psnr(picture, reference, **options)
+            scores[f"ssim{ending}"] = ssim(picture, reference, **options)
         return {**scores, **(self._extra(output, truth, image) if self._extra else {})}
 
     def _row(self, image, output, truth):

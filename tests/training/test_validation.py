@@ -29,6 +29,16 @@ def test_scores_are_means_over_rgb_images_that_are_not_enlarged(pairs):
     assert all(picture.shape == (16, 16, 3) for row in pictures for picture in row.values())
 
 
+def test_outputs_with_the_colors_of_the_inputs_are_scored_too(pairs):
+    net = Brighten()
+    net.steps = 30
+    scores, rows = Validation(net, {"": pairs}, mx.cpu(), match_colors=True)()
+    assert scores["psnr"] == pytest.approx(20 * np.log10(255 / 20))
+    # Matching undoes what the net did: the input is left, 10 from the truth.
+    assert scores["psnr_matched"] == pytest.approx(20 * np.log10(255 / 10))
+    assert np.array_equal(rows[0]["output, colors matched"], pairs[0][0])
+
+
 def test_more_scores_get_output_truth_and_input(pairs):
     def extra(output, truth, image):
         assert np.array_equal(output, image)
