@@ -7,7 +7,8 @@
 With neither --target nor --phone the inputs are PHOTOS with the look of a phone; which photo is
 whose is not used. The samples also show what the way back restores.
 One generator goes from the phone's photos to the camera's, one back. Each has a discriminator, and
-both together must restore what they were given. Interrupt it at will and go on with --resume.
+both together must restore what they were given. --content-weight and --variation-weight add DPED's
+other losses, which the report does not tell of. Interrupt it at will and go on with --resume.
 
 References
 ----------
@@ -49,7 +50,7 @@ class Config(recipe.UnpairedConfig):
     # The report sums texture and cycle over the batch; our means have the same ratio.
     texture_weight: float = option(1.0, "weight of the adversarial losses")
     cycle_weight: float = option(0.01, "weight of the cycle loss, a sum over the pixels")
-    # The report does not say whether DPED's other losses stayed; its color loss did not.
+    # The report does not say whether these losses of DPED stayed; its color loss did not.
     content_weight: float = option(0.0, "weight of VGG-19's features of restored photos")
     variation_weight: float = option(0.0, "weight of total variation; DPED's code has 2000")
     # Gray patches cannot tell how colors should change, and the color loss needs pairs.
@@ -69,7 +70,11 @@ def learn(run):
 
 
 def make_generator(config, **options):
-    model = "dped_densenet" if config.generator == "densenet" else config.model
+    model = config.model
+    if config.generator == "densenet":
+        if model != "dped_cycle":
+            raise ValueError(f"--generator densenet is dped_densenet, --model {model}; give one")
+        model = "dped_densenet"
     if model in ("dped_cycle", "dped_densenet"):
         options["norm"] = config.norm
     return recipe.build_net(config, model, **options)

@@ -80,9 +80,7 @@ class TeacherPatches(Shards):
     @staticmethod
     def _sample_bytes(draw, teach):
         lr, hr = draw(np.random.default_rng(0))
-        return (
-            lr.size + 2 * hr.size
-        )  # 8 bits a value; the teacher's output is as large as the truth
+        return lr.size + 2 * hr.size  # of 8 bits; the output is as large as the truth
 
     @staticmethod
     def _write(path, array):
