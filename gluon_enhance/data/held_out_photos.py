@@ -284,9 +284,8 @@ def held_out_patches(
             f"--held-out-losses needs validation photos of --patch-size, {size} pixels a side; "
             "give larger ones, or leave it out"
         )
-    every = -(-count // MOST_PATCHES)
-    cut = [patches[:count:every] for patches in cut]
-    first, second = (np.concatenate([to_nchw(patch) for patch in patches]) for patches in cut)
+    places = np.linspace(0, count - 1, min(count, MOST_PATCHES)).astype(int)
+    first, second = (np.concatenate([to_nchw(patches[k]) for k in places]) for patches in cut)
     return first, second
 
 

@@ -54,6 +54,7 @@ class TrainingConfig:
     if TYPE_CHECKING:  # options of scripts, each with a default of its own
         model: str = ""
         vgg: Optional[str] = None
+        ratio: str = ""
 
     net: tuple = option((), "options of the net's class, NAME=VALUE: num_blocks=6 channels=48")
     name: Optional[str] = option(None, "of the result, if it is to be another than the model's")

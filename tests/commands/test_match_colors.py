@@ -6,7 +6,6 @@ import sys
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import gluon_enhance as ge
 from gluon_enhance.commands import main
@@ -75,13 +74,14 @@ def test_colors_under_transparency_do_not_count(picture):
     assert (results[0][:, 40:, :3] == seen).all()
 
 
-def test_evaluate_scores_results_with_the_colors_of_their_inputs(tmp_path, picture):
+def test_evaluate_scores_results_with_the_colors_of_their_inputs(tmp_path, picture, capsys):
     (tmp_path / "hr").mkdir()
     write_image(tmp_path / "hr" / "a.png", Photo(picture[:32, :32]))
     arguments = ["evaluate", "-m", "srcnn_x4", "--hr", str(tmp_path / "hr"), "--json"]
-    result = CliRunner().invoke(main, [*arguments, "--match-colors"])
-    assert result.exit_code == 0, result.output
-    report = json.loads(result.stdout)
+    with pytest.raises(SystemExit) as status:
+        main([*arguments, "--match-colors"])
+    assert status.value.code == 0
+    report = json.loads(capsys.readouterr().out)
     assert report["protocol"].startswith("colors matched to the inputs'; 4 pixels cropped")
     low = ge.resize(picture[:32, :32], 1 / 4)
     matched = ge.match_histograms(ge.Enhancer("srcnn_x4")(low), low)

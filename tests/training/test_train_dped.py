@@ -193,7 +193,7 @@ def test_wespes_other_losses_can_be_left_out_and_need_no_vgg(train, tmp_path):
     row = rows(tmp_path / "run")[-1]
     assert {"color", "texture"} <= row.keys() and not {"content", "variation"} & row.keys()
     (newest, *_) = list_checkpoints(tmp_path / "run" / "checkpoints")
-    assert mx.nd.load(str(newest / "color.params"))["body.3.conv.weight"].shape[:2] == (32, 12)
+    assert mx.nd.load(str(newest / "color.params"))["body.2.conv.weight"].shape[:2] == (32, 12)
 
 
 def test_folders_of_patches_are_taken_as_they_are(dped_folder):
