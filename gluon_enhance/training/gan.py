@@ -17,7 +17,10 @@ FLAT = 0.1
 """Fraction of the photos' spread under which a generator's output counts as flat; one that works
 has nearly all of it."""
 FLAT_STEPS = 500
-"""Steps in a row of flat output that end a run; a net fresh from its initialization has fewer."""
+"""Steps of flat output that end a run; a net fresh from its initialization has fewer."""
+REDEEMED = 5
+"""Of them, those that a step of other output makes up for: in a small batch of sky no output varies
+less than the photos do."""
 
 LOST = 0.01
 """Loss under which a discriminator counts as one that is never wrong."""
@@ -259,7 +262,9 @@ class CollapseWatch:
                 self._check_critic(name[: -len("_loss")], loss, count)
 
     def _check_spread(self, spread, count):
-        if self._in_a_row("flat", spread < FLAT) == FLAT_STEPS:
+        flat = self._counts.get("flat", 0)
+        self._counts["flat"] = flat + 1 if spread < FLAT else max(0, flat - REDEEMED)
+        if self._counts["flat"] == FLAT_STEPS:
             raise TrainingError(
                 f"the generator has collapsed to flat colors: up to step {count}, in {FLAT_STEPS} "
                 f"steps, its output varied by under {FLAT:.0%} of what photos do (last "
