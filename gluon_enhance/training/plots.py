@@ -72,8 +72,8 @@ def panels(history: list) -> dict:
 
 def _draw(axes, title, curves):
     colors: dict = {}
-    for name, points in curves.items():
-        held_out = name.startswith(HELD_OUT)
+    for name in sorted(curves, key=lambda name: name.startswith(HELD_OUT)):
+        points, held_out = curves[name], name.startswith(HELD_OUT)
         (line,) = axes.plot(
             *zip(*points),
             linewidth=1,
