@@ -21,6 +21,10 @@ EVENNESS = 0.75
 """How far channels get one range, from 0 to 1. What it evens out in maps are steps of weights: at 1
 ``realesrgan_x4`` keeps 2 dB less on hatching, and at 0.5 nearly 1 dB less on photos."""
 
+NARROWEST = 1 / 32
+"""Part of the range that a channel is taken to have at least: one that was hardly used on photos
+for calibration may have more to say of others."""
+
 SMALLEST = 1e-6
 """Ranges are at least this, so that a channel of zeros can be scaled."""
 
@@ -98,17 +102,19 @@ class EightBitGraph:
             Of all maps, as they are now.
         """
         ranges, maps = dict(ranges), self._maps()
-        layers = {name: self._layer_before(output) for name, output in maps.items()}
+        layers = {}
         for name, output in maps.items():
-            uses = _uses(output)
-            if layers[name] is None or not uses:
-                continue
+            layer = self._layer_before(output)
+            if layer and _uses(output):
+                layers[name] = layer
+        for name, layer in layers.items():
+            uses = _uses(maps[name])
             beside = {_name(leaf) for node, _ in uses for leaf in _leaves(node.input_value(0))}
-            fixed = [_extent(ranges[one]).max() for one in beside if layers[one] is None]
+            fixed = [_extent(ranges[one]).max() for one in beside - layers.keys()]
             extent = _extent(ranges[name])
-            part = extent / max(fixed or [extent.max()])
+            part = np.maximum(extent / max(fixed or [extent.max()]), NARROWEST)
             scale = part**EVENNESS / _weight_of_channels(uses, len(extent)) ** (1 - EVENNESS)
-            self._scale(layers[name], uses, scale.astype(np.float32))
+            self._scale(layer, uses, scale.astype(np.float32))
             ranges[name] = ranges[name][0] / scale, ranges[name][1] / scale
         return ranges
 
@@ -234,7 +240,7 @@ def _weights(node):
 
 def _weight_of_channels(uses, count):
     """Return how much each channel weighs in the layers that take it, of their largest weights."""
-    weight = np.full(count, SMALLEST)
+    weight = np.full(count, NARROWEST)
     for node, first in uses:
         sizes = np.abs(_weights(node))
         rows = np.maximum(sizes.max(axis=(1, 2, 3), keepdims=True), SMALLEST)
