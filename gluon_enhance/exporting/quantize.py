@@ -18,7 +18,7 @@ from gluon_enhance import engines
 from gluon_enhance.data.folders import find_images, read_photo
 from gluon_enhance.engines.bfloat16 import with_folded_scales
 from gluon_enhance.engines.telemetry import import_openvino
-from gluon_enhance.errors import EngineError, ImageError
+from gluon_enhance.errors import EngineError, ImageError, plural
 from gluon_enhance.exporting.eight_bit_graphs import EightBitGraph, Ranges
 from gluon_enhance.exporting.float16 import LARGE
 from gluon_enhance.imaging.arrays import to_nchw
@@ -212,30 +212,33 @@ class _Search:
         blocks = list(self._blocks)
         net = self._rounded(blocks, _FILE.format(len(blocks)))
         gain = full_gain = self._gain(net)
-        self._refuse_slow(gain, f"with 8 bits in {count} of {len(self._weights)} convolutions")
-        while True:
-            kept = self._agreements(net)
-            rounded = sum(map(len, blocks))
-            tell(f"{rounded} convolutions in 8 bits keep {said(kept)} dB, {gain:.2f} x as fast")
-            lacking = {kind: least for kind, least in needed.items() if kept[kind] < least}
-            if not lacking:
-                xml = self._work / _FILE.format(len(blocks))
-                return EightBits(xml, kept, gain, self._precision, rounded, len(self._weights))
+        self._refuse_slow(gain)
+        kept = self._agreements(net)
+        while lacking := {kind: db for kind, db in needed.items() if kept[kind] < db}:
+            rounded = plural(sum(map(len, blocks)), "convolution")
+            tell(f"{rounded} in 8 bits: {said(kept)} dB to fp32, where {said(lacking)} are needed")
             blocks.remove(max(blocks, key=lambda block: self._harm(block, lacking)))
-            self._refuse_slow(
-                self._expected_gain(blocks, full_gain),
-                f"and {said(kept)} dB to fp32 with 8 bits in {rounded} of {len(self._weights)} "
-                f"convolutions, where {said(needed)} are needed",
-            )
+            if self._expected_gain(blocks, full_gain) < MIN_GAIN:
+                raise EngineError(
+                    f"{self._name} keeps {said(kept)} dB to fp32 with {rounded} in 8 bits, where "
+                    f"{said(lacking)} are needed, and with fewer it gets less than {MIN_GAIN} "
+                    f"times as fast as in {self._precision}; nothing was kept: take --precision "
+                    "auto, which needs no files of 8 bits, or a lower --at-least"
+                )
             net = self._rounded(blocks, _FILE.format(len(blocks)))
+            kept = self._agreements(net)
+        if blocks != self._blocks:
             gain = self._gain(net)
+            self._refuse_slow(gain)
+        xml, rounded = self._work / _FILE.format(len(blocks)), sum(map(len, blocks))
+        return EightBits(xml, kept, gain, self._precision, rounded, len(self._weights))
 
-    def _refuse_slow(self, gain, with_what):
+    def _refuse_slow(self, gain):
         if gain < MIN_GAIN:
             raise EngineError(
-                f"{self._name} gets {gain:.2f} times as fast as in {self._precision} on this "
-                f"processor (at least {MIN_GAIN} are needed), {with_what}; nothing was kept: take "
-                "--precision auto, which needs no files of 8 bits, or a lower --at-least"
+                f"{self._name} in 8 bits is only {gain:.2f} times as fast as in {self._precision} "
+                f"on this processor, where at least {MIN_GAIN} are asked for; nothing was kept: "
+                "take --precision auto, which needs no files of 8 bits"
             )
 
     def _divided(self):

@@ -48,7 +48,7 @@ def test_words_say_the_gain_the_agreement_and_the_folder(tmp_path, capsys):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--at-least", "99"], "where pieces 99.0"),
+        (["--at-least", "99"], "where pieces 99.0, photo 99.0"),
         (["--at-least", "nan"], "'nan' is not a finite number"),
         (["--calibrate", "nowhere"], "nowhere is not a folder"),
     ],
