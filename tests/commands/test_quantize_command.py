@@ -13,7 +13,8 @@ MODEL = "edsr_lite_x2"
 
 
 @pytest.fixture(autouse=True)
-def twice_as_fast(monkeypatch):
+def quick_search(monkeypatch):
+    monkeypatch.setattr(search, "BLOCKS", 4)
     monkeypatch.setattr(search._Search, "_gain", lambda self, net: 2.0)
 
 
