@@ -141,6 +141,7 @@ def needed_agreements(at_least: Optional[float] = None) -> dict[str, float]:
 
 
 def quantize_net(
+    name: str,
     onnx: Path,
     work: Path,
     pieces: Pieces,
@@ -152,12 +153,13 @@ def quantize_net(
 
     The first and the last two keep their precision, whose errors nothing averages out, and small
     ones. If the rest is too far from fp32, parts of the net keep theirs, too: first the part that
-    takes the most of the error for its time.
+    alone would be the farthest off.
 
     Parameters
     ----------
+    name : str
+        Of the net, for messages.
     onnx : Path
-        The net.
     work : Path
         A folder for files, the net's in 8 bits among them.
     pieces : Pieces
@@ -178,7 +180,7 @@ def quantize_net(
         If the net cannot be had near enough to fp32 while it gains `MIN_GAIN`, or has no
         convolution that 8 bits are for.
     """
-    search = _Search(onnx, work, pieces, trusted)
+    search = _Search(name, onnx, work, pieces, trusted)
     return search.result(needed, tell)
 
 
@@ -187,8 +189,8 @@ _FILE = "net{}.xml"
 
 
 class _Search:
-    def __init__(self, onnx, work, pieces, trusted):
-        self._work, self._name = work, onnx.stem
+    def __init__(self, name, onnx, work, pieces, trusted):
+        self._work, self._name = work, name
         self._usual = engines.load("openvino", onnx, precision="auto", trusted=trusted)
         self._exact = engines.load("openvino", onnx, precision="fp32", trusted=trusted)
         self._precision = self._usual.describe()["precision"]
@@ -252,7 +254,8 @@ class _Search:
 
     def _measured_ranges(self) -> Ranges:
         names, probe = self._graph.probe()
-        run = self._loaded(probe, "probe.xml", self._precision).compute
+        # Ranges need no more than bf16, which the rest of a net in 8 bits has where it can.
+        run = self._loaded(probe, "probe.xml", "int8").compute
         sides: dict[str, tuple] = {}
         for picture in [*self._pieces.of_ranges, *soft_pictures(contrast=1)]:
             found = [array.reshape(-1) for array in run([np.float32(picture)])]

@@ -84,7 +84,7 @@ def quantize(
         )
     onnx = source.find(".onnx")
     with tempfile.TemporaryDirectory() as work:
-        made = quantize_net(onnx, Path(work), pieces, needed, source.trusted, tell)
+        made = quantize_net(spec.name, onnx, Path(work), pieces, needed, source.trusted, tell)
         about = {key: value for key, value in asdict(made).items() if key != "xml"}
         card = {**asdict(spec), "range": [0, 1], "version": __version__, "scores": {}}
         with replacing(folder) as draft:
