@@ -31,13 +31,14 @@ from gluon_enhance.exporting.float16 import halve_onnx, rounded
 from gluon_enhance.imaging.pictures import side_by_side
 from gluon_enhance.inference.enhancer import Enhancer
 from gluon_enhance.photos import Photo, write_image
+from gluon_enhance.scoring.metrics import NAMES
 from gluon_enhance.weights.load import load_state
 from gluon_enhance.weights.manifest import fingerprint, write_card
 from gluon_enhance.weights.readers.gluon import read_params, write_params
 from gluon_enhance.weights.store import model_zoo_folder
 from gluon_enhance.whole_image.split import split_onnx
 
-SCORES = r"(held_out_|psnr|ssim|feature_distance|bicubic_distance|spread)"
+SCORES = "|".join(("held_out_", "feature_distance", "bicubic_distance", "spread", *NAMES))
 """Beginnings of the names that a validation logs."""
 
 PHOTOS = {

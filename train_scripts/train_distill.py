@@ -69,6 +69,7 @@ class Config(recipe.EnlargingConfig):
     pixel_weight: float = option(1.0, "weight of L1")
     color_weight: float = option(1.0, "weight of the mean colors of cells, against the photo's")
     feature_weight: float = option(0.0, "weight of the features of VGG-19, of mean size 1 each")
+    layer_weights: tuple = option((1.0, 1.0, 1.0, 1.0), f"of {', '.join(LAYERS)}, one each")
     adversarial_weight: float = option(0.0, "weight of a critic's loss; 0: no critic")
     critic_channels: int = option(16, "channels of the critic's first layer")
     vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
@@ -83,6 +84,11 @@ def main(argv=None):
         raise ValueError(
             f"--sample-size is {config.sample_size}; give at least {2 * MARGIN} more than "
             f"--patch-size, {config.patch_size}"
+        )
+    if len(config.layer_weights) != len(LAYERS):
+        raise ValueError(
+            f"--layer-weights are {config.layer_weights}; give {len(LAYERS)}, of "
+            + ", ".join(LAYERS)
         )
     recipe.train_enlarging(config, learn, config.sample_size)
 
@@ -100,7 +106,7 @@ def learn(run):
         losses["color"] = DistillationLoss(MeanColorLoss(), 1.0, weight=config.color_weight)
     if config.feature_weight:
         features = run.features(19, LAYERS)
-        layers = features, layer_weights(features, patches)
+        layers = features, layer_weights(config, features, patches)
         losses["features"] = DistillationLoss(
             L1Loss(), config.truth_weight, *layers, weight=config.feature_weight
         )
@@ -122,12 +128,13 @@ def open_patches(run):
     return patches
 
 
-def layer_weights(features, patches):
-    """Weigh the layers by the mean sizes of their maps, so that all count as much."""
+def layer_weights(config, features, patches):
+    """Divide the options' weights by the mean sizes of the layers' maps, which differ much."""
     truths = np.stack([patches.draw(np.random.default_rng(k))[2] for k in range(8)])
     ctx = features.mean.list_ctx()[0]
     sizes = [float(m.abs().mean().asscalar()) for m in features(mx.nd.array(truths, ctx=ctx))]
-    return [1 / (len(LAYERS) * size) for size in sizes]
+    total = sum(config.layer_weights)
+    return [weight / (total * size) for weight, size in zip(config.layer_weights, sizes)]
 
 
 def make_step(run, losses):

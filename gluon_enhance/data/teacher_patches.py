@@ -8,6 +8,7 @@ from typing import Callable
 import cv2
 import numpy as np
 
+from gluon_enhance.data.epochs import Turn
 from gluon_enhance.data.patches import flip_and_turn, window
 from gluon_enhance.data.shards import Shards
 from gluon_enhance.errors import TrainingError
@@ -49,7 +50,9 @@ class TeacherPatches(Shards):
         self._size = patch_size
         self._scale = scale
 
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def draw(
+        self, rng: np.random.Generator, turn: Turn | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Draw a part of a patch; the teacher's output gets the truth's colors.
 
         Returns
@@ -57,7 +60,7 @@ class TeacherPatches(Shards):
         lr : ndarray of shape (3, P, P), float32 in [0, 1]
         taught, hr : ndarray of shape (3, P * scale, P * scale), float32 in [0, 1]
         """
-        lr, *large = super().draw(rng)
+        lr, *large = super().draw(rng, turn)
         size, scale = self._size, self._scale
         top, left = (int(rng.integers(MARGIN, n - size - MARGIN + 1)) for n in lr.shape[:2])
         place = top * scale, left * scale, size * scale
@@ -73,6 +76,11 @@ class TeacherPatches(Shards):
             )
             samples.append((lr, teach(lr), hr))
         return [np.stack(images) for images in zip(*samples)]
+
+    @staticmethod
+    def _sample_bytes(draw, teach):
+        lr, hr = draw(np.random.default_rng(0))
+        return lr.size + 2 * hr.size  # of 8 bits; the output is as large as the truth
 
     @staticmethod
     def _write(path, array):
