@@ -158,11 +158,14 @@ def test_tensorlayers_recipe_has_its_losses(scripts, train, tmp_path):
 
 
 def test_tensorlayers_weight_of_features_is_for_pixels_up_to_255(script, vgg_file):
-    weight = script("srgan").feature_weight
+    train_srgan = script("srgan")
+    recipes, weight = train_srgan.RECIPES, train_srgan.feature_weight
     caffe = load_vgg(VGGFeatures(19, "relu1_1"), vgg_file(19))
-    assert weight("tensorlayer", caffe) == pytest.approx(2e-6, rel=1e-5)
+    assert weight(recipes["tensorlayer"], caffe) == pytest.approx(2e-6, rel=1e-5)
     torch = VGGFeatures(19, "relu1_1")
     torch.initialize()
     # About the 0.006 that other SRGANs give torchvision's features.
-    assert weight("tensorlayer", torch) == pytest.approx(2e-6 * (255 * 0.226) ** 2, rel=1e-2)
-    assert weight("paper", caffe) == weight("paper", torch) == 1 / 12.75**2
+    assert weight(recipes["tensorlayer"], torch) == pytest.approx(
+        2e-6 * (255 * 0.226) ** 2, rel=1e-2
+    )
+    assert weight(recipes["paper"], caffe) == weight(recipes["paper"], torch) == 1 / 12.75**2
