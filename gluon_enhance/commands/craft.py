@@ -20,6 +20,7 @@ from gluon_enhance.commands.compare import check_count, compare, made, scored
 from gluon_enhance.commands.comparison_page import comparison_page
 from gluon_enhance.commands.enhance import enhance, work_on
 from gluon_enhance.commands.jobs import Job as FileJob
+from gluon_enhance.commands.jobs import check_ext
 from gluon_enhance.commands.metrics import take_metrics
 from gluon_enhance.commands.models import own_row, row_of
 from gluon_enhance.commands.photo_options import take_photo_options
@@ -175,9 +176,13 @@ class CommandCraft:
         output = ["-o", "page.html"] if kind == "compare" else []
         try:
             context = command.make_context(kind, [*arguments, *output, "--", "picture"])
+            parsed = {**context.params, **extra}
+            if kind == "enhance":
+                check_ext(parsed["ext"])
+                parsed["photo_options"] = take_photo_options(parsed)
         except click.ClickException as error:
             raise ValueError(error.format_message()) from error
-        return {**context.params, **extra}
+        return parsed
 
     def _enhance(self, job, folder, progress):
         parsed = self._parsed("enhance", job.options)
@@ -199,7 +204,7 @@ class CommandCraft:
             "outscale": outscale,
             "match_colors": parsed["match_colors"],
             "skip_existing": False,
-            "photo_options": take_photo_options(parsed),
+            "photo_options": parsed["photo_options"],
         }
 
         def photo_work(one, **options):

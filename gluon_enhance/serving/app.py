@@ -76,7 +76,9 @@ def make_app(
         await run_in_threadpool(worker.close)
 
     server = _Server(jobs, craft, limits)
-    return shell(server.routes(), PAGES, host, token, lifespan)
+    app = shell(server.routes(), PAGES, host, token, lifespan)
+    app.state.endings.append(server.changes.end)
+    return app
 
 
 class _Server:

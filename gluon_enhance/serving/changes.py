@@ -28,11 +28,17 @@ class Changes:
     def __init__(self, jobs: Jobs):
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._expected: WeakSet[asyncio.Event] = WeakSet()
+        self._is_over = False
         jobs.listen(self._tell)
 
     def begin(self) -> None:
         """Use the event loop that runs."""
         self._loop = asyncio.get_running_loop()
+
+    def end(self) -> None:
+        """End all streams; called in the event loop."""
+        self._is_over = True
+        self._wake()
 
     def expect(self) -> asyncio.Event:
         """Return what the next change sets; look after this, lest one be missed."""
@@ -62,7 +68,8 @@ class Changes:
             for job_id in told.keys() - now.keys():
                 yield _event("gone", {"id": job_id})
             told = now
-            if until_ended and all(job["status"] in ENDED for job in now.values()):
+            has_ended = until_ended and all(job["status"] in ENDED for job in now.values())
+            if has_ended or self._is_over:
                 return
             if await happened(change, SILENCE):
                 await asyncio.sleep(BREATH)

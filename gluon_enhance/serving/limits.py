@@ -108,7 +108,7 @@ class Limits:
             needs = form.missing_package()
             raise HTTPException(415, f"{name} is {form.name}, for which the server lacks {needs}")
         size = read_size(path)
-        if size is None:
+        if size is None or min(size) < 1:
             raise HTTPException(415, f"{name} has a damaged header; get the file again")
         try:
             form.check_claim(*size, path.stat().st_size)
