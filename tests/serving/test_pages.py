@@ -3,6 +3,7 @@
 import base64
 import json
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import cv2
@@ -56,11 +57,12 @@ def page(browser, craft, tmp_path):
 class Page:
     def __init__(self, browser, address):
         self.browser, self.address = browser, address
-        self.open("")
+        self.open("#enhance")
 
     def open(self, part):
         self.browser.get(self.address + part)
         self.wait(lambda: self.find("html").get_attribute("data-ready") is not None)
+        self.wait(lambda: self.find(part).is_displayed())
 
     def find(self, selector):
         return self.browser.find_element(By.CSS_SELECTOR, selector)
@@ -100,7 +102,7 @@ class Page:
             message = json.loads(entry["message"])["message"]
             if message["method"] == "Network.requestWillBeSent":
                 address = urlsplit(message["params"]["request"]["url"])
-                if address.scheme not in ("data", "blob"):
+                if address.scheme in ("http", "https", "ws", "wss"):
                     yield address.netloc
 
 
@@ -198,3 +200,30 @@ def test_a_model_is_chosen_by_its_card(page):
     card.find_element(By.TAG_NAME, "button").click()
     page.wait(lambda: page.find("#enhance").is_displayed())
     assert page.find("#enhance [name=model]").get_attribute("value") == "srcnn_x4"
+
+
+PHONE, DESKTOP = (390, 844), (1280, 900)
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_fit_their_window_and_axe_finds_no_fault(page, pixels, size, scheme):
+    axe = Path(pytest.importorskip("axe_core_python").__file__).with_name("axe.min.js")
+    width, height = size
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    page.browser.execute_script(DROP, "a.png", png(pixels), "#enhance")
+    page.choose("#enhance form", model="nearest")
+    page.find("#enhance button.main").click()
+    page.wait(lambda: page.states() == ["done"])
+    page.find("#enhance [data-deed=show]").click()
+    page.wait(lambda: page.all("#enhance .line"))
+    for part in ("#enhance", "#compare", "#models"):
+        page.open(part)
+        page.browser.execute_script(axe.read_text(encoding="utf-8"))
+        found = page.browser.execute_async_script("axe.run().then(arguments[0])")
+        assert [(one["id"], one["nodes"][0]["target"]) for one in found["violations"]] == []
+        wide = page.browser.execute_script("return document.documentElement.scrollWidth")
+        assert wide <= width, part
