@@ -25,6 +25,7 @@ from gluon_enhance.commands.metrics import take_metrics
 from gluon_enhance.commands.models import own_row, row_of
 from gluon_enhance.commands.photo_options import take_photo_options
 from gluon_enhance.commands.pipeline import PhotoWork, attempt_all, software_of
+from gluon_enhance.commands.scores import finite
 from gluon_enhance.data.folders import read_photo
 from gluon_enhance.errors import ImageError, WeightsError
 from gluon_enhance.framework import is_mxnet_installed
@@ -245,7 +246,12 @@ class CommandCraft:
         except click.ClickException as error:
             raise ImageError(error.format_message()) from error
         write_text(folder / "result.html", comparison_page(shown, rows, how))
-        return {"file": "result.html", "name": "comparison.html", "scores": rows, "protocol": how}
+        return {
+            "file": "result.html",
+            "name": "comparison.html",
+            "scores": finite(rows),
+            "protocol": how,
+        }
 
     def _enhancer(self, parsed):
         """Return what enhances by a job's options; the former one leaves the memory before."""

@@ -69,7 +69,7 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        server.changes.begin()
+        server.begin()
         worker = Worker(jobs, craft, limits.keep)
         worker.start()
         yield
@@ -85,6 +85,10 @@ class _Server:
     def __init__(self, jobs, craft, limits):
         self.jobs, self.craft, self.limits = jobs, craft, limits
         self.changes = Changes(jobs)
+
+    def begin(self):
+        """Use the event loop that runs."""
+        self.changes.begin()
         self.one_preview = asyncio.Lock()  # more at once would take more memory
 
     def routes(self):
