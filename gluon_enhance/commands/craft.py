@@ -55,8 +55,9 @@ ALPHA_STEPS = 20
 """Each is a net that is kept in the cache."""
 NET_BYTES, WHOLE_NET_BYTES = 700_000_000, 2_500_000_000
 """Memory of the process with a net and a tile, and with one that needs the whole image."""
-COPIES, SCORED_COPIES = 4, 12
-"""How many times its numbers a result takes in memory; of a comparison each, with its text."""
+COPIES, SCORED_COPIES, OF_SCORES = 4, 6, 2
+"""How many times its numbers a result takes in memory; of a comparison each, with its text, and as
+many pictures as scoring one is like."""
 PARTS_OF_CARD = ("training", "protocol", "scores", "kwargs", "int8")
 
 
@@ -139,7 +140,8 @@ class CommandCraft:
         if len(files) - len(pictures) > 1:
             raise ValueError("there are several references; send one")
         rows = [self._row(name) for name in models]
-        self._check_memory(rows, files, SCORED_COPIES * (len(pictures) + len(models)))
+        count = len(files) + len(models) + OF_SCORES
+        self._check_memory(rows, files, SCORED_COPIES * count)
 
     def _check_memory(self, rows, files, copies, outscale=None):
         """Refuse what would take too much memory, as far as sizes tell."""

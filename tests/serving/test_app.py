@@ -260,6 +260,34 @@ def test_too_many_bytes_pixels_and_jobs_are_refused(start, png):
     assert refused.status == 429 and int(refused.headers["Retry-After"]) >= 1
 
 
+def test_a_net_between_two_is_that_of_interpolate(ask, tmp_path, png):
+    pytest.importorskip("mxnet")
+    between, target = tmp_path / "between.params", tmp_path / "out.png"
+    (tmp_path / "a.png").write_bytes(png)
+    for words in (
+        ["interpolate", "rrdb_lite_x4", "esrgan_lite_x4", "--alpha", "0.3", "-o", str(between)],
+        ["enhance", str(tmp_path / "a.png"), "-m", f"esrgan_lite_x4={between}", "-o", str(target)]
+        + ["--engine", "openvino", "--threads", "1"],
+    ):
+        assert CliRunner().invoke(cli, words).exit_code == 0
+    fields = [("model", "esrgan_lite_x4"), ("alpha", "0.31"), ("no_record", "true")]
+    answer = ask.post("/api/enhance", fields, [("file", "a.png", png)])
+    assert answer.status == 200
+    made = cv2.imdecode(np.frombuffer(answer.body, np.uint8), 1)
+    assert np.array_equal(made, cv2.imread(str(target)))
+
+
+def test_heic_is_taken_and_shown(ask, tmp_path, rng):
+    heif = pytest.importorskip("pillow_heif")
+    image = Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8))
+    heif.from_pillow(image).save(tmp_path / "a.heic")
+    files = [("file", "a.heic", (tmp_path / "a.heic").read_bytes())]
+    job = finished(ask, ask.post("/api/jobs", [("model", "nearest")], files).json)
+    assert job["result"]["name"] == "a_x4.png"
+    shown = ask.get(f"/api/jobs/{job['id']}/preview/original")
+    assert shown.body.startswith(b"\x89PNG")
+
+
 def test_canceled_jobs_can_be_tried_again(ask, png):
     fields = [("model", "srresnet_x4"), ("self_ensemble", "true")]
     jobs = [ask.post("/api/jobs", fields, [("file", "a.png", png)]).json for _ in range(2)]
