@@ -73,7 +73,11 @@ export class Queue {
 
   async #do(deed, id) {
     if (deed === "show") this.onShow(this.jobs.get(id));
-    if (deed === "remove") await ask("DELETE", `jobs/${id}`);
-    if (deed === "cancel" || deed === "retry") this.put(await ask("POST", `jobs/${id}/${deed}`));
+    try {
+      if (deed === "remove") await ask("DELETE", `jobs/${id}`);
+      if (deed === "cancel" || deed === "retry") this.put(await ask("POST", `jobs/${id}/${deed}`));
+    } catch (error) {
+      this.lines.get(id).querySelector(".notes").textContent = error.message;
+    }
   }
 }
