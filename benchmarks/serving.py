@@ -4,9 +4,9 @@
 
 Each client sends small pictures one after another, as fast as they are taken: it waits where the
 server says "too many", follows each job by its events, and holds the result against the first one
-of its picture. After a quarter of the time the server is killed (SIGKILL) and started anew: jobs that
-were done before must still have their results, and those that were not must be done after. Memory is
-read each second, and is flat if the last quarter's is not above the second quarter's by over 10%.
+of its picture. After a quarter of the time the server is killed (SIGKILL) and started anew: jobs
+that were done before must still have their results, and those that were not must be done after.
+Memory is read each second; it is flat if the last quarter's is at most 1.1 times the second's.
 """
 
 import argparse
