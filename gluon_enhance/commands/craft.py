@@ -37,6 +37,7 @@ from gluon_enhance.photos import Photo, read_image, read_size, result_suffix, wr
 from gluon_enhance.serving.jobs import Job
 from gluon_enhance.serving.limits import TooMuchError
 from gluon_enhance.weights import store
+from gluon_enhance.weights.niqe import OFFICIAL
 from gluon_enhance.weights.readers.gluon import write_params
 
 TAKEN = {
@@ -139,6 +140,8 @@ class CommandCraft:
         check_count(len(pictures), models)
         if len(files) - len(pictures) > 1:
             raise ValueError("there are several references; send one")
+        if "niqe" in parsed["metrics"] and not _is_here([OFFICIAL]):
+            raise ValueError(f"niqe needs {OFFICIAL}, which is not on this server; leave it out")
         rows = [self._row(name) for name in models]
         count = len(files) + len(models) + OF_SCORES
         self._check_memory(rows, files, SCORED_COPIES * count)
@@ -231,9 +234,8 @@ class CommandCraft:
         counts = iter(range(len(models)))
 
         def enhance_by(model):
-            enhancer, index = self._enhancer({**parsed, "model": model}), next(counts)
-            within = _Within(enhancer, progress, index, len(models))
-            return within
+            enhancer = self._enhancer({**parsed, "model": model})
+            return _Within(enhancer, progress, next(counts), len(models))
 
         if models:
             (source,) = names.values()

@@ -191,6 +191,23 @@ def test_a_comparison_is_the_page_that_the_command_writes(ask, tmp_path, png, rn
     assert "sandbox allow-scripts" in page.headers["Content-Security-Policy"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "roles", "message"),
+    [
+        ([], ["file"], "1 picture cannot be compared; give 2 to 6"),
+        ([("model", "bicubic")], ["file", "file"], "give one picture, not 2"),
+        ([("model", "bicubic")], ["file", "reference", "reference"], "several references"),
+        ([("model", "/etc/passwd")], ["file"], "choose one of /api/models"),
+        ([("model", "bicubic"), ("metrics", "niqe")], ["file"], "niqe_pris_params.npz"),
+        ([("model", "bicubic"), ("metrics", "x")], ["file"], "'x' is no metric"),
+        ([("model", "bicubic"), ("niqe", "/etc/passwd")], ["file"], "'niqe' is no option"),
+    ],
+)
+def test_comparisons_that_make_no_sense_are_named(ask, png, fields, roles, message):
+    answer = ask.post("/api/comparisons", fields, [(role, "a.png", png) for role in roles])
+    assert answer.status == 422 and message in answer.json["error"]
+
+
 def test_models_come_with_what_their_cards_say(ask):
     models = {row["name"]: row for row in ask.get("/api/models").json}
     row = models["rrdb_lite_x4"]
@@ -295,6 +312,20 @@ def test_a_net_between_two_is_that_of_interpolate(ask, tmp_path, png):
     assert answer.status == 200
     made = cv2.imdecode(np.frombuffer(answer.body, np.uint8), 1)
     assert np.array_equal(made, cv2.imread(str(target)))
+
+
+def test_a_geotiff_keeps_its_place(ask, tmp_path, rng):
+    rasterio = pytest.importorskip("rasterio")
+    transform = rasterio.Affine(10, 0, 600_000, 0, -10, 5_300_000)
+    profile = {"height": 16, "width": 20, "count": 3, "dtype": "uint8", "crs": "EPSG:32632"}
+    with rasterio.open(tmp_path / "a.tif", "w", transform=transform, **profile) as dataset:
+        dataset.write(rng.integers(0, 256, (3, 16, 20), np.uint8))
+    files = [("file", "a.tif", (tmp_path / "a.tif").read_bytes())]
+    answer = ask.post("/api/enhance", [("model", "nearest")], files)
+    (tmp_path / "out.tif").write_bytes(answer.body)
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        assert dataset.transform == transform @ rasterio.Affine.scale(0.25)
+        assert dataset.crs == "EPSG:32632" and dataset.shape == (64, 80)
 
 
 def test_heic_is_taken_and_shown(ask, tmp_path, rng):
