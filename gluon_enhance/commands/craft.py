@@ -137,7 +137,8 @@ class CommandCraft:
         parsed = self._parsed("compare", options)
         models = parsed["models"]
         pictures = [path for path in files if path.name.startswith("file_")]
-        check_count(len(pictures), models)
+        with _in_plain_errors():
+            check_count(len(pictures), models)
         if len(files) - len(pictures) > 1:
             raise ValueError("there are several references; send one")
         if "niqe" in parsed["metrics"] and not _is_here([OFFICIAL]):
@@ -180,14 +181,12 @@ class CommandCraft:
             else:
                 arguments += _arguments(known[name], values)
         output = ["-o", "page.html"] if kind == "compare" else []
-        try:
+        with _in_plain_errors():
             context = command.make_context(kind, [*arguments, *output, "--", "picture"])
             parsed = {**context.params, **extra}
             if kind == "enhance":
                 check_ext(parsed["ext"])
                 parsed["photo_options"] = take_photo_options(parsed)
-        except click.ClickException as error:
-            raise ValueError(error.format_message()) from error
         return parsed
 
     def _enhance(self, job, folder, progress):
@@ -243,12 +242,9 @@ class CommandCraft:
         reference = next((one for one in job.files if one.role == "reference"), None)
         truth = read_photo(folder / reference.stored) if reference else None
         title = f"reference: {reference.name}" if reference else ""
-        try:
-            shown, rows, how = scored(
-                names, title, truth, parsed["crop_border"], take_metrics(parsed)
-            )
-        except click.ClickException as error:
-            raise ImageError(error.format_message()) from error
+        metrics = take_metrics(parsed)
+        with _in_plain_errors():
+            shown, rows, how = scored(names, title, truth, parsed["crop_border"], metrics)
         write_text(folder / "result.html", comparison_page(shown, rows, how))
         return {
             "file": "result.html",
@@ -386,6 +382,15 @@ def _free(name, taken):
         number += 1
         free = f"{name} ({number})"
     return free
+
+
+@contextmanager
+def _in_plain_errors() -> Iterator[None]:
+    """Say what a command finds wrong as a `ValueError`, without its usage."""
+    try:
+        yield
+    except click.ClickException as error:
+        raise ValueError(error.format_message()) from error
 
 
 @contextmanager
