@@ -54,6 +54,11 @@ export class Queue {
     this.jobs.delete(id);
   }
 
+  /** Forget all jobs. */
+  clear() {
+    for (const id of [...this.jobs.keys()]) this.drop(id);
+  }
+
   #add(job) {
     const line = document.querySelector("#job").content.cloneNode(true).firstElementChild;
     line.tabIndex = -1;
