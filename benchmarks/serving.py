@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -153,7 +154,8 @@ class Load:
                     return
                 if job.json["status"] == "done":
                     self.check(ask.get(f"/api/jobs/{job_id}/result"), picture)
-                    ask("DELETE", f"/api/jobs/{job_id}")
+                    with suppress(*GONE):
+                        ask("DELETE", f"/api/jobs/{job_id}")
                     return
             except GONE:
                 self.counts["interrupted"] += 1

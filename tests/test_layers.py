@@ -34,6 +34,7 @@ DOORS = {
     "xarray": {"rasters"},  # for type checkers alone: who has an array of it has imported it
     "distributed": {"cluster"},
     "starlette": {"web", "serving"},
+    "python_multipart": {"serving"},
     "uvicorn": {"web"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

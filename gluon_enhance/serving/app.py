@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, Callable, Optional
 
+from python_multipart.exceptions import FormParserError
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
@@ -216,7 +217,10 @@ class _Server:
         """Take a form with its files, and make a job of it."""
         client = _client(request)
         self.limits.check_queue(self.jobs, client)
-        form = await self.limits.bounded(request).form(max_files=MOST_FILES, max_fields=50)
+        try:
+            form = await self.limits.bounded(request).form(max_files=MOST_FILES, max_fields=50)
+        except FormParserError as error:
+            raise HTTPException(400, f"the form is damaged: {error}") from error
         folder = self.jobs.new_folder()
         try:
             uploads = [(role, one) for role, one in form.multi_items() if _is_file(one)]

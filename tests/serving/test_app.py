@@ -235,7 +235,7 @@ def test_models_come_with_what_their_cards_say(ask):
         ([("denoise", "0.5")], 1, 422, "denoise is for realesr_general_x4"),
         ([("alpha", "2")], 1, 422, "alpha is '2'; give a number from 0 to 1"),
         ([("ext", "exe")], 1, 422, "--ext is 'exe'; choose png"),
-        ([], 0, 422, "there is no file"),
+        ([("model", "bicubic")], 0, 422, "there is no file"),
         ([], 2, 422, "there are 2 files"),
         ([("outscale", "5000")], 1, 413, "send a smaller picture"),
     ],
@@ -258,6 +258,14 @@ def test_wrong_use_is_named(ask, png, fields, files, status, message):
 def test_what_is_no_picture_or_claims_too_much_is_refused(ask, data, status, message):
     answer = ask.post("/api/jobs", [], [("file", "x.png", data)])
     assert answer.status == status and message in answer.json["error"]
+
+
+@pytest.mark.parametrize("body", [b"", b"--x", b"--y\r\n\r\n", b"--x\r\nname\r\n\r\n--x--"])
+def test_a_damaged_form_is_refused(ask, body):
+    answer = ask("POST", "/api/jobs", body, Content_Type="multipart/form-data; boundary=x")
+    assert answer.status in (400, 422) and answer.json["error"]
+    answer = ask("POST", "/api/jobs", body, Content_Type="multipart/form-data")
+    assert answer.status in (400, 422) and answer.json["error"]
 
 
 def test_a_damaged_picture_fails_with_its_own_name(ask, png):
