@@ -190,8 +190,8 @@ class _Server:
         """Show the file of a job, or its result, in a form that browsers know."""
         which, job = request.path_params["which"], self._asked(request)
         names = {"original": job.files[0].stored, "result": job.result.get("file")}
-        if not names.get(which):
-            raise HTTPException(404, f"there is no {which} of this job")
+        if not names.get(which) or (which == "result" and job.kind == "compare"):
+            raise HTTPException(404, "there is no such picture of this job")
         folder = self.jobs.folder_of(job.id)
         path = folder / names[which]
         form = IMAGE_SUFFIXES[path.suffix.lower()]
@@ -230,6 +230,7 @@ class _Server:
                 await run_in_threadpool(self._stored, folder, number, role, upload, kind)
                 for number, (role, upload) in enumerate(uploads)
             ]
+            files.sort(key=lambda file: file.role != "file")  # references come last
             if not files or files[0].role != "file":
                 raise HTTPException(422, "there is no file; send one as the field 'file'")
             paths = [folder / file.stored for file in files]
@@ -297,7 +298,7 @@ class _Server:
 def _client(request) -> str:
     """Name who asks: a browser by its cookie, a program by its address."""
     address = request.client.host if request.client else "unknown"
-    return request.cookies.get(COOKIE) or f"at {address}"
+    return request.cookies.get(COOKIE, "")[:LONGEST_NAME] or f"at {address}"
 
 
 def _is_file(value):

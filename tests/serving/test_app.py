@@ -182,12 +182,14 @@ def test_a_comparison_is_the_page_that_the_command_writes(ask, tmp_path, png, rn
     answer = ask.post(
         "/api/comparisons",
         [("model", "bicubic"), ("model", "srcnn_x4")],
-        [("file", "a.png", png), ("reference", "truth.png", truth)],
+        [("reference", "truth.png", truth), ("file", "a.png", png)],
     )
     job = finished(ask, answer.json)
     assert [row["image"] for row in job["result"]["scores"]][1:] == ["bicubic", "srcnn_x4"]
     page = ask.get(f"/api/jobs/{job['id']}/result")
     assert page.body == (tmp_path / "page.html").read_bytes()
+    assert ask.get(f"/api/jobs/{job['id']}/preview/original").body == png
+    assert ask.get(f"/api/jobs/{job['id']}/preview/result").status == 404
     assert "sandbox allow-scripts" in page.headers["Content-Security-Policy"]
 
 
