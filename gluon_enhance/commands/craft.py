@@ -32,7 +32,7 @@ from gluon_enhance.framework import is_mxnet_installed
 from gluon_enhance.imaging.arrays import to_dtype, to_float
 from gluon_enhance.imaging.resize import KERNELS
 from gluon_enhance.inference.kernel import SCALE, load
-from gluon_enhance.inference.resolve import DENOISING
+from gluon_enhance.inference.resolve import DENOISING, KEEPING_NOISE
 from gluon_enhance.photos import Photo, read_image, read_size, result_suffix, write_image
 from gluon_enhance.serving.jobs import Job
 from gluon_enhance.serving.limits import TooMuchError
@@ -127,8 +127,11 @@ class CommandCraft:
             raise ValueError(f"there are {len(files)} files; send one for each job")
         parsed = self._parsed("enhance", options)
         row = self._row(parsed["model"])
-        if parsed["denoise"] is not None and row["name"] != DENOISING:
-            raise ValueError(f"denoise is for {DENOISING}, not for {row['name']}")
+        if parsed["denoise"] is not None and not row.get("denoise"):
+            raise ValueError(
+                f"denoise is for {DENOISING}, where {KEEPING_NOISE} is on the server too, not for "
+                f"{row['name']}"
+            )
         if ALPHA in parsed and not row.get(ALPHA):
             raise ValueError(f"alpha is not for {row['name']}; take one of {', '.join(BLENDS)}")
         self._check_memory([row], files, COPIES, parsed["outscale"])
@@ -318,7 +321,7 @@ def _described(spec):
         "license": spec.license,
         "paper": spec.paper,
         "tiling": spec.tiling,
-        "denoise": spec.name == DENOISING,
+        "denoise": spec.name == DENOISING and _is_there(KEEPING_NOISE),
         ALPHA: BLENDS[spec.name] if can_mix else None,
         "pictures": pictures,
         **{part: card[part] for part in PARTS_OF_CARD if part in card},
