@@ -122,6 +122,8 @@ def test_wrong_use_is_named_and_nothing_is_written(tmp_path, pictures, arguments
 
 
 def test_a_page_zooms_moves_slides_and_shows_differences(tmp_path, pictures, browser):
+    from selenium.webdriver import ActionChains
+
     assert run(tmp_path, "truth.png", "marred.png", "-o", "out.html").exit_code == 0
     browser.get((tmp_path / "out.html").as_uri())
 
@@ -154,6 +156,9 @@ def test_a_page_zooms_moves_slides_and_shows_differences(tmp_path, pictures, bro
     cut = float(styles("--cut")[0][:-2])
     find(".line").send_keys("\ue014" * 10)
     assert float(styles("--cut")[0][:-2]) > cut
+    place = find(".line").get_property("value")
+    ActionChains(browser).drag_and_drop_by_offset(find(".cut"), -60, 0).perform()
+    assert float(find(".line").get_property("value")) < float(place)
 
     find("[value=difference]").click()
     find("[data-zoom=fit]").click()

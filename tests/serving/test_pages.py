@@ -167,13 +167,17 @@ def test_a_job_tells_its_tiles_is_canceled_tried_again_and_removed(
     assert page.find("#enhance .empty").is_displayed()
 
 
-def test_what_is_refused_is_said_in_the_page(page):
+def test_what_is_refused_is_said_in_the_page(page, pixels):
     page.find("#enhance button.main").click()
     assert page.find("#enhance .wrong").text == "Choose a picture first."
+    page.choose("#enhance form", model="nearest")
+    page.browser.execute_script(DROP, "b.png", png(pixels), "#enhance")
     page.browser.execute_script(DROP, "a.png", base64.b64encode(b"text").decode(), "#enhance")
     page.find("#enhance button.main").click()
     page.wait(lambda: "a.png is no PNG" in page.find("#enhance .wrong").text)
-    assert len(page.all("#enhance .chosen li")) == 1  # it is still there to be removed
+    # What was sent is forgotten, and what was not is still there to be removed.
+    assert [one.text.split()[0] for one in page.all("#enhance .chosen li")] == ["a.png"]
+    page.wait(lambda: page.states() == ["done"])
 
 
 def test_models_are_compared_in_the_page_that_the_command_writes(page, pixels, tmp_path):

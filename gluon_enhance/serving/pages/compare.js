@@ -27,7 +27,7 @@ export function setUp(models) {
   form
     .querySelector(".metrics")
     .append(...Object.entries(METRICS).map(([k, text]) => box("metric", k, text, USUAL.includes(k))));
-  takePictures(section, MOST, async (pictures) => {
+  takePictures(section, MOST, async (pictures, forget) => {
     const body = addFields(new FormData(), form);
     body.set("metrics", body.getAll("metric").join(","));
     body.delete("metric");
@@ -35,6 +35,7 @@ export function setUp(models) {
     const [reference] = form.reference.files;
     if (reference) body.append("reference", reference);
     queue.put(await ask("POST", "comparisons", body));
+    pictures.forEach(forget);
   });
 }
 

@@ -35,11 +35,12 @@ export function setUp(models) {
 
   form.addEventListener("change", offer);
   offer();
-  takePictures(section, MOST, async (pictures) => {
+  takePictures(section, MOST, async (pictures, forget) => {
     for (const picture of pictures) {
       const body = addFields(new FormData(), form);
       body.append("file", picture);
       queue.put(await ask("POST", "jobs", body));
+      forget(picture);
       tellOfAll();
     }
   });

@@ -1,10 +1,10 @@
-// A form that takes pictures by its field, by dropping and by pasting, and sends each job it makes.
+// A form that takes pictures by its field, by dropping and by pasting.
 
 /**
  * Make a section's form take pictures.
  *
- * `send` gets the pictures, and returns when they are sent; the form then forgets them, or tells
- * what was wrong.
+ * `send` gets the pictures, and a function that has the form forget one, for each that is sent; what
+ * it throws is told.
  */
 export function takePictures(section, most, send) {
   const form = section.querySelector("form");
@@ -20,6 +20,11 @@ export function takePictures(section, most, send) {
     show();
   }
 
+  function forget(file) {
+    chosen = chosen.filter((one) => one !== file);
+    show();
+  }
+
   function show() {
     list.replaceChildren(
       ...chosen.map((file) => {
@@ -29,8 +34,7 @@ export function takePictures(section, most, send) {
         remove.textContent = "Remove";
         remove.setAttribute("aria-label", `Remove ${file.name}`);
         remove.addEventListener("click", () => {
-          chosen = chosen.filter((one) => one !== file);
-          show();
+          forget(file);
           field.focus();
         });
         line.append(`${file.name} `, remove);
@@ -63,9 +67,7 @@ export function takePictures(section, most, send) {
     if (!chosen.length) return;
     button.disabled = true;
     try {
-      await send(chosen);
-      chosen = [];
-      show();
+      await send(chosen, forget);
     } catch (error) {
       wrong.textContent = error.message;
     } finally {
