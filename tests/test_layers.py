@@ -9,11 +9,11 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "gluon_enhance"
 FLOORS = [
     {"errors", "framework", "forms", "atomic", "imaging", "small_files"},
-    {"models", "photos", "weights", "engines"},
+    {"models", "photos", "weights", "engines", "web"},
     {"zoo", "losses", "data", "whole_image"},
     {"exporting", "scoring", "gluoncv"},
     {"inference", "training"},
-    {"rasters", "cluster"},
+    {"rasters", "cluster", "serving"},
     {"commands"},
     {"__main__"},
 ]
@@ -33,6 +33,9 @@ DOORS = {
     "rioxarray": {"rasters"},
     "xarray": {"rasters"},  # for type checkers alone: who has an array of it has imported it
     "distributed": {"cluster"},
+    "starlette": {"web", "serving"},
+    "python_multipart": {"serving"},
+    "uvicorn": {"web"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

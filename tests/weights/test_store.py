@@ -139,6 +139,12 @@ def test_any_of_the_names_will_do(file, tmp_path):
     assert store.find(["net.pth", "twin.pth"], tmp_path) == twin
 
 
+def test_a_file_is_found_without_a_download(file, tmp_path):
+    assert store.found(["net.pth"], tmp_path) is None
+    path = put(tmp_path)
+    assert store.found(["net.pth"], tmp_path) == path
+
+
 def test_a_truncated_file_is_refused_with_both_sizes(file, tmp_path):
     path = put(tmp_path, content=CONTENT[:1234])
     message = refusal(store.find, ["net.pth"], tmp_path)
