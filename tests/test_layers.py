@@ -13,7 +13,7 @@ FLOORS = [
     {"zoo", "losses", "data", "whole_image"},
     {"exporting", "training", "gluoncv"},
     {"inference"},
-    {"rasters", "cluster"},
+    {"rasters", "cluster", "study"},
     {"commands"},
     {"__main__"},
 ]
@@ -33,6 +33,8 @@ DOORS = {
     "rioxarray": {"rasters"},
     "xarray": {"rasters"},  # for type checkers alone: who has an array of it has imported it
     "distributed": {"cluster"},
+    "sqlalchemy": {"study"},
+    "choix": {"study"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
