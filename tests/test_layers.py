@@ -9,11 +9,11 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "gluon_enhance"
 FLOORS = [
     {"errors", "framework", "forms", "atomic", "imaging", "small_files"},
-    {"models", "photos", "weights", "engines"},
+    {"models", "photos", "weights", "engines", "web"},
     {"zoo", "losses", "data", "whole_image"},
     {"exporting", "training", "gluoncv"},
     {"inference"},
-    {"rasters", "cluster", "study"},
+    {"rasters", "cluster", "serving", "study"},
     {"commands"},
     {"__main__"},
 ]
@@ -33,6 +33,8 @@ DOORS = {
     "rioxarray": {"rasters"},
     "xarray": {"rasters"},  # for type checkers alone: who has an array of it has imported it
     "distributed": {"cluster"},
+    "starlette": {"web", "serving", "study"},
+    "uvicorn": {"web"},
     "sqlalchemy": {"study"},
     "choix": {"study"},
 }
