@@ -290,3 +290,44 @@ def _print(report):
 
 def _number(value):
     return "-" if value is None else f"{value:.2f}"
+
+
+@study.command()
+@click.argument("folder", type=FilePath())
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="What to listen to: 0.0.0.0 lets other machines in, and needs --token.",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8001, show_default=True, help="0 is any."
+)
+@click.option(
+    "--token",
+    envvar="GLUON_ENHANCE_TOKEN",
+    help="A secret of 16 characters or more that the link has; needed with a --host that other "
+    "machines can reach. Better given as the variable GLUON_ENHANCE_TOKEN, which other users of "
+    "this machine do not see.",
+)
+@database_option
+def serve(folder, host, port, token, database):
+    """Ask people, who open the link that is printed, until Ctrl-C.
+
+    They read what they agree to, rate, and can leave and come back; each rating is saved at once.
+    Who has several servers for one study gives them one PostgreSQL --database. Exit status: 2
+    could not begin, 130 or 143 ended by Ctrl-C or SIGTERM.
+    """
+    _check_installed()
+    from gluon_enhance.study.app import study_app
+    from gluon_enhance.study.design import read_study
+    from gluon_enhance.study.make import check_files
+    from gluon_enhance.web import shell
+    from gluon_enhance.web.security import check_access
+
+    check_access(host, token)
+    shown = read_study(folder)
+    check_files(folder, shown)
+    with _opened(folder, database, shown) as store, shell.listen(host, port) as taken:
+        click.echo(printable(f"{shown.title}: {shell.address_of(taken, token)}"), err=True)
+        shell.serve(study_app(folder, shown, store, host, token), taken)

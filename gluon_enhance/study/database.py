@@ -57,7 +57,7 @@ RATINGS = Table(
 
 
 class Rating(NamedTuple):
-    """A person's answer; `shown` is what the person saw, from left to right."""
+    """A person's answer; `shown` is what the person saw, in this order."""
 
     place: int
     stage: str

@@ -42,7 +42,7 @@ SCALES = {
         "perceptible, but not annoying",
         "imperceptible",
     ),
-    "pairs": ("left", "right"),
+    "pairs": ("first", "second"),
 }
 """Kind -> what its ratings from 1 up are called, unless the study says so itself."""
 QUESTIONS = {
@@ -73,8 +73,8 @@ class Item:
         Only ratings of the test become results; a repeat asks once more what the test has asked.
     picture : str
     shown : tuple of str
-        The methods whose pictures are shown, from left to right: one; of double stimulus the
-        reference and one; of pairs two.
+        The methods whose pictures are shown, in this order: one; of double stimulus the reference
+        and one; of pairs two.
     suggested : int, optional
         The rating that an anchor has in the training.
     """
@@ -96,7 +96,7 @@ class Study:
     kind : {'acr', 'dcr', 'pairs'}
         Absolute categories, categories of degradation beside the reference, or a choice of two.
     scale : tuple of str
-        What the ratings 1, 2, ... are called; of pairs, left and right.
+        What the ratings 1, 2, ... are called; of pairs, the first and the second picture.
     methods : tuple of str
         What has made the pictures: models, files of a folder, the reference.
     reference : str, optional

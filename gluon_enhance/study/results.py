@@ -204,7 +204,7 @@ def _checks(study, own):
         same = [_winner(before) == _winner(after) for before, after in twice]
         return {
             "repeats_same": _mean(same),
-            "chose_left": _mean(r.value == 1 for r in test.values()),
+            "chose_first": _mean(r.value == 1 for r in test.values()),
         }
     apart = _mean(abs(before.value - after.value) for before, after in twice)
     hidden = [r.value for r in test.values() if r.shown[-1] == study.reference]
@@ -286,7 +286,7 @@ def write_results(path: Path, results: dict[str, Any]) -> None:
 
 def write_ratings(path: Path, ratings: Iterable[Rating]) -> None:
     """Write all ratings as a CSV file, for other programs."""
-    columns = ("left", "right")
+    columns = ("first", "second")
     write_rows(
         path,
         [

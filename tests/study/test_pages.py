@@ -1,0 +1,206 @@
+"""People rate in a real browser, where there is one."""
+
+import json
+import shutil
+from contextlib import contextmanager
+
+import pytest
+from web_server import running
+
+from gluon_enhance.study.app import study_app
+from gluon_enhance.study.results import results_of
+
+LEFT, RIGHT, ENTER, BACKSPACE = "\ue012", "\ue014", "\ue007", "\ue003"
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    webdriver = pytest.importorskip("selenium.webdriver")
+    if not shutil.which("chromium") or not shutil.which("chromedriver"):
+        pytest.skip("Chromium and its driver are not installed")
+    options = webdriver.ChromeOptions()
+    for switch in ("headless", "no-sandbox", "disable-gpu", "disable-background-networking"):
+        options.add_argument(f"--{switch}")
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('browser')}")
+    options.add_argument("--window-size=1000,900")
+    options.binary_location = shutil.which("chromium")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
+    driver = webdriver.Chrome(options=options, service=service)
+    yield driver
+    driver.quit()
+
+
+class Page:
+    """The pages of a study, as a person uses them."""
+
+    def __init__(self, driver, port):
+        self.driver, self.port = driver, port
+
+    def open(self):
+        self.driver.get(f"http://localhost:{self.port}/")
+        self.wait(lambda: self.is_shown("#start") or self.is_shown("#end"))
+
+    def wait(self, until):
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.driver, 20, poll_frequency=0.05).until(lambda _: until())
+
+    def find(self, selector):
+        return self.driver.find_element("css selector", selector)
+
+    def is_shown(self, selector):
+        return self.find(selector).is_displayed()
+
+    def begin(self):
+        self.find("#begin").click()
+        self.wait(lambda: self.place() and self.is_ready())
+
+    def is_ready(self):
+        return "waiting" not in self.find("#pictures").get_attribute("class")
+
+    def place(self):
+        return self.find("#place").text
+
+    def keys(self, text):
+        self.driver.switch_to.active_element.send_keys(text)
+
+    def rate(self, act):
+        """Do what rates, and wait for the next item or the end."""
+        before = self.place()
+        act()
+        self.wait(lambda: self.is_shown("#end") or (self.place() != before and self.is_ready()))
+
+
+@pytest.fixture
+def visit(tmp_path, make, open_database, chromium):
+    """Return a context in which a study is served, which gives it, its database and its page."""
+
+    @contextmanager
+    def visited(**changes):
+        study, _ = make(**changes)
+        store = open_database(study)
+        with running(study_app(tmp_path / "study", study, store, "127.0.0.1")) as port:
+            page = Page(chromium, port)
+            page.open()
+            yield study, store, page
+        severe = [e for e in chromium.get_log("browser") if e["level"] == "SEVERE"]
+        assert not severe
+
+    return visited
+
+
+def test_a_person_rates_to_the_end_by_keys_and_the_results_have_it(visit):
+    with visit(anchors=(("nearest", 1),)) as (study, store, page):
+        assert page.find("h1").text == "Sharp or not"
+        assert "9 ratings" in page.find("#length").text
+        page.begin()
+        for index, item in enumerate(study.sequence(0)):
+            assert f"{index + 1} of 9" in page.place()
+            assert page.is_shown("#hint") == (item.stage == "training")
+            if item.suggested:
+                assert "1 (bad)" in page.find("#hint").text
+            page.rate(lambda shown=item: page.keys("25"[shown.shown == ("original",)]))
+        assert page.is_shown("#end")
+        assert [e.text for e in page.driver.find_elements("css selector", "#methods li")] == [
+            "nearest",
+            "secret_net",
+            "original",
+        ]
+        mos = {
+            row["method"]: row["mos"] for row in results_of(study, store.ratings(), 1)["methods"]
+        }
+        assert mos == {"nearest": 2, "secret_net": 2, "original": 5}
+
+
+def test_who_leaves_comes_back_to_the_same_item(visit):
+    with visit() as (_, store, page):
+        page.begin()
+        page.rate(lambda: page.keys("4"))
+        page.open()
+        assert page.find("#begin").text == "Go on" and "rated 1 of 9" in page.find("#length").text
+        page.begin()
+        assert page.place() == "Practice: 2 of 9" and store.joined() == 1
+
+
+def test_a_slip_is_mended_by_going_back(visit):
+    with visit() as (_, store, page):
+        page.begin()
+        page.rate(lambda: page.keys("4"))
+        page.rate(lambda: page.keys(BACKSPACE))
+        assert page.place() == "Practice: 1 of 9"
+        pressed = page.find("#scale [aria-pressed=true]")
+        assert pressed.text == "4 good"
+        page.rate(lambda: page.find("#scale [data-rating='2']").click())
+        assert store.rated(0) == {0: 2} and page.place() == "Practice: 2 of 9"
+
+
+def test_arrows_move_along_the_scale_and_enter_rates(visit):
+    with visit() as (_, store, page):
+        page.begin()
+        for key in (RIGHT, RIGHT, RIGHT, LEFT):
+            page.keys(key)
+        assert store.rated(0) == {}
+        page.rate(lambda: page.keys(ENTER))
+        assert store.rated(0) == {0: 2}
+
+
+def test_an_arrow_chooses_one_of_two_pictures(visit):
+    with visit(kind="pairs") as (study, store, page):
+        page.begin()
+        captions = [e.text for e in page.driver.find_elements("css selector", "figcaption")]
+        assert captions == ["first", "second"]
+        page.rate(lambda: page.keys(RIGHT))
+        page.rate(lambda: page.keys(LEFT))
+        assert store.rated(0) == {0: 2, 1: 1}
+
+
+def test_parts_of_the_page_have_names_for_screen_readers(visit):
+    with visit(kind="dcr") as (_, _, page):
+        page.begin()
+        group = page.find("#scale")
+        assert group.aria_role == "group" and "second picture impaired" in group.accessible_name
+        names = [button.accessible_name for button in group.find_elements("css selector", "button")]
+        assert names[::4] == ["1 very annoying", "5 imperceptible"]
+        pictures = page.driver.find_elements("css selector", "#pictures img")
+        assert [one.accessible_name for one in pictures] == ["original", "picture to rate"]
+        assert page.find("#bar").accessible_name == "Rated so far"
+        assert page.driver.switch_to.active_element.get_attribute("id") == "question"
+
+
+def test_a_picture_is_shown_pixel_by_pixel(visit):
+    with visit() as (_, _, page):
+        page.begin()
+        size = "const one = document.querySelector('.frame img').getBoundingClientRect();"
+        script = f"{size} return [one.width * devicePixelRatio, one.height * devicePixelRatio]"
+        assert page.driver.execute_script(script) == [64, 48]
+
+
+def test_trouble_is_said_and_the_rating_can_be_given_again(visit):
+    with visit() as (_, store, page):
+        page.begin()
+        page.driver.execute_script(
+            "window.old = fetch; window.fetch = async () => { throw new Error('no way'); }"
+        )
+        page.keys("3")
+        page.wait(lambda: page.is_shown("#trouble"))
+        assert "That did not work: no way." in page.find("#trouble").text
+        page.driver.execute_script("window.fetch = window.old")
+        page.rate(lambda: page.keys("3"))
+        assert store.rated(0) == {0: 3} and not page.is_shown("#trouble")
+
+
+def test_the_page_asks_no_other_host_for_anything(visit):
+    with visit() as (_, _, page):
+        page.driver.get_log("performance")  # of the browser's own pages and the other tests
+        page.open()
+        page.begin()
+        page.rate(lambda: page.keys("3"))
+        events = [json.loads(e["message"])["message"] for e in page.driver.get_log("performance")]
+        asked = [
+            event["params"]["request"]["url"]
+            for event in events
+            if event["method"] == "Network.requestWillBeSent"
+        ]
+        own = (f"http://localhost:{page.port}/", f"blob:http://localhost:{page.port}/", "data:,")
+        assert len(asked) > 5 and all(url.startswith(own) for url in asked)
