@@ -82,6 +82,7 @@ async function turnTo(index) {
   find("back").disabled = index === 0;
   hint(item);
   fit();
+  window.scrollTo(0, 0);
   find("question").focus({ preventScroll: true });
   forget([index - 1, index, index + 1]);
   if (index + 1 < study.total && index + 1 <= study.next + 1) load(index + 1).catch(() => {});
