@@ -109,9 +109,7 @@ def test_wrong_use_is_named_and_nothing_is_made(tmp_path, pictures, capfd, argum
     for folder, names in (("other", "a"), ("small", "abc")):
         (tmp_path / folder).mkdir()
         for name in names:
-            write_image(
-                tmp_path / folder / f"{name}.png", Photo(pictures["a"].repeat(4, 0).repeat(4, 1))
-            )
+            write_image(tmp_path / folder / f"{name}.png", large)
     write_image(tmp_path / "small" / "a.png", Photo(pictures["a"]))
     words = [str(one).replace("@", f"{tmp_path}/") for one in arguments]
     with pytest.raises(SystemExit) as status:
