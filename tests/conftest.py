@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import shutil
 import sys
 from contextlib import contextmanager
 from functools import partialmethod
@@ -115,3 +116,22 @@ def enhance_with_repeats(monkeypatch):
         return CliRunner().invoke(enhance_module.enhance, [str(a) for a in arguments], **options)
 
     return run
+
+
+@pytest.fixture
+def browser(tmp_path):
+    """A real browser, whose log has what its console says and what it asks the network for."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    if not shutil.which("chromium") or not shutil.which("chromedriver"):
+        pytest.skip("Chromium and its driver are not installed")
+    options = webdriver.ChromeOptions()
+    for switch in ("headless", "no-sandbox", "disable-gpu", "disable-background-networking"):
+        options.add_argument(f"--{switch}")
+    options.add_argument(f"--user-data-dir={tmp_path / 'browser'}")
+    options.add_argument("--window-size=1000,900")
+    options.binary_location = shutil.which("chromium")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
+    driver = webdriver.Chrome(options=options, service=service)
+    yield driver
+    driver.quit()

@@ -6,18 +6,14 @@ import threading
 import uuid
 from contextlib import contextmanager
 
-import uvicorn
-
-from gluon_enhance.web.shell import listen
+from gluon_enhance.web.shell import Server, listen
 
 
 @contextmanager
 def running(app):
     """Serve an application at a port of its own, which is given."""
     with listen("127.0.0.1", 0) as taken:
-        config = uvicorn.Config(app, log_level="warning", access_log=False, ws="none")
-        config.timeout_graceful_shutdown = 1
-        server = uvicorn.Server(config)
+        server = Server(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [taken]})
         thread.start()
         try:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Callable, Optional
+
 import click
+import numpy as np
 
 from gluon_enhance.atomic import whole_file
 from gluon_enhance.commands import printable
 from gluon_enhance.commands.comparison_page import comparison_page
-from gluon_enhance.commands.metrics import metric_options, take_metrics, writable
+from gluon_enhance.commands.metrics import Metrics, metric_options, take_metrics, writable
 from gluon_enhance.commands.options import FilePath, engine_options, trust_option
 from gluon_enhance.commands.scores import print_table, protocol, score_pair, write_csv
 from gluon_enhance.data.folders import read_photo
@@ -77,28 +81,15 @@ def compare(pictures, models, output, reference, crop_border, parts, csv, **opti
     shown and scored in RGB of 8 bits. Exit status: 0 done, 2 nothing was written.
     """
     metrics = take_metrics(options)
-    if models and len(pictures) > 1:
-        raise click.UsageError(f"with -m give one picture, not {len(pictures)}")
-    if len(set(models)) < len(models):
-        raise click.UsageError("a model is named twice")
-    count = len(pictures) + len(models)
-    if not FEWEST <= count <= MOST:
-        raise click.UsageError(
-            f"{plural(count, 'picture')} cannot be compared; give {FEWEST} to {MOST}"
-        )
+    check_count(len(pictures), models)
     shown = _read(pictures)
     if models:
         (source,) = shown.values()
-        shown.update(_made(source, models, options))
-    if reference:
-        shown[f"reference: {reference.name}"] = read_photo(reference)
-    shown = _of_one_size(shown)
-    rows, how = [], protocol(crop_border, metrics)
-    if reference:
-        *others, truth = shown
-        for name in others:
-            scores = score_pair(shown[name], shown[truth], crop_border, metrics=metrics)
-            rows.append({"image": name, **scores})
+        shown.update(made(source, models, lambda name: Enhancer(name, **options)))
+    truth = read_photo(reference) if reference else None
+    name = f"reference: {reference.name}" if reference else ""
+    shown, rows, how = scored(shown, name, truth, crop_border, metrics)
+    if rows:
         print_table(how, rows)
         if csv:
             write_csv(csv, rows)
@@ -109,6 +100,24 @@ def compare(pictures, models, output, reference, crop_border, parts, csv, **opti
         with whole_file(output) as draft:
             draft.write_text(page, encoding="utf-8")
     click.echo(printable(f"wrote {output}"), err=True)
+
+
+def check_count(pictures: int, models: Sequence[str]) -> None:
+    """Refuse what is not 2 to 6 pictures, or one and what models make of it.
+
+    Raises
+    ------
+    click.UsageError
+    """
+    if models and pictures > 1:
+        raise click.UsageError(f"with -m give one picture, not {pictures}")
+    if len(set(models)) < len(models):
+        raise click.UsageError("a model is named twice")
+    count = pictures + len(models)
+    if not FEWEST <= count <= MOST:
+        raise click.UsageError(
+            f"{plural(count, 'picture')} cannot be compared; give {FEWEST} to {MOST}"
+        )
 
 
 def _read(paths):
@@ -124,11 +133,70 @@ def _read(paths):
     return {name: read_photo(path) for name, path in zip(names, paths)}
 
 
-def _made(source, models, options):
-    """Enhance a picture by each model; kernels enlarge it as much as the models do, or 4 times."""
-    enhancers = {name: Enhancer(name, **options) for name in models if name not in KERNELS}
-    scale = max((enhancer.scale for enhancer in enhancers.values()), default=4)
-    return {name: (enhancers.get(name) or Baseline(name, scale))(source) for name in models}
+def made(source: np.ndarray, models: Iterable[str], load: Callable) -> dict[str, np.ndarray]:
+    """Enhance a picture by each model; kernels enlarge it as much as the models do, or 4 times.
+
+    Parameters
+    ----------
+    source : ndarray of shape (H, W, 3), uint8
+    models : iterable of str
+        Names of models and of kernels.
+    load : callable
+        Gives the `Enhancer` of a name; one at a time is in use.
+    """
+    results, scale = {}, 0
+    for name in models:
+        if name not in KERNELS:
+            enhancer = load(name)
+            results[name], scale = enhancer(source), max(scale, enhancer.scale)
+    for name in models:
+        if name in KERNELS:
+            results[name] = Baseline(name, scale or 4)(source)
+    return {name: results[name] for name in models}
+
+
+def scored(
+    shown: dict[str, np.ndarray],
+    name: str,
+    truth: Optional[np.ndarray],
+    crop_border: int,
+    metrics: Metrics,
+) -> tuple[dict[str, np.ndarray], list[dict], str]:
+    """Bring pictures to one size, and score them against a truth if there is one.
+
+    Parameters
+    ----------
+    shown : dict of str to ndarray of shape (H, W, 3), uint8
+    name : str
+        What to call the truth.
+    truth : ndarray of shape (H, W, 3), uint8, optional
+    crop_border : int
+    metrics : Metrics
+
+    Returns
+    -------
+    shown : dict of str to ndarray
+        All, the truth last, with what was enlarged named so.
+    rows : list of dict
+        The scores of each.
+    how : str
+        The protocol.
+
+    Raises
+    ------
+    click.UsageError
+        If they are not of one shape.
+    """
+    how = protocol(crop_border, metrics)
+    if truth is None:
+        return _of_one_size(shown), [], how
+    shown = _of_one_size({**shown, name: truth})
+    *others, last = shown
+    rows = [
+        {"image": one, **score_pair(shown[one], shown[last], crop_border, metrics=metrics)}
+        for one in others
+    ]
+    return shown, rows, how
 
 
 def _of_one_size(pictures):

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 
 from gluon_enhance.commands.scores import score_text
+from gluon_enhance.web import SHARED
 
-PARTS = files("gluon_enhance.commands") / "pages"
+PAGES = files("gluon_enhance.commands") / "pages"
 
 
 def comparison_page(
@@ -30,22 +31,17 @@ def comparison_page(
     protocol : str
         How the scores are made.
     """
-    names = list(pictures)
-    height, width = pictures[names[0]].shape[:2]
-    return Template(_part("html")).substitute(
-        title=escape(", ".join(names)),
-        style=_part("css"),
-        script=_part("js"),
-        options="".join(f'<option value="{k}">{escape(n)}</option>' for k, n in enumerate(names)),
-        width=width,
-        height=height,
+    return Template(_text(PAGES / "compare.html")).substitute(
+        title=escape(", ".join(pictures)),
+        style=_text(SHARED / "base.css") + _text(SHARED / "viewer.css"),
+        script=_text(SHARED / "viewer.js"),
         pictures="\n".join(_figure(name, image) for name, image in pictures.items()),
         scores=_table(rows, protocol) if rows else "",
     )
 
 
-def _part(kind):
-    return (PARTS / f"compare.{kind}").read_text(encoding="utf-8")
+def _text(path):
+    return path.read_text(encoding="utf-8")
 
 
 def _figure(name, image):

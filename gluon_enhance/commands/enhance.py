@@ -14,7 +14,6 @@ import click
 from tqdm import tqdm
 from tqdm.utils import disp_len
 
-from gluon_enhance import __version__
 from gluon_enhance.commands import printable
 from gluon_enhance.commands.hints import EnhanceCommand
 from gluon_enhance.commands.inputs import has_place_beside, is_raster
@@ -29,7 +28,7 @@ from gluon_enhance.commands.options import (
     trust_option,
 )
 from gluon_enhance.commands.photo_options import photo_options, take_photo_options
-from gluon_enhance.commands.pipeline import PhotoWork, run_all, run_on
+from gluon_enhance.commands.pipeline import PhotoWork, run_all, run_on, software_of
 from gluon_enhance.commands.pipes import Pipes
 from gluon_enhance.commands.rasters import (
     RASTER_OPTIONS,
@@ -148,13 +147,13 @@ def enhance(
             "skip_existing": skip_existing,
             "photo_options": photos,
         }
-        software = None if no_record else f"gluon-enhance {__version__} ({enhancer.spec.name})"
+        software = None if no_record else software_of(enhancer)
         photo_work = partial(PhotoWork, strict=strict, software=software)
         begun, reports = [], unreadable(plan)
         for report in reports:
             click.echo(printable(f"error: {report['error']}"), err=True)
         try:
-            make = partial(_work, rasters, options["trust"], photo_work, shared)
+            make = partial(work_on, rasters, options["trust"], photo_work, shared)
             works = _begin(plan.jobs, make, pipes, begun)
             with _shown(len(plan.jobs)) as show:
                 if cluster:
@@ -185,8 +184,24 @@ def _begin(jobs, make, pipes, begun):
         yield work
 
 
-def _work(rasters, trust, photo_work, shared, job):
-    """Return the work on a raster or a photo, and say what the photo will lose."""
+def work_on(rasters, trust, photo_work, shared, job):
+    """Return the work on a raster or a photo, and say what the photo will lose.
+
+    Parameters
+    ----------
+    rasters : dict
+        Those of `raster_options` that were given; any has TIFF files taken for rasters.
+    trust : bool
+    photo_work : callable
+        Makes a `PhotoWork` of the job and `shared`.
+    shared : dict
+        For `Work`.
+    job : Job
+
+    Returns
+    -------
+    Work
+    """
     has_place = not isinstance(job.source, str) and has_place_beside(job.source, trust)
     if is_raster(job.source, rasters, trust) or (has_place and job.target.suffix.lower() in TIFF):
         return RasterWork(job, {**rasters, "trust": trust}, **shared)

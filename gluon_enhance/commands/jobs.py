@@ -127,8 +127,7 @@ def plan_jobs(
     """
     if output is not None:
         check_output(output)
-    if ext is not None and f".{ext.lower().lstrip('.')}" not in WRITTEN_SUFFIXES:
-        raise ValueError(f"--ext is {ext!r}; choose {usual_suffixes()}")
+    check_ext(ext)
     plan, results = Plan(), Results(suffix, ext, outscale)
     found = list(dict.fromkeys(one for text in inputs for one in _find(text, recursive, plan)))
     if output:
@@ -161,6 +160,12 @@ def plan_jobs(
         taken.add(place)
         plan.jobs.append(Job(path, target, problem, is_done and not problem))
     return plan
+
+
+def check_ext(ext: Optional[str]) -> None:
+    """Refuse an ``--ext`` that is none of a format that is written."""
+    if ext is not None and f".{ext.lower().lstrip('.')}" not in WRITTEN_SUFFIXES:
+        raise ValueError(f"--ext is {ext!r}; choose {usual_suffixes()}")
 
 
 def _find(text, recursive, plan):

@@ -42,8 +42,8 @@ def list_models(pattern, as_json):
     Weights are shipped with this package, official (searched for on this machine, else
     downloaded), or none: such a model is there to be trained. Scores are those of its card.
     """
-    rows = [_row(zoo.get_spec(name)) for name in zoo.list_models(pattern)]
-    rows += [_own_row(one) for one in zoo.community_rows(pattern)]
+    rows = [row_of(zoo.get_spec(name)) for name in zoo.list_models(pattern)]
+    rows += [own_row(one) for one in zoo.community_rows(pattern)]
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
@@ -82,7 +82,8 @@ def _weights(row):
     return row["weights"] + ("" if is_whole else f", {row['checked_by']}")
 
 
-def _row(spec):
+def row_of(spec: zoo.ModelSpec) -> dict:
+    """Return what is told of a model of the zoo."""
     return {
         "name": spec.name,
         "method": spec.method,
@@ -95,7 +96,8 @@ def _row(spec):
     }
 
 
-def _own_row(row):
+def own_row(row) -> dict:
+    """Return what is told of one of the user's own models."""
     known = {"name": row.name, "method": row.method, "purpose": "", "scale": row.scale}
     rest = {"parameters": row.parameters, "weights": "file", "checked_by": None, "scores": {}}
     return {**known, **rest, **({"fault": row.fault} if row.fault else {})}

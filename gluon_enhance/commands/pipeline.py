@@ -14,6 +14,7 @@ from typing import Callable, NamedTuple, Optional, TypeVar
 
 import numpy as np
 
+from gluon_enhance import __version__
 from gluon_enhance.commands import one_line
 from gluon_enhance.commands.jobs import Job
 from gluon_enhance.errors import GluonEnhanceError, ImageError
@@ -196,6 +197,11 @@ class PhotoWork(Work):
         self.photo = None  # the report lives on
 
 
+def software_of(enhancer) -> str:
+    """Name what makes a result, as it is recorded in it."""
+    return f"gluon-enhance {__version__} ({enhancer.spec.name})"
+
+
 def run_all(works: Iterable[Work]) -> Iterator[dict]:
     """Do the work and yield the reports, in order."""
     read = overlapped(lambda work: work.attempt("read"), works)
@@ -225,15 +231,16 @@ def run_on(cluster, works: Iterable[Work], enhancer) -> Iterator[dict]:
         yield report
     for work in divided:
         work.enhancer, work.run = enhancer, cluster.run
-        yield _attempt_all(work)
+        yield attempt_all(work)
 
 
 def _do_on_worker(work, enhancer):
     work.enhancer, work.watched = enhancer, lambda *_, **__: nullcontext()
-    return _attempt_all(work)
+    return attempt_all(work)
 
 
-def _attempt_all(work):
+def attempt_all(work: Work) -> dict:
+    """Do all of a work, and return its report."""
     for stage in STAGES:
         work.attempt(stage)
     return work.report

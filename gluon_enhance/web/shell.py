@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Callable, Optional
+from urllib.parse import quote
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -17,10 +19,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
+from gluon_enhance.web import SHARED
 from gluon_enhance.web.security import Guard
 
-SHARED = Path(__file__).parent / "pages"
-"""Files that all pages may use, under ``/shared``."""
 PATIENCE = 3
 """Seconds that open connections have at the end."""
 
@@ -45,17 +46,24 @@ def shell(
         As of `Guard`.
     lifespan : callable, optional
         As Starlette has it.
+
+    Returns
+    -------
+    Starlette
+        Functions in the list ``state.endings`` are called when a `Server` of it is to end.
     """
     files = [
         Mount("/shared", StaticFiles(directory=SHARED)),
         Mount("/", StaticFiles(directory=pages, html=True)),
     ]
-    return Starlette(
+    app = Starlette(
         routes=[*routes, *files],
         middleware=[Middleware(Guard, host=host, token=token)],
         exception_handlers={HTTPException: _said},
         lifespan=lifespan,
     )
+    app.state.endings = []
+    return app
 
 
 async def _said(request: Request, error: Exception) -> Response:
@@ -100,19 +108,37 @@ def address_of(taken: socket.socket, token: Optional[str] = None) -> str:
     host, port = taken.getsockname()[:2]
     name = {"127.0.0.1": "localhost", "0.0.0.0": "localhost", "::": "localhost"}.get(host, host)
     name = f"[{name}]" if ":" in name else name
-    return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+    return f"http://{name}:{port}/" + (f"?token={quote(token)}" if token else "")
+
+
+class Server(uvicorn.Server):
+    """A server that calls what is in its application's ``state.endings`` before it ends.
+
+    Parameters
+    ----------
+    app : Starlette
+        One of `shell`.
+    """
+
+    def __init__(self, app: Starlette):
+        self._endings = app.state.endings
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,  # addresses may hold the token
+            server_header=False,
+            timeout_graceful_shutdown=PATIENCE,
+            ws="none",
+        )
+        super().__init__(config)
+
+    async def shutdown(self, sockets: Optional[list[socket.socket]] = None) -> None:
+        """End: streams, which go on for ever, first."""
+        for end in self._endings:
+            end()
+        await super().shutdown(sockets)
 
 
 def serve(app: Starlette, taken: socket.socket) -> None:
     """Serve until Ctrl-C or SIGTERM."""
-    import uvicorn
-
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,  # addresses may hold the token
-        server_header=False,
-        timeout_graceful_shutdown=PATIENCE,
-        ws="none",
-    )
-    uvicorn.Server(config).run(sockets=[taken])
+    Server(app).run(sockets=[taken])

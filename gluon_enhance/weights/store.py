@@ -64,9 +64,19 @@ def find(
     WeightsError
         If it is nowhere and cannot be downloaded, or one found is cut short or changed.
     """
-    files = [manifest()[name] for name in names]
-    found = _search(files, root)
-    return found or fetch(files[0], root, progress)
+    names = tuple(names)
+    return found(names, root) or fetch(manifest()[names[0]], root, progress)
+
+
+def found(names: Iterable[str], root: str | os.PathLike | None = None) -> Optional[Path]:
+    """Find an official file on this machine; None if it is not there.
+
+    Raises
+    ------
+    WeightsError
+        If one found is cut short or changed.
+    """
+    return _search([manifest()[name] for name in names], root)
 
 
 EIGHT_BITS = (".int8.xml", ".int8.bin")
@@ -83,13 +93,13 @@ def find_shipped(model: str, suffix: str, root: str | os.PathLike | None = None)
     """
     folder = model_zoo_folder() / model
     file = card_file(read_card(folder), model + suffix)
-    found = _search([file], root)
-    if not found:
+    path = _search([file], root)
+    if not path:
         raise WeightsError(
             f"{file.name} is not in {folder}: the installation is incomplete; "
             f"install gluon-enhance again"
         )
-    return found
+    return path
 
 
 def given(path: str | os.PathLike) -> Path:

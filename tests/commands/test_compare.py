@@ -2,7 +2,6 @@
 
 import base64
 import re
-import shutil
 from html import unescape
 
 import cv2
@@ -122,24 +121,6 @@ def test_wrong_use_is_named_and_nothing_is_written(tmp_path, pictures, arguments
     assert not list(tmp_path.glob("out*"))
 
 
-@pytest.fixture
-def browser(tmp_path):
-    webdriver = pytest.importorskip("selenium.webdriver")
-    if not shutil.which("chromium") or not shutil.which("chromedriver"):
-        pytest.skip("Chromium and its driver are not installed")
-    options = webdriver.ChromeOptions()
-    for switch in ("headless", "no-sandbox", "disable-gpu", "disable-background-networking"):
-        options.add_argument(f"--{switch}")
-    options.add_argument(f"--user-data-dir={tmp_path / 'browser'}")
-    options.add_argument("--window-size=1000,900")
-    options.binary_location = shutil.which("chromium")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
-    driver = webdriver.Chrome(options=options, service=service)
-    yield driver
-    driver.quit()
-
-
 def test_a_page_zooms_moves_slides_and_shows_differences(tmp_path, pictures, browser):
     assert run(tmp_path, "truth.png", "marred.png", "-o", "out.html").exit_code == 0
     browser.get((tmp_path / "out.html").as_uri())
@@ -154,7 +135,10 @@ def test_a_page_zooms_moves_slides_and_shows_differences(tmp_path, pictures, bro
         )
         return browser.execute_script(script, name)
 
-    browser.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 100))")
+    browser.execute_async_script(  # until the pictures are decoded
+        "const done = arguments[0];"
+        "(function look() { document.querySelector('.line') ? done() : setTimeout(look, 20); })();"
+    )
     before = styles("--scale")
     find("[data-zoom=one]").click()
     assert styles("--scale") == ["1", "1"] != before

@@ -1,0 +1,270 @@
+"""The API over a real socket, with small nets; results are held against the command's."""
+
+import io
+import json
+import struct
+import zipfile
+import zlib
+from contextlib import closing
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from web_server import Client, running
+
+from gluon_enhance.commands import cli
+from gluon_enhance.commands.craft import CommandCraft
+from gluon_enhance.photos import Photo, read_image, write_image
+from gluon_enhance.serving.app import make_app
+from gluon_enhance.serving.jobs import Jobs
+from gluon_enhance.serving.limits import Limits
+
+
+@pytest.fixture(scope="module")
+def craft(tmp_path_factory):
+    return CommandCraft(tmp_path_factory.mktemp("nets"), 4 * 10**9, threads=1, engine="openvino")
+
+
+@pytest.fixture
+def start(tmp_path, craft):
+    """Return what starts a server with these limits, and gives a client of it."""
+    servers = []
+
+    def started(**limits):
+        jobs = Jobs(tmp_path / "jobs")
+        server = running(make_app(jobs, craft, Limits(**limits)))
+        servers.append((server, jobs))
+        return Client(server.__enter__())
+
+    yield started
+    for server, jobs in servers:
+        with closing(jobs):
+            server.__exit__(None, None, None)
+
+
+@pytest.fixture
+def ask(start):
+    return start()
+
+
+@pytest.fixture
+def png(rng):
+    return encoded(rng.integers(0, 256, (16, 20, 3), np.uint8))
+
+
+def encoded(pixels, suffix=".png"):
+    return cv2.imencode(suffix, pixels)[1].tobytes()
+
+
+def header(width, height):
+    """Begin a PNG file of a size."""
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    crc = struct.pack(">I", zlib.crc32(chunk))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + crc
+
+
+def events(answer):
+    texts = [text.split("\n", 1) for text in answer.body.decode().split("\n\n") if text]
+    return [(kind[7:], json.loads(data[6:])) for kind, data in texts]
+
+
+def finished(ask, job):
+    return events(ask.get(f"/api/jobs/{job['id']}/events"))[-1][1]
+
+
+def test_a_picture_comes_back_as_the_command_makes_it(ask, tmp_path, rng):
+    source, target = tmp_path / "photo.tif", tmp_path / "photo_x4.tif"
+    exif = Image.Exif()
+    exif[0x010F] = "A camera"
+    pixels = rng.integers(0, 65536, (12, 18, 4), np.uint16)
+    profile = rng.bytes(200)
+    write_image(source, Photo(pixels, profile, exif.tobytes()[6:], dpi=(300, 300)))
+    options = ["-m", "srcnn_x4", "--engine", "openvino", "--threads", "1"]
+    assert CliRunner().invoke(cli, ["enhance", str(source), *options]).exit_code == 0
+    answer = ask.post(
+        "/api/enhance", [("model", "srcnn_x4")], [("file", "photo.tif", source.read_bytes())]
+    )
+    assert answer.status == 200 and answer.headers["Content-Type"] == "image/tiff"
+    assert 'filename="photo_x4.tif"' in answer.headers["Content-Disposition"]
+    assert answer.body == target.read_bytes()
+    result = read_image(target)
+    assert result.pixels.dtype == np.uint16 and result.icc_profile == profile
+    assert ask.get("/api/jobs").json == []  # who has the picture needs the job no more
+
+
+def test_a_job_is_told_from_the_queue_to_its_result(ask, png):
+    answer = ask.post("/api/jobs", [("model", "bicubic"), ("ext", "jpg")], [("file", "a.png", png)])
+    assert answer.status == 202
+    assert answer.headers["Location"] == f"/api/jobs/{answer.json['id']}"
+    job = finished(ask, answer.json)
+    assert job["status"] == "done" and job["result"]["name"] == "a_x4.jpg"
+    assert (job["result"]["width"], job["result"]["height"]) == (80, 64)
+    assert ask.get(f"/api/jobs/{job['id']}").json == job
+    result = ask.get(f"/api/jobs/{job['id']}/result")
+    assert result.body[:2] == b"\xff\xd8"
+    assert ask("DELETE", f"/api/jobs/{job['id']}").status == 204
+    assert ask.get(f"/api/jobs/{job['id']}").status == 404
+
+
+def test_clients_see_their_own_jobs_and_get_them_as_one_archive(ask, png):
+    assert ask("POST", "/api/session").status == 204 and ask.cookies
+    stranger = Client(ask.port)
+    assert ask.get("/api/results.zip").status == 404
+    for name in ("a.png", "a.png", "b.png"):
+        job = ask.post("/api/jobs", [("model", "nearest")], [("file", name, png)]).json
+    finished(ask, job)
+    assert [job["name"] for job in ask.get("/api/jobs").json] == ["a.png", "a.png", "b.png"]
+    assert stranger.get("/api/jobs").json == []
+    with zipfile.ZipFile(io.BytesIO(ask.get("/api/results.zip").body)) as archive:
+        assert archive.namelist() == ["a_x4.png", "a_x4 (2).png", "b_x4.png"]
+        data = np.frombuffer(archive.read("b_x4.png"), np.uint8)
+    small = cv2.imdecode(np.frombuffer(png, np.uint8), 1)
+    assert np.array_equal(cv2.imdecode(data, 1), small.repeat(4, 0).repeat(4, 1))
+
+
+def test_what_a_format_does_not_hold_is_noted(ask, tmp_path, rng):
+    photo = Photo(rng.integers(0, 256, (8, 8, 3), np.uint8), comment="by hand")
+    write_image(tmp_path / "a.jpg", photo)
+    fields = [("model", "nearest"), ("ext", "webp")]
+    job = ask.post("/api/jobs", fields, [("file", "a.jpg", (tmp_path / "a.jpg").read_bytes())]).json
+    (note,) = finished(ask, job)["result"]["notes"]
+    assert note == "result.webp lacks some of its source's data, which is left out: comment"
+
+
+def test_browsers_get_a_preview_of_what_they_cannot_show(ask, tmp_path, rng):
+    pixels = rng.integers(0, 65536, (8, 10, 3), np.uint16)
+    write_image(tmp_path / "a.tif", Photo(pixels))
+    data = (tmp_path / "a.tif").read_bytes()
+    job = finished(
+        ask, ask.post("/api/jobs", [("model", "nearest")], [("file", "a.tif", data)]).json
+    )
+    answer = ask.get(f"/api/jobs/{job['id']}/preview/original")
+    assert answer.headers["Content-Type"] == "image/png"
+    shown = cv2.imdecode(np.frombuffer(answer.body, np.uint8), -1)[..., ::-1]
+    assert shown.dtype == np.uint8 and np.abs(shown - pixels / 257).max() <= 0.5
+    large = ask.get(f"/api/jobs/{job['id']}/preview/result").body
+    assert cv2.imdecode(np.frombuffer(large, np.uint8), -1).shape == (32, 40, 3)
+    assert ask.get(f"/api/jobs/{job['id']}/preview/other").status == 404
+
+
+def test_a_comparison_is_the_page_that_the_command_writes(ask, tmp_path, png, rng):
+    truth = encoded(rng.integers(0, 256, (64, 80, 3), np.uint8))
+    (tmp_path / "a.png").write_bytes(png)
+    (tmp_path / "truth.png").write_bytes(truth)
+    options = ["-m", "bicubic", "-m", "srcnn_x4", "--engine", "openvino", "--threads", "1"]
+    names = [str(tmp_path / name) for name in ("a.png", "truth.png", "page.html")]
+    done = CliRunner().invoke(
+        cli, ["compare", names[0], *options, "--reference", names[1], "-o", names[2]]
+    )
+    assert done.exit_code == 0
+    answer = ask.post(
+        "/api/comparisons",
+        [("model", "bicubic"), ("model", "srcnn_x4")],
+        [("file", "a.png", png), ("reference", "truth.png", truth)],
+    )
+    job = finished(ask, answer.json)
+    assert [row["image"] for row in job["result"]["scores"]][1:] == ["bicubic", "srcnn_x4"]
+    page = ask.get(f"/api/jobs/{job['id']}/result")
+    assert page.body == (tmp_path / "page.html").read_bytes()
+    assert "sandbox allow-scripts" in page.headers["Content-Security-Policy"]
+
+
+def test_models_come_with_what_their_cards_say(ask):
+    models = {row["name"]: row for row in ask.get("/api/models").json}
+    row = models["rrdb_lite_x4"]
+    assert row["license"] == "Apache-2.0" and row["training"]["iterations"] == 13752
+    assert row["pictures"] == ["sample", "curves"]
+    for picture in row["pictures"]:
+        answer = ask.get(f"/api/models/rrdb_lite_x4/{picture}.png")
+        assert answer.body.startswith(b"\x89PNG")
+    for path in ("rrdb_lite_x4/card.png", "none/sample.png", "..%2frrdb_lite_x4/sample.png"):
+        assert ask.get(f"/api/models/{path}").status == 404
+
+
+@pytest.mark.parametrize(
+    ("fields", "files", "status", "message"),
+    [
+        ([("model", "/etc/passwd")], 1, 422, "model is '/etc/passwd'; choose one of /api/models"),
+        ([("model", "rrdb_lite_x4=x")], 1, 422, "choose one of /api/models"),
+        ([("model", "bicubic"), ("model", "bicubic")], 1, 422, "model is given 2 times"),
+        ([("output", "/tmp/x")], 1, 422, "'output' is no option; choose from model"),
+        ([("inputs", "/etc/passwd")], 1, 422, "'inputs' is no option"),
+        ([("outscale", "-1")], 1, 422, "-1.0 is not in the range x>0"),
+        ([("quality", "101")], 1, 422, "101 is not in the range 1<=x<=100"),
+        ([("quality", "50"), ("lossless", "true")], 1, 422, "exclude each other"),
+        ([("strict", "perhaps")], 1, 422, "strict is 'perhaps'; give true or false"),
+        ([("denoise", "0.5")], 1, 422, "denoise is for realesr_general_x4"),
+        ([("alpha", "2")], 1, 422, "alpha is '2'; give a number from 0 to 1"),
+        ([("ext", "exe")], 1, 422, "--ext is 'exe'; choose png"),
+        ([], 0, 422, "there is no file"),
+        ([], 2, 422, "there are 2 files"),
+        ([("outscale", "5000")], 1, 413, "send a smaller picture"),
+    ],
+)
+def test_wrong_use_is_named(ask, png, fields, files, status, message):
+    answer = ask.post("/api/jobs", fields, [("file", "a.png", png)] * files)
+    assert answer.status == status and message in answer.json["error"]
+    assert ask.get("/api/jobs").json == []
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "message"),
+    [
+        (b"hello", 415, "x.png is no PNG, JPEG"),
+        (b"", 415, "x.png is no PNG"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(20), 415, "x.png has a damaged header"),
+        (header(30000, 30000), 413, "x.png is 30000x30000"),
+    ],
+)
+def test_what_is_no_picture_or_claims_too_much_is_refused(ask, data, status, message):
+    answer = ask.post("/api/jobs", [], [("file", "x.png", data)])
+    assert answer.status == status and message in answer.json["error"]
+
+
+def test_a_damaged_picture_fails_with_its_own_name(ask, png):
+    answer = ask.post("/api/enhance", [("model", "bicubic")], [("file", "a.png", png[:-100])])
+    assert answer.status == 422 and answer.json["error"].startswith("a.png")
+    assert "/" not in answer.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("../../etc/x.png", "x.png"),
+        ("C:\\x\\y.png", "y.png"),
+        ("..", "picture"),
+        ("a\u202e.png", "a.png"),
+    ],
+)
+def test_names_of_files_are_plain(ask, png, name, plain):
+    job = ask.post("/api/jobs", [("model", "nearest")], [("file", name, png)]).json
+    assert job["name"] == plain
+
+
+def test_too_many_bytes_pixels_and_jobs_are_refused(start, png):
+    ask = start(bytes=5000, pixels=20 * 16, waiting=1)
+    assert ask.post("/api/jobs", [], [("file", "x.png", bytes(6000))]).status == 413
+    # Without saying how much, in chunks.
+    kind = "multipart/form-data; boundary=x"
+    chunks = iter([b"--x\r\nContent-Disposition: form-data; name=file; filename=x\r\n\r\n"]
+                  + [bytes(1000)] * 8)  # fmt: skip
+    assert ask("POST", "/api/jobs", chunks, Content_Type=kind).status == 413
+    large = encoded(np.zeros((17, 20, 3), np.uint8))
+    answer = ask.post("/api/jobs", [], [("file", "x.png", large)])
+    assert answer.status == 413 and "20x17: more than 320 pixels" in answer.json["error"]
+    slow = [("model", "srresnet_x4"), ("self_ensemble", "true")]
+    answers = [ask.post("/api/jobs", slow, [("file", "a.png", png)]) for _ in range(4)]
+    (refused, *_) = [one for one in answers if one.status != 202]
+    assert refused.status == 429 and int(refused.headers["Retry-After"]) >= 1
+
+
+def test_canceled_jobs_can_be_tried_again(ask, png):
+    fields = [("model", "srresnet_x4"), ("self_ensemble", "true")]
+    jobs = [ask.post("/api/jobs", fields, [("file", "a.png", png)]).json for _ in range(2)]
+    last = f"/api/jobs/{jobs[-1]['id']}"
+    assert ask("POST", f"{last}/cancel").json["status"] == "canceled"
+    assert ask.get(f"{last}/result").status == 409
+    assert ask("POST", f"{last}/retry").json["status"] in ("waiting", "running")
+    assert finished(ask, jobs[-1])["status"] == "done"
