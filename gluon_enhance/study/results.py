@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable
@@ -68,8 +69,8 @@ def results_of(study: Study, ratings: list[Rating], joined: int) -> dict[str, An
     -------
     dict
         That JSON can hold, with None where there is no number: ``methods`` and ``pictures`` (lists
-        of rows), ``raters`` (a row for each, by order of their coming), ``alpha`` or ``wins``, and
-        ``protocol``, which says how the numbers are made.
+        of rows), ``raters`` (a row for each, by order of their coming), ``alpha`` and
+        ``differences`` or ``wins``, and ``protocol``, which says how the numbers are made.
 
     Raises
     ------
@@ -102,6 +103,7 @@ def _of_categories(study, ratings):
     rejected = rejected_raters(stimuli)
     kept = table.values[~rejected]
     columns = {"mos": _by_method_and_picture(kept)}
+    differences = _differences(study.methods, kept)
     protocol = OF_CATEGORIES
     if study.kind == "dcr":
         protocol += OF_DEGRADATION.format(name=study.reference)
@@ -131,8 +133,19 @@ def _of_categories(study, ratings):
             for n, picture in enumerate(study.pictures)
             for k, method in enumerate(study.methods)
         ],
+        "differences": differences,
         "raters": rows,
     }
+
+
+def _differences(methods, values):
+    """Compare each two methods within raters and pictures, which tells more than two intervals."""
+    rows = []
+    for first, second in itertools.combinations(range(len(methods)), 2):
+        apart = _by_method_and_picture(values[:, [first]] - values[:, [second]])[0]
+        bounds = dict(zip(("difference", "low", "high"), (float(part[0]) for part in apart)))
+        rows.append({"first": methods[first], "second": methods[second], **bounds})
+    return rows
 
 
 def _table(study, ratings):

@@ -3,6 +3,7 @@
 import json
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from web_server import running
@@ -10,6 +11,7 @@ from web_server import running
 from gluon_enhance.study.app import study_app
 from gluon_enhance.study.results import results_of
 
+PHONE, DESKTOP = (390, 844, 3), (1280, 900, 1)
 LEFT, RIGHT, ENTER, BACKSPACE = "\ue012", "\ue014", "\ue007", "\ue003"
 
 
@@ -77,12 +79,13 @@ def visit(tmp_path, make, open_database, chromium):
     """Return a context in which a study is served, which gives it, its database and its page."""
 
     @contextmanager
-    def visited(**changes):
+    def visited(token=None, **changes):
         study, _ = make(**changes)
         store = open_database(study)
-        with running(study_app(tmp_path / "study", study, store, "127.0.0.1")) as port:
+        with running(study_app(tmp_path / "study", study, store, "127.0.0.1", token)) as port:
             page = Page(chromium, port)
-            page.open()
+            if not token:
+                page.open()
             yield study, store, page
         severe = [e for e in chromium.get_log("browser") if e["level"] == "SEVERE"]
         assert not severe
@@ -204,3 +207,65 @@ def test_the_page_asks_no_other_host_for_anything(visit):
         ]
         own = (f"http://localhost:{page.port}/", f"blob:http://localhost:{page.port}/", "data:,")
         assert len(asked) > 5 and all(url.startswith(own) for url in asked)
+
+
+def test_a_link_with_a_token_leads_in_from_any_mail_or_site(visit):
+    with visit(token="0123456789abcdef") as (_, _, page):
+        link = f"http://localhost:{page.port}/?token=0123456789abcdef"
+        page.driver.get(f"data:text/html,<a href={link}>Take part</a>")
+        page.find("a").click()
+        page.wait(lambda: page.driver.find_elements("css selector", "#start"))
+        page.wait(lambda: page.is_shown("#start"))
+        page.begin()
+        page.rate(lambda: page.keys("3"))
+
+
+@pytest.fixture
+def looked_at(chromium):
+    """Return what gives the browser a window of a size and a scheme of colors, until the end."""
+
+    def look(size, scheme):
+        width, height, ratio = size
+        metrics = {"width": width, "height": height, "deviceScaleFactor": ratio, "mobile": False}
+        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    yield look
+    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_fit_their_window_and_axe_finds_no_fault(visit, looked_at, size, scheme):
+    axe = Path(pytest.importorskip("axe_core_python").__file__).with_name("axe.min.js")
+    looked_at(size, scheme)
+    with visit(kind="dcr", anchors=(("nearest", 1),)) as (study, store, page):
+
+        def check():
+            page.driver.execute_script(axe.read_text(encoding="utf-8"))
+            found = page.driver.execute_async_script("axe.run().then(arguments[0])")
+            assert [(one["id"], one["nodes"][0]["target"]) for one in found["violations"]] == []
+            wide = page.driver.execute_script("return document.documentElement.scrollWidth")
+            assert wide <= size[0]
+
+        check()
+        page.begin()
+        check()
+        for index, item in enumerate(study.sequence(0)[:-1]):
+            store.rate(0, index, item, 3)
+        page.open()
+        page.begin()
+        page.rate(lambda: page.keys("3"))
+        assert page.is_shown("#end")
+        check()
+
+
+def test_a_picture_of_a_phone_has_whole_pixels_of_the_screen(visit, looked_at):
+    """Three of the screen's make a CSS pixel: a picture of 64 pixels is 64 CSS pixels wide."""
+    looked_at(PHONE, "light")
+    with visit() as (_, _, page):
+        page.begin()
+        script = "return document.querySelector('.frame img').getBoundingClientRect().width"
+        assert page.driver.execute_script(script) == 64

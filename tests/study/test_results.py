@@ -67,6 +67,8 @@ def test_small_numbers_are_those_of_hand():
     half = 12.7062047 / 2
     assert first["mos"] == 2.5 and second["mos"] == 4.5
     assert math.isclose(first["mos_high"] - 2.5, half, rel_tol=1e-6)
+    (between,) = results["differences"]
+    assert [between[k] for k in ("first", "second", "difference", "low")] == ["a", "b", -2, -2]
     assert first["dmos"] == 3 and first["dmos_low"] == first["dmos_high"] == 3
     assert second["dmos"] == 5
     assert [row["mos"] for row in results["pictures"]] == [1.5, 4.5, 3.5, 4.5]
