@@ -66,7 +66,7 @@ database_option = click.option(
 
 @study.command()
 @click.argument("folder", type=FilePath())
-@click.argument("pictures", nargs=-1, type=FilePath(exists=True))
+@click.argument("pictures", nargs=-1, type=FilePath())
 @click.option(
     "-m",
     "--model",
@@ -196,6 +196,8 @@ def new(
 def _files(path):
     from gluon_enhance.data.folders import find_images
 
+    if not path.exists():
+        raise click.UsageError(f"{path} is not there; give pictures, or folders of them")
     return find_images(path) if path.is_dir() else [path]
 
 

@@ -7,14 +7,17 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from contextlib import closing
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from small_study import small_study
 
 from gluon_enhance.commands import cli, main
 from gluon_enhance.imaging.resize import resize, resize_rounding_once
 from gluon_enhance.photos import Photo, read_image, write_image
+from gluon_enhance.study.database import Database, file_url
 from gluon_enhance.study.design import read_study
 from gluon_enhance.study.make import middle
 
@@ -130,15 +133,14 @@ def test_a_folder_that_is_there_is_not_touched(tmp_path, pictures):
 
 
 @pytest.fixture
-def rated(tmp_path, make, open_database):
+def rated(tmp_path):
     """A study that two people have rated, one of them in part."""
-    study, _ = make(repeats=1)
-    store = open_database(study)
-    for place, count in ((0, 10), (1, 6)):
-        store.join()
-        for index, item in enumerate(study.sequence(place)[:count]):
-            store.rate(place, index, item, 5 if item.shown == ("original",) else 2 + place)
-    return study
+    study, _ = small_study(tmp_path / "study", repeats=1)
+    with closing(Database(file_url(tmp_path / "study"), study)) as store:
+        for place, count in ((0, 10), (1, 6)):
+            store.join()
+            for index, item in enumerate(study.sequence(place)[:count]):
+                store.rate(place, index, item, 5 if item.shown == ("original",) else 2 + place)
 
 
 def test_results_are_printed_and_written(tmp_path, rated):
@@ -184,8 +186,8 @@ def test_a_study_that_lacks_a_picture_is_not_served(tmp_path, rated):
     assert "meadow.png is missing" in str(result.exception)
 
 
-def test_serve_prints_a_link_serves_and_ends_by_a_signal(tmp_path, make):
-    study, _ = make()
+def test_serve_prints_a_link_serves_and_ends_by_a_signal(tmp_path):
+    small_study(tmp_path / "study")
     command = [sys.executable, "-m", "gluon_enhance", "study", "serve", str(tmp_path / "study")]
     token = "a secret of many"
     environment = {**os.environ, "GLUON_ENHANCE_TOKEN": token}

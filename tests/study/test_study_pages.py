@@ -1,36 +1,19 @@
 """People rate in a real browser, where there is one."""
 
 import json
-import shutil
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from small_study import small_study
 from web_server import running
 
 from gluon_enhance.study.app import study_app
+from gluon_enhance.study.database import Database, file_url
 from gluon_enhance.study.results import results_of
 
 PHONE, DESKTOP = (390, 844, 3), (1280, 900, 1)
 LEFT, RIGHT, ENTER, BACKSPACE = "\ue012", "\ue014", "\ue007", "\ue003"
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver")
-    if not shutil.which("chromium") or not shutil.which("chromedriver"):
-        pytest.skip("Chromium and its driver are not installed")
-    options = webdriver.ChromeOptions()
-    for switch in ("headless", "no-sandbox", "disable-gpu", "disable-background-networking"):
-        options.add_argument(f"--{switch}")
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('browser')}")
-    options.add_argument("--window-size=1000,900")
-    options.binary_location = shutil.which("chromium")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
-    driver = webdriver.Chrome(options=options, service=service)
-    yield driver
-    driver.quit()
 
 
 class Page:
@@ -75,20 +58,22 @@ class Page:
 
 
 @pytest.fixture
-def visit(tmp_path, make, open_database, chromium):
+def visit(tmp_path, browser):
     """Return a context in which a study is served, which gives it, its database and its page."""
 
     @contextmanager
     def visited(token=None, **changes):
-        study, _ = make(**changes)
-        store = open_database(study)
-        with running(study_app(tmp_path / "study", study, store, "127.0.0.1", token)) as port:
-            page = Page(chromium, port)
+        folder = tmp_path / "study"
+        study, _ = small_study(folder, **changes)
+        with (
+            closing(Database(file_url(folder), study)) as store,
+            running(study_app(folder, study, store, "127.0.0.1", token)) as port,
+        ):
+            page = Page(browser, port)
             if not token:
                 page.open()
             yield study, store, page
-        severe = [e for e in chromium.get_log("browser") if e["level"] == "SEVERE"]
-        assert not severe
+        assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
     return visited
 
@@ -195,8 +180,6 @@ def test_trouble_is_said_and_the_rating_can_be_given_again(visit):
 
 def test_the_page_asks_no_other_host_for_anything(visit):
     with visit() as (_, _, page):
-        page.driver.get_log("performance")  # of the browser's own pages and the other tests
-        page.open()
         page.begin()
         page.rate(lambda: page.keys("3"))
         events = [json.loads(e["message"])["message"] for e in page.driver.get_log("performance")]
@@ -220,27 +203,20 @@ def test_a_link_with_a_token_leads_in_from_any_mail_or_site(visit):
         page.rate(lambda: page.keys("3"))
 
 
-@pytest.fixture
-def looked_at(chromium):
-    """Return what gives the browser a window of a size and a scheme of colors, until the end."""
-
-    def look(size, scheme):
-        width, height, ratio = size
-        metrics = {"width": width, "height": height, "deviceScaleFactor": ratio, "mobile": False}
-        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-
-    yield look
-    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+def look(browser, size, scheme):
+    """Give the browser a window of a size, and a scheme of colors."""
+    width, height, ratio = size
+    metrics = {"width": width, "height": height, "deviceScaleFactor": ratio, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_fit_their_window_and_axe_finds_no_fault(visit, looked_at, size, scheme):
+def test_pages_fit_their_window_and_axe_finds_no_fault(visit, browser, size, scheme):
     axe = Path(pytest.importorskip("axe_core_python").__file__).with_name("axe.min.js")
-    looked_at(size, scheme)
+    look(browser, size, scheme)
     with visit(kind="dcr", anchors=(("nearest", 1),)) as (study, store, page):
 
         def check():
@@ -262,9 +238,9 @@ def test_pages_fit_their_window_and_axe_finds_no_fault(visit, looked_at, size, s
         check()
 
 
-def test_a_picture_of_a_phone_has_whole_pixels_of_the_screen(visit, looked_at):
+def test_a_picture_of_a_phone_has_whole_pixels_of_the_screen(visit, browser):
     """Three of the screen's make a CSS pixel: a picture of 64 pixels is 64 CSS pixels wide."""
-    looked_at(PHONE, "light")
+    look(browser, PHONE, "light")
     with visit() as (_, _, page):
         page.begin()
         script = "return document.querySelector('.frame img').getBoundingClientRect().width"

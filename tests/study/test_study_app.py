@@ -1,32 +1,32 @@
 """What the server tells browsers, and what it does not."""
 
 import json
+from contextlib import ExitStack, closing
 
 import cv2
 import numpy as np
 import pytest
+from small_study import small_study
 from web_server import Client, running
 
 from gluon_enhance.study.app import study_app
+from gluon_enhance.study.database import Database, file_url
 
 SECRETS = ("nearest", "secret_net", "original", "meadow", "harbor", "practice")
 
 
 @pytest.fixture
-def served(tmp_path, make, open_database):
+def served(tmp_path):
     """Return what serves a study: it gives the study, its pictures, its database and a client."""
-    servers = []
+    with ExitStack() as stack:
 
-    def serve(**changes):
-        study, pictures = make(**changes)
-        store = open_database(study)
-        server = running(study_app(tmp_path / "study", study, store, "127.0.0.1"))
-        servers.append(server)
-        return study, pictures, store, Client(server.__enter__())
+        def serve(**changes):
+            study, pictures = small_study(tmp_path / "study", **changes)
+            store = stack.enter_context(closing(Database(file_url(tmp_path / "study"), study)))
+            app = study_app(tmp_path / "study", study, store, "127.0.0.1")
+            return study, pictures, store, Client(stack.enter_context(running(app)))
 
-    yield serve
-    for server in servers:
-        server.__exit__(None, None, None)
+        yield serve
 
 
 def rate(client, index, value):
