@@ -196,7 +196,7 @@ def test_serve_prints_a_link_serves_and_ends_by_a_signal(tmp_path):
     )
     try:
         line = server.stderr.readline()
-        assert line.startswith("Sharp or not: http://localhost:") and token in line
+        assert line.startswith("Sharp or not: http://localhost:") and "?token=a%20secret" in line
         place = line.split("?")[0].split(": ", 1)[1]
         request = urllib.request.Request(f"{place}api/study")
         request.add_header("Authorization", f"Bearer {token}")
