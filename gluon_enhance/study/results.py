@@ -29,11 +29,15 @@ from gluon_enhance.study.statistics import (
 ENOUGH = 0.5
 """Who has given less than this share of what the most diligent has is left out of estimates of
 raters: of a few ratings nobody's consistency can be told."""
+TAKEN_OVER = 0.1
+"""Rounding to whole numbers alone makes raters less consistent. Who seems to be more has been given
+all the weight: P.910's iteration can end so if raters are few, at a likelihood without bound, with
+this rater's ratings for estimates and intervals that promise far too much."""
 OF_CATEGORIES = (
     "mos: mean over the raters whom BT.500's screening keeps, each with the mean of their own "
     "ratings, and Student's 95% interval, which tells of other people and not of other pictures; "
     "weighted: P.910's estimate from all who gave half of the ratings or more, by their bias and "
-    "consistency, with its 95% interval; "
+    "consistency, with its 95% interval, and none if one rater would get all the weight; "
 )
 OF_REFERENCE = (
     "dmos: the same as mos of a rating less the rater's own of the hidden reference {name}, plus "
@@ -112,13 +116,7 @@ def _of_categories(study, ratings):
         hidden = kept[:, [study.methods.index(study.reference)]]
         columns["dmos"] = _by_method_and_picture(kept - hidden + top)
         protocol += OF_REFERENCE.format(name=study.reference, top=top)
-    given = (~np.isnan(stimuli)).sum(axis=1)
-    enough = given >= ENOUGH * given.max()
-    rated = ~np.isnan(stimuli[enough]).all(axis=0)
-    weighted = weighted_by_consistency(stimuli[enough][:, rated])
-    columns["weighted"] = _weighted_columns(weighted, rated.reshape(methods, pictures))
-    of_raters: dict[str, Array] = {"bias": _scattered(weighted.bias, enough)}
-    of_raters["inconsistency"] = _scattered(weighted.inconsistency, enough)
+    columns["weighted"], of_raters = _weighted(table.values)
     rows = _rater_rows(study, ratings, table.places, of_raters)
     for row, is_rejected in zip(rows, rejected):
         row["rejected"] = bool(is_rejected)
@@ -170,14 +168,29 @@ def _by_method_and_picture(values):
     return mean_of_raters(own), Estimate(*(part.reshape(methods, pictures) for part in each))
 
 
-def _weighted_columns(weighted, rated):
-    """Average estimates of pictures to those of methods; their errors are independent."""
+def _weighted(values):
+    """Estimate methods and pictures, and of raters the bias and inconsistency, as P.910 does."""
+    raters, methods, pictures = values.shape
+    stimuli = values.reshape(raters, -1)
+    given = (~np.isnan(stimuli)).sum(axis=1)
+    enough = given >= ENOUGH * given.max()
+    rated = ~np.isnan(stimuli[enough]).all(axis=0)
+    found = weighted_by_consistency(stimuli[enough][:, rated])
+    known = rated & (found.inconsistency.min() > TAKEN_OVER)
+    sure = enough & known.any()
     worth, variance = (
-        _scattered(part, rated) for part in (weighted.estimate[0], weighted.variance)
+        _scattered(part[known[rated]], known).reshape(methods, pictures)
+        for part in (found.estimate.mean, found.variance)
     )
-    counts = np.maximum(1, rated.sum(axis=1))
-    of_methods = normal(np.nansum(worth, 1) / counts, np.nansum(variance, 1) / counts**2)
-    return of_methods, normal(worth, variance)
+    of_raters = {
+        name: _scattered(part[sure[enough]], sure)
+        for name, part in (("bias", found.bias), ("inconsistency", found.inconsistency))
+    }
+    # The errors of pictures are independent, and those of methods are their means.
+    counts = (~np.isnan(worth)).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        of_methods = normal(np.nansum(worth, 1) / counts, np.nansum(variance, 1) / counts**2)
+    return (of_methods, normal(worth, variance)), of_raters
 
 
 def _scattered(values, mask):

@@ -121,6 +121,21 @@ def test_of_who_left_early_ratings_count_but_no_consistency_is_told(rng):
     assert results["raters"][0]["inconsistency"] > 0.3
 
 
+def test_of_few_raters_no_weighted_estimate_is_told():
+    """Of five, the iteration of P.910 ends where one has all the weight and no noise."""
+    withheld = 0
+    for seed in range(10):
+        rng, asked = np.random.default_rng(seed), study(pictures=PICTURES[:2])
+        ratings = [r for n in range(5) for r in answers(asked, n, rater_of_categories(rng))]
+        results = results_of(asked, ratings, 5)
+        assert None not in by_method(results, "mos").values()
+        values = set(by_method(results, "weighted_low").values())
+        withheld += values == {None}
+        assert values == {None} or None not in values
+        assert (results["raters"][0]["bias"] is None) == (values == {None})
+    assert withheld > 5
+
+
 def test_training_and_repeats_do_not_count_but_repeats_are_compared(rng):
     asked = study(training=("easy",), repeats=5)
 
