@@ -37,7 +37,8 @@ OF_CATEGORIES = (
     "mos: mean over the raters whom BT.500's screening keeps, each with the mean of their own "
     "ratings, and Student's 95% interval, which tells of other people and not of other pictures; "
     "weighted: P.910's estimate from all who gave half of the ratings or more, by their bias and "
-    "consistency, with its 95% interval, and none if one rater would get all the weight; "
+    "consistency, with its 95% interval, made wider by the spread of biases, and nothing if one "
+    "rater would get all the weight; "
 )
 OF_REFERENCE = (
     "dmos: the same as mos of a rating less the rater's own of the hidden reference {name}, plus "
@@ -186,11 +187,13 @@ def _weighted(values):
         name: _scattered(part[sure[enough]], sure)
         for name, part in (("bias", found.bias), ("inconsistency", found.inconsistency))
     }
-    # The errors of pictures are independent, and those of methods are their means.
+    # Errors of pictures are independent but for the mean of the raters' biases, which is that of
+    # all people by definition in P.910's intervals, and only about so in ours.
+    common = found.bias.var(ddof=1) / len(found.bias) if len(found.bias) > 1 else np.nan
     counts = (~np.isnan(worth)).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        of_methods = normal(np.nansum(worth, 1) / counts, np.nansum(variance, 1) / counts**2)
-    return (of_methods, normal(worth, variance)), of_raters
+        mean, own = np.nansum(worth, 1) / counts, np.nansum(variance, 1) / counts**2
+    return (normal(mean, own + common), normal(worth, variance + common)), of_raters
 
 
 def _scattered(values, mask):
