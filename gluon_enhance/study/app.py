@@ -7,6 +7,7 @@ Names of methods come when the person has rated all.
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Optional
 
@@ -59,6 +60,7 @@ class _Person:
 
     def __init__(self, folder: Path, study: Study, database: Database):
         self._folder, self._study, self._database = folder, study, database
+        self._sequence = lru_cache(maxsize=1000)(study.sequence)
         # Studies at other ports of the machine share their cookies.
         self._cookie = f"gluon_enhance_study_{study.fingerprint()}"
 
@@ -74,7 +76,7 @@ class _Person:
         }
         place = self._place(request)
         if place is None:
-            return JSONResponse({**answer, "joined": False, "total": len(shown.sequence(0))})
+            return JSONResponse({**answer, "joined": False, "total": len(self._sequence(0))})
         return JSONResponse({**answer, "joined": True, **self._progress(place)})
 
     def join(self, request: Request) -> Response:
@@ -120,7 +122,7 @@ class _Person:
 
     def _rate(self, request, value):
         place, index, item = self._item(request)
-        coming, total = self._next(place), len(self._study.sequence(place))
+        coming, total = self._next(place), len(self._sequence(place))
         if coming == total:
             raise HTTPException(409, "all is rated, and the names were told; ratings stay now")
         if index > coming:
@@ -156,7 +158,7 @@ class _Person:
         place = self._place(request)
         if place is None:
             raise HTTPException(401, "who takes part is not known here; open the first page")
-        index, items = request.path_params["index"], self._study.sequence(place)
+        index, items = request.path_params["index"], self._sequence(place)
         if index >= min(len(items), self._next(place) + 2):
             raise HTTPException(404, "there is no such item, or it does not come yet")
         return place, index, items[index]
@@ -166,7 +168,7 @@ class _Person:
         return len(self._database.rated(place))
 
     def _progress(self, place) -> dict[str, Any]:
-        coming, total = self._next(place), len(self._study.sequence(place))
+        coming, total = self._next(place), len(self._sequence(place))
         names = self._study.methods if coming == total else None
         return {"next": coming, "total": total, "methods": names}
 

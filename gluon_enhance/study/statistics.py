@@ -28,9 +28,11 @@ OUTLIERS, ONE_SIDED = 0.05, 0.3
 NO_VARIANCE = 1e-8
 """Added to variances that are divided by."""
 STEPS, STILL = 1000, 1e-8
-PRIOR = 0.01
-"""Precision of the normal prior of Bradley-Terry scores: 10 logits to each side, which alone bounds
-the score of what has won always."""
+TIES = 0.01
+"""So many times each method has also won over each other one: that bounds the score of what has
+always won, and hardly changes others."""
+LONGEST = 100_000
+"""Steps of the estimate of Bradley-Terry scores; a hundred and less as a rule."""
 
 
 class Estimate(NamedTuple):
@@ -194,21 +196,20 @@ def bradley_terry(count: int, raters: list[list[tuple[int, int]]]) -> Estimate:
     """
     import choix
 
-    choices = [pair for pairs in raters for pair in pairs]
-    scores = choix.opt_pairwise(count, choices, alpha=PRIOR, tol=1e-9)
+    winners, losers = np.array([pair for pairs in raters for pair in pairs]).T
+    own = np.repeat(np.arange(len(raters)), [len(pairs) for pairs in raters])
+    wins = TIES * (1 - np.eye(count))
+    np.add.at(wins, (winners, losers), 1)
+    scores = choix.ilsr_pairwise_dense(wins, max_iter=LONGEST)
     scores = scores - scores.mean()
-    curvature = PRIOR * np.eye(count)
+    preferred = 1 / (1 + np.exp(scores - scores[:, None]))
+    information = (wins + wins.T) * preferred * preferred.T
+    curvature = np.diag(information.sum(axis=1)) - information
+    surprise = preferred[losers, winners]
     gradients = np.zeros((len(raters), count))
-    for gradient, pairs in zip(gradients, raters):
-        for winner, loser in pairs:
-            chance = 1 / (1 + np.exp(scores[winner] - scores[loser]))  # that it would have lost
-            sides = np.zeros(count)
-            sides[[winner, loser]] = 1, -1
-            gradient += chance * sides
-            curvature += chance * (1 - chance) * np.outer(sides, sides)
-    centered = np.eye(count) - 1 / count
-    inverse = centered @ np.linalg.inv(curvature) @ centered
-    alone = len(raters) < 2
-    clusters = 0 if alone else gradients.T @ gradients * len(raters) / (len(raters) - 1)
-    between = np.zeros_like(inverse) if alone else inverse @ clusters @ inverse
+    np.add.at(gradients, (own, winners), surprise)
+    np.add.at(gradients, (own, losers), -surprise)
+    inverse = np.linalg.pinv(curvature)  # the scores' mean is free
+    weight = len(raters) / (len(raters) - 1) if len(raters) > 1 else 0
+    between = weight * inverse @ gradients.T @ gradients @ inverse
     return normal(scores, np.maximum(np.diag(inverse), np.diag(between)))

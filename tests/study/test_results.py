@@ -97,7 +97,7 @@ def test_known_opinions_are_recovered(rng):
 
 
 def test_intervals_hold_what_they_promise():
-    """Of 12 studies, whose raters' biases differ, the truth is in 85% or more, about 94% expected."""
+    """The truth is in 85% or more of those of 12 studies, whose raters' biases differ."""
     spread, held = math.hypot(0.6, 0.3), []
     for seed in range(12):
         rng, asked = np.random.default_rng(seed), study(pictures=PICTURES[:6])
