@@ -14,10 +14,14 @@ PYTHON ?= $(shell for newest in 12 99; do \
 	$$python -c 'import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, '$$newest'))' \
 	2>/dev/null && echo $$python && break 2; done; done)
 
-.PHONY: demo test test-oldest lint docs bench clean
+.PHONY: demo serve test test-oldest lint docs bench clean
 
 demo: $(VENV)/.base
 	$(BIN)/gluon-enhance demo -o demo
+
+# A page on this machine, http://localhost:8000, until Ctrl-C.
+serve: $(VENV)/.web
+	$(BIN)/gluon-enhance serve
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --max-worker-restart 0
@@ -66,6 +70,10 @@ $(BIN)/python:
 $(VENV)/.base: $(BIN)/python setup.py
 	PYTHONWARNINGS=ignore $(BIN)/pip install -q -e .
 	touch $@
+
+$(VENV)/.web: $(BIN)/python setup.py
+	PYTHONWARNINGS=ignore $(BIN)/pip install -q -e ".[web,heif]"
+	touch $@ $(VENV)/.base
 
 $(VENV)/.test: $(BIN)/python setup.py
 	@$(BIN)/python -c 'import sys; sys.version_info < (3, 13) or sys.exit("error: the tests train" \

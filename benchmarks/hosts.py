@@ -1,18 +1,23 @@
 """Export models, run each file in the programs that it is for, and compare with the HybridBlock.
 
-    python benchmarks/hosts.py [MODEL...]
+    python benchmarks/hosts.py [MODEL...] [--opencv FOLDER]
 
-Prints a table of Markdown: for each model, by default all that are shipped, the largest difference
-from the net on an image of noise of 48x64 pixels in [0, 1], for each runtime that is installed. A
-word says why there is none: `refused` by the export, `no file` where no such program has the net,
-or `fails` where the runtime cannot run the file. ncnn has float16 weights.
+Prints a table of Markdown: for each model, by default all that are shipped or in the package of the
+extra [realesrgan], the largest difference from the net on an image of noise of 48x64 pixels in
+[0, 1], for each runtime that is installed. A word says why there is none: `refused` by the export,
+`no file` where no such program has the net, or `fails` where the runtime cannot run the file. ncnn
+has float16 weights. --opencv: another OpenCV, that `pip install --no-deps --target FOLDER
+opencv-python-headless` has put there.
 """
 
 import argparse
 import logging
+import os
 import runpy
+import subprocess
 import sys
 import tempfile
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,6 +30,7 @@ from gluon_enhance.errors import EngineError
 from gluon_enhance.exporting import ncnn, run_net
 from gluon_enhance.exporting.folder import export
 from gluon_enhance.framework import compute_in_caller, mx
+from gluon_enhance.weights import store
 
 compute_in_caller()
 SIZE = (1, 3, 48, 64)
@@ -33,18 +39,28 @@ SIZE = (1, 3, 48, 64)
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", metavar="MODEL")
+    parser.add_argument("--opencv", metavar="FOLDER", help="of another OpenCV")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
-    shipped = [name for name, spec in zoo.MODELS.items() if spec.weights_kind == "shipped"]
     runtimes = {name: run for name, (package, *run) in RUNTIMES.items() if find_spec(package)}
+    if options.opencv:
+        runtimes["another OpenCV"] = "onnx", partial(by_another_opencv, options.opencv)
     print("| model | " + " | ".join(runtimes) + " |")
     print("|---|" + "---|" * len(runtimes))
     batch = np.random.default_rng(0).random(SIZE, np.float32)
-    for name in options.models or shipped:
+    for name in options.models or filter(is_at_hand, zoo.MODELS):
         net = zoo.get_model(name, pretrained=True)
         expected = run_net(net, batch)
         cells = [cell(net, *of, batch, expected) for of in runtimes.values()]
         print(f"| `{name}` | " + " | ".join(cells) + " |", flush=True)
+
+
+def is_at_hand(name):
+    """Tell whether a model's weights are shipped, or in the installed package of [realesrgan]."""
+    spec = zoo.MODELS[name]
+    readers = {store.manifest()[file].reader for file in spec.weights}
+    packaged = "ncnn" in readers and find_spec(store.PACKAGES[0]) is not None
+    return packaged or spec.weights_kind == "shipped"
 
 
 def cell(net, kind, run, batch, expected):
@@ -58,7 +74,7 @@ def cell(net, kind, run, batch, expected):
         except FileNotFoundError:
             return "no file"
         except Exception as error:  # of whatever program
-            print(f"{net.spec.name}, {run.__name__}: {error}", file=sys.stderr)
+            print(f"{net.spec.name}, {kind}: {error}", file=sys.stderr)
             return "fails"
         return f"{np.abs(result - expected).max():.0e}"
 
@@ -77,12 +93,32 @@ def by_openvino(base, batch):
 
 
 def by_opencv(base, batch):
-    file = onnx.load(f"{base}.onnx")
-    for axis, size in zip(file.graph.input[0].type.tensor_type.shape.dim, batch.shape):
-        axis.dim_value = size  # its importer takes files of one size
-    net = cv2.dnn.readNetFromONNX(np.frombuffer(file.SerializeToString(), np.uint8))
+    net = cv2.dnn.readNetFromONNX(np.frombuffer(of_one_size(base, batch), np.uint8))
     net.setInput(batch, "image")
     return net.forward("result")
+
+
+def of_one_size(base, batch):
+    """Return an exported ONNX file for images of one size: OpenCV's importer takes no others."""
+    file = onnx.load(f"{base}.onnx")
+    for axis, size in zip(file.graph.input[0].type.tensor_type.shape.dim, batch.shape):
+        axis.dim_value = size
+    return file.SerializeToString()
+
+
+def by_another_opencv(folder, base, batch):
+    place = base.parent
+    Path(place, "sized.onnx").write_bytes(of_one_size(base, batch))
+    np.save(place / "batch.npy", batch)
+    code = """
+import cv2, numpy as np
+net = cv2.dnn.readNetFromONNX("sized.onnx")
+net.setInput(np.load("batch.npy"), "image")
+np.save("result.npy", net.forward("result"))
+"""
+    environment = {**os.environ, "PYTHONPATH": folder}
+    subprocess.run([sys.executable, "-c", code], cwd=place, env=environment, check=True)
+    return np.load(place / "result.npy")
 
 
 def by_ncnn(base, batch):

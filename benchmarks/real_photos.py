@@ -10,8 +10,9 @@ Photos that a model was trained on say nothing of it.
 conv3_4, conv5_4: mean magnitude of the difference from the truth in VGG-19's features before the
 activation, of bicubic's. blocks: steps between neighboring pixels at the borders of the JPEG's
 8x8 blocks, of those elsewhere; the truth has 1. PSNR and SSIM: of Y, less bicubic's. shift: of the
-mean color, the largest over the photos, in levels of 255. flat: the same on gray patches of 9
-levels. clean: PSNR of Y with clean bicubic reductions of the same photos, less bicubic's.
+mean color from the input's, the largest over the photos, in levels of 255: what a camera or a JPEG
+did to the colors before is no model's fault. flat: the same on gray patches of 9 levels. clean:
+PSNR of Y with clean bicubic reductions of the same photos, less bicubic's.
 """
 
 import argparse
@@ -79,7 +80,8 @@ def main():
         outputs = {kind: [enlarge(lr) for lr in lrs] for kind, lrs in inputs.items()}
         seconds = time.perf_counter() - began
         scores = {
-            kind: score(images, truths, features, options.scale) for kind, images in outputs.items()
+            kind: score(images, inputs[kind], truths, features, options.scale)
+            for kind, images in outputs.items()
         }
         scores["clean"] = {"psnr": mean_of(psnr, map(enlarge, clean), truths, options.scale)}
         baseline = baseline or scores
@@ -115,9 +117,9 @@ def mean_of(metric, outputs, truths, scale):
     return float(np.mean([metric(*pair, crop_border=scale, **Y) for pair in zip(outputs, truths)]))
 
 
-def score(outputs, truths, features, scale):
+def score(outputs, inputs, truths, features, scale):
     distances = np.mean([feature_distances(features, *pair) for pair in zip(outputs, truths)], 0)
-    shifts = [np.abs((a.astype(float) - b).mean((0, 1))).max() for a, b in zip(outputs, truths)]
+    shifts = [np.abs(a.mean((0, 1)) - b.mean((0, 1))).max() for a, b in zip(outputs, inputs)]
     return {
         **dict(zip(LAYERS, distances)),
         "blocks": float(np.mean([blockiness(output, block=BLOCK * scale) for output in outputs])),

@@ -34,6 +34,7 @@ DOORS = {
     "xarray": {"rasters"},  # for type checkers alone: who has an array of it has imported it
     "distributed": {"cluster"},
     "starlette": {"web", "serving", "study"},
+    "python_multipart": {"serving"},
     "uvicorn": {"web"},
     "sqlalchemy": {"study"},
     "choix": {"study"},

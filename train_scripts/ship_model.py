@@ -37,7 +37,7 @@ from gluon_enhance.weights.readers.gluon import read_params, write_params
 from gluon_enhance.weights.store import model_zoo_folder
 from gluon_enhance.whole_image.split import split_onnx
 
-SCORES = r"(held_out_|psnr|ssim|feature_distance|bicubic_distance|spread)"
+SCORES = r"(held_out_|psnr|ssim|ms_ssim|feature_distance|bicubic_distance|spread)"
 """Beginnings of the names that a validation logs."""
 
 PHOTOS = {

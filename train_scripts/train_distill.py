@@ -8,9 +8,9 @@ r"""Train a small net to do what a large one does: distilling [1]_, mostly for r
 
 The teacher is any model that `gluon_enhance.Enhancer` takes. What it makes of --samples degraded
 patches is kept on the disk (--cache); making it goes on where it was interrupted, and may go on
-with more samples later. The student learns from the teacher's output and from the true photo: L1,
-with --feature-weight features of VGG-19, with --adversarial-weight a critic of photos. Interrupt it
-at will and go on with --resume.
+with more samples later. The student learns from the teacher's output and from the true photo: L1
+and mean colors, with --feature-weight features of VGG-19, with --adversarial-weight a critic of
+photos. Shades of plain colors are mixed in. Interrupt it at will and go on with --resume.
 
 References
 ----------
@@ -28,9 +28,20 @@ import numpy as np
 
 from gluon_enhance import Enhancer, zoo
 from gluon_enhance.data.degradations import DEGRADATIONS
-from gluon_enhance.data.teacher_patches import MARGIN, TeacherPatches, taught_by
+from gluon_enhance.data.teacher_patches import (
+    MARGIN,
+    TeacherPatches,
+    taught_by,
+    with_plain_colors,
+)
 from gluon_enhance.framework import mx
-from gluon_enhance.losses import DistillationLoss, FeatureLoss, HingeAdversarial, L1Loss
+from gluon_enhance.losses import (
+    DistillationLoss,
+    FeatureLoss,
+    HingeAdversarial,
+    L1Loss,
+    MeanColorLoss,
+)
 from gluon_enhance.models.unet_discriminator import NEGATIVE_SLOPE, UNetDiscriminator
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
@@ -53,9 +64,12 @@ class Config(recipe.EnlargingConfig):
     sample_size: int = option(64, "side of the low-resolution patches that it gets, in pixels")
     degrade: str = option("mixed", "how inputs are made of photos", tuple(DEGRADATIONS))
     betas: tuple = option((0.9, 0.99), "Adam's decays of mean and variance", most=1)
+    plain_colors: float = option(0.1, "share of samples that are shades of plain colors", most=1)
     truth_weight: float = option(0.3, "what the photo counts; the rest: the teacher", most=1)
     pixel_weight: float = option(1.0, "weight of L1")
+    color_weight: float = option(1.0, "weight of the mean colors of cells, against the photo's")
     feature_weight: float = option(0.0, "weight of the features of VGG-19, of mean size 1 each")
+    layer_weights: tuple = option((1.0, 1.0, 1.0, 1.0), f"of {', '.join(LAYERS)}, one each")
     adversarial_weight: float = option(0.0, "weight of a critic's loss; 0: no critic")
     critic_channels: int = option(16, "channels of the critic's first layer")
     vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
@@ -71,6 +85,11 @@ def main(argv=None):
             f"--sample-size is {config.sample_size}; give at least {2 * MARGIN} more than "
             f"--patch-size, {config.patch_size}"
         )
+    if len(config.layer_weights) != len(LAYERS):
+        raise ValueError(
+            f"--layer-weights are {config.layer_weights}; give {len(LAYERS)}, of "
+            + ", ".join(LAYERS)
+        )
     recipe.train_enlarging(config, learn, config.sample_size)
 
 
@@ -83,14 +102,17 @@ def learn(run):
         run.net.initialize_from(zoo.get_model(STARTS[config.model], pretrained=True))
         starts = True
     losses = {"pixel": DistillationLoss(L1Loss(), config.truth_weight, weight=config.pixel_weight)}
+    if config.color_weight:
+        losses["color"] = DistillationLoss(MeanColorLoss(), 1.0, weight=config.color_weight)
     if config.feature_weight:
         features = run.features(19, LAYERS)
-        layers = features, layer_weights(features, patches)
+        layers = features, layer_weights(config, features, patches)
         losses["features"] = DistillationLoss(
             L1Loss(), config.truth_weight, *layers, weight=config.feature_weight
         )
         scores = run.feature_scores(FeatureLoss(features, "l1", layers[1]))
-    run.train(make_step(run, losses), patches.draw, with_start=starts, **scores)
+    draw = with_plain_colors(patches.draw, config.plain_colors)
+    run.train(make_step(run, losses), draw, with_start=starts, **scores)
 
 
 def open_patches(run):
@@ -106,12 +128,13 @@ def open_patches(run):
     return patches
 
 
-def layer_weights(features, patches):
-    """Weigh the layers by the mean sizes of their maps, so that all count as much."""
+def layer_weights(config, features, patches):
+    """Divide the options' weights by the mean sizes of the layers' maps, which differ much."""
     truths = np.stack([patches.draw(np.random.default_rng(k))[2] for k in range(8)])
     ctx = features.mean.list_ctx()[0]
     sizes = [float(m.abs().mean().asscalar()) for m in features(mx.nd.array(truths, ctx=ctx))]
-    return [1 / (len(LAYERS) * size) for size in sizes]
+    total = sum(config.layer_weights)
+    return [weight / (total * size) for weight, size in zip(config.layer_weights, sizes)]
 
 
 def make_step(run, losses):

@@ -23,8 +23,7 @@ References
 from dataclasses import dataclass
 from typing import Optional
 
-from gluon_enhance import zoo
-from gluon_enhance.data.phone_photos import score_input
+from gluon_enhance.data.phone_photos import SCORES
 from gluon_enhance.losses import (
     ColorLoss,
     FeatureLoss,
@@ -74,18 +73,18 @@ def main(argv=None):
 
 
 def learn(run):
-    run.train(make_step(run), of_input=score_input)
+    run.train(make_step(run), **SCORES)
 
 
 def make_generator(config):
     if config.model:
-        return zoo.get_model(config.model)
+        return recipe.build_net(config)
     if config.generator == "densenet":
-        return zoo.get_model("dped_densenet", norm=config.norm, dense=config.dense)
+        return recipe.build_net(config, "dped_densenet", norm=config.norm, dense=config.dense)
     if config.dense:
         raise ValueError("--dense is for --generator densenet; leave it out")
     name = "dped_resnet_bn" if config.norm == "batch" else "dped_resnet"
-    return zoo.get_model(name, norm=config.norm)
+    return recipe.build_net(config, name, norm=config.norm)
 
 
 def make_step(run):
@@ -99,7 +98,8 @@ def make_step(run):
         "variation": TotalVariationLoss("dped", weight=variation),
     }
     losses["color"].initialize(ctx=run.devices.contexts)
-    net = DPEDDiscriminator(norm=config.norm, patch_size=config.patch_size)
+    sizes = {"patch_size": config.patch_size, "channels": config.critic_channels}
+    net = DPEDDiscriminator(norm=config.norm, **sizes)
     adversarial = StandardAdversarial(saturating=True)
     critic = run.critic(net, NEGATIVE_SLOPE, adversarial, texture, view=Grayscale())
     return run.adversarial(losses, {"texture": critic})

@@ -61,6 +61,7 @@ class Config(recipe.EnlargingConfig):
                 "schedule": "constant",
                 "warmup": 0,
                 "start": "xavier",
+                "sampling": "epochs",
                 "variation_weight": 0.1,
             }
         }

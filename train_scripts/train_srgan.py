@@ -33,7 +33,9 @@ from gluon_enhance.training.config import option, parse_config, run_script
 class Recipe(NamedTuple):
     """Depth and layer of VGG, and the weights of features, pixels and total variation.
 
-    Ours are mean squares of [0, 1], which are a quarter of those of [-1, 1].
+    Ours are mean squares of [0, 1], which are a quarter of those of [-1, 1]. `of_caffe` says that
+    the features' weight is for Caffe's VGG, whose pixels go up to 255; `as_it_is`, that VGG gets
+    pixels in [0, 1], which none of its weights are for.
     """
 
     depth: int = 19
@@ -41,15 +43,17 @@ class Recipe(NamedTuple):
     features: float = 0.0
     pixels: float = 0.0
     variation: float = 0.0
+    of_caffe: bool = False
+    as_it_is: bool = False
 
 
-#: The paper multiplies maps by 1 / 12.75; leftthomas's features are of pixels as they are.
+#: The paper multiplies maps by 1 / 12.75.
 RECIPES = {
     "paper": Recipe(features=1 / 12.75**2),
     "vgg22": Recipe(layer="relu2_2", features=1 / 12.75**2),
     "mse": Recipe(pixels=4.0),
-    "tensorlayer": Recipe(layer="pool4", features=2e-6, pixels=4.0),
-    "leftthomas": Recipe(16, "pool5", features=6e-3, pixels=1.0, variation=4e-8),
+    "tensorlayer": Recipe(layer="pool4", features=2e-6, pixels=4.0, of_caffe=True),
+    "leftthomas": Recipe(16, "pool5", features=6e-3, pixels=1.0, variation=4e-8, as_it_is=True),
 }
 RECIPES["report"] = RECIPES["tensorlayer"]
 CRITICS = {
@@ -115,7 +119,7 @@ def make_step(run):
     run.start()
     if chosen.features:
         features = load_features(run, chosen)
-        losses["features"] = FeatureLoss(features, weight=feature_weight(config.recipe, features))
+        losses["features"] = FeatureLoss(features, weight=feature_weight(chosen, features))
     if chosen.pixels:
         losses["pixel"] = L2Loss(weight=chosen.pixels)
     if chosen.variation:
@@ -127,22 +131,20 @@ def make_step(run):
 
 
 def load_features(run, chosen):
-    """Load VGG; leftthomas's gets pixels in [0, 1], as they are, which its weights are not for."""
     features = run.features(chosen.depth, chosen.layer)
-    if chosen is RECIPES["leftthomas"]:
+    if chosen.as_it_is:
         features.mean.set_data(mx.nd.zeros(features.mean.shape))
         features.std.set_data(mx.nd.ones(features.std.shape))
     return features
 
 
-def feature_weight(recipe, features):
+def feature_weight(chosen, features):
     """Return the weight of a recipe for features of these weights of VGG.
 
-    TensorLayer's is for Caffe's weights, whose pixels go up to 255. Maps grow with the pixels:
-    those of weights whose pixels are divided by `std`, as torchvision's, are as much smaller.
+    Maps grow with the pixels: those of weights whose pixels are divided by `std`, as torchvision's,
+    are as much smaller than those of Caffe's.
     """
-    chosen = RECIPES[recipe]
-    if chosen is not RECIPES["tensorlayer"]:
+    if not chosen.of_caffe:
         return chosen.features
     return chosen.features * float(255 * features.std.list_data()[0].mean().asscalar()) ** 2
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Optional
 
-from gluon_enhance import zoo
 from gluon_enhance.data.folders import read_photo
 from gluon_enhance.data.held_out_photos import Data, held_out_crops, parse_held_out, split_photos
 from gluon_enhance.data.patches import PhotoPatches
@@ -65,7 +64,7 @@ def main(argv=None):
     config = parse_config(Config, __doc__, argv)
     if not config.style:
         raise ValueError("--style is needed: the picture whose style is learned")
-    net = zoo.get_model(config.model)
+    net = recipe.build_net(config)
     recipe.check_fits(net.spec, config, enlarging=False)
     data, picture = open_data(config), read_photo(config.style)
     recipe.train_on(config, net, data, partial(learn, picture))

@@ -7,8 +7,8 @@
 With neither --target nor --phone the inputs are PHOTOS with the look of a phone; which photo is
 whose is not used. Two discriminators, of colors under a blur and of gray texture, tell the
 generator what the camera's photos are like; a backward generator must restore the features of what
-it was given. --balance holds the discriminators back, as a reproduction of WESPE does. Interrupt it
-at will and go on with --resume.
+it was given. --ratio and --balance hold one side back, as a reproduction of WESPE did. Interrupt
+it at will and go on with --resume.
 
 References
 ----------
@@ -18,8 +18,7 @@ References
 
 from dataclasses import dataclass
 
-from gluon_enhance import zoo
-from gluon_enhance.data.phone_photos import score_input
+from gluon_enhance.data.phone_photos import SCORES
 from gluon_enhance.losses import (
     FeatureLoss,
     GaussianBlur,
@@ -37,7 +36,7 @@ NORMS = ("batch", "instance", "layer")
 
 
 @dataclass
-class Config(recipe.PhoneConfig):
+class Config(recipe.UnpairedConfig):
     model: str = option("wespe", "a net of the zoo that does not enlarge, of both generators")
     norm: str = option("instance", "of the generators; the paper's is batch", NORMS)
     critic_norm: str = option("instance", "of the discriminators; the paper's is batch", NORMS)
@@ -46,7 +45,7 @@ class Config(recipe.PhoneConfig):
     iterations: int = option(20_000, "training steps in all")
     batch_size: int = option(30, "patches per step, on all devices together")
     learning_rate: float = option(5e-4, "Adam's step size at the start")
-    content_weight: float = option(1.0, "weight of the features of restored photos")
+    content_weight: float = option(1.0, "weight of the features of restored photos; 0: no VGG")
     adversarial_weight: float = option(5e-3, "weight of both adversarial losses")
     variation_weight: float = option(10.0, "weight of total variation")
     balance: bool = option(False, "let the discriminators learn in some of the steps only")
@@ -57,7 +56,7 @@ class Config(recipe.PhoneConfig):
     balance_ratio: int = option(3, "steps in one of which they learn when they are held back")
 
     VARIANTS = {
-        "recipe": {"report": {"schedule": "constant", "warmup": 0, "start": "kaiming_uniform"}}
+        "recipe": {"report": {**recipe.REPORT, "start": "kaiming_uniform", "sampling": "epochs"}}
     }
 
 
@@ -68,34 +67,39 @@ def main(argv=None):
 
 def learn(run):
     step = make_step(run)
-    run.train(step, of_input=score_input, backward=step.nets["backward"])
+    backward = step.nets["backward"] if step.cycle_losses else None  # which else learns nothing
+    run.train(step, **SCORES, backward=backward)
 
 
 def make_generator(config, **options):
     if config.model == "wespe":
         options.update(norm=config.norm, tanh_scale=config.tanh_scale)
-    return zoo.get_model(config.model, **options)
+    return recipe.build_net(config, **options)
 
 
 def make_step(run):
     config, backward = run.config, make_generator(run.config, prefix="backward_")
     for index, generator in enumerate((run.net, backward)):
         run.start(generator, (index,))
-    features = run.features(19, "relu5_4", pooling="ceil")
     blur = GaussianBlur()
     blur.initialize(ctx=run.devices.contexts)
     critics = {
         "color": make_critic(run, ColorDiscriminator, blur),
         "texture": make_critic(run, TextureDiscriminator, Grayscale()),
     }
-    content = {"content": FeatureLoss(features, weight=config.content_weight)}
-    variation = {"variation": TotalVariationLoss("wespe", weight=config.variation_weight)}
+    content, variation = {}, {}
+    if config.content_weight:
+        features = run.features(19, "relu5_4", pooling="ceil")
+        content["content"] = FeatureLoss(features, weight=config.content_weight)
+    if config.variation_weight:
+        variation["variation"] = TotalVariationLoss("wespe", weight=config.variation_weight)
     return run.cycle(backward, critics, {}, content, variation, make_balance(config))
 
 
 def make_critic(run, discriminator, view):
     config = run.config
-    net = discriminator(config.classes, config.critic_norm, config.patch_size)
+    sizes = {"patch_size": config.patch_size, "channels": config.critic_channels}
+    net = discriminator(config.classes, config.critic_norm, **sizes)
     weight = config.adversarial_weight
     return run.critic(net, NEGATIVE_SLOPE, StandardAdversarial(), weight, view=view)
 

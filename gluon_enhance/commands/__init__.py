@@ -27,6 +27,7 @@ COMMANDS = {
     "train": "Train a net on photos.",
     "convert": "Convert an official checkpoint to a .params file.",
     "export": "Write a model as a folder that runs without MXNet.",
+    "quantize": "Write a model as a folder that runs in 8 bits.",
     "interpolate": "Mix the weights of two nets of one architecture.",
 }
 

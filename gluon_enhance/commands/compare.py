@@ -147,12 +147,17 @@ def made(source: np.ndarray, models: Iterable[str], load: Callable) -> dict[str,
     results, scale = {}, 0
     for name in models:
         if name not in KERNELS:
-            enhancer = load(name)
-            results[name], scale = enhancer(source), max(scale, enhancer.scale)
+            results[name], own = _run(load(name), source)
+            scale = max(scale, own)
     for name in models:
         if name in KERNELS:
             results[name] = Baseline(name, scale or 4)(source)
     return {name: results[name] for name in models}
+
+
+def _run(enhancer, source):
+    """Return a result and its scale; the enhancer leaves the memory before there is another."""
+    return enhancer(source), enhancer.scale
 
 
 def scored(

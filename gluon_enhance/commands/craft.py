@@ -25,6 +25,7 @@ from gluon_enhance.commands.metrics import take_metrics
 from gluon_enhance.commands.models import own_row, row_of
 from gluon_enhance.commands.photo_options import take_photo_options
 from gluon_enhance.commands.pipeline import PhotoWork, attempt_all, software_of
+from gluon_enhance.commands.scores import finite
 from gluon_enhance.data.folders import read_photo
 from gluon_enhance.errors import ImageError, WeightsError
 from gluon_enhance.framework import is_mxnet_installed
@@ -36,6 +37,7 @@ from gluon_enhance.photos import Photo, read_image, read_size, result_suffix, wr
 from gluon_enhance.serving.jobs import Job
 from gluon_enhance.serving.limits import TooMuchError
 from gluon_enhance.weights import store
+from gluon_enhance.weights.niqe import OFFICIAL
 from gluon_enhance.weights.readers.gluon import write_params
 
 TAKEN = {
@@ -54,8 +56,9 @@ ALPHA_STEPS = 20
 """Each is a net that is kept in the cache."""
 NET_BYTES, WHOLE_NET_BYTES = 700_000_000, 2_500_000_000
 """Memory of the process with a net and a tile, and with one that needs the whole image."""
-COPIES, SCORED_COPIES = 4, 12
-"""How many times its numbers a result takes in memory; of a comparison each, with its text."""
+COPIES, SCORED_COPIES, OF_SCORES = 4, 6, 2
+"""How many times its numbers a result takes in memory; of a comparison each, with its text, and as
+many pictures as scoring one is like."""
 PARTS_OF_CARD = ("training", "protocol", "scores", "kwargs", "int8")
 
 
@@ -134,11 +137,15 @@ class CommandCraft:
         parsed = self._parsed("compare", options)
         models = parsed["models"]
         pictures = [path for path in files if path.name.startswith("file_")]
-        check_count(len(pictures), models)
+        with _in_plain_errors():
+            check_count(len(pictures), models)
         if len(files) - len(pictures) > 1:
             raise ValueError("there are several references; send one")
+        if "niqe" in parsed["metrics"] and not _is_here([OFFICIAL]):
+            raise ValueError(f"niqe needs {OFFICIAL}, which is not on this server; leave it out")
         rows = [self._row(name) for name in models]
-        self._check_memory(rows, files, SCORED_COPIES * (len(pictures) + len(models)))
+        count = len(files) + len(models) + OF_SCORES
+        self._check_memory(rows, files, SCORED_COPIES * count)
 
     def _check_memory(self, rows, files, copies, outscale=None):
         """Refuse what would take too much memory, as far as sizes tell."""
@@ -174,14 +181,12 @@ class CommandCraft:
             else:
                 arguments += _arguments(known[name], values)
         output = ["-o", "page.html"] if kind == "compare" else []
-        try:
+        with _in_plain_errors():
             context = command.make_context(kind, [*arguments, *output, "--", "picture"])
             parsed = {**context.params, **extra}
             if kind == "enhance":
                 check_ext(parsed["ext"])
                 parsed["photo_options"] = take_photo_options(parsed)
-        except click.ClickException as error:
-            raise ValueError(error.format_message()) from error
         return parsed
 
     def _enhance(self, job, folder, progress):
@@ -228,9 +233,8 @@ class CommandCraft:
         counts = iter(range(len(models)))
 
         def enhance_by(model):
-            enhancer, index = self._enhancer({**parsed, "model": model}), next(counts)
-            within = _Within(enhancer, progress, index, len(models))
-            return within
+            enhancer = self._enhancer({**parsed, "model": model})
+            return _Within(enhancer, progress, next(counts), len(models))
 
         if models:
             (source,) = names.values()
@@ -238,14 +242,16 @@ class CommandCraft:
         reference = next((one for one in job.files if one.role == "reference"), None)
         truth = read_photo(folder / reference.stored) if reference else None
         title = f"reference: {reference.name}" if reference else ""
-        try:
-            shown, rows, how = scored(
-                names, title, truth, parsed["crop_border"], take_metrics(parsed)
-            )
-        except click.ClickException as error:
-            raise ImageError(error.format_message()) from error
+        metrics = take_metrics(parsed)
+        with _in_plain_errors():
+            shown, rows, how = scored(names, title, truth, parsed["crop_border"], metrics)
         write_text(folder / "result.html", comparison_page(shown, rows, how))
-        return {"file": "result.html", "name": "comparison.html", "scores": rows, "protocol": how}
+        return {
+            "file": "result.html",
+            "name": "comparison.html",
+            "scores": finite(rows),
+            "protocol": how,
+        }
 
     def _enhancer(self, parsed):
         """Return what enhances by a job's options; the former one leaves the memory before."""
@@ -376,6 +382,15 @@ def _free(name, taken):
         number += 1
         free = f"{name} ({number})"
     return free
+
+
+@contextmanager
+def _in_plain_errors() -> Iterator[None]:
+    """Say what a command finds wrong as a `ValueError`, without its usage."""
+    try:
+        yield
+    except click.ClickException as error:
+        raise ValueError(error.format_message()) from error
 
 
 @contextmanager

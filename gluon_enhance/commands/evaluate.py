@@ -16,6 +16,7 @@ from gluon_enhance.commands.intervals import difference
 from gluon_enhance.commands.messages import gdal_heard
 from gluon_enhance.commands.metrics import metric_options, take_metrics
 from gluon_enhance.commands.options import engine_options, model_option, trust_option
+from gluon_enhance.commands.pipeline import with_colors_of
 from gluon_enhance.commands.rasters import BAND_OPTIONS, band_options, take_options
 from gluon_enhance.commands.scores import (
     photo_summary,
@@ -68,11 +69,18 @@ BLOCK = 8
     is_flag=True,
     help="Also each band's bias and RMSE, in its numbers; rasters always have them.",
 )
+@click.option(
+    "--match-colors",
+    is_flag=True,
+    help="Photos: score results whose channels have the histograms of the inputs'.",
+)
 @metric_options
 @band_options
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def evaluate(model, against, hr, lr, scale, crop_border, per_band, csv, as_json, **options):
+def evaluate(
+    model, against, hr, lr, scale, crop_border, per_band, match_colors, csv, as_json, **options
+):
     """Enhance the images of a benchmark set and score the results against the true images.
 
     MODEL may also be bicubic, bilinear or nearest: MATLAB's imresize, the usual baseline. Rasters,
@@ -95,7 +103,8 @@ def evaluate(model, against, hr, lr, scale, crop_border, per_band, csv, as_json,
     @click.get_current_context().call_on_close  # what was done, also when interrupted
     def show():
         if done:
-            _show(models, rows, rasters, border, metrics, as_json)
+            matched = "colors matched to the inputs'; " if match_colors else ""
+            _show(models, rows, rasters, border, metrics, as_json, matched)
             if csv:
                 found = ((name, row) for name in models for row in rows[name] + rasters[name])
                 write_csv(csv, [{"model": name, **row} for name, row in found])
@@ -104,7 +113,7 @@ def evaluate(model, against, hr, lr, scale, crop_border, per_band, csv, as_json,
         try:
             found = {}
             if any(is_raster(source, bands, trust) for source in (pair.lr, pair.hr) if source):
-                _need_reduction(pair)
+                _check_raster(pair, match_colors)
                 ratio = scale or _ratio(pair, trust)
                 for name in models:
                     net = enhancers[name] or Baseline(name, ratio)
@@ -117,6 +126,7 @@ def evaluate(model, against, hr, lr, scale, crop_border, per_band, csv, as_json,
                 metrics = metrics._replace(block=BLOCK * scale)
                 for name in models:
                     sr = (enhancers[name] or Baseline(name, scale))(low)
+                    sr = with_colors_of(low, sr) if match_colors else sr
                     scores = score_pair(sr, high, border, per_band=per_band, metrics=metrics)
                     found[name] = [{"image": pair.name, **scores}]
                 into = rows
@@ -128,10 +138,11 @@ def evaluate(model, against, hr, lr, scale, crop_border, per_band, csv, as_json,
     sys.exit(0 if done == len(pairs) else 1 if done else 2)
 
 
-def _show(models, rows, rasters, border, metrics, as_json):
+def _show(models, rows, rasters, border, metrics, as_json, matched):
     reports = []
     for name in models:
         photos = photo_summary(rows[name], border, metrics)
+        photos["protocol"] = matched + photos["protocol"]
         reports.append((name, photos, summary(raster_protocol(border), rasters[name])))
     if len(models) == 1:
         print_scores(*reports[0], as_json)
@@ -168,9 +179,11 @@ def _ratio(pair, trust):
     return max(1, round(width / reduced))
 
 
-def _need_reduction(pair):
+def _check_raster(pair, match_colors):
     if pair.lr is None:
         raise ImageError("this is a raster, which needs its reduction (--lr)")
+    if match_colors:
+        raise ImageError("--match-colors is for photos, and this is a raster; use `match`")
 
 
 def _evaluate_raster(pair, enhancer, border, bands, trust):

@@ -178,7 +178,7 @@ class PhotoWork(Work):
         if list(result.shape[:2]) != size:
             result = resize_rounding_once(result, size)
         if self.match_colors:
-            result = _with_colors_of(pixels, result)
+            result = with_colors_of(pixels, result)
         if self.photo_options.depth:
             result = with_depth(result, self.photo_options.depth)
         self.photo = self.photo.with_pixels(result)
@@ -261,8 +261,8 @@ def overlapped(function: Callable[[Item], Result], items: Iterable[Item]) -> Ite
         thread.shutdown(cancel_futures=True)
 
 
-def _with_colors_of(pixels, result):
-    """Match the histograms of all channels but alpha, over what is seen."""
+def with_colors_of(pixels: np.ndarray, result: np.ndarray) -> np.ndarray:
+    """Match a result's histograms to its input's: of all channels but alpha, over what is seen."""
     if pixels.shape[2:] not in ((2,), (4,)):
         return match_histograms(result, pixels)
     seen = [image[..., -1] > 0 for image in (result, pixels)]

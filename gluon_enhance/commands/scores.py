@@ -98,7 +98,7 @@ def photo_summary(rows: list, crop_border: int, metrics: Metrics) -> dict:
 def print_scores(model, photos: dict, rasters: dict, as_json: bool) -> None:
     """Print a `summary` of photos and one of rasters, as tables or as one JSON object."""
     if as_json:
-        click.echo(json.dumps(_finite(_report(model, photos, rasters)), indent=1))
+        click.echo(json.dumps(finite(_report(model, photos, rasters)), indent=1))
         return
     for scores in (photos, rasters):
         if scores["images"]:
@@ -109,7 +109,7 @@ def print_comparison(first: tuple, second: tuple, difference: dict, as_json: boo
     """Print what `print_scores` does of two models, and how their photos' scores differ."""
     if as_json:
         report = {**_report(*first), "against": _report(*second), "difference": difference}
-        click.echo(json.dumps(_finite(report), indent=1))
+        click.echo(json.dumps(finite(report), indent=1))
         return
     for summaries in (first, second):
         click.echo(f"{printable(summaries[0])}:")
@@ -164,10 +164,10 @@ def write_csv(path: Path, rows: list) -> None:
         writer.writerows(rows)
 
 
-def _finite(value):
+def finite(value):
     """JSON has no infinity and no NaN: the PSNR of equal images becomes null."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -12,9 +12,9 @@ import numpy as np
 
 from gluon_enhance.data.benchmarks import find_pairs, read_pair
 from gluon_enhance.data.folders import find_images, read_photo, read_rgb
-from gluon_enhance.data.patches import check_sizes, read_own_pair
+from gluon_enhance.data.patches import check_sizes, read_own_pair, window
 from gluon_enhance.errors import plural
-from gluon_enhance.imaging.arrays import to_dtype, to_float, to_rgb
+from gluon_enhance.imaging.arrays import to_dtype, to_float, to_nchw, to_rgb
 from gluon_enhance.imaging.resize import resize
 
 VALIDATION_CROP = 192
@@ -22,6 +22,9 @@ VALIDATION_CROP = 192
 
 LEAST_CROP = 32
 """Side of such a part that can still be scored, in pixels."""
+
+MOST_PATCHES = 64
+"""Patches of a set, for its losses."""
 
 HELD_OUT = 1 / 18
 """Of the photos, for validation, and as many for the test."""
@@ -38,11 +41,15 @@ class Data:
     validation, test : dict of str to list of (input, truth)
         Sets by name, "" for held-out photos. Images are uint8 (h, w, 3) and (h * scale,
         w * scale, 3); of photos without pairs the truths are None.
+    held_out : dict of str to tuple of ndarray of shape (N, 3, P, P), float32 in [0, 1]
+        Samples of the photos in `validation`, by the names of its sets, if their losses are to be
+        measured.
     """
 
     patches: Any
     validation: dict = field(default_factory=dict)
     test: dict = field(default_factory=dict)
+    held_out: dict = field(default_factory=dict)
 
     def __str__(self):
         counts = (sum(map(len, sets.values())) for sets in (self.validation, self.test))
@@ -246,6 +253,45 @@ def read_pairs(
         if place:
             result.append((photo[place], truth[place]))
     return result
+
+
+def held_out_patches(
+    inputs: Sequence[np.ndarray], truths: Sequence[np.ndarray], size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut photos into patches side by side, whose losses are measured.
+
+    Parameters
+    ----------
+    inputs, truths : sequence of ndarray of shape (h, w, 3), uint8
+        Where they are pairs, of the same sizes, so are the patches.
+    size : int
+        Side of a patch, in pixels.
+
+    Returns
+    -------
+    inputs, truths : ndarray of shape (N, 3, size, size), float32 in [0, 1]
+        At most `MOST_PATCHES`, from all photos alike.
+
+    Raises
+    ------
+    ValueError
+        If no photo is as large as a patch.
+    """
+    cut = [[p for image in side for p in _side_by_side(image, size)] for side in (inputs, truths)]
+    count = min(map(len, cut))
+    if not count:
+        raise ValueError(
+            f"--held-out-losses needs validation photos of --patch-size, {size} pixels a side; "
+            "give larger ones, or leave it out"
+        )
+    places = np.linspace(0, count - 1, min(count, MOST_PATCHES)).astype(int)
+    first, second = (np.concatenate([to_nchw(patches[k]) for k in places]) for patches in cut)
+    return first, second
+
+
+def _side_by_side(image, size):
+    rows, columns = (range(0, n - size + 1, size) for n in image.shape[:2])
+    return [window(image, top, left, size) for top in rows for left in columns]
 
 
 def held_out_pairs(

@@ -4,6 +4,9 @@ Every data set has ``draw(rng)``, which returns a tuple of arrays (3, h, w), flo
 it returns depends on the generator and the files alone, not on what was drawn before nor on other
 threads, so training goes on after a break with the samples it would have had. A file that turns
 out to be damaged is no exception: the same generator chooses again.
+
+With a `gluon_enhance.data.epochs.Turn` too, as ``draw(rng, turn)``, that tells the photo, and the
+generator all else.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import numpy as np
 from PIL import Image
 
 from gluon_enhance.data.distortions import sharpen
+from gluon_enhance.data.epochs import Turn
 from gluon_enhance.data.folders import read_photo, read_sizes
 from gluon_enhance.errors import ImageError, plural
 from gluon_enhance.imaging.arrays import to_float, to_nchw
@@ -133,6 +137,10 @@ class PhotoSource:
                 f"{self.too_small}, damaged: {self._damaged}; give larger ones or a smaller patch "
                 "size"
             )
+        of_photos: dict[Path, list[int]] = {path: [] for path in self._sizes}
+        for index, (path, _) in enumerate(self._versions):
+            of_photos[path].append(index)
+        self._of_photos = list(of_photos.values())
         weights = np.array(self._weights(), np.float64)
         self._bounds = np.cumsum(weights / weights.sum())
         self._cache = PhotoCache([path for path, _ in self._versions], self._reduced)
@@ -169,23 +177,37 @@ class PhotoSource:
         """The arrays to keep of a photo."""
         return (photo,)
 
-    def choose(self, rng: np.random.Generator) -> tuple:
+    def choose(self, rng: np.random.Generator, turn: Turn | None = None) -> tuple:
         """Return what is kept of a photo; one that turns out to be damaged is chosen again.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        turn : Turn, optional
+            Tells the photo; any of its sizes is taken then.
 
         Raises
         ------
         ImageError
             If none can be read.
         """
+        index = self._any(rng) if turn is None else self._due(turn, rng)
         while len(self):
-            index = int(np.searchsorted(self._bounds, rng.random(), side="right"))
             try:
-                return self._cache[min(index, len(self._bounds) - 1)]
+                return self._cache[index]
             except ImageError:
-                continue
+                index = self._any(rng)
         raise ImageError(
             f"of {plural(len(self._sizes), 'photo')} none can be read; get the files again"
         )
+
+    def _any(self, rng):
+        index = int(np.searchsorted(self._bounds, rng.random(), side="right"))
+        return min(index, len(self._bounds) - 1)
+
+    def _due(self, turn, rng):
+        versions = self._of_photos[turn.of(len(self._of_photos))]
+        return versions[rng.integers(len(versions))]
 
 
 def _reduce(photo, reduction):
@@ -272,7 +294,9 @@ class SuperResolutionPatches(PhotoSource):
             lr = resize(hr, 1 / self._scale)
         return hr, lr, np.cumsum(_detail(lr, self._size)).astype(np.float32)
 
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def draw(
+        self, rng: np.random.Generator, turn: Turn | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw a low- and a high-resolution patch.
 
         Returns
@@ -280,7 +304,7 @@ class SuperResolutionPatches(PhotoSource):
         lr : ndarray of shape (3, P, P), float32 in [0, 1]
         hr : ndarray of shape (3, P * scale, P * scale), float32 in [0, 1]
         """
-        hr, lr, detail = self.choose(rng)
+        hr, lr, detail = self.choose(rng, turn)
         size, scale = self._size, self._scale
         place = int(np.searchsorted(detail, rng.random(dtype=np.float32) * detail[-1]))
         top, left = divmod(min(place, len(detail) - 1), lr.shape[1] - size + 1)
@@ -322,14 +346,14 @@ class PhotoPatches(PhotoSource):
         self._size = patch_size
         self._degrade = degrade
 
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    def draw(self, rng: np.random.Generator, turn: Turn | None = None) -> tuple[np.ndarray, ...]:
         """Draw a worsened patch and the patch, (3, P, P) each; without `degrade` the patch alone.
 
         Returns
         -------
         tuple of ndarray of shape (3, P, P), float32 in [0, 1]
         """
-        (photo,) = self.choose(rng)
+        (photo,) = self.choose(rng, turn)
         top, left = _place(photo, self._size, rng)
         patch = window(photo, top, left, self._size)
         if not self._degrade:
@@ -370,9 +394,11 @@ class PairedPatches(PhotoSource):
         check_sizes(path, photo.shape, self._targets[path], target.shape)
         return photo, target
 
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def draw(
+        self, rng: np.random.Generator, turn: Turn | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw the same patch of an input and its target, (3, P, P) each, float32 in [0, 1]."""
-        pair = self.choose(rng)
+        pair = self.choose(rng, turn)
         top, left = _place(pair[0], self._size, rng)
         return flip_and_turn([window(photo, top, left, self._size) for photo in pair], rng)
 
@@ -400,9 +426,12 @@ class Unpaired:
         """Of the files of both."""
         return f"{self._first.fingerprint}-{self._second.fingerprint}"
 
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def draw(
+        self, rng: np.random.Generator, turn: Turn | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw a patch of the first data set and, independently, one of the second."""
-        return self._first.draw(rng)[0], self._second.draw(rng)[-1]
+        other = turn and turn._replace(stream=1)
+        return self._first.draw(rng, turn)[0], self._second.draw(rng, other)[-1]
 
 
 def flip_and_turn(images: Sequence[np.ndarray], rng: np.random.Generator) -> tuple:

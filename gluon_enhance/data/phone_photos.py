@@ -12,8 +12,10 @@ from gluon_enhance.data.folders import dped_folders, find_images
 from gluon_enhance.data.held_out_photos import (
     VALIDATION_CROP,
     Data,
+    Split,
     held_out_crops,
     held_out_pairs,
+    held_out_patches,
     parse_held_out,
     read_named,
     read_pairs,
@@ -22,7 +24,7 @@ from gluon_enhance.data.held_out_photos import (
 from gluon_enhance.data.pairing import find_truths
 from gluon_enhance.data.patches import PairedPatches, PhotoPatches, Unpaired
 from gluon_enhance.errors import plural
-from gluon_enhance.imaging.metrics import psnr, ssim
+from gluon_enhance.imaging.metrics import ms_ssim, psnr, ssim
 
 PHONES = ("blackberry", "iphone", "sony")
 VALIDATION_PATCHES = 64
@@ -38,6 +40,7 @@ def phone_photos(
     paired: bool = True,
     validation_target: str | Path | None = None,
     test: Sequence[str] = (),
+    losses: bool = False,
 ) -> Data:
     """Make a data set of a phone's patches and a camera's.
 
@@ -60,6 +63,9 @@ def phone_photos(
     validation_target : path, optional
         Folder of the camera's photos of the folders in `validation` and `test`, which `target`
         has only of what is in `folders` too.
+    losses : bool
+        Whether losses are to be measured on what validates. Of the photos of `target` without
+        pairs some are held out for it then, by their names.
 
     Returns
     -------
@@ -89,7 +95,7 @@ def phone_photos(
     else:
         split = split_photos(folders, parts[0].folders, parts[1].folders)
         if target and not paired:
-            data = _two_folders(split, patch_size, target)
+            data = _two_folders(split, patch_size, target, losses)
         elif target:
             data = _pairs(split, patch_size, folders, target, parts, validation_target)
         else:
@@ -98,6 +104,10 @@ def phone_photos(
         data.patches = Unpaired(data.patches, data.patches)
     for sets, part in zip((data.validation, data.test), parts):
         sets.update(read_named(part.named, 1, option=part.option))
+    if losses:
+        for name in data.validation.keys() - data.held_out.keys():
+            inputs, truths = zip(*data.validation[name])
+            data.held_out[name] = held_out_patches(inputs, truths, patch_size)
     return data
 
 
@@ -115,11 +125,15 @@ def _dped(folder, patch_size, phone):
     return _data(patches, *(read_pairs(_with_truths(p, [inputs], targets)) for p in parts))
 
 
-def _two_folders(split, patch_size, target):
-    sources = (PhotoPatches(paths, patch_size) for paths in (split.training, find_images(target)))
-    parts = split.validation, split.test
-    crops = ([(crop, None) for crop in held_out_crops(p, VALIDATION_CROP)] for p in parts)
-    return _data(Unpaired(*sources), *crops)
+def _two_folders(split, patch_size, target, losses):
+    camera = split_photos([target], test=()) if losses else Split(find_images(target), [], [])
+    sources = (PhotoPatches(part.training, patch_size) for part in (split, camera))
+    crops = [held_out_crops(part, VALIDATION_CROP) for part in (split.validation, split.test)]
+    data = _data(Unpaired(*sources), *([(crop, None) for crop in part] for part in crops))
+    if losses:
+        others = held_out_crops(camera.validation, VALIDATION_CROP)
+        data.held_out[""] = held_out_patches(crops[0], others, patch_size)
+    return data
 
 
 def _pairs(split, patch_size, folders, target, parts, given_target):
@@ -166,9 +180,21 @@ def _is_within(path, folders):
 def score_input(image: np.ndarray, truth: np.ndarray | None) -> dict:
     """Score an input as it is, for the log of a net that shall bring it closer to the truth.
 
-    For `gluon_enhance.training.validation.Validation`, as ``of_input``; without a truth there are
-    no scores.
+    Without a truth there are no scores.
     """
     if truth is None:
         return {}
-    return {"psnr_of_input": psnr(image, truth), "ssim_of_input": ssim(image, truth)}
+    return {
+        "psnr_of_input": psnr(image, truth),
+        "ssim_of_input": ssim(image, truth),
+        "ms_ssim_dped_of_input": ms_ssim(image, truth, form="dped"),
+    }
+
+
+def score_output(output: np.ndarray, truth: np.ndarray | None, image: np.ndarray) -> dict:
+    """Score an output by the measure of DPED's paper; without a truth there are no scores."""
+    return {} if truth is None else {"ms_ssim_dped": ms_ssim(output, truth, form="dped")}
+
+
+SCORES = {"extra": score_output, "of_input": score_input}
+"""What `gluon_enhance.training.validation.Validation` scores of a phone's photos."""

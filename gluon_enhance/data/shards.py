@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
 import struct
 from pathlib import Path
 from typing import Callable
@@ -17,7 +18,8 @@ import filelock
 import numpy as np
 
 from gluon_enhance.atomic import whole_file, write_text
-from gluon_enhance.errors import TrainingError
+from gluon_enhance.data.epochs import Turn
+from gluon_enhance.errors import TrainingError, plural
 from gluon_enhance.framework import mx
 from gluon_enhance.small_files import read_small
 
@@ -75,24 +77,49 @@ class Shards:
         Raises
         ------
         TrainingError
-            If the folder's shards were made of something else, or one is not whole, or cannot be
-            written.
+            If the folder's shards were made of something else, or one is not whole, or there is no
+            room for those that are missing.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
+        shards = [
+            [self._folder / name.format(k) for name in self.NAMES] for k in range(self._count)
+        ]
         with filelock.FileLock(self._folder / ".lock"):
             self._check({**made_of, "seed": seed, "samples": self._samples})
-            for shard in range(self._count):
-                paths = [self._folder / name.format(shard) for name in self.NAMES]
-                if not all(path.exists() for path in paths):
-                    logger.info("making shard %d of %d", shard + 1, self._count)
-                    for path, array in zip(paths, self._make(shard, draw, features_of, seed)):
-                        self._save(path, array)
-                self._parts.append([self._mapped(path) for path in paths])
+            missing = [k for k, paths in enumerate(shards) if not all(p.exists() for p in paths)]
+            if missing:
+                self._announce(len(missing), self._sample_bytes(draw, features_of))
+            for shard in missing:
+                logger.info("making shard %d of %d", shard + 1, self._count)
+                for path, array in zip(shards[shard], self._make(shard, draw, features_of, seed)):
+                    self._save(path, array)
+            self._parts += [[self._mapped(path) for path in paths] for paths in shards]
 
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-        """Draw an input, (3, h, w), and the features of its truth, (C, h', w')."""
-        shard, sample = divmod(int(rng.integers(self._count * self._samples)), self._samples)
+    def draw(self, rng: np.random.Generator, turn: Turn | None = None) -> tuple[np.ndarray, ...]:
+        """Draw an input, (3, h, w), and the features of its truth, (C, h', w').
+
+        A turn tells which sample is drawn.
+        """
+        count = self._count * self._samples
+        index = int(rng.integers(count)) if turn is None else turn.of(count)
+        shard, sample = divmod(index, self._samples)
         return tuple(array[sample] for array in self._parts[shard])
+
+    def _announce(self, shards, sample_bytes):
+        """Say how much room shards take before they are made, and refuse what there is none for."""
+        room, needed = shutil.disk_usage(self._folder).free, shards * self._samples * sample_bytes
+        said = f"{needed / 1e9:.2f} GB for {plural(shards, 'shard')} of {self._samples} samples"
+        if needed > room:
+            raise TrainingError(
+                f"{self._folder} has room for {room / 1e9:.2f} GB, not {said}; make room, or give "
+                "another folder, fewer samples or smaller patches"
+            )
+        logger.info("%s takes %s; %.2f GB are free", self._folder, said, room / 1e9)
+
+    @staticmethod
+    def _sample_bytes(draw, features_of):
+        small, truth = draw(np.random.default_rng(0))
+        return small.nbytes + 4 * features_of(mx.nd.array(truth[None])).size
 
     def _check(self, made_of):
         path = self._folder / "shards.json"

@@ -10,6 +10,24 @@ from __future__ import annotations
 import numpy as np
 
 
+def with_folded_scales(model):
+    """Return a copy of a net whose scales are part of weights now, not when these are rounded.
+
+    Parameters
+    ----------
+    model : openvino.Model
+
+    Returns
+    -------
+    openvino.Model
+    """
+    from openvino._offline_transformations import apply_moc_transformations
+
+    model = model.clone()
+    apply_moc_transformations(model, cf=False)
+    return model
+
+
 def with_rounded_kernels(openvino, model):
     """Return a net whose kernels OpenVINO need not round, by `rounded_kernels`.
 
@@ -23,14 +41,10 @@ def with_rounded_kernels(openvino, model):
     -------
     openvino.Model
     """
-    from openvino._offline_transformations import apply_moc_transformations
-
-    model = model.clone()
-    # Scales are folded into weights now, not when these are rounded already.
-    apply_moc_transformations(model, cf=False)
+    model = with_folded_scales(model)
     for op in model.get_ops():
         if op.get_type_name() == "Convolution":
-            weights = _constant(op.input_value(1).get_node())
+            weights = constant_of(op.input_value(1).get_node())
             if weights is not None:
                 rounded = openvino.op.Constant(rounded_kernels(weights))
                 op.input(1).replace_source_output(rounded.output(0))
@@ -51,8 +65,8 @@ def keep_last_sums(openvino, model) -> None:
     model.validate_nodes_and_infer_types()
 
 
-def _constant(node):
-    """Return an array, be it stored in fp32 or in 16 bits; None of what is computed."""
+def constant_of(node):
+    """Return an array, be it stored in fp32 or in 16 bits, as fp32; None of what is computed."""
     if node.get_type_name() == "Convert":
         node = node.input_value(0).get_node()
     return node.data.astype(np.float32) if node.get_type_name() == "Constant" else None

@@ -6,8 +6,8 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import count
@@ -122,7 +122,7 @@ def export(
     if {"ir", "ncnn"} <= set(formats):
         raise ValueError("formats ir and ncnn both have a NAME.bin; export them into two folders")
     folder = Path(folder).expanduser().resolve()
-    _refuse_what_no_export_wrote(folder, folder)
+    refuse_what_no_export_wrote(folder)
     if isinstance(model, (str, os.PathLike)):
         if spec is not None:
             raise ValueError(f"spec is given for {model}; it is for nets that are HybridBlocks")
@@ -131,19 +131,35 @@ def export(
         net, record = with_spec(model, folder, spec or {}), {}
     if "onnx" not in formats:
         record.pop("int8", None)
+    with replacing(folder) as draft:
+        _write_files(net, draft, formats, record)
+    return folder
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Give an empty folder, which takes the place and the name of this one when it is done.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder holds what no export wrote.
+    EngineError
+        If it cannot be written; what was in the folder stays.
+    """
+    refuse_what_no_export_wrote(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         draft = Path(temporary, "draft")
         draft.mkdir()
         try:
-            _write_files(net, draft, formats, record)
+            yield draft
         except OSError as error:
             raise EngineError(
                 f"{folder} cannot be written ({error.strerror or error}); check its rights and "
                 "free space"
             ) from error
         _put_in_place(draft, folder)
-    return folder
 
 
 def _write_files(net, draft, formats, record):
@@ -222,8 +238,15 @@ def _is_whole(folder):
         return False
 
 
-def _refuse_what_no_export_wrote(folder, place):
-    """Look at what is in a folder, which lies at another place while it is being replaced."""
+def refuse_what_no_export_wrote(folder: Path, place: Optional[Path] = None) -> None:
+    """Look at what is in a folder, which lies at another place while it is being replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If it holds what no export wrote.
+    """
+    place = place or folder
     if not place.exists():
         return
     files = read_card(place).get("files") if (place / "card.json").exists() else None
@@ -292,7 +315,7 @@ def _put_in_place(draft, folder):
         try:
             with suppress(FileNotFoundError):  # there is none, or another process has moved it
                 folder.rename(old)
-                _refuse_what_no_export_wrote(folder, old)
+                refuse_what_no_export_wrote(folder, old)
             draft.rename(folder)
             return
         except BaseException as error:  # such as Ctrl-C between the two

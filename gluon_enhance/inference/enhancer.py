@@ -63,10 +63,11 @@ class Enhancer:
     precision : {'auto', 'fp32', 'tf32', 'bf16', 'int8'}
         'auto' takes bf16 where the processor has it and the answer stays within 50 dB of fp32 on a
         photo, text, lines, dots, a smooth sky and flat grays (else `describe` says why not), and
-        tf32 on GPUs. 'int8' is for models that ship 8-bit files, on engine openvino.
+        tf32 on GPUs. 'int8' is for models that ship 8-bit files, on engine openvino; 'auto' takes
+        it of a folder that ``gluon-enhance quantize`` wrote.
     deep_precision : {'auto', 'fp32', 'tf32', 'bf16', 'int8'}
         The same of pictures of more than 8 bits. 'auto' takes fp32 where `precision` was left to
-        choose and took bf16, which holds 8 bits, and else what `precision` is.
+        choose and took bf16, which holds 8 bits, or int8, and else what `precision` is.
     tile : 'auto' or int
         Side of the part of the input that one tile yields, in input pixels. Nets that need the
         statistics of the whole image run on up to tile x tile pixels at once, and on more in
@@ -121,6 +122,9 @@ class Enhancer:
         side = None if tile == "auto" else _whole_number(tile, "tile", 1)
         self.halo = self.spec.halo if halo == "auto" else _whole_number(halo, "halo", 0)
         engine = engines.choose(engine, device)
+        is_auto = precision == "auto"
+        if is_auto and engine == "openvino" and self._source.is_for_eight_bits:
+            precision = "int8"
         load = partial(
             engines.load,
             threads=threads,
@@ -128,12 +132,12 @@ class Enhancer:
         )
         runnable = self._runnable(engine, precision)
         trusted = self._source.trusted
-        # Files of 8 bits are found only if this package ships them, or their maker is trusted.
+        # Files of 8 bits are found only if this package made them, or their maker is trusted.
         own = trusted or precision == "int8"
         self._engine = load(engine, runnable, precision=precision, device=device, trusted=own)
         used = self._engine.describe()
         if deep_precision == "auto":
-            chosen = precision == "auto" and used["precision"] == "bf16"
+            chosen = is_auto and used["precision"] in ("bf16", "int8")
             deep_precision = "fp32" if chosen else used["precision"]
         self._deep_precision = deep_precision
         self._deep: Optional[Enhancer] = None

@@ -20,12 +20,14 @@ from gluon_enhance.zoo.cards import card_of
 class Source(NamedTuple):
     """How a model is had: as a HybridBlock, and as a file for engines, by its suffix.
 
-    Its files are trusted if this package ships or makes them, or the user says so.
+    Its files are trusted if this package ships or makes them, or the user says so. Of a folder that
+    was made for 8 bits, these are what precision 'auto' is on OpenVINO.
     """
 
     net: Callable
     find: Callable
     trusted: bool
+    is_for_eight_bits: bool = False
 
 
 PAIR = "-0000.params"
@@ -136,7 +138,7 @@ def _from_folder(folder, trust):
         if fault:
             raise WeightsError(f"{path} {fault}; export the model again")
         if suffix in store.EIGHT_BITS and not trust:
-            _refuse_what_is_not_shipped(path, spec.name, suffix)
+            _refuse_what_others_made(path, spec.name, suffix)
         return path
 
     def net():
@@ -148,19 +150,21 @@ def _from_folder(folder, trust):
             )
         return load_pair(find("-symbol.json"), find("-0000.params"), trust=trust)
 
-    return spec, Source(net, find, trusted=trust)
+    return spec, Source(net, find, trust, is_for_eight_bits=card.get("precision") == "int8")
 
 
-def _refuse_what_is_not_shipped(path, name, suffix):
-    """Refuse a graph in OpenVINO's own form, which nothing checks, unless this package ships it."""
+def _refuse_what_others_made(path, name, suffix):
+    """Refuse a graph in OpenVINO's own form, which nothing checks, unless this package made it."""
     try:
         shipped = sha256(store.find_shipped(name, suffix))
     except WeightsError:
         shipped = None
-    if sha256(path) != shipped:
+    digest = sha256(path)
+    if digest != shipped and not store.is_made_here(digest):
         raise WeightsError(
-            f"{path} is not the file that this version ships for {name}: export the model again, "
-            f"or use --precision auto; {engines.WAY_OUT}"
+            f"{path} is not the file that this version ships for {name}, and was not quantized "
+            "here: export or quantize the model again, or use --precision fp32; "
+            f"{engines.WAY_OUT}"
         )
 
 

@@ -25,6 +25,7 @@ _PUBLIC = {
     "L1Loss": "pixel",
     "L2Loss": "pixel",
     "LeastSquaresAdversarial": "adversarial",
+    "MeanColorLoss": "pixel",
     "ProbabilityAdversarial": "adversarial",
     "RelativisticAverageAdversarial": "adversarial",
     "StandardAdversarial": "adversarial",

@@ -302,6 +302,43 @@ class ColorLoss(mx.gluon.loss.Loss):
         return weighted(F, 0.5 * F.sum(squares, axis=0, exclude=True), self._weight, sample_weight)
 
 
+class MeanColorLoss(mx.gluon.loss.Loss):
+    """Mean absolute difference of the mean colors of square cells.
+
+    Features of VGG hardly see a cast or a shade that is a little off, and differences of single
+    pixels are mostly of details: this loss has a net keep colors beside such losses.
+
+    Parameters
+    ----------
+    cell : int
+        Side of the cells, in pixels, from the top left corner; what is left over does not count.
+    weight : float or None
+    batch_axis : int
+
+    Inputs:
+        - **pred**, **label**: (N, C, H, W), H and W at least `cell`.
+        - **sample_weight**: (N,) or (N, 1, 1, 1). Optional.
+
+    Outputs:
+        - **loss**: (N,), in the units of the pixels.
+
+    Examples
+    --------
+    >>> black, white = mx.nd.zeros((2, 3, 32, 32)), mx.nd.ones((2, 3, 32, 32))
+    >>> MeanColorLoss()(black, white).asnumpy()
+    array([1., 1.], dtype=float32)
+    """
+
+    def __init__(self, cell=16, weight=1.0, batch_axis=0, **kwargs):
+        super().__init__(weight, batch_axis, **kwargs)
+        self._window = {"kernel": (cell, cell), "stride": (cell, cell), "pool_type": "avg"}
+
+    def hybrid_forward(self, F, pred, label, sample_weight=None):
+        difference = batch_first(F, F.elemwise_sub(pred, label), self._batch_axis)
+        distances = F.abs(F.Pooling(difference, **self._window))
+        return weighted(F, F.mean(distances, axis=0, exclude=True), self._weight, sample_weight)
+
+
 class Grayscale(mx.gluon.HybridBlock):
     """The input of DPED's and WESPE's texture discriminators.
 

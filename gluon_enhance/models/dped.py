@@ -297,6 +297,8 @@ class DPEDDiscriminator(mx.gluon.HybridBlock):
         After the activation of every convolution but the first.
     patch_size : int
         Side of the patches, in pixels.
+    channels : int
+        Of the first convolution; those of the others are in proportion.
 
     Inputs:
         - **data**: (N, in_channels, patch_size, patch_size) in [0, 1].
@@ -310,9 +312,12 @@ class DPEDDiscriminator(mx.gluon.HybridBlock):
         If there is no such norm.
     """
 
-    def __init__(self, in_channels=1, num_classes=2, norm="instance", patch_size=100, **kwargs):
+    def __init__(
+        self, in_channels=1, num_classes=2, norm="instance", patch_size=100, channels=48, **kwargs
+    ):
         super().__init__(**kwargs)
         layers = ((48, 11, 4), (128, 5, 2), (192, 3, 1), (192, 3, 1), (128, 3, 2))
+        layers = [(max(1, channels * width // 48), *shape) for width, *shape in layers]
         with self.name_scope():
             self.body = nn.HybridSequential()
             with self.body.name_scope():

@@ -47,6 +47,8 @@ class ColorDiscriminator(DPEDDiscriminator):
     norm : {'batch', 'instance', 'layer', 'batch_stats'}
     patch_size : int
         Side of the patches, in pixels.
+    **kwargs
+        `channels` of `DPEDDiscriminator`.
 
     Inputs:
         - **data**: (N, 3, patch_size, patch_size) RGB in [0, 1], blurred.
@@ -69,6 +71,8 @@ class TextureDiscriminator(DPEDDiscriminator):
     norm : {'batch', 'instance', 'layer', 'batch_stats'}
     patch_size : int
         Side of the patches, in pixels.
+    **kwargs
+        `channels` of `DPEDDiscriminator`.
 
     Inputs:
         - **data**: (N, 1, patch_size, patch_size) gray in [0, 1].

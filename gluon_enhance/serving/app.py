@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, Callable, Optional
 
+from python_multipart.exceptions import FormParserError
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
@@ -69,7 +70,7 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        server.changes.begin()
+        server.begin()
         worker = Worker(jobs, craft, limits.keep)
         worker.start()
         yield
@@ -85,6 +86,10 @@ class _Server:
     def __init__(self, jobs, craft, limits):
         self.jobs, self.craft, self.limits = jobs, craft, limits
         self.changes = Changes(jobs)
+
+    def begin(self):
+        """Use the event loop that runs."""
+        self.changes.begin()
         self.one_preview = asyncio.Lock()  # more at once would take more memory
 
     def routes(self):
@@ -185,8 +190,8 @@ class _Server:
         """Show the file of a job, or its result, in a form that browsers know."""
         which, job = request.path_params["which"], self._asked(request)
         names = {"original": job.files[0].stored, "result": job.result.get("file")}
-        if not names.get(which):
-            raise HTTPException(404, f"there is no {which} of this job")
+        if not names.get(which) or (which == "result" and job.kind == "compare"):
+            raise HTTPException(404, "there is no such picture of this job")
         folder = self.jobs.folder_of(job.id)
         path = folder / names[which]
         form = IMAGE_SUFFIXES[path.suffix.lower()]
@@ -212,7 +217,10 @@ class _Server:
         """Take a form with its files, and make a job of it."""
         client = _client(request)
         self.limits.check_queue(self.jobs, client)
-        form = await self.limits.bounded(request).form(max_files=MOST_FILES, max_fields=50)
+        try:
+            form = await self.limits.bounded(request).form(max_files=MOST_FILES, max_fields=50)
+        except FormParserError as error:
+            raise HTTPException(400, f"the form is damaged: {error}") from error
         folder = self.jobs.new_folder()
         try:
             uploads = [(role, one) for role, one in form.multi_items() if _is_file(one)]
@@ -222,6 +230,7 @@ class _Server:
                 await run_in_threadpool(self._stored, folder, number, role, upload, kind)
                 for number, (role, upload) in enumerate(uploads)
             ]
+            files.sort(key=lambda file: file.role != "file")  # references come last
             if not files or files[0].role != "file":
                 raise HTTPException(422, "there is no file; send one as the field 'file'")
             paths = [folder / file.stored for file in files]
@@ -289,7 +298,7 @@ class _Server:
 def _client(request) -> str:
     """Name who asks: a browser by its cookie, a program by its address."""
     address = request.client.host if request.client else "unknown"
-    return request.cookies.get(COOKIE) or f"at {address}"
+    return request.cookies.get(COOKIE, "")[:LONGEST_NAME] or f"at {address}"
 
 
 def _is_file(value):

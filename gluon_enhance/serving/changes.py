@@ -51,6 +51,8 @@ class Changes:
     ) -> AsyncIterator[str]:
         """Yield an event ``job`` for each that is new or changed, and ``gone`` for one that is not.
 
+        The first event is ``begin``: what was told before, by another stream, counts no more.
+
         Parameters
         ----------
         look : callable
@@ -59,6 +61,7 @@ class Changes:
             Stop when none of them goes on.
         """
         told: dict[str, dict] = {}
+        yield _event("begin", {})
         while True:
             change = self.expect()
             now = {job["id"]: job for job in look()}

@@ -56,7 +56,10 @@ BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
 def description(craft: Craft, limits: Limits) -> dict[str, Any]:
     """Return the document for a craft's options."""
     job, jobs = _json("A job.", _ref("Job")), _json("Jobs.", _list(_ref("Job")))
-    events = {"description": "Events `job` and `gone`.", "content": {"text/event-stream": {}}}
+    events = {
+        "description": "Events `begin`, `job` and `gone`.",
+        "content": {"text/event-stream": {}},
+    }
     image = {"description": "The result.", "content": {"image/*": {"schema": BINARY}}}
     png = {"description": "A picture.", "content": {"image/*": {"schema": BINARY}}}
     archive = {"description": "The results.", "content": {"application/zip": {"schema": BINARY}}}

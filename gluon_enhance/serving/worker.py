@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
+import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -64,25 +66,35 @@ class Worker(threading.Thread):
     def __init__(self, jobs: Jobs, craft: Craft, keep: float):
         super().__init__(name="worker", daemon=True)
         self.jobs, self.craft, self.keep = jobs, craft, keep
-        self._news, self._is_closing = threading.Event(), False
+        self._news, self._is_closing, self._next_sweep = threading.Event(), False, 0.0
         jobs.listen(self._news.set)
 
     def run(self) -> None:
         """Work until `close`."""
         while not self._is_closing:
             self._news.clear()
-            job = self.jobs.take()
-            if job is None:
-                self.jobs.sweep(self.keep)
+            try:
+                self._sweep()
+                job = self.jobs.take()
+                if job is None:
+                    self._news.wait(PAUSE)
+                else:
+                    self._attempt(job)
+            except sqlite3.Error:  # the disk may be full for a while
+                logger.exception("the table of jobs cannot be written")
                 self._news.wait(PAUSE)
-            else:
-                self._attempt(job)
 
     def close(self) -> None:
         """End after the tile that is under way; its job waits for the next start."""
         self._is_closing = True
         self._news.set()
         self.join()
+
+    def _sweep(self):
+        """Remove old results now and then, also while the queue is never empty."""
+        if time.monotonic() >= self._next_sweep:
+            self.jobs.sweep(self.keep)
+            self._next_sweep = time.monotonic() + PAUSE
 
     def _attempt(self, job):
         folder = self.jobs.folder_of(job.id)

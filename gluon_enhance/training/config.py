@@ -54,7 +54,10 @@ class TrainingConfig:
     if TYPE_CHECKING:  # options of scripts, each with a default of its own
         model: str = ""
         vgg: Optional[str] = None
+        ratio: str = ""
 
+    net: tuple = option((), "options of the net's class, NAME=VALUE: num_blocks=6 channels=48")
+    name: Optional[str] = option(None, "of the result, if it is to be another than the model's")
     data: tuple = option((), "folders of training photos")
     out: Optional[str] = option(None, "folder for logs, checkpoints and the result")
     val: tuple = option(
@@ -73,6 +76,11 @@ class TrainingConfig:
     iterations: int = option(0, "training steps in all")
     batch_size: int = option(16, "patches per step, on all devices together")
     patch_size: int = option(32, "side of a low-resolution patch, in pixels")
+    sampling: str = option(
+        "random",
+        "how photos, or samples of shards, are chosen; epochs: each once before any comes again",
+        ("random", "epochs"),
+    )
     learning_rate: float = option(2e-4, "Adam's step size at the start")
     schedule: str = option("cosine", "how the learning rate falls", SCHEDULES)
     warmup: int = option(200, "steps over which the learning rate rises", least=0)
@@ -108,6 +116,7 @@ class TrainingConfig:
     workers: int = option(1, "threads that prepare batches; 0: none of its own", least=0)
     log_every: int = option(100, "steps between rows of metrics.csv")
     validate_every: int = option(1000, "steps between validations")
+    validate_first: bool = option(False, "validate after the first step too")
     save_every: int = option(500, "steps between checkpoints")
     keep: int = option(2, "newest checkpoints that are kept")
     best: Optional[str] = option(
@@ -136,6 +145,7 @@ class TrainingConfig:
         "workers",
         "log_every",
         "validate_every",
+        "validate_first",
         "save_every",
         "keep",
         "best",

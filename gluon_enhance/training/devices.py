@@ -11,6 +11,7 @@ from typing import Callable
 
 import numpy as np
 
+from gluon_enhance.data.epochs import Turn
 from gluon_enhance.framework import context, mx
 from gluon_enhance.training.distributed import Machines
 from gluon_enhance.training.gradients import learned
@@ -209,6 +210,7 @@ def batches(
     stop: int,
     workers: int = 1,
     share: tuple[int, int] = (0, 1),
+    by_epochs: bool = False,
 ) -> Generator[tuple[np.ndarray, ...], None, None]:
     """Yield the batches of the steps from `start` up to `stop`.
 
@@ -226,6 +228,8 @@ def batches(
         Threads that draw; 0 to draw in the caller's.
     share : (int, int)
         This machine's rank, and the number of machines: each draws an equal share of the batch.
+    by_epochs : bool
+        Whether `draw` also takes a `gluon_enhance.data.epochs.Turn`, which tells the item.
 
     Yields
     ------
@@ -241,8 +245,12 @@ def batches(
         raise ValueError(f"batch_size is {batch_size}; it must be a multiple of {machines} workers")
     size = batch_size // machines
 
+    def sample(step, index):
+        turn = (Turn(seed, step * batch_size + index),) if by_epochs else ()
+        return draw(sample_rng(seed, step, index), *turn)
+
     def batch(step):
-        samples = [draw(sample_rng(seed, step, i)) for i in range(rank * size, (rank + 1) * size)]
+        samples = [sample(step, index) for index in range(rank * size, (rank + 1) * size)]
         return tuple(np.stack(arrays) for arrays in zip(*samples))
 
     steps = iter(range(start, stop))

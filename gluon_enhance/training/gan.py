@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections import deque
 from typing import Callable
 
@@ -16,7 +17,10 @@ FLAT = 0.1
 """Fraction of the photos' spread under which a generator's output counts as flat; one that works
 has nearly all of it."""
 FLAT_STEPS = 500
-"""Steps in a row of flat output that end a run; a net fresh from its initialization has fewer."""
+"""Steps of flat output that end a run; a net fresh from its initialization has fewer."""
+REDEEMED = 5
+"""Of them, those that a step of other output makes up for: in a small batch of sky no output varies
+less than the photos do."""
 
 LOST = 0.01
 """Loss under which a discriminator counts as one that is never wrong."""
@@ -73,6 +77,55 @@ class Critic:
         return loss, accuracy
 
 
+class FixedRatio:
+    """Have generators and discriminators learn in a fixed ratio of steps.
+
+    Who learns less often does so at even distances, and in the last step of each round: under 3:1
+    discriminators learn in every third step, under 1:5 generators in every fifth.
+
+    Parameters
+    ----------
+    ratio : str
+        ``GENERATORS:DISCRIMINATORS``, such as 3:1.
+
+    Raises
+    ------
+    ValueError
+        If that is no ratio of two whole numbers from 1 on.
+    """
+
+    def __init__(self, ratio: str):
+        if not re.fullmatch(r"[1-9]\d{0,3}:[1-9]\d{0,3}", ratio):
+            raise ValueError(f"--ratio is {ratio!r}; give two numbers, such as 3:1")
+        self._generators, self._critics = map(int, ratio.split(":"))
+        self._count = 0
+
+    def generators_learn(self) -> bool:
+        """Begin a step; tell whether the generators learn in it."""
+        self._count += 1
+        return self._is_turn(self._generators)
+
+    def critics_learn(self, generator_loss: float) -> bool:
+        """Tell whether the discriminators learn in this step."""
+        return self._is_turn(self._critics)
+
+    def note_critics(self, loss: float) -> None:
+        """Take the discriminators' loss, which a fixed ratio does not need."""
+
+    def _is_turn(self, times):
+        steps = max(self._generators, self._critics)
+        return self._count * times // steps > (self._count - 1) * times // steps
+
+    @property
+    def state(self) -> dict:
+        """What a checkpoint keeps, as JSON."""
+        return {"count": self._count}
+
+    @state.setter
+    def state(self, state: dict) -> None:
+        self._count = int(state["count"])
+
+
 class DynamicBalance:
     """Hold the discriminators back while they are too strong, or the generator diverges.
 
@@ -123,6 +176,10 @@ class DynamicBalance:
         self._generator_losses: deque = deque(maxlen=window)  # of all steps
         self._waited = 0  # steps since they learned, without those in which they were paused
         self._paused = False  # by the second rule
+
+    def generators_learn(self) -> bool:
+        """Tell whether the generators learn in this step: they do in all."""
+        return True
 
     def critics_learn(self, generator_loss: float) -> bool:
         """Take the generators' adversarial loss of a step; tell whether the others learn in it."""
@@ -205,7 +262,9 @@ class CollapseWatch:
                 self._check_critic(name[: -len("_loss")], loss, count)
 
     def _check_spread(self, spread, count):
-        if self._in_a_row("flat", spread < FLAT) == FLAT_STEPS:
+        flat = self._counts.get("flat", 0)
+        self._counts["flat"] = flat + 1 if spread < FLAT else max(0, flat - REDEEMED)
+        if self._counts["flat"] == FLAT_STEPS:
             raise TrainingError(
                 f"the generator has collapsed to flat colors: up to step {count}, in {FLAT_STEPS} "
                 f"steps, its output varied by under {FLAT:.0%} of what photos do (last "

@@ -62,7 +62,8 @@ def fit(
     ----------
     step : Step
     draw : callable
-        Takes a generator of random numbers, gives one sample: arrays (3, h, w).
+        Takes a generator of random numbers, and with ``--sampling epochs`` a turn, which tells the
+        item; gives one sample: arrays (3, h, w).
     validate : callable
         Returns scores by name, and rows of pictures to look at, (H, W, 3) by heading; the net
         then holds its averaged parameters.
@@ -101,6 +102,7 @@ def fit(
             config.iterations,
             config.workers,
             devices.share,
+            config.sampling == "epochs",
         )
         with closing(source), closing(log) if log else nullcontext():
             count, stopping = _repeat(step, source, validate, schedule, config, log, count)
@@ -233,6 +235,7 @@ def _write(log, step, count, validate, config, bar, stopping):
     """Write what is due after a step."""
     last = count == config.iterations  # which always ends in a row, a validation, a checkpoint
     validating = count % config.validate_every == 0 or last
+    validating |= count == 1 and config.validate_first
     try:
         if count % config.log_every == 0 or validating:
             scores = {}

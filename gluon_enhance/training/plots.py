@@ -10,7 +10,7 @@ from gluon_enhance.atomic import whole_file
 LOSSES, SIGNED_LOSSES = "losses", "losses that may be negative"
 PANELS = {
     "PSNR in dB": r"psnr",
-    "SSIM": r"ssim",
+    "SSIM": r"(ms_)?ssim",
     "accuracy of discriminators": r".*_accuracy",
     "loss of discriminators": r".*_loss",
     "share of steps in which discriminators learn": r"critics_learn",
@@ -22,6 +22,8 @@ PANELS = {
 """Title -> the names that are drawn together; all others are losses."""
 FROM_0_TO_1 = ("accuracy of discriminators", "share of steps in which discriminators learn")
 """Panels from 0 to 1."""
+HELD_OUT = "held_out_"
+"""Beginning of what is dashed, in the color of what was learned from."""
 NOT_DRAWN = ("step", "seconds")
 WIDTH, HEIGHT = 6, 2.6
 """Of a panel, in inches."""
@@ -69,9 +71,18 @@ def panels(history: list) -> dict:
 
 
 def _draw(axes, title, curves):
-    for name, points in curves.items():
-        marker = "." if len(points) < 30 else ""
-        axes.plot(*zip(*points), linewidth=1, marker=marker, label=name.replace("_", " "))
+    colors: dict = {}
+    for name in sorted(curves, key=lambda name: name.startswith(HELD_OUT)):
+        points, held_out = curves[name], name.startswith(HELD_OUT)
+        (line,) = axes.plot(
+            *zip(*points),
+            linewidth=1,
+            linestyle="--" if held_out else "-",
+            marker="." if len(points) < 30 else "",
+            color=colors.get(name[len(HELD_OUT) :]) if held_out else None,
+            label=name.replace("_", " "),
+        )
+        colors[name] = line.get_color()
     if title == LOSSES and all(value > 0 for points in curves.values() for _, value in points):
         axes.set_yscale("log")
     if title in FROM_0_TO_1:

@@ -34,7 +34,7 @@ from gluon_enhance.losses import vgg_features
 from gluon_enhance.training.checkpoint_files import save_arrays
 from gluon_enhance.training.config import TrainingConfig, option
 from gluon_enhance.training.devices import Devices
-from gluon_enhance.training.gan import Critic
+from gluon_enhance.training.gan import Critic, FixedRatio
 from gluon_enhance.training.initial_weights import (
     given_weights,
     has_start,
@@ -45,7 +45,7 @@ from gluon_enhance.training.initial_weights import (
 from gluon_enhance.training.loop import fit
 from gluon_enhance.training.precision import set_precision
 from gluon_enhance.training.steps import AdversarialStep, CycleStep, SupervisedStep
-from gluon_enhance.training.validation import Validation, feature_distances
+from gluon_enhance.training.validation import Validation, feature_distances, with_losses
 from gluon_enhance.weights.manifest import write_card
 
 logger = logging.getLogger(__name__)
@@ -63,8 +63,6 @@ ENLARGING = "train_srresnet.py, train_edsr.py, train_esrgan.py or another of sup
 class EnlargingConfig(TrainingConfig):
     """Options of the scripts that train super-resolution nets."""
 
-    net: tuple = option((), "options of the net's class, NAME=VALUE: num_blocks=6 channels=48")
-    name: Optional[str] = option(None, "of the result, if it is to be another than the model's")
     reductions: tuple = option((1.0, 0.75, 0.5), "sizes at which each photo is used")
     degrade: str = option("bicubic", "how inputs are made of photos", tuple(DEGRADATIONS))
     degrade_options: Optional[str] = option(
@@ -74,6 +72,10 @@ class EnlargingConfig(TrainingConfig):
     lr: Optional[str] = option(None, "folder of the photos' own reductions, which are used as is")
 
     NOT_COMPARED: ClassVar[tuple] = (*TrainingConfig.NOT_COMPARED, "lr")
+
+
+REPORT = {"schedule": "constant", "warmup": 0, "held_out_losses": True, "validate_first": True}
+"""Of ``--recipe report``: a constant rate, and the curves and pictures that reports show."""
 
 
 @dataclass
@@ -91,7 +93,24 @@ class PhoneConfig(TrainingConfig):
     target: Optional[str] = option(None, "folder of the camera's photos, whatever their names")
     vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
 
-    VARIANTS = {"recipe": {"report": {"schedule": "constant", "warmup": 0, "start": "paper"}}}
+    critic_channels: int = option(
+        48, "channels of a discriminator's first layer; the others' are in proportion"
+    )
+    held_out_losses: bool = option(
+        False, "with each validation, measure the losses and the discriminators on its photos too"
+    )
+
+    VARIANTS = {"recipe": {"report": {**REPORT, "start": "paper"}}}
+    NOT_COMPARED: ClassVar[tuple] = (*TrainingConfig.NOT_COMPARED, "held_out_losses")
+
+
+@dataclass
+class UnpairedConfig(PhoneConfig):
+    """Options of the scripts that train on a phone's photos without pairs."""
+
+    ratio: str = option(
+        "1:1", "updates of the generators to those of the discriminators, such as 3:1 or 1:5"
+    )
 
 
 def check_fits(spec, config: TrainingConfig, enlarging: bool = True) -> None:
@@ -153,19 +172,21 @@ def train_enlarging(config: EnlargingConfig, learn: Callable, largest: int = 0) 
     train_on(config, net, data, learn)
 
 
-def build_net(config: EnlargingConfig, **kwargs):
+def build_net(config: TrainingConfig, model: Optional[str] = None, **kwargs):
     """Build the net of a run: the model, with the options and the name of ``--net`` and ``--name``.
 
     Parameters
     ----------
-    config : EnlargingConfig
+    config : TrainingConfig
+    model : str, optional
+        Default: the config's.
     **kwargs
-        For the net's class, too.
+        For the net's class, where ``--net`` does not say otherwise.
 
     Returns
     -------
     HybridBlock
-        Of `gluon_enhance.get_model`; its spec has the name.
+        Of `gluon_enhance.get_model`; its spec has the name, and `zoo_model` the model's.
 
     Raises
     ------
@@ -181,7 +202,8 @@ def build_net(config: EnlargingConfig, **kwargs):
             kwargs[option_name] = json.loads(value)
         except ValueError:  # a word, such as the kind of a norm
             kwargs[option_name] = value
-    net = zoo.get_model(config.model, **kwargs)
+    net = zoo.get_model(model or config.model, **kwargs)
+    net.zoo_model = net.spec.name
     if config.name:
         if config.name in zoo.MODELS or zoo.model_name(f"{config.name}.params") != config.name:
             raise ValueError(
@@ -205,7 +227,7 @@ def train_on_phones(
     ----------
     config : PhoneConfig
     net : HybridBlock
-        From `gluon_enhance.get_model`.
+        From `build_net`.
     learn : callable
         Takes the `Run`; see the head of this module.
     paired, val_target
@@ -221,6 +243,7 @@ def train_on_phones(
         paired,
         val_target,
         config.test,
+        config.held_out_losses,
     )
     train_on(config, net, data, learn)
 
@@ -243,7 +266,7 @@ class Run:
     ----------
     config : TrainingConfig
     net : HybridBlock
-        The net that is trained, from `gluon_enhance.get_model`: its spec names the result.
+        The net that is trained, from `build_net`: its spec names the result.
     devices : Devices
     data : Data, optional
         What it learns from and is scored on; a step can be made without.
@@ -299,10 +322,18 @@ class Run:
     def cycle(
         self, backward, critics, backward_critics, cycle_losses, image_losses, balance=None
     ) -> CycleStep:
-        """Make the step of the net and of one that goes back; all else as in `CycleStep`."""
+        """Make the step of the net and of one that goes back; all else as in `CycleStep`.
+
+        Without a balance ``--ratio`` tells who learns.
+        """
+        if self.config.ratio != "1:1":
+            if balance:
+                raise ValueError("--ratio and --balance each tell who learns; give one of them")
+            balance = FixedRatio(self.config.ratio)
         generators, players = (self.net, backward), [*critics.values(), *backward_critics.values()]
+        learning = generators if cycle_losses or backward_critics else generators[:1]
         trainers = {
-            "generators": self.trainer(*generators),
+            "generators": self.trainer(*learning),
             "critics": self.trainer(*(critic.net for critic in players)),
         }
         sides, losses = (critics, backward_critics), (cycle_losses, image_losses)
@@ -362,6 +393,9 @@ class Run:
             return Validation(self.net, sets, ctx, scale, **scoring, **more)
 
         validate = scorer(data.validation, with_start=with_start)
+        if data.held_out:
+            at_once = config.batch_size // config.accumulate
+            validate = with_losses(validate, step, data.held_out, at_once)
         draw = draw or data.patches.draw
         history = fit(step, draw, validate, config, data.patches.fingerprint)
         if step.best and step.best.arrays:
@@ -425,7 +459,7 @@ def save_result(
     ----------
     step : Step
     net : HybridBlock
-        The step's generator, from `gluon_enhance.get_model`: its spec names it.
+        The step's generator, from `build_net`: its spec names it.
     config : TrainingConfig
     history : list of dict
         Rows of the log; the card gets the last.
@@ -444,7 +478,7 @@ def save_result(
         save_arrays(part, step.average.arrays)
     card = {**asdict(net.spec), "training": asdict(config), "log": history[-1:]}
     if net.spec.name not in zoo.MODELS:
-        card["model"] = config.model
+        card["model"] = net.zoo_model
     if step.best and step.best.state:
         card["best"] = step.best.state
     if test:

@@ -8,6 +8,7 @@ a sum can be compared.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import contextmanager
 
 from gluon_enhance.forms import FAST, set_form
@@ -35,6 +36,9 @@ class Step:
     """
 
     balance = None
+
+    #: Discriminators by name, of a step that has some.
+    critics: Mapping = {}
 
     #: Steps left out so far because a number in them was not finite, and whether this one is.
     skipped, refused = 0, False
@@ -67,6 +71,26 @@ class Step:
         self._skips = config.on_nan == "skip"
         self.average.decay = config.ema_decay
         self.best = BestNet(config.best) if config.best else None
+
+    def measure(self, batch) -> dict[str, float]:
+        """Compute the losses of samples that nothing is learned from, on this machine alone.
+
+        Parameters
+        ----------
+        batch : tuple of ndarray of shape (N, ...)
+
+        Returns
+        -------
+        dict of str to float
+            Means over the samples: of every term, of their sum as ``total``, and of what the
+            critics log.
+        """
+        share = tuple(mx.nd.array(array, ctx=self.devices.contexts[0]) for array in batch)
+        terms, made = self._terms(*share)
+        losses, accuracies = self._critic_terms(self._judged(share, made))
+        total = {"total": sum(terms.values())}
+        logged = {**terms, **total, **losses, **accuracies}
+        return {name: float(value.mean().asscalar()) for name, value in logged.items()}
 
     def running_statistics(self) -> list:
         """Copy what nets learn in their forward passes: (array, copy) of each device."""
@@ -126,18 +150,24 @@ class Step:
         arrays = [array for share in terms for array in share.values()]
         return self.devices.any([not are_finite(arrays)])[0]
 
-    def _train_critics(self, critics, judged):
+    def _terms(self, *share):
+        """Return the generators' losses of a share, {name: (n,)}, and what `_judged` needs."""
+        raise NotImplementedError
+
+    def _judged(self, share, made):
+        """Return what the critics judge of a share, {critic: (real, fake)}."""
+        return {}
+
+    def _train_critics(self, judged):
         """Update critics on each device's {critic: (real, fake)}; return losses and accuracies."""
-
-        def terms(pairs):
-            results = {
-                name: critics[name].discriminator_loss(*pair) for name, pair in pairs.items()
-            }
-            losses = {f"{name}_loss": loss for name, (loss, _) in results.items()}
-            return losses, {f"{name}_accuracy": right for name, (_, right) in results.items()}
-
-        losses, accuracies = self._descend("critics", [(pairs,) for pairs in judged], terms)
+        shares = [(pairs,) for pairs in judged]
+        losses, accuracies = self._descend("critics", shares, self._critic_terms)
         return {**losses, **self.devices.mean("accuracy", accuracies)}
+
+    def _critic_terms(self, pairs):
+        results = {n: self.critics[n].discriminator_loss(*pair) for n, pair in pairs.items()}
+        losses = {f"{name}_loss": loss for name, (loss, _) in results.items()}
+        return losses, {f"{name}_accuracy": right for name, (_, right) in results.items()}
 
 
 class SupervisedStep(Step):
@@ -193,10 +223,9 @@ class AdversarialStep(Step):
         log, outputs = self._descend("generator", shares, self._terms)
         self._update_average()
         # The critics judge what the generator made before this update: once is enough.
-        pairs = [(share[-1], sr) for share, sr in zip(shares, outputs)]
-        judged = [dict.fromkeys(self.critics, pair) for pair in pairs]
-        spread = [{"spread": _relative_spread(sr, hr)} for hr, sr in pairs]
-        log.update(self._train_critics(self.critics, judged), **self.devices.mean("spread", spread))
+        judged = [self._judged(*pair) for pair in zip(shares, outputs)]
+        spread = [{"spread": _relative_spread(sr, s[-1])} for s, sr in zip(shares, outputs)]
+        log.update(self._train_critics(judged), **self.devices.mean("spread", spread))
         return log
 
     def _terms(self, lr, *labels):
@@ -204,6 +233,9 @@ class AdversarialStep(Step):
         terms = {name: loss(sr, *labels) for name, loss in self.losses.items()}
         terms.update({name: c.generator_loss(labels[-1], sr) for name, c in self.critics.items()})
         return terms, sr.detach()
+
+    def _judged(self, share, made):
+        return dict.fromkeys(self.critics, (share[-1], made))
 
 
 class CycleStep(Step):
@@ -225,9 +257,9 @@ class CycleStep(Step):
     trainers : dict
         ``generators`` and ``critics``.
     devices : Devices
-    balance : DynamicBalance, optional
-        Whether the critics learn in a step; default always. It is given the weighted adversarial
-        losses of the generators alone, summed.
+    balance : DynamicBalance or FixedRatio, optional
+        Who learns in a step; default all. It is given the weighted adversarial losses of the
+        generators alone, summed.
     """
 
     def __init__(
@@ -252,20 +284,23 @@ class CycleStep(Step):
 
     def __call__(self, batch):
         shares = self._split(batch)
-        log, judged = self._descend("generators", shares, self._terms)
-        adversarial = sum(log[name] for name in self.critics)
-        self._update_average()
+        if self.balance is None or self.balance.generators_learn():
+            log, judged = self._descend("generators", shares, self._terms)
+            self._update_average()
+        else:
+            log, judged = {}, [self._make(*share) for share in shares]
         # The first critic is one of the second set: it has the forward generator's output.
         fakes = [next(iter(pairs.values()))[1] for pairs in judged]
         spread = [{"spread": _relative_spread(y, x)} for y, (x, _) in zip(fakes, shares)]
         log.update(self.devices.mean("spread", spread))
         if self.balance is None:
-            return {**log, **self._train_critics(self.critics, judged)}
+            return {**log, **self._train_critics(judged)}
         if self.refused:  # the balance shall not remember it
             return log
-        learn = self.balance.critics_learn(float(adversarial.asscalar()))
+        adversarial = sum(float(log[name].asscalar()) for name in self.critics if name in log)
+        learn = self.balance.critics_learn(adversarial)
         if learn:
-            log.update(self._train_critics(self.critics, judged))
+            log.update(self._train_critics(judged))
             losses = [float(log[f"{name}_loss"].asscalar()) for name in self.critics]
             self.balance.note_critics(sum(losses) / len(losses))
         return {**log, "critics_learn": mx.nd.array([learn])}
@@ -279,10 +314,23 @@ class CycleStep(Step):
             judged.update(others[1])
         return terms, judged
 
+    def _judged(self, share, made):
+        return made
+
+    def _make(self, first, second):
+        """Return what the critics judge, for a step in which the generators do not learn."""
+        with mx.autograd.pause(train_mode=True):  # the statistics of a batch, as elsewhere
+            result = self.nets["forward"](first)
+            judged = dict.fromkeys(self.forward_critics, (second, result))
+            if self.backward_critics:
+                other = self.nets["backward"](second)
+                judged.update(dict.fromkeys(self.backward_critics, (first, other)))
+        return judged
+
     def _direction(self, prefix, there, back, images, others, critics):
         """Return the terms of one direction, {name: (n,)}, and {critic: (real, fake)} to judge."""
         result = there(images)
-        restored = back(result)
+        restored = back(result) if self.cycle_losses else None
         terms = {name: loss(restored, images) for name, loss in self.cycle_losses.items()}
         terms.update({name: loss(result, images) for name, loss in self.image_losses.items()})
         terms = {f"{prefix}{name}": term for name, term in terms.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Callable
 
@@ -40,7 +41,8 @@ class Validation:
         Pixels left out at the border of the scores, and the ratio of the sizes. PSNR and SSIM
         are of Y where the net enlarges and of RGB where it does not.
     match_colors : bool
-        Also show the output with its histograms matched to the input's.
+        Also show the output with its histograms matched to the input's, and score it, as
+        ``NAME_matched``.
     extra : callable, optional
         Takes an output, its truth or None, and the input, uint8 each; returns more scores by
         name, of which the mean counts.
@@ -114,8 +116,14 @@ class Validation:
     def _score(self, output, image, truth):
         suffix = "_y" if self._scale > 1 else "" if truth is not None else "_to_input"
         options = {"crop_border": self._scale, "y_channel": True} if self._scale > 1 else {}
-        pair = output, (image if truth is None else truth)
-        scores = {f"psnr{suffix}": psnr(*pair, **options), f"ssim{suffix}": ssim(*pair, **options)}
+        reference = image if truth is None else truth
+        scored = {suffix: output}
+        if self._match_colors:
+            scored[f"{suffix}_matched"] = match_histograms(output, image)
+        scores = {}
+        for ending, picture in scored.items():
+            scores[f"psnr{ending}"] = psnr(picture, reference, **options)
+            scores[f"ssim{ending}"] = ssim(picture, reference, **options)
         return {**scores, **(self._extra(output, truth, image) if self._extra else {})}
 
     def _row(self, image, output, truth):
@@ -126,6 +134,41 @@ class Validation:
         if self._backward:
             row["restored"] = _apply(self._backward, output, self._ctx)
         return row if truth is None else {**row, "truth": truth}
+
+
+def with_losses(validate: Callable, step, sets: Mapping, batch_size: int) -> Callable:
+    """Make a validation that also measures the losses of a step.
+
+    Parameters
+    ----------
+    validate : callable
+        As `Validation`.
+    step : Step
+    sets : mapping of str to tuple of ndarray of shape (N, ...)
+        Samples by name, as `gluon_enhance.data.held_out_photos.Data` has them. Their losses are
+        ``held_out_LOSS``, and with a name ``held_out_LOSS_NAME``.
+    batch_size : int
+        Samples that are computed at a time.
+    """
+
+    def measuring():
+        scores, rows = validate()
+        for name, arrays in sets.items():
+            suffix = f"_{name}" if name else ""
+            for key, value in _mean_losses(step, arrays, batch_size).items():
+                scores[f"held_out_{key}{suffix}"] = value
+        return scores, rows
+
+    return measuring
+
+
+def _mean_losses(step, arrays, batch_size):
+    count, sums = len(arrays[0]), Counter()
+    for first in range(0, count, batch_size):
+        batch = tuple(array[first : first + batch_size] for array in arrays)
+        losses = step.measure(batch)
+        sums.update({name: value * len(batch[0]) for name, value in losses.items()})
+    return {name: total / count for name, total in sums.items()}
 
 
 class BestNet:

@@ -80,7 +80,7 @@ def found(names: Iterable[str], root: str | os.PathLike | None = None) -> Option
 
 
 EIGHT_BITS = (".int8.xml", ".int8.bin")
-"""Ends of the names of shipped files for ``--precision int8``, where a model has them."""
+"""Ends of the names of files for ``--precision int8``, where a model has them."""
 
 
 def find_shipped(model: str, suffix: str, root: str | os.PathLike | None = None) -> Path:
@@ -168,6 +168,28 @@ def cache_folder(root: str | os.PathLike | None = None) -> Path:
     if root is not None:
         return Path(root).expanduser()
     return Path(os.environ.get("MXNET_HOME") or "~/.mxnet").expanduser() / "models"
+
+
+def note_as_made_here(digest: str) -> None:
+    """Note in the cache, by its SHA-256, that this package has made a file of 8 bits for this user.
+
+    Raises
+    ------
+    OSError
+        If the cache cannot be written.
+    """
+    path = _made_here(digest)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def is_made_here(digest: str) -> bool:
+    """Tell whether `note_as_made_here` was called for a file of this SHA-256."""
+    return _made_here(digest).is_file()
+
+
+def _made_here(digest):
+    return cache_folder() / "made_here" / digest
 
 
 def model_zoo_folder() -> Path:

@@ -1,5 +1,6 @@
 """``gluon-enhance enhance --match-colors``, checked by pixels."""
 
+import json
 import subprocess
 import sys
 
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 
 import gluon_enhance as ge
-from gluon_enhance.commands.pipeline import _with_colors_of
+from gluon_enhance.commands import main
+from gluon_enhance.commands.pipeline import with_colors_of
 from gluon_enhance.photos import Photo, read_image, write_image
 
 
@@ -66,7 +68,22 @@ def test_colors_under_transparency_do_not_count(picture):
     dark[:, :20, :3], bright[:, :20, :3] = 0, 255
     result = np.repeat(np.repeat(cut_out, 2, 0), 2, 1)
     result[..., :3] = result[..., :3] // 2 + 40
-    results = [_with_colors_of(pixels, result) for pixels in (dark, bright)]
+    results = [with_colors_of(pixels, result) for pixels in (dark, bright)]
     assert (results[0] == results[1]).all()
     seen = ge.match_histograms(result[:, 40:, :3], picture[:, 20:])
     assert (results[0][:, 40:, :3] == seen).all()
+
+
+def test_evaluate_scores_results_with_the_colors_of_their_inputs(tmp_path, picture, capsys):
+    (tmp_path / "hr").mkdir()
+    write_image(tmp_path / "hr" / "a.png", Photo(picture[:32, :32]))
+    arguments = ["evaluate", "-m", "srcnn_x4", "--hr", str(tmp_path / "hr"), "--json"]
+    with pytest.raises(SystemExit) as status:
+        main([*arguments, "--match-colors"])
+    assert status.value.code == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["protocol"].startswith("colors matched to the inputs'; 4 pixels cropped")
+    low = ge.resize(picture[:32, :32], 1 / 4)
+    matched = ge.match_histograms(ge.Enhancer("srcnn_x4")(low), low)
+    expected = ge.metrics.psnr(matched, picture[:32, :32], crop_border=4, y_channel=True)
+    assert report["mean"]["psnr_y"] == pytest.approx(expected, abs=1e-4)

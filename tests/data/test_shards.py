@@ -1,5 +1,6 @@
 """Shards against MXNet's own reader of their files."""
 
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,8 @@ import pytest
 
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
-from gluon_enhance.data.shards import Shards  # noqa: E402
+from gluon_enhance.data.epochs import Turn  # noqa: E402
+from gluon_enhance.data.shards import HEADER, Shards  # noqa: E402
 from gluon_enhance.errors import TrainingError  # noqa: E402
 from gluon_enhance.framework import mx  # noqa: E402
 
@@ -56,6 +58,12 @@ def test_every_sample_is_drawn_and_none_is_made_twice(complete):
     assert len(drawn) == 2 * 5
 
 
+def test_by_epochs_every_sample_is_drawn_once_in_each(complete, rng):
+    shards = complete()
+    for epoch in (range(10), range(10, 20)):
+        assert len({shards.draw(rng, Turn(0, number))[1].tobytes() for number in epoch}) == 10
+
+
 def test_a_sample_depends_on_the_generator_alone(complete, rng):
     first, second = (shards.draw(np.random.default_rng(3)) for shards in (complete(), complete()))
     assert all(np.array_equal(a, b) for a, b in zip(first, second))
@@ -70,7 +78,7 @@ def test_making_goes_on_after_an_interruption_and_makes_the_same(complete, tmp_p
     made = []
     complete(features_of=lambda truths: made.append(len(truths)) or features_of(truths))
     assert contents(folder) == whole
-    assert sum(made) == 5
+    assert made == [1, 4, 1]  # one to know the size, and a shard
 
 
 def test_two_that_share_a_folder_make_each_shard_once(complete):
@@ -92,7 +100,7 @@ def test_two_that_share_a_folder_make_each_shard_once(complete):
         own = complete(features_of=slow_features_of)
         drawn = [shards.draw(np.random.default_rng(1)) for shards in (own, other.result())]
     assert np.array_equal(drawn[0][1], drawn[1][1])
-    assert sum(made) == 2 * 5
+    assert sum(made) == 1 + 2 * 5  # one to know the size
 
 
 @pytest.mark.parametrize("length", [7, 100, -1])
@@ -109,6 +117,30 @@ def test_shards_of_other_options_are_refused_by_name(complete):
     complete(patch_size=8, data=("a",))
     with pytest.raises(TrainingError, match=r"other options \(patch_size\)"):
         complete(patch_size=9, data=("a",))
+
+
+def test_the_room_that_shards_take_is_told_before_they_are_made(complete, tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        complete()
+    folder = tmp_path / "shards"
+    needed = sum(path.stat().st_size for path in folder.glob("train*")) - 4 * (HEADER.size + 8)
+    assert needed == 2 * 5 * 4 * (3 * 2 * 3 + 6 * 4 * 6)
+    messages = [record.message for record in caplog.records]
+    assert messages[0].startswith(f"{folder} takes 0.00 GB for 2 shards of 5 samples; ")
+    assert messages[1] == "making shard 1 of 2"
+
+
+def test_shards_for_which_there_is_no_room_are_refused_before_any_is_made(
+    complete, tmp_path, monkeypatch
+):
+    needed = 2 * 5 * 4 * (3 * 2 * 3 + 6 * 4 * 6)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=needed - 1))
+    with pytest.raises(TrainingError, match="not 0.00 GB for 2 shards of 5 samples; make room"):
+        complete()
+    assert not list((tmp_path / "shards").glob("train*"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=needed))
+    complete()
 
 
 def test_shard_for_which_there_is_no_room_is_an_error_and_not_there(complete, tmp_path, full_disk):

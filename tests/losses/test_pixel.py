@@ -194,3 +194,11 @@ def test_images_of_different_sizes_are_refused(loss):
 def test_unknown_forms_are_refused_with_the_choices():
     with pytest.raises(ValueError, match="form is 'l2'; give one of dped, wespe"):
         pixel.TotalVariationLoss("l2")
+
+
+def test_mean_color_loss_compares_means_of_whole_cells(pair):
+    a, b = pair  # (2, 3, 6, 5): cells of 2 leave out the last column
+    cells = (a - b)[..., :4].reshape(2, 3, 3, 2, 2, 2).mean((3, 5))
+    loss = pixel.MeanColorLoss(2)
+    np.testing.assert_allclose(loss(nd(a), nd(b)).asnumpy(), means(abs(cells)), rtol=1e-12)
+    assert_gradient_is_right(lambda x: loss(x, nd(b)), a)

@@ -193,3 +193,15 @@ def test_a_job_that_fails_says_why_and_the_others_go_on(jobs, slow, error, said)
     first, second = add(jobs), add(jobs)
     wait_until(lambda: jobs.get(second.id).status == "failed")
     assert jobs.get(first.id).error == said
+
+
+def test_a_worker_removes_old_results_though_there_is_work(jobs):
+    old = add(jobs)
+    jobs.finish(jobs.take().id, {"file": "x"})
+    add(jobs)
+    craft = Slow()
+    worker = Worker(jobs, craft, keep=0)
+    worker.start()
+    assert craft.begun.wait(5)  # it goes on
+    assert jobs.get(old.id) is None
+    worker.close()

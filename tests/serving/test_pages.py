@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -142,18 +143,23 @@ def test_a_dropped_picture_is_enhanced_and_shown_beside_its_original(page, pixel
     assert not page.complaints()
 
 
-def test_a_job_is_canceled_tried_again_and_removed(page, rng):
-    large = rng.integers(0, 256, (150, 200, 3), np.uint8)
-    page.browser.execute_script(DROP, "a.png", png(large), "#enhance")
-    page.choose("#enhance form", model="rrdb_lite_x4")
-    page.find("#enhance summary").click()
-    page.find("[name=self_ensemble]").click()
+def test_a_job_tells_its_tiles_is_canceled_tried_again_and_removed(
+    page, craft, pixels, monkeypatch
+):
+    def held(job, folder, progress):
+        while True:
+            progress(2, 5)
+            time.sleep(0.01)
+
+    monkeypatch.setattr(craft, "do", held)
+    page.browser.execute_script(DROP, "a.png", png(pixels), "#enhance")
     page.find("#enhance button.main").click()
-    page.wait(lambda: page.states())
+    page.wait(lambda: page.states() == ["tile 2 of 5"])
+    assert page.find("#enhance progress").get_attribute("value") == "0.4"
     page.find("[data-deed=cancel]").click()
     page.wait(lambda: page.states() == ["canceled"])
     page.find("[data-deed=retry]").click()
-    page.wait(lambda: page.states()[0] not in ("canceled", ""))
+    page.wait(lambda: page.states() == ["tile 2 of 5"])
     page.find("[data-deed=cancel]").click()
     page.wait(lambda: page.states() == ["canceled"])
     page.find("[data-deed=remove]").click()

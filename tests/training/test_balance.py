@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from gluon_enhance.training.gan import DynamicBalance
+from gluon_enhance.training.gan import DynamicBalance, FixedRatio
 
 
 def decisions(balance, generator_losses, critic_loss=None):
@@ -67,3 +67,28 @@ def test_state_carries_on_where_it_was():
 def test_unknown_side_is_an_error():
     with pytest.raises(ValueError, match="'left'; give 'below' or 'above'"):
         DynamicBalance(0.5, critic_side="left")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "generators", "critics"),
+    [("3:1", "111111", "001001"), ("1:3", "001001", "111111"), ("2:3", "011011", "111111")],
+)
+def test_a_fixed_ratio_spreads_the_turns_evenly(ratio, generators, critics):
+    balance, turns = FixedRatio(ratio), []
+    for _ in range(6):
+        turns.append((balance.generators_learn(), balance.critics_learn(0.0)))
+    assert ["".join(str(int(turn)) for turn in who) for who in zip(*turns)] == [generators, critics]
+
+
+def test_a_fixed_ratio_carries_on_where_it_was():
+    first, second = FixedRatio("3:1"), FixedRatio("3:1")
+    first.generators_learn()
+    second.state = json.loads(json.dumps(first.state))
+    learned = [second.generators_learn() and second.critics_learn(0.0) for _ in range(4)]
+    assert learned == [False, True, False, False]
+
+
+@pytest.mark.parametrize("ratio", ["3", "0:1", "3:-1", "a:b", "3:1:1"])
+def test_what_is_no_ratio_is_an_error(ratio):
+    with pytest.raises(ValueError, match=f"--ratio is '{ratio}'; give two numbers"):
+        FixedRatio(ratio)

@@ -82,3 +82,18 @@ def test_threads_are_ahead_by_a_bounded_number_of_batches():
     next(source)
     source.close()
     assert len(drawn) <= 4 * (1 + 2)
+
+
+def test_by_epochs_machines_and_runs_that_go_on_take_the_items_that_are_due():
+    def draw(rng, turn):
+        return (np.array([turn.of(12)]),)
+
+    def items(start, share=(0, 1)):
+        source = batches(draw, 4, 0, start, 6, 0, share, by_epochs=True)
+        return [batch[0].ravel().tolist() for batch in source]
+
+    whole = items(0)
+    assert sorted(sum(whole[:3], [])) == sorted(sum(whole[3:], [])) == list(range(12))
+    assert items(2) == whole[2:]
+    halves = zip(items(0, (0, 2)), items(0, (1, 2)))
+    assert [first + second for first, second in halves] == whole

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from gluon_enhance.errors import TrainingError
-from gluon_enhance.training.gan import CRITIC_STEPS, FLAT_STEPS, CollapseWatch
+from gluon_enhance.training.gan import CRITIC_STEPS, FLAT_STEPS, REDEEMED, CollapseWatch
 
 
 def watched(name, *values):
@@ -14,10 +14,22 @@ def watched(name, *values):
     return watch
 
 
-def test_flat_output_is_an_error_after_many_steps_in_a_row():
-    watched("spread", *[0.05] * (FLAT_STEPS - 1), 0.5, *[0.05] * (FLAT_STEPS - 1))
+def test_flat_output_is_an_error_after_many_steps():
+    more_than_enough = FLAT_STEPS // REDEEMED + 1
+    few = [0.05] * (FLAT_STEPS - 1)
+    watched("spread", *few, *[0.5] * more_than_enough, *few)
     with pytest.raises(TrainingError, match=r"flat colors: up to step 500.*\(last 5.00%\)"):
         watched("spread", *[0.05] * FLAT_STEPS)
+
+
+def test_flat_output_is_seen_through_single_batches_that_are_flat_themselves():
+    twenty = [*[0.05] * 19, 0.5]  # 14 more that count
+    with pytest.raises(TrainingError, match="flat colors: up to step 710"):
+        watched("spread", *twenty * 40)
+
+
+def test_output_that_is_flat_in_four_steps_of_five_goes_on():
+    watched("spread", *[0.05, 0.05, 0.05, 0.05, 0.5] * FLAT_STEPS)
 
 
 def test_discriminator_that_is_never_wrong_is_reported_once_with_its_loss(caplog):

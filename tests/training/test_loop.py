@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import tiny_training
+from matplotlib.figure import Figure
 from PIL import Image
 from test_checkpoint import room_for
 from tiny_training import Config, make_step, train
@@ -198,12 +199,21 @@ def test_resume_with_other_options_is_refused_by_name(run):
         run(patch_size=8, resume=True)
 
 
+def test_the_first_step_is_validated_where_that_is_asked_for(run):
+    assert [row["step"] for row in run(validate_first=True, log_every=4) if "psnr" in row] == [
+        1,
+        2,
+        4,
+    ]
+
+
 def test_curves_are_drawn_in_panels_by_kind(tmp_path):
     names = ("pixel", "psnr_y", "ssim_y", "psnr_of_input", "texture_accuracy", "texture_loss")
     history = [{"step": 1, "seconds": 1, **dict.fromkeys((*names, "critics_learn"), 0.5)}]
     history.append({"step": 2, "pixel": 0.1, "texture": -3.0})  # DPED's saturating loss
+    history[1]["held_out_pixel"] = 0.2
     assert plots.panels(history) == {
-        "losses": ["pixel"],
+        "losses": ["pixel", "held_out_pixel"],
         "losses that may be negative": ["texture"],
         "PSNR in dB": ["psnr_y", "psnr_of_input"],
         "SSIM": ["ssim_y"],
@@ -213,6 +223,17 @@ def test_curves_are_drawn_in_panels_by_kind(tmp_path):
     }
     plots.plot_curves(history, tmp_path / "curves.png")
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
+
+
+def test_held_out_losses_are_dashed_in_the_color_of_the_losses_themselves():
+    axes = Figure().subplots()
+    curves = {"held_out_pixel": [(1, 3.0), (2, 2.0)], "other": [(2, 1.0)], "pixel": [(2, 1.0)]}
+    plots._draw(axes, "losses", curves)
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    assert lines["held out pixel"].get_color() == lines["pixel"].get_color()
+    assert lines["pixel"].get_color() != lines["other"].get_color()
+    styles = {name: line.get_linestyle() for name, line in lines.items()}
+    assert styles == {"held out pixel": "--", "other": "-", "pixel": "-"}
 
 
 def test_share_of_the_waiting_is_logged(run):

@@ -45,6 +45,34 @@ def test_options_that_weights_do_not_tell_come_from_the_card(train, tmp_path):
         get_model(pretrained=tmp_path / "run" / "scaled.params")
 
 
+SMALL = ("--net", "num_blocks=1", "channels=8", "--name", "mine", "--iterations", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "model"),
+    [
+        ("dped", ("--norm", "batch_stats"), "dped_resnet"),
+        ("dped_cycle", (), "dped_cycle"),
+        ("wespe", ("--content-weight", 0, "--tanh-scale", 0.5), "wespe"),
+        ("style", ("--patch-size", 48, "--reductions", 1.0), "style_wave"),
+    ],
+)
+def test_nets_that_do_not_enlarge_have_own_sizes_and_names_too(
+    name, options, model, train, vgg_file, photos, tmp_path
+):
+    options += ("--vgg", vgg_file(16 if name == "style" else 19))
+    if name == "style":
+        options += ("--style", next(photos.iterdir()), "--model", model)
+    else:
+        options += ("--patch-size", 9, "--critic-channels", 6)
+    train(name, tmp_path / "run", *SMALL, *options)
+    card = json.loads((tmp_path / "run" / "card.json").read_text())
+    assert (card["name"], card["model"]) == ("mine", model)
+    net = get_model(pretrained=tmp_path / "run" / "mine.params")
+    assert net.spec.name == "mine" and net.spec.kwargs == card["kwargs"]
+    assert (net.spec.kwargs["channels"], net.spec.kwargs["num_blocks"]) == (8, 1)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -72,6 +100,18 @@ def test_a_net_of_own_name_is_shipped_into_a_folder_of_ones_own(train, script, t
     card = json.loads((tmp_path / "own" / "mine" / "card.json").read_text())
     assert card["name"] == "mine" and card["kwargs"]["num_blocks"] == 1
     image = rng.integers(0, 256, (16, 20, 3), np.uint8)
+    shipped = ge.Enhancer(tmp_path / "own" / "mine", precision="fp32", threads=1)(image)
+    trained = ge.Enhancer(tmp_path / "run" / "mine.params", precision="fp32", threads=1)(image)
+    assert np.abs(shipped.astype(int) - trained).max() <= 1  # weights in float16
+
+
+def test_a_net_of_own_name_that_needs_the_whole_image_is_shipped_too(train, script, tmp_path, rng):
+    options = ("--content-weight", 0, "--patch-size", 9, "--critic-channels", 6)
+    train("wespe", tmp_path / "run", *SMALL, *options)
+    options = ("--run", tmp_path / "run", "--command", "train", "--data", "photos")
+    script("ship_model").main(["mine", "--out", str(tmp_path / "own"), *map(str, options)])
+    assert (tmp_path / "own" / "mine" / "mine.segments.zip").is_file()
+    image = rng.integers(0, 256, (24, 20, 3), np.uint8)
     shipped = ge.Enhancer(tmp_path / "own" / "mine", precision="fp32", threads=1)(image)
     trained = ge.Enhancer(tmp_path / "run" / "mine.params", precision="fp32", threads=1)(image)
     assert np.abs(shipped.astype(int) - trained).max() <= 1  # weights in float16

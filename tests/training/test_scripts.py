@@ -118,6 +118,7 @@ def printed(script, name, capsys, *options):
         ("dped_cycle", (), {"schedule": "constant", "start": "paper", "learning_rate": 1e-3}),
         ("wespe", (), {"schedule": "constant", "start": "kaiming_uniform"}),
         ("plsr", (), {"schedule": "constant", "start": "xavier", "betas": [0.9, 0.99]}),
+        ("plsr", (), {"sampling": "epochs"}),
         ("srgan", (), {"schedule": "multistep", "milestones": [0.5], "decay": 0.1}),
         ("wespe", ("--start", "identity"), {"schedule": "constant", "start": "identity"}),
     ],

@@ -12,7 +12,7 @@ from gluon_enhance.losses import (
     StandardAdversarial,
 )
 from gluon_enhance.training.devices import Devices
-from gluon_enhance.training.gan import Critic, DynamicBalance
+from gluon_enhance.training.gan import Critic, DynamicBalance, FixedRatio
 from gluon_enhance.training.steps import AdversarialStep, CycleStep, SupervisedStep
 
 RATE = 1e-3
@@ -110,6 +110,20 @@ def test_adversarial_step_has_the_gradients_of_both_players(batch, saturating):
     assert judge.gradient / 4 == pytest.approx(expected, rel=1e-4)
 
 
+def test_losses_are_measured_with_their_total_and_nothing_is_learned(batch):
+    for step in (adversarial_step(Devices("cpu", 4))[0], cycle_step(Devices("cpu", 4), True)[0]):
+        before = {name: net.value for name, net in step.nets.items()}
+        measured = step.measure(batch)
+        assert {name: net.value for name, net in step.nets.items()} == before
+        # A step logs the same, but for the total and the spread, before it learns from its batch.
+        log = numbers(step(batch))
+        assert measured.pop("total") == pytest.approx(
+            sum(value for name, value in log.items() if not name.endswith(("loss", "racy", "ead")))
+        )
+        del log["spread"]
+        assert measured == pytest.approx(log, rel=1e-5)
+
+
 def cycle_step(devices, backward_critics, balance=None):
     a, b = Gain(1.5, devices), Gain(0.8, devices)
     judges = [Gain(start, devices, mean=True) for start in (2.0, -1.0)]
@@ -179,6 +193,19 @@ def test_balance_decides_whether_critics_learn(batch):
     # Of the generators' losses it sees what the critics make, not the cycle's and the image's.
     assert balance.state["generator_losses"][-1] == pytest.approx(second["critic"], rel=1e-5)
     assert balance.state["critic_losses"] == pytest.approx([first["critic_loss"]])
+
+
+def test_under_a_fixed_ratio_generators_stay_while_the_critics_learn(batch):
+    step, *generators, judges = cycle_step(Devices("cpu", 4), True, FixedRatio("1:2"))
+    plain, *_ = cycle_step(Devices("cpu", 4), True)
+    first, expected = numbers(step(batch)), numbers(plain(batch))
+    judged = {name for name in expected if name.endswith(("_loss", "_accuracy", "spread"))}
+    assert first == pytest.approx({**{n: expected[n] for n in judged}, "critics_learn": 1})
+    assert [net.value for net in generators] == pytest.approx([1.5, 0.8])
+    assert step.average.count == 0 and all(j.value not in (2.0, -1.0) for j in judges)
+    second = numbers(step(batch))
+    assert second.keys() == expected.keys() | {"critics_learn"}
+    assert step.average.count == 1 and generators[0].value != 1.5
 
 
 @pytest.mark.parametrize("kind", ["adversarial", "cycle"])

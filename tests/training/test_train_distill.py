@@ -48,6 +48,29 @@ def test_features_count_alike_whatever_their_size_is(train, script, critic, tmp_
     assert float(one["features"]) == pytest.approx(float(two["features"]), rel=1e-3)
 
 
+def test_layers_count_as_they_are_weighed(train, critic, tmp_path):
+    """One layer alone is the loss of that layer, and all are the mean of the single ones."""
+    losses = {}
+    for weights in ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1), (2, 2, 2, 2)):
+        out = tmp_path / "".join(map(str, weights))
+        options = (
+            *critic,
+            "--iterations",
+            1,
+            "--adversarial-weight",
+            0,
+            "--layer-weights",
+            *weights,
+        )
+        train("distill", out, *options)
+        (row,) = csv.DictReader((out / "metrics.csv").read_text().splitlines())
+        losses[weights] = float(row["features"])
+    *single, mean = losses.values()
+    assert np.ptp(single) > 0.01 and mean == pytest.approx(np.mean(single), rel=1e-4)
+    with pytest.raises(ValueError, match="--layer-weights are .1.0, 2.0.; give 4, of conv2_2"):
+        train("distill", tmp_path / "two", *critic, "--iterations", 1, "--layer-weights", 1, 2)
+
+
 def test_the_student_starts_from_the_shipped_net_of_its_architecture(train, tmp_path):
     train("distill", tmp_path, *TAUGHT, "--iterations", 1, "--learning-rate", 1e-12)
     start = mx.nd.load(str(find_shipped("rrdb_lite_x4", ".params")))

@@ -10,9 +10,10 @@ from PIL import Image
 
 from gluon_enhance import zoo
 from gluon_enhance.data.degradations import PhoneLook
-from gluon_enhance.data.phone_photos import phone_photos, score_input
+from gluon_enhance.data.held_out_photos import MOST_PATCHES
+from gluon_enhance.data.phone_photos import phone_photos, score_input, score_output
 from gluon_enhance.framework import mx
-from gluon_enhance.imaging.metrics import psnr
+from gluon_enhance.imaging.metrics import ms_ssim, psnr
 from gluon_enhance.imaging.pictures import HEADING_HEIGHT
 from gluon_enhance.training.checkpoint import list_checkpoints
 
@@ -69,13 +70,81 @@ def test_resumed_training_equals_uninterrupted_bit_for_bit(name, scripts, check_
     check_resume(name, *scripts[name][0], "--patch-size", 16)
 
 
+HELD_OUT = {
+    "dped": {"content", "color", "variation", "texture", "texture_loss", "texture_accuracy"},
+    "dped_cycle": {
+        f"{way}{kind}"
+        for way in ("", "backward_")
+        for kind in ("cycle", "content", "texture", "texture_loss", "texture_accuracy")
+    },
+    "wespe": {
+        *("content", "variation", "color", "texture"),
+        *("color_loss", "color_accuracy", "texture_loss", "texture_accuracy"),
+    },
+}
+
+
+@pytest.mark.parametrize("name", ["dped", "dped_cycle", "wespe"])
+def test_losses_and_critics_are_measured_on_held_out_photos(name, scripts, train, tmp_path):
+    options = (*scripts[name][0], *FEW, "--held-out-losses", "--validate-first")
+    train(name, tmp_path / "run", *options)
+    names = {f"held_out_{loss}" for loss in (*HELD_OUT[name], "total")}
+    first, last = rows(tmp_path / "run")
+    for row in (first, last):
+        assert {key for key in row if key.startswith("held_out_")} == names
+        assert row["held_out_total"] == pytest.approx(
+            sum(row[key] for key in names if not key.endswith(("_loss", "_accuracy", "_total"))),
+            rel=1e-4,
+        )
+    assert first["held_out_total"] != last["held_out_total"]
+    samples = sorted(path.name for path in (tmp_path / "run" / "samples").iterdir())
+    assert samples == ["step-0000001.png", "step-0000002.png"]
+
+
+def test_measuring_losses_changes_no_training(scripts, train, tmp_path):
+    options = (*scripts["wespe"][0], *FEW, "--norm", "batch", "--critic-norm", "batch")
+    train("wespe", tmp_path / "without", *options)
+    train("wespe", tmp_path / "with", *options, "--held-out-losses", "--validate-first")
+    one, other = (tmp_path / run / "wespe.params" for run in ("without", "with"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_without_pairs_some_of_the_cameras_photos_are_held_out_for_the_losses(two_folders):
+    phone, camera = two_folders
+    data = phone_photos([phone], 16, target=camera, paired=False, losses=True)
+    drawn = {data.patches.draw(np.random.default_rng(k))[1].tobytes() for k in range(300)}
+    phones, cameras = data.held_out[""]
+    assert phones.shape == cameras.shape == (MOST_PATCHES, 3, 16, 16)
+    assert cameras.mean() < 0.35 < phones.mean()
+    assert not drawn & {patch.tobytes() for patch in cameras}
+
+
+def test_held_out_photos_smaller_than_a_patch_are_refused(two_folders):
+    phone, camera = two_folders
+    with pytest.raises(ValueError, match="--held-out-losses needs .* --patch-size, 200 pixels"):
+        phone_photos([phone], 200, target=camera, losses=True)
+
+
+def test_a_fixed_ratio_goes_on_where_it_was(check_resume):
+    check_resume("dped_cycle", "--patch-size", 9, "--ratio", "3:1")
+
+
+def test_a_ratio_beside_the_balance_is_refused(scripts, train, tmp_path):
+    with pytest.raises(ValueError, match="--ratio and --balance"):
+        train("wespe", tmp_path / "run", *scripts["wespe"][0], *FEW, "--ratio", "3:1")
+
+
 @pytest.mark.parametrize("name", ["dped", "dped_cycle", "wespe"])
 def test_dped_data_set_is_taken_as_it_unpacks(name, scripts, dped_folder, train, tmp_path):
     options, _ = scripts[name]
     train(name, tmp_path / "run", *options, *FEW, "--phone", "iphone", data=dped_folder)
     pairs = phone_photos([dped_folder], 16, "iphone").validation[""]
     expected = np.mean([psnr(image, truth) for image, truth in pairs])
-    assert rows(tmp_path / "run")[-1]["psnr_of_input"] == pytest.approx(expected)
+    last = rows(tmp_path / "run")[-1]
+    assert last["psnr_of_input"] == pytest.approx(expected)
+    expected = np.mean([ms_ssim(image, truth, form="dped") for image, truth in pairs])
+    assert last["ms_ssim_dped_of_input"] == pytest.approx(expected)
+    assert last["ms_ssim_dped"] == pytest.approx(expected, abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +173,35 @@ def test_cycles_discriminators_see_gray_or_color(scripts, train, tmp_path):
         (newest, *_) = list_checkpoints(out / "checkpoints")
         critic = mx.nd.load(str(newest / "texture.params"))
         assert next(iter(critic.values())).shape[1] == channels
+
+
+def test_the_cycle_has_other_generators_norms_and_losses(train, tmp_path):
+    options = ("--generator", "densenet", "--norm", "batch", "--variation-weight", 2)
+    train("dped_cycle", tmp_path / "run", *FEW, *options, "--critic-channels", 6)
+    assert {"variation", "backward_variation"} <= rows(tmp_path / "run")[-1].keys()
+    net = zoo.get_model(pretrained=tmp_path / "run" / "dped_densenet.params")
+    assert net.spec.kwargs["norm"] == "batch" and net.spec.tiling == "exact"
+    (newest, *_) = list_checkpoints(tmp_path / "run" / "checkpoints")
+    critic = mx.nd.load(str(newest / "backward_texture.params"))
+    assert critic["body.0.conv.weight"].shape[0] == 6
+    assert any(name.endswith("running_mean") for name in critic)
+
+
+def test_wespes_other_losses_can_be_left_out_and_need_no_vgg(train, tmp_path):
+    options = ("--content-weight", 0, "--variation-weight", 0, "--critic-channels", 12)
+    train("wespe", tmp_path / "run", *FEW, *options, "--vgg", tmp_path / "none")
+    row = rows(tmp_path / "run")[-1]
+    assert {"color", "texture"} <= row.keys() and not {"content", "variation"} & row.keys()
+    (newest, *_) = list_checkpoints(tmp_path / "run" / "checkpoints")
+    assert mx.nd.load(str(newest / "color.params"))["body.2.conv.weight"].shape[:2] == (32, 12)
+
+
+def test_folders_of_patches_are_taken_as_they_are(dped_folder):
+    phone, camera = (dped_folder / "iphone/training_data" / side for side in ("iphone", "canon"))
+    for paired in (True, False):
+        data = phone_photos([phone], 32, target=camera, paired=paired)
+        assert data.validation[""][0][0].shape == (32, 32, 3)
+        assert data.patches.draw(np.random.default_rng(0))[1].shape == (3, 32, 32)
 
 
 @pytest.mark.parametrize("norm", ["batch", "layer"])
@@ -186,7 +284,7 @@ def test_patches_of_two_folders_are_of_both(two_folders, rng):
     bright, dark = (np.mean([sample[k] for sample in samples]) for k in (0, 1))
     assert 0.4 < bright < 0.6 and 0.2 < dark < 0.3
     assert [truth for _, truth in data.validation[""]] == [None]
-    assert score_input(None, None) == {}
+    assert score_input(None, None) == score_output(None, None, None) == {}
 
 
 def test_photo_without_a_partner_is_an_error(two_folders):

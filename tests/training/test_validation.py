@@ -3,7 +3,7 @@ import pytest
 
 from gluon_enhance.framework import mx
 from gluon_enhance.imaging.metrics import psnr, ssim
-from gluon_enhance.training.validation import Validation
+from gluon_enhance.training.validation import Validation, with_losses
 
 
 class Brighten(mx.gluon.HybridBlock):
@@ -27,6 +27,16 @@ def test_scores_are_means_over_rgb_images_that_are_not_enlarged(pairs):
     assert scores["ssim"] == pytest.approx(np.mean([ssim(*pair) for pair in pairs]))
     assert [list(row) for row in pictures] == [["input", "output", "truth"]] * 2
     assert all(picture.shape == (16, 16, 3) for row in pictures for picture in row.values())
+
+
+def test_outputs_with_the_colors_of_the_inputs_are_scored_too(pairs):
+    net = Brighten()
+    net.steps = 30
+    scores, rows = Validation(net, {"": pairs}, mx.cpu(), match_colors=True)()
+    assert scores["psnr"] == pytest.approx(20 * np.log10(255 / 20))
+    # Matching undoes what the net did: the input is left, 10 from the truth.
+    assert scores["psnr_matched"] == pytest.approx(20 * np.log10(255 / 10))
+    assert np.array_equal(rows[0]["output, colors matched"], pairs[0][0])
 
 
 def test_more_scores_get_output_truth_and_input(pairs):
@@ -89,3 +99,14 @@ def test_what_the_backward_net_restores_is_shown(pairs):
 def test_no_pair_is_an_error_that_says_why():
     with pytest.raises(ValueError, match="no held-out photo"):
         Validation(Brighten(), {"": []}, mx.cpu())
+
+
+def test_losses_of_held_out_samples_are_means_over_all_of_them():
+    class Step:
+        def measure(self, batch):
+            return {"pixel": float(batch[0].mean())}
+
+    sets = {"": (np.arange(5.0), np.zeros(5)), "Set5": (np.full(2, 7.0), np.zeros(2))}
+    validate = with_losses(lambda: ({"psnr": 20.0}, ["row"]), Step(), sets, 2)
+    expected = {"psnr": 20.0, "held_out_pixel": 2.0, "held_out_pixel_Set5": 7.0}
+    assert validate() == (pytest.approx(expected), ["row"])

@@ -8,9 +8,13 @@ export async function ask(method, path, body) {
   throw new Error(said.error ?? `the server answered ${answer.status}`);
 }
 
-/** Call a function with each job that is new or changed, and with the number of one that is gone. */
-export function follow(onJob, onGone) {
+/**
+ * Call a function with each job that is new or changed, and another with the number of one that is
+ * gone; a third when all is told anew, as after the server was started again.
+ */
+export function follow(onJob, onGone, onBegin) {
   const news = new EventSource("/api/events");
+  news.addEventListener("begin", onBegin);
   news.addEventListener("job", ({ data }) => onJob(JSON.parse(data)));
   news.addEventListener("gone", ({ data }) => onGone(JSON.parse(data).id));
 }

@@ -54,6 +54,11 @@ export class Queue {
     this.jobs.delete(id);
   }
 
+  /** Forget all jobs. */
+  clear() {
+    for (const id of [...this.jobs.keys()]) this.drop(id);
+  }
+
   #add(job) {
     const line = document.querySelector("#job").content.cloneNode(true).firstElementChild;
     line.tabIndex = -1;
@@ -73,7 +78,11 @@ export class Queue {
 
   async #do(deed, id) {
     if (deed === "show") this.onShow(this.jobs.get(id));
-    if (deed === "remove") await ask("DELETE", `jobs/${id}`);
-    if (deed === "cancel" || deed === "retry") this.put(await ask("POST", `jobs/${id}/${deed}`));
+    try {
+      if (deed === "remove") await ask("DELETE", `jobs/${id}`);
+      if (deed === "cancel" || deed === "retry") this.put(await ask("POST", `jobs/${id}/${deed}`));
+    } catch (error) {
+      this.lines.get(id).querySelector(".notes").textContent = error.message;
+    }
   }
 }

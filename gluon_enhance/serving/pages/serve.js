@@ -38,5 +38,9 @@ follow(
     for (const queue of Object.values(queues)) queue.drop(id);
     enhance.tellOfAll();
   },
+  () => {
+    for (const queue of Object.values(queues)) queue.clear();
+    enhance.tellOfAll();
+  },
 );
 document.documentElement.dataset.ready = "";

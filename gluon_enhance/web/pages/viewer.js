@@ -8,7 +8,7 @@ const TOOLS = `
 <form class="tools" aria-label="View">
 <fieldset>
 <legend>Show</legend>
-<label><input type="radio" name="mode" value="grid"> all</label>
+<label><input type="radio" name="mode" value="all"> all</label>
 <label><input type="radio" name="mode" value="slider"> two, with a slider</label>
 <label><input type="radio" name="mode" value="difference"> their difference</label>
 </fieldset>
@@ -38,7 +38,7 @@ const LINE = `
  * Make an element that holds a `.grid` of figures, each with a caption and a picture in a `.frame`,
  * a viewer of these pictures; it is ready when the promise is kept.
  */
-export async function view(root, mode = "grid") {
+export async function view(root, mode = "all") {
   const grid = root.querySelector(".grid");
   const pictures = [...grid.querySelectorAll("img")];
   await Promise.all(pictures.map((picture) => picture.decode()));
@@ -125,8 +125,8 @@ export async function view(root, mode = "grid") {
     for (const part of form.querySelectorAll("[data-for]")) {
       part.hidden = !part.dataset.for.split(" ").includes(chosen);
     }
-    grid.hidden = chosen !== "grid";
-    pair.hidden = chosen === "grid";
+    grid.hidden = chosen !== "all";
+    pair.hidden = chosen === "all";
     line.hidden = chosen !== "slider";
     pair.className = `pair ${chosen}`;
     const [first, second] = [form.first.value, form.second.value].map((index) => pictures[index]);
