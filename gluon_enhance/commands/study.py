@@ -146,8 +146,8 @@ def new(
     """Make a study in FOLDER, a new one, of PICTURES or of --files.
 
     PICTURES are files and folders. All methods must show a picture in one size. The names of
-    methods and pictures do not reach raters. study.toml in FOLDER may be edited until the first
-    rating. Exit status: 0 done, 2 nothing was made.
+    methods and pictures do not reach raters. study.toml in FOLDER may be edited until somebody
+    has joined. Exit status: 0 done, 2 nothing was made.
     """
     _check_installed()
     from gluon_enhance.study import make
@@ -162,6 +162,11 @@ def new(
     names = [make.name_of(path) for path in paths]
     if not names and files:
         names = list(make.files_of(next(iter(files.values()))))
+    if 0 < len(names) <= training:
+        raise click.UsageError(
+            f"{plural(len(names), 'picture')} and --training {training} leave none to rate; give "
+            "more pictures, or --training 0"
+        )
     shown = Study(
         title=title,
         kind=kind,

@@ -187,8 +187,8 @@ def _weighted(values):
         name: _scattered(part[sure[enough]], sure)
         for name, part in (("bias", found.bias), ("inconsistency", found.inconsistency))
     }
-    # Errors of pictures are independent but for the mean of the raters' biases, which is that of
-    # all people by definition in P.910's intervals, and only about so in ours.
+    # The errors of pictures are independent, but for how much the mean of these raters' biases is
+    # off other people's. P.910 leaves that out, and its intervals then hold the truth too seldom.
     common = found.bias.var(ddof=1) / len(found.bias) if len(found.bias) > 1 else np.nan
     counts = (~np.isnan(worth)).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -100,7 +100,7 @@ def test_the_middle_of_a_small_picture_is_all_of_it():
         (("@photos", "-m", "bicubic", "-m", "../x.onnx=no"), "names have letters"),
         (("@photos", "-m", "bicubic", "-m", "bicubic"), "it is named twice"),
         (("@photos", "-m", "bicubic", "-m", "nearest", "--anchor", "x=1"), "it is no method"),
-        (("@photos", "-m", "bicubic", "-m", "nearest", "--training", "3"), "pictures is []"),
+        (("@photos", "-m", "bicubic", "-m", "nearest", "--training", "3"), "leave none to rate"),
         (("@photos", "-m", "bicubic", "--files", "two=@other"), "has no picture that is called b"),
         (("@photos", "-m", "bicubic", "--files", "small=@small"), "must show it in one size"),
         (("@photos", "-m", "edsr_lite_x2", "-m", "rrdb_lite_x4"), "enlarge by different scales"),
