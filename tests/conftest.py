@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import shutil
 import sys
 from contextlib import contextmanager
 from functools import partialmethod
@@ -11,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from chromium import chromium
 from click.testing import CliRunner, Result
 
 from gluon_enhance import framework
@@ -121,17 +121,5 @@ def enhance_with_repeats(monkeypatch):
 @pytest.fixture
 def browser(tmp_path):
     """A real browser, whose log has what its console says and what it asks the network for."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    if not shutil.which("chromium") or not shutil.which("chromedriver"):
-        pytest.skip("Chromium and its driver are not installed")
-    options = webdriver.ChromeOptions()
-    for switch in ("headless", "no-sandbox", "disable-gpu", "disable-background-networking"):
-        options.add_argument(f"--{switch}")
-    options.add_argument(f"--user-data-dir={tmp_path / 'browser'}")
-    options.add_argument("--window-size=1000,900")
-    options.binary_location = shutil.which("chromium")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
-    driver = webdriver.Chrome(options=options, service=service)
-    yield driver
-    driver.quit()
+    with chromium(tmp_path / "browser") as driver:
+        yield driver

@@ -70,12 +70,13 @@ def files(tmp_path, monkeypatch, rng, compiled):
     monkeypatch.setattr(engines, "load", load_once)
     picture = rng.integers(0, 255, (16, 20, 3)).astype(np.uint8)
     large = ge.resize(picture, 4)
-    for folder in ("holiday", "scans", "logos", "Set5/hr", "Set5/lr"):
+    for folder in ("holiday", "scans", "logos", "originals", "Set5/hr", "Set5/lr"):
         Path(folder).mkdir(parents=True)
     alpha = np.dstack([picture, picture[..., 0]])
     photos = {"photo.jpg": picture, "holiday/a.jpg": picture, "scans/a.tif": picture}
     photos.update({"logos/a.png": alpha, "large.png": large, "original.png": large})
     photos.update({"small.jpg": picture, "other.png": 255 - large})
+    photos.update({"originals/a.png": large, "originals/b.png": large})
     photos.update({"Set5/hr/a.png": large, "Set5/lr/ax4.png": picture})
     for name, pixels in photos.items():
         ge.write_image(name, pixels)

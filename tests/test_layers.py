@@ -13,7 +13,7 @@ FLOORS = [
     {"zoo", "losses", "data", "whole_image"},
     {"exporting", "scoring", "gluoncv"},
     {"inference", "training"},
-    {"rasters", "cluster", "serving"},
+    {"rasters", "cluster", "serving", "study"},
     {"commands"},
     {"__main__"},
 ]
@@ -33,9 +33,11 @@ DOORS = {
     "rioxarray": {"rasters"},
     "xarray": {"rasters"},  # for type checkers alone: who has an array of it has imported it
     "distributed": {"cluster"},
-    "starlette": {"web", "serving"},
+    "starlette": {"web", "serving", "study"},
     "python_multipart": {"serving"},
     "uvicorn": {"web"},
+    "sqlalchemy": {"study"},
+    "choix": {"study"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

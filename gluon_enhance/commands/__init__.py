@@ -21,6 +21,7 @@ COMMANDS = {
     "score": "Score images against references.",
     "evaluate": "Enhance a benchmark set and score it.",
     "compare": "Put pictures, or what models make of one, side by side.",
+    "study": "Ask people what they think of pictures.",
     "serve": "Serve a page, and an API, that enhance and compare pictures.",
     "niqe": "Fit the model of a metric without reference.",
     "train": "Train a net on photos.",

@@ -124,7 +124,9 @@ class Guard:
                 self._cookie,
                 self._pass,
                 httponly=True,
-                samesite="strict",
+                # A strict one would not come along when a link in a mail or on another site leads
+                # here; what changes anything is a POST, whose Origin is checked.
+                samesite="lax",
                 secure=request.url.scheme == "https",
             )
             return answer

@@ -94,7 +94,7 @@ def test_the_token_comes_as_a_header_or_once_in_the_address(start):
     answer = ask.get(f"/?token={TOKEN}")
     assert answer.status == 303 and answer.headers["Location"] == "/"
     cookie = answer.headers["Set-Cookie"]
-    assert "HttpOnly" in cookie and "SameSite=strict" in cookie and TOKEN not in cookie
+    assert "HttpOnly" in cookie and "SameSite=lax" in cookie and TOKEN not in cookie
     assert ask.get("/hello").body == b"hello"  # with the cookie
 
 
