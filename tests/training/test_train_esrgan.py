@@ -60,7 +60,7 @@ def test_psnr_phase_refuses_to_mix_with_its_start(train, tmp_path):
 
 def test_gan_phase_without_weights_to_start_from_refuses_to_mix_with_them(train, tmp_path):
     options = (*GAN, "--start", "xavier", "--interpolate", 0.5)
-    with pytest.raises(ValueError, match="--interpolate is for --phase gan that starts from weights"):
+    with pytest.raises(ValueError, match="gan that starts from weights; leave it out"):
         train("esrgan", tmp_path, *options)
 
 
