@@ -33,7 +33,6 @@ def data(tmp_path_factory):
     """A folder with all data that the pages' trainings name, of photos as large as they need."""
     folder = tmp_path_factory.mktemp("data")
     photo = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)
-    part = Path("dped", "blackberry")
     places = [Path("PHOTOS")]
     for phone in ("blackberry", "iphone"):
         for part in ("training_data", "test_data/patches"):
