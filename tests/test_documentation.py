@@ -32,7 +32,7 @@ def commands(page):
     """List the ``gluon-enhance`` commands of a page, and whether they can be run here."""
     for block in blocks(page, "bash"):
         able = not block.startswith(NEEDS)
-        for line in block.splitlines():
+        for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             if words[:1] == ["gluon-enhance"]:
                 yield words[1:], able and NEEDS not in line

@@ -26,7 +26,7 @@ from gluon_enhance.losses import FeatureLoss, L1Loss, RelativisticAverageAdversa
 from gluon_enhance.models.discriminators import NEGATIVE_SLOPE, VGG128
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
-from gluon_enhance.training.initial_weights import given_weights
+from gluon_enhance.training.initial_weights import given_weights, has_start
 from gluon_enhance.training.steps import net_arrays
 from gluon_enhance.weights.interpolation import interpolate_states
 
@@ -64,8 +64,8 @@ def main(argv=None):
     config = parse_config(Config, __doc__, argv)
     if config.phase == "gan":
         recipe.from_trained(config, SHIPPED, "--phase psnr")
-    elif config.interpolate < 1:
-        raise ValueError("--interpolate is for --phase gan; leave it out")
+    if config.interpolate < 1 and not (config.phase == "gan" and has_start(config)):
+        raise ValueError("--interpolate is for --phase gan that starts from weights; leave it out")
     recipe.train_enlarging(config, {"psnr": learn_psnr, "gan": learn_gan}[config.phase])
 
 

@@ -3,10 +3,11 @@ r"""Train SRGAN [1]_ on photos, from a trained SRResNet.
     python train_scripts/train_srgan.py --data PHOTOS --out runs/srgan_x4 \
         --init runs/srresnet_x4/srresnet_x4.params
 
-Without --init it starts from the shipped srresnet_x4. --recipe chooses the losses and their
-weights: the paper's net, SRGAN-VGG54, its others, SRGAN-VGG22 and SRGAN-MSE, and those of two
-libraries, TensorLayer's and leftthomas's. --critic and --adversarial change the other player.
-Interrupt it at will and go on with --resume.
+Without --init and --start it starts from the shipped srresnet_x4. --recipe chooses the losses and
+their weights: the paper's net, SRGAN-VGG54, its others, SRGAN-VGG22 and SRGAN-MSE, and those of two
+libraries, TensorLayer's and leftthomas's, which begins without a trained net: --start xavier, for
+example. --critic and --adversarial change the other player. Interrupt it at will and go on with
+--resume.
 
 References
 ----------

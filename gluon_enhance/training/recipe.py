@@ -432,7 +432,7 @@ def _test(step, score):
 
 
 def from_trained(config: TrainingConfig, shipped: Mapping[str, str], script: str) -> None:
-    """Have a generator start from a shipped net's weights, where ``--init`` gives it none.
+    """Have a generator start from a shipped net's weights, without ``--init`` and ``--start``.
 
     Parameters
     ----------
@@ -447,10 +447,12 @@ def from_trained(config: TrainingConfig, shipped: Mapping[str, str], script: str
     ValueError
         If no shipped net fits.
     """
-    if has_start(config):
+    if has_start(config) or config.start:
         return
     if config.model not in shipped:
-        raise ValueError(f"--init is needed for {config.model}: weights that {script} made")
+        raise ValueError(
+            f"--init is needed for {config.model}: weights that {script} made; or --start"
+        )
     config.init = (shipped[config.model], *config.init)
 
 

@@ -58,6 +58,12 @@ def test_psnr_phase_refuses_to_mix_with_its_start(train, tmp_path):
         train("esrgan", tmp_path, *PSNR, "--interpolate", 0.5)
 
 
+def test_gan_phase_without_weights_to_start_from_refuses_to_mix_with_them(train, tmp_path):
+    options = (*GAN, "--start", "xavier", "--interpolate", 0.5)
+    with pytest.raises(ValueError, match="gan that starts from weights; leave it out"):
+        train("esrgan", tmp_path, *options)
+
+
 def test_gan_phase_logs_all_losses_and_mixes_with_the_start(train, gan, tmp_path):
     train("esrgan", tmp_path / "gan", *gan, "--iterations", 1, "--interpolate", 0)
     (row,) = csv.DictReader((tmp_path / "gan" / "metrics.csv").read_text().splitlines())

@@ -148,6 +148,13 @@ def test_srgan_of_a_net_that_is_not_shipped_needs_a_start(scripts, train, tmp_pa
         train("srgan", tmp_path / "run", *options, "--model", "msrresnet_x4")
 
 
+def test_srgan_without_a_trained_net_begins_as_start_says(scripts, train, tmp_path):
+    options = (*scripts["srgan"][0][2:], "--model", "msrresnet_x4", "--start", "xavier")
+    train("srgan", tmp_path / "run", *options, "--iterations", 1)
+    card = json.loads((tmp_path / "run" / "card.json").read_text())
+    assert (card["training"]["init"], card["training"]["start"]) == ([], "xavier")
+
+
 def test_tensorlayers_recipe_has_its_losses(scripts, train, tmp_path):
     options = (*scripts["srgan"][0], "--recipe", "tensorlayer", "--log-every", 1)
     train("srgan", tmp_path / "run", *options, "--iterations", 2)
