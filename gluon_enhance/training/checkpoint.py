@@ -153,8 +153,9 @@ def load_checkpoint(
     _check_fits(path, {**state, "config": {**formerly, **state["config"]}}, step, config, change)
     if state["photos"] != photos:
         logger.warning(
-            "the photos of --data are not those that %s was trained on: files have come, gone or "
-            "changed; the run goes on, but not as it would have",
+            "the photos to train on are not those that %s was trained on: files have come, gone or "
+            "changed, or --val, --test or --held-out-losses keeps back others; the run goes on, "
+            "but not as it would have",
             path,
         )
     _restore_nets(path, step)
