@@ -76,6 +76,7 @@ class Config(recipe.EnlargingConfig):
 
     #: More samples may be made when a run goes on.
     NOT_COMPARED = (*recipe.EnlargingConfig.NOT_COMPARED, "samples", "cache", "vgg")
+    FORMERLY = {"plain_colors": 0.0, "color_weight": 0.0}
 
 
 def main(argv=None):

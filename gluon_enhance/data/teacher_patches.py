@@ -134,8 +134,8 @@ def with_plain_colors(draw: Callable, share: float) -> Callable:
         Draws as `draw` does.
     """
 
-    def draw_mixed(rng):
-        images = draw(rng)
+    def draw_mixed(rng, turn=None):
+        images = draw(rng, turn)
         if rng.random() >= share:
             return images
         ends = rng.random((2, 1 if rng.random() < 1 / 3 else 3))

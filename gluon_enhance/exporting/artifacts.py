@@ -17,6 +17,7 @@ from gluon_enhance.engines.telemetry import import_openvino
 from gluon_enhance.errors import EngineError
 from gluon_enhance.exporting import compare, export_onnx, ncnn, require, run_net, write_pair
 from gluon_enhance.exporting.eight_bits import MIN_AGREEMENT, quantize_onnx
+from gluon_enhance.exporting.openvino_files import save_graph
 from gluon_enhance.exporting.pytorch_files import built_in_pytorch, write_architecture
 from gluon_enhance.exporting.safetensors import widened, write_state
 from gluon_enhance.exporting.symbol import load_pair
@@ -110,10 +111,9 @@ def write_torch(job: Job) -> None:
 
 
 def write_ir(job: Job) -> None:
-    """Write ``NAME.xml`` and ``NAME.bin`` for OpenVINO, which would round weights to float16."""
-    openvino, path = import_openvino(), job.path(".xml")
-    model = openvino.Core().read_model(str(job.onnx))
-    openvino.save_model(model, str(path), compress_to_fp16=False)
+    """Write ``NAME.xml`` and ``NAME.bin`` for OpenVINO."""
+    path = job.path(".xml")
+    save_graph(import_openvino().Core().read_model(str(job.onnx)), path)
     again = engines.load("openvino", path, precision="fp32", trusted=True)
     compare(path.name, again.run, job.answers)
 

@@ -244,11 +244,13 @@ def refuse_what_no_export_wrote(folder: Path, place: Optional[Path] = None) -> N
     Raises
     ------
     FileExistsError
-        If it holds what no export wrote.
+        If it holds what no export wrote, or is a file.
     """
     place = place or folder
     if not place.exists():
         return
+    if not place.is_dir():
+        raise FileExistsError(f"{folder} is a file; give a new or empty folder")
     files = read_card(place).get("files") if (place / "card.json").exists() else None
     # Python keeps compiled files beside a NAME.py that was imported.
     listed = {"card.json", "__pycache__", *files} if isinstance(files, dict) else ()

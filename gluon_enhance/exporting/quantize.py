@@ -21,6 +21,7 @@ from gluon_enhance.engines.telemetry import import_openvino
 from gluon_enhance.errors import EngineError, ImageError, plural
 from gluon_enhance.exporting.eight_bit_graphs import EightBitGraph, Ranges
 from gluon_enhance.exporting.float16 import LARGE
+from gluon_enhance.exporting.openvino_files import save_graph
 from gluon_enhance.imaging.arrays import to_nchw
 from gluon_enhance.imaging.check_pictures import SIDE, agreement, check_pictures, soft_pictures
 from gluon_enhance.weights.store import model_zoo_folder
@@ -177,8 +178,8 @@ def quantize_net(
     Raises
     ------
     EngineError
-        If the net cannot be had near enough to fp32 while it gains `MIN_GAIN`, or has no
-        convolution that 8 bits are for.
+        If the net cannot be had near enough to fp32 while it gains `MIN_GAIN`, has no convolution
+        that 8 bits are for, or a file of it cannot be written.
     """
     search = _Search(name, onnx, work, pieces, trusted)
     return search.result(needed, tell)
@@ -195,9 +196,9 @@ class _Search:
         self._exact = engines.load("openvino", onnx, precision="fp32", trusted=trusted)
         self._precision = self._usual.describe()["precision"]
         self._pieces = pieces
-        self._openvino = import_openvino()
-        model = self._openvino.Core().read_model(str(onnx))
-        self._graph = EightBitGraph(self._openvino, with_folded_scales(model))
+        openvino = import_openvino()
+        model = openvino.Core().read_model(str(onnx))
+        self._graph = EightBitGraph(openvino, with_folded_scales(model))
         self._weights = self._graph.convolutions()
         self._blocks = self._divided()
 
@@ -270,7 +271,7 @@ class _Search:
 
     def _loaded(self, model, file, precision):
         path = self._work / file  # of its own, as the weights are read when they are needed
-        self._openvino.save_model(model, str(path), compress_to_fp16=False)
+        save_graph(model, path)
         return engines.load("openvino", path, precision=precision, trusted=True)
 
     def _harm(self, block, lacking):

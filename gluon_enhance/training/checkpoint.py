@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from gluon_enhance.atomic import sync
 from gluon_enhance.errors import TrainingError, WeightsError
@@ -118,12 +120,18 @@ def list_checkpoints(folder: str | Path) -> list[Path]:
 
 
 def load_checkpoint(
-    folder: str | Path, step, config: dict, photos: str = "", change: bool = False
+    folder: str | Path,
+    step,
+    config: dict,
+    photos: str = "",
+    change: bool = False,
+    formerly: Mapping = MappingProxyType({}),
 ) -> tuple[int, list, dict]:
     """Put the state of a folder's newest checkpoint into the step; damaged ones are passed over.
 
     There is a warning if the photos are not those of the checkpoint. With `change` options may
-    differ from it, and are logged.
+    differ from it, and are logged. An option that the checkpoint is older than had the value that
+    `formerly` has.
 
     Returns
     -------
@@ -142,11 +150,12 @@ def load_checkpoint(
     """
     path, state = _newest_whole(folder)
     logger.info("going on from %s", path)
-    _check_fits(path, state, step, config, change)
+    _check_fits(path, {**state, "config": {**formerly, **state["config"]}}, step, config, change)
     if state["photos"] != photos:
         logger.warning(
-            "the photos of --data are not those that %s was trained on: files have come, gone or "
-            "changed; the run goes on, but not as it would have",
+            "the photos to train on are not those that %s was trained on: files have come, gone or "
+            "changed, or --val, --test or --held-out-losses keeps back others; the run goes on, "
+            "but not as it would have",
             path,
         )
     _restore_nets(path, step)
@@ -160,12 +169,7 @@ def load_checkpoint(
     step.skipped = state.get("skipped", 0)
     _restore_best(path, step, state)
     if step.balance:
-        try:
-            step.balance.state = state["balance"]
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise WeightsError(
-                f"{path / STATE} has no 'balance' to go on from; start again with another --out"
-            ) from error
+        _restore_balance(path, step.balance, state["balance"], change)
     return state["count"], state["history"], state["config"]
 
 
@@ -183,11 +187,22 @@ def _restore_best(path, step, state):
         step.best.arrays = {n: a.as_in_context(own[n].context) for n, a in arrays.items()}
 
 
+def _restore_balance(path, balance, state, change):
+    try:
+        if change and set(state or ()) != set(balance.state):
+            return  # another kind of balance, or none until now: this one begins here
+        balance.state = state
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise WeightsError(
+            f"{path / STATE} has no 'balance' to go on from; start again with another --out"
+        ) from error
+
+
 def _check_fits(path, state, step, config, change):
     changed = [
         f"{key} was {state['config'][key]!r:.100}, is {value!r}"
         for key, value in config.items()
-        if state["config"].get(key, value) != value  # it may be older than an option
+        if state["config"].get(key, value) != value
     ]
     if changed and not change:
         raise WeightsError(

@@ -165,6 +165,9 @@ class TrainingConfig:
         "dry_run",
     )
 
+    #: Option -> what runs did that are older than it, where its default is something else.
+    FORMERLY: ClassVar[dict] = {}
+
     #: Option -> its value -> the defaults of others that go with it.
     VARIANTS: ClassVar[dict] = {}
 
@@ -180,6 +183,11 @@ class TrainingConfig:
         """The options that a checkpoint must have been made with."""
         values = json.loads(json.dumps(dataclasses.asdict(self)))
         return {k: v for k, v in values.items() if k not in self.NOT_COMPARED}
+
+    def formerly(self) -> dict:
+        """What runs did that are older than an option, for every option."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        return json.loads(json.dumps({**defaults, **self.FORMERLY}))
 
 
 def parse_config(config_class, description: str, argv=None):

@@ -201,7 +201,7 @@ def _start(step, checkpoints, config, photos):
                 f"{checkpoints} holds a run already; go on with --resume, or give another --out"
             )
         count, history, former = load_checkpoint(
-            checkpoints, step, config.fixed(), photos, config.change
+            checkpoints, step, config.fixed(), photos, config.change, config.formerly()
         )
         _check_length(count, former.get("iterations"), config)
     if not step.devices.agree(json.dumps([count, config.fixed()])):

@@ -24,8 +24,10 @@ LARGEST_PICTURE = 512
 """Side of what is shown of an image, in pixels: its middle."""
 
 
-LOWER = re.compile(r"held_out_|.*(distance|loss)|lpips|dists|delta_e|blockiness|ringing|niqe")
-"""Beginnings of the scores of which the lowest is the best."""
+LOWER = re.compile(
+    r"held_out_|(?!psnr|ssim|ms_ssim).*(distance|loss)|lpips|dists|delta_e|blockiness|ringing|niqe"
+)
+"""Beginnings of the scores of which the lowest is the best; the name of a set ends them."""
 
 
 class Validation:

@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
+from gluon_enhance.data.epochs import Turn
 from gluon_enhance.data.teacher_patches import (  # noqa: E402
     MARGIN,
     PER_SHARD,
@@ -141,3 +142,13 @@ def test_shades_of_plain_colors_are_the_same_picture_at_both_sizes_in_the_share_
     gray, plain = np.mean(kinds, 0)
     assert 0.2 < gray < 0.5 and 0.35 < plain < 0.65
     assert with_plain_colors(made(tmp_path).draw, 0)(np.random.default_rng(0))[0].shape == (3, 8, 8)
+
+
+def test_shades_of_plain_colors_leave_the_samples_that_are_due_by_epochs(tmp_path):
+    patches = made(tmp_path)
+    draw_mixed = with_plain_colors(patches.draw, 0)
+    for number in range(4):
+        rng, turn = np.random.default_rng(number), Turn(seed=0, number=number)
+        expected = patches.draw(np.random.default_rng(number), turn)
+        for image, other in zip(draw_mixed(rng, turn), expected):
+            np.testing.assert_array_equal(image, other)

@@ -257,6 +257,13 @@ def test_a_folder_with_anything_else_in_it_stays(tmp_path, esrgan):
     assert (folder / "notes.txt").read_text() == "mine"
 
 
+def test_a_file_in_the_place_of_the_folder_stays_and_is_named(tmp_path, esrgan):
+    (tmp_path / "net").write_text("mine")
+    with pytest.raises(FileExistsError, match="net is a file; give a new or empty folder"):
+        ge.export(esrgan[0], tmp_path / "net", ["onnx"])
+    assert (tmp_path / "net").read_text() == "mine"
+
+
 @pytest.fixture
 def earlier(tmp_path, esrgan):
     return ge.export(esrgan[0], tmp_path / "net", ["onnx"])

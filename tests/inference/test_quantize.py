@@ -1,5 +1,6 @@
 """Models in 8 bits: what the report says, against other runs of both nets."""
 
+import resource
 import shutil
 
 import numpy as np
@@ -136,6 +137,18 @@ def test_what_is_hardly_faster_is_refused(tmp_path, monkeypatch):
 def test_a_net_that_takes_statistics_of_the_whole_image_is_refused(tmp_path):
     with pytest.raises(EngineError, match="style_wave takes statistics of the whole image"):
         quantize("style_wave", tmp_path / "net")
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path):
+    """As on a full disk, no file grows beyond a size."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(EngineError, match=r"probe\.xml cannot be written: is the disk full"):
+            quantize(NAME, tmp_path / "net")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_folder_of_other_files_is_refused_before_the_work(tmp_path):

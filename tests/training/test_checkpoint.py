@@ -12,6 +12,7 @@ from gluon_enhance.framework import mx
 from gluon_enhance.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from gluon_enhance.training.checkpoint_files import save_arrays
 from gluon_enhance.training.devices import Devices
+from gluon_enhance.training.gan import DynamicBalance, FixedRatio
 from gluon_enhance.training.steps import net_arrays
 from gluon_enhance.weights.readers import gluon
 
@@ -175,6 +176,31 @@ def test_run_with_nothing_but_damaged_checkpoints_is_an_error(step, tmp_path):
 def test_checkpoint_that_lacks_a_new_option_is_taken(step, tmp_path):
     saved(step, tmp_path, 1)
     assert load_checkpoint(tmp_path, step, {"seed": 0, "new": 1})[0] == 1
+
+
+def test_option_that_the_checkpoint_is_older_than_has_the_value_of_former_runs(step, tmp_path):
+    saved(step, tmp_path, 1)
+    former = {"sampling": "random", "seed": 7}  # the checkpoint tells its seed itself
+    assert load_checkpoint(tmp_path, step, {"seed": 0, "sampling": "random"}, formerly=former)
+    with pytest.raises(WeightsError, match="sampling was 'random', is 'epochs'. Give the same"):
+        load_checkpoint(tmp_path, step, {"seed": 0, "sampling": "epochs"}, formerly=former)
+
+
+def test_another_balance_begins_where_options_change_and_is_refused_elsewhere(step, tmp_path):
+    saved(step, tmp_path, 1)
+    balance = step.balance = FixedRatio("3:1")
+    load_checkpoint(tmp_path, step, {"seed": 0}, change=True)
+    assert balance.state == {"count": 0}
+    balance.state = {"count": 5}
+    saved(step, tmp_path, 2)
+    balance.state = {"count": 0}
+    load_checkpoint(tmp_path, step, {"seed": 0}, change=True)
+    assert balance.state == {"count": 5}
+    step.balance = DynamicBalance(0.5)
+    load_checkpoint(tmp_path, step, {"seed": 0}, change=True)
+    assert step.balance.state == DynamicBalance(0.5).state
+    with pytest.raises(WeightsError, match="has no 'balance'"):
+        load_checkpoint(tmp_path, step, {"seed": 0})
 
 
 def test_checkpoint_of_other_options_is_refused_by_name(step, tmp_path):

@@ -182,9 +182,9 @@ def test_flat_steps_before_a_break_count_after_it(run, monkeypatch):
 def test_other_photos_after_a_break_are_a_warning(run, caplog):
     run(photos="before")
     run(photos="before", iterations=6, resume=True)
-    assert "photos of --data" not in caplog.text
+    assert "photos to train on" not in caplog.text
     run(photos="after", iterations=8, resume=True)
-    assert "the photos of --data are not those that" in caplog.text
+    assert "the photos to train on are not those that" in caplog.text
 
 
 def test_folder_of_another_run_is_not_overwritten(run):

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from gluon_enhance.errors import TrainingError
+from gluon_enhance.errors import TrainingError, WeightsError
 from gluon_enhance.framework import mx
 from gluon_enhance.weights.store import find_shipped
 
@@ -22,6 +22,23 @@ def critic(vgg_file):
 
 def test_resumed_run_equals_uninterrupted_bit_for_bit(check_resume, critic):
     check_resume("distill", *critic)
+
+
+def test_run_by_epochs_with_plain_colors_goes_on_bit_for_bit(check_resume):
+    check_resume("distill", *TAUGHT, "--model", "srcnn_x4", "--sampling", "epochs")
+
+
+def test_run_older_than_plain_colors_goes_on_without_them_or_not_at_all(train, tmp_path):
+    options = (*TAUGHT, "--model", "srcnn_x4", "--save-every", 1)
+    former = ("--plain-colors", 0, "--color-weight", 0)
+    train("distill", tmp_path, *options, *former, "--iterations", 1)
+    (checkpoint,) = (tmp_path / "checkpoints").iterdir()
+    state = json.loads((checkpoint / "state.json").read_text())
+    del state["config"]["plain_colors"], state["config"]["color_weight"]
+    (checkpoint / "state.json").write_text(json.dumps(state))
+    with pytest.raises(WeightsError, match="plain_colors was 0.0, is 0.1; color_weight was 0.0"):
+        train("distill", tmp_path, *options, "--iterations", 2, "--resume")
+    train("distill", tmp_path, *options, *former, "--iterations", 2, "--resume")
 
 
 def test_all_losses_and_scores_are_logged_and_the_card_says_who_taught(train, critic, tmp_path):
