@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import shutil
 from collections.abc import AsyncIterator
@@ -33,6 +34,8 @@ from gluon_enhance.web.shell import shell
 
 PAGES = Path(__file__).parent / "pages"
 COOKIE = "gluon_enhance_client"
+COOKIE_VALUE = re.compile("[0-9a-f]{32}")
+"""What `begin_session` gives out. Anything else could be the name of a client without a cookie."""
 ROLES = {"enhance": ("file",), "compare": ("file", "reference")}
 """Fields of files that a kind of job takes."""
 MOST_FILES = 7
@@ -131,7 +134,7 @@ class _Server:
     async def begin_session(self, request: Request) -> Response:
         """Give a browser a name of its own, which its jobs bear."""
         answer = Response(status_code=204)
-        if COOKIE not in request.cookies:
+        if not COOKIE_VALUE.fullmatch(request.cookies.get(COOKIE, "")):
             answer.set_cookie(COOKIE, secrets.token_hex(16), httponly=True, samesite="strict")
         return answer
 
@@ -297,8 +300,10 @@ class _Server:
 
 def _client(request) -> str:
     """Name who asks: a browser by its cookie, a program by its address."""
-    address = request.client.host if request.client else "unknown"
-    return request.cookies.get(COOKIE, "")[:LONGEST_NAME] or f"at {address}"
+    cookie = request.cookies.get(COOKIE, "")
+    if COOKIE_VALUE.fullmatch(cookie):
+        return cookie
+    return f"at {request.client.host if request.client else 'unknown'}"
 
 
 def _is_file(value):

@@ -144,6 +144,14 @@ def test_clients_see_their_own_jobs_and_get_them_as_one_archive(ask, png):
     assert np.array_equal(cv2.imdecode(data, 1), small.repeat(4, 0).repeat(4, 1))
 
 
+@pytest.mark.parametrize("cookie", ["at 10.0.0.9", '"at 10.0.0.9"', '"\\141t 10.0.0.9"', "mine"])
+def test_a_cookie_that_the_server_has_not_made_lets_nobody_pass_for_another(ask, png, cookie):
+    files, sent = [("file", "a.png", png)], {"Cookie": f"gluon_enhance_client={cookie}"}
+    job = ask.post("/api/jobs", [("model", "nearest")], files, **sent).json
+    assert [one["id"] for one in ask.get("/api/jobs").json] == [job["id"]]  # by the address
+    assert "gluon_enhance_client" in ask("POST", "/api/session", **sent).headers["Set-Cookie"]
+
+
 def test_what_a_format_does_not_hold_is_noted(ask, tmp_path, rng):
     photo = Photo(rng.integers(0, 256, (8, 8, 3), np.uint8), comment="by hand")
     write_image(tmp_path / "a.jpg", photo)
