@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import secrets
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,7 +20,7 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -32,6 +34,8 @@ from gluon_enhance.serving.worker import Craft, Worker
 from gluon_enhance.serving.zipped import zipped
 from gluon_enhance.web.shell import shell
 
+logger = logging.getLogger(__name__)
+
 PAGES = Path(__file__).parent / "pages"
 COOKIE = "gluon_enhance_client"
 COOKIE_VALUE = re.compile("[0-9a-f]{32}")
@@ -42,6 +46,8 @@ MOST_FILES = 7
 LONGEST_NAME = 120
 SHOWN = ("PNG", "JPEG", "WebP", "AVIF", "GIF", "BMP")
 """Formats that browsers show by themselves; of others there is a preview."""
+GONE = 499
+"""A status for nobody to read."""
 GLANCE = 1
 """Seconds between two looks whether a client is still there."""
 OF_COMPARISON = {
@@ -80,7 +86,8 @@ def make_app(
         await run_in_threadpool(worker.close)
 
     server = _Server(jobs, craft, limits)
-    app = shell(server.routes(), PAGES, host, token, lifespan)
+    faults = {OSError: _failed, sqlite3.Error: _failed}
+    app = shell(server.routes(), PAGES, host, token, lifespan, faults)
     app.state.endings.append(server.changes.end)
     return app
 
@@ -150,7 +157,7 @@ class _Server:
                 change = self.changes.expect()
                 job = self._job(job.id)
                 if await request.is_disconnected():
-                    raise HTTPException(499, "the client is gone")
+                    raise HTTPException(GONE, "the client is gone")
                 await happened(change, 0 if job.status in ENDED else GLANCE)
             if job.status != "done":
                 raise HTTPException(422, job.error or "the job was canceled")
@@ -222,8 +229,10 @@ class _Server:
         self.limits.check_queue(self.jobs, client)
         try:
             form = await self.limits.bounded(request).form(max_files=MOST_FILES, max_fields=50)
-        except FormParserError as error:
+        except (FormParserError, UnicodeError) as error:  # a form can name any of Python's codecs
             raise HTTPException(400, f"the form is damaged: {error}") from error
+        except ClientDisconnect as error:
+            raise HTTPException(GONE, "the client is gone") from error
         folder = self.jobs.new_folder()
         try:
             uploads = [(role, one) for role, one in form.multi_items() if _is_file(one)]
@@ -248,7 +257,8 @@ class _Server:
 
     def _stored(self, folder, number, role, upload, kind) -> StoredFile:
         if role not in ROLES[kind]:
-            raise HTTPException(422, f"{role[:50]!r} is no file of {kind}; send {ROLES[kind]}")
+            fields = " or ".join(map(repr, ROLES[kind]))
+            raise HTTPException(422, f"{role[:50]!r} is no file of {kind}; send {fields}")
         name = _plain(upload.filename or "")
         draft = folder / f"upload_{number}"
         with draft.open("wb") as out:
@@ -334,6 +344,13 @@ async def _tried(function, *arguments):
         raise HTTPException(413, str(error)) from error
     except (GluonEnhanceError, ValueError) as error:
         raise HTTPException(422, " ".join(str(error).split())) from error
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """Say that the folder of jobs cannot be used, as when its disk is full."""
+    said = getattr(error, "strerror", None) or str(error)  # without the names of files
+    logger.error("%s failed: %s", request.url.path, error)
+    return JSONResponse({"error": f"the server cannot store or read its files ({said})"}, 507)
 
 
 def _stream(events) -> Response:

@@ -48,8 +48,9 @@ FAULTS = {
     421: "The server is not called so.",
     422: "An option or the picture is wrong, which the text tells.",
     429: "Too many jobs wait; Retry-After tells when to try again.",
+    507: "The server cannot store its files, as when its disk is full.",
 }
-ALWAYS = (401, 403, 421)
+ALWAYS = (401, 403, 421, 507)
 BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
 
 

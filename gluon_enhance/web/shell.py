@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Callable, Optional
@@ -31,6 +31,7 @@ def shell(
     host: str,
     token: Optional[str] = None,
     lifespan: Optional[Callable[[Starlette], AbstractAsyncContextManager]] = None,
+    faults: Optional[Mapping[type[Exception], Callable]] = None,
 ) -> Starlette:
     """Make an application of routes and a folder of pages.
 
@@ -45,6 +46,8 @@ def shell(
         As of `Guard`.
     lifespan : callable, optional
         As Starlette has it.
+    faults : mapping, optional
+        What answers for other errors, as Starlette's ``exception_handlers``.
 
     Returns
     -------
@@ -58,7 +61,7 @@ def shell(
     app = Starlette(
         routes=[*routes, *files],
         middleware=[Middleware(Guard, host=host, token=token)],
-        exception_handlers={HTTPException: _said},
+        exception_handlers={HTTPException: _said, **(faults or {})},
         lifespan=lifespan,
     )
     app.state.endings = []

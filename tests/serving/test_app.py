@@ -1,7 +1,10 @@
 """The API over a real socket, with small nets; results are held against the command's."""
 
+import errno
 import io
 import json
+import logging
+import socket
 import struct
 import threading
 import time
@@ -276,6 +279,44 @@ def test_a_damaged_form_is_refused(ask, body):
     assert answer.status in (400, 422) and answer.json["error"]
     answer = ask("POST", "/api/jobs", body, Content_Type="multipart/form-data")
     assert answer.status in (400, 422) and answer.json["error"]
+
+
+@pytest.mark.parametrize("charset", ["undefined", "punycode"])
+def test_a_form_in_a_codec_that_fails_is_refused(ask, charset):
+    body = b'--x\r\nContent-Disposition: form-data; name="\\"\r\n\r\n\r\n--x--\r\n'
+    kind = f"multipart/form-data; boundary=x; charset={charset}"
+    answer = ask("POST", "/api/jobs", body, Content_Type=kind)
+    assert answer.status == 400 and "the form is damaged" in answer.json["error"]
+
+
+def test_an_upload_that_is_broken_off_is_no_failure_of_the_server(ask, caplog):
+    head = (
+        "POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
+        "Content-Type: multipart/form-data; boundary=x\r\n\r\n--x"
+    )
+    logger = logging.getLogger("uvicorn.error")
+    logger.addHandler(caplog.handler)
+    try:
+        with socket.create_connection(("127.0.0.1", ask.port)) as connection:
+            connection.sendall(head.encode())
+            time.sleep(0.1)
+        time.sleep(0.3)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert not caplog.records and ask.get("/api/jobs").json == []
+
+
+def test_a_full_disk_is_named_and_no_folder_is(ask, png, monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "x"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gluon_enhance.serving.app.shutil.copyfileobj", full)
+        answer = ask.post("/api/jobs", [], [("file", "a.png", png)])
+    assert answer.status == 507 and "(No space left on device)" in answer.json["error"]
+    assert "nosniff" in answer.headers["X-Content-Type-Options"]
+    assert not list((tmp_path / "jobs" / "jobs").iterdir())
+    assert ask.post("/api/jobs", [("model", "nearest")], [("file", "a.png", png)]).status == 202
 
 
 def test_a_damaged_picture_fails_with_its_own_name(ask, png):
