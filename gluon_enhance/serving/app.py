@@ -119,8 +119,8 @@ class _Server:
             route("GET", "results.zip", self.zip_results),
             route("GET", "jobs/{id}", self.show_job),
             route("DELETE", "jobs/{id}", self.remove_job),
-            route("POST", "jobs/{id}/cancel", partial(self.change_job, self.jobs.cancel)),
-            route("POST", "jobs/{id}/retry", partial(self.change_job, self.jobs.retry)),
+            route("POST", "jobs/{id}/cancel", self.cancel_job),
+            route("POST", "jobs/{id}/retry", self.retry_job),
             route("GET", "jobs/{id}/events", self.events_of_job),
             route("GET", "jobs/{id}/result", self.result),
             route("GET", "jobs/{id}/preview/{which}", self.preview),
@@ -172,8 +172,15 @@ class _Server:
     async def show_job(self, request: Request) -> Response:
         return JSONResponse(self._told(self._asked(request)))
 
-    async def change_job(self, change: Callable[[str], None], request: Request) -> Response:
-        change(self._asked(request).id)
+    async def cancel_job(self, request: Request) -> Response:
+        self.jobs.cancel(self._asked(request).id)
+        return await self.show_job(request)
+
+    async def retry_job(self, request: Request) -> Response:
+        job = self._asked(request)
+        if job.status in ("failed", "canceled"):
+            self.limits.check_queue(self.jobs, job.client)
+            self.jobs.retry(job.id)
         return await self.show_job(request)
 
     async def remove_job(self, request: Request) -> Response:
@@ -209,7 +216,7 @@ class _Server:
             path = folder / f"preview_{which}.png"
             async with self.one_preview:
                 if not path.exists():
-                    await _tried(self.craft.preview, folder / names[which], path)
+                    await _tried(self._preview, job, folder / names[which], path)
         return FileResponse(path)
 
     async def zip_results(self, request: Request) -> Response:
@@ -268,6 +275,12 @@ class _Server:
         stored = f"{role}_{number}{own if own.lower() in suffixes else suffixes[0]}"
         draft.rename(folder / stored)
         return StoredFile(role, name, stored)
+
+    def _preview(self, job, path, target):
+        try:
+            self.craft.preview(path, target)
+        except GluonEnhanceError as error:
+            raise GluonEnhanceError(job.told(str(error), path.parent)) from error
 
     def _job(self, job_id) -> Job:
         job = self.jobs.get(job_id)

@@ -7,6 +7,7 @@ moment the process is killed at, what the table tells is true.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import sqlite3
@@ -105,6 +106,13 @@ class Job:
     created: float = 0
     began: Optional[float] = None
     ended: Optional[float] = None
+
+    def told(self, message: str, folder: Path) -> str:
+        """Return a message on files in the job's folder that calls them as their owner does."""
+        message = message.replace(f"{folder}{os.sep}", "")
+        for file in self.files:
+            message = message.replace(file.stored, file.name)
+        return message
 
 
 class Jobs:

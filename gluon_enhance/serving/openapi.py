@@ -86,7 +86,7 @@ def description(craft: Craft, limits: Limits) -> dict[str, Any]:
         },
         "/api/jobs/{id}/cancel": {"post": _does("Cancel a job.", {200: job}, (404,))},
         "/api/jobs/{id}/retry": {
-            "post": _does("Begin a failed or canceled job anew.", {200: job}, (404,))
+            "post": _does("Begin a failed or canceled job anew.", {200: job}, (404, 429))
         },
         "/api/jobs/{id}/events": {
             "get": _does("Follow a job until it has ended.", {200: events}, (404,))

@@ -107,10 +107,12 @@ class Worker(threading.Thread):
         except Stopped:
             self.jobs.put_back(job.id)  # unless it was canceled
         except MENDABLE as error:
-            self.jobs.finish(job.id, error=" ".join(str(error).split()) or type(error).__name__)
+            text = " ".join(job.told(str(error), folder).split())
+            self.jobs.finish(job.id, error=text or type(error).__name__)
         except Exception as error:  # the others go on
             logger.exception("job %s failed", job.id)
-            self.jobs.finish(job.id, error=f"{type(error).__name__}: {error!s:.500}")
+            text = job.told(str(error), folder)
+            self.jobs.finish(job.id, error=f"{type(error).__name__}: {text:.500}")
         else:
             self.jobs.finish(job.id, result)
         if self.jobs.get(job.id) is None:  # it was removed meanwhile

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Callable, Optional
+from urllib.parse import quote
 
 import uvicorn
 from starlette.applications import Starlette
@@ -110,7 +111,7 @@ def address_of(taken: socket.socket, token: Optional[str] = None) -> str:
     host, port = taken.getsockname()[:2]
     name = {"127.0.0.1": "localhost", "0.0.0.0": "localhost", "::": "localhost"}.get(host, host)
     name = f"[{name}]" if ":" in name else name
-    return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+    return f"http://{name}:{port}/" + (f"?token={quote(token, safe='')}" if token else "")
 
 
 class Server(uvicorn.Server):

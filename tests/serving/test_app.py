@@ -25,6 +25,7 @@ from gluon_enhance.photos import Photo, read_image, write_image
 from gluon_enhance.serving.app import make_app
 from gluon_enhance.serving.jobs import Jobs
 from gluon_enhance.serving.limits import Limits
+from gluon_enhance.serving.zipped import zipped
 
 
 @pytest.fixture(scope="module")
@@ -325,6 +326,16 @@ def test_a_damaged_picture_fails_with_its_own_name(ask, png):
     assert "/" not in answer.json["error"]
 
 
+def test_no_message_tells_where_the_server_has_its_files(ask, tmp_path, rng):
+    Image.fromarray(rng.integers(0, 256, (8, 8, 4), np.uint8), "CMYK").save(tmp_path / "a.tif")
+    files = [("file", "a.tif", (tmp_path / "a.tif").read_bytes())]
+    fields = [("model", "bicubic"), ("model", "nearest")]
+    job = finished(ask, ask.post("/api/comparisons", fields, files).json)
+    assert job["status"] == "failed" and job["error"].startswith("a.tif is CMYK")
+    shown = ask.get(f"/api/jobs/{job['id']}/preview/original")
+    assert shown.status == 422 and shown.json["error"].startswith("a.tif is CMYK")
+
+
 @pytest.mark.parametrize(
     ("name", "plain"),
     [
@@ -354,6 +365,30 @@ def test_too_many_bytes_pixels_and_jobs_are_refused(start, gate, png):
     answers = [ask.post("/api/jobs", fields, [("file", "a.png", png)]) for _ in range(4)]
     (refused, *_) = [one for one in answers if one.status != 202]
     assert refused.status == 429 and int(refused.headers["Retry-After"]) >= 1
+
+
+def test_what_is_tried_again_counts_as_what_is_new(start, gate, png):
+    ask = start(waiting=2)
+    fields, files = [("model", "nearest")], [("file", "a.png", png)]
+    running, canceled = (ask.post("/api/jobs", fields, files).json["id"] for _ in range(2))
+    for _ in range(200):
+        if ask.get(f"/api/jobs/{running}").json["status"] == "running":
+            break
+        time.sleep(0.02)
+    ask("POST", f"/api/jobs/{canceled}/cancel")
+    assert ask.post("/api/jobs", fields, files).status == 202
+    answer = ask("POST", f"/api/jobs/{canceled}/retry")
+    assert answer.status == 429 and int(answer.headers["Retry-After"]) >= 1
+    assert ask.get(f"/api/jobs/{canceled}").json["status"] == "canceled"
+
+
+def test_an_archive_lacks_what_was_removed_while_it_was_made(tmp_path):
+    names = ("a.png", "gone.png", "b.png")
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(name.encode())
+    data = b"".join(zipped((name, tmp_path / name) for name in names))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.namelist() == ["a.png", "b.png"] and archive.read("b.png") == b"b.png"
 
 
 def test_a_net_between_two_is_that_of_interpolate(ask, tmp_path, png):

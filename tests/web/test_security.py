@@ -118,5 +118,6 @@ def test_a_port_that_is_taken_is_named():
         taken.listen()
         port = taken.getsockname()[1]
         assert address_of(taken, "x") == f"http://localhost:{port}/?token=x"
+        assert address_of(taken, "+/=&é") == f"http://localhost:{port}/?token=%2B%2F%3D%26%C3%A9"
         with pytest.raises(OSError, match=f"--port {port} cannot be listened to"):
             listen("127.0.0.1", port)
