@@ -217,7 +217,7 @@ class _Server:
             async with self.one_preview:
                 if not path.exists():
                     await _tried(self._preview, job, folder / names[which], path)
-        return FileResponse(path)
+        return _file(path)
 
     async def zip_results(self, request: Request) -> Response:
         files = [
@@ -300,8 +300,8 @@ class _Server:
     def _sent(self, job, after=None) -> Response:
         path = self.jobs.folder_of(job.id) / job.result["file"]
         if job.kind == "compare":
-            return FileResponse(path, headers=OF_COMPARISON, background=after)
-        return FileResponse(path, filename=job.result["name"], background=after)
+            return _file(path, headers=OF_COMPARISON, background=after)
+        return _file(path, filename=job.result["name"], background=after)
 
     def _told(self, job) -> dict[str, Any]:
         """Tell of a job what clients may know."""
@@ -331,6 +331,12 @@ def _client(request) -> str:
 
 def _is_file(value):
     return isinstance(value, UploadFile)
+
+
+def _file(path, **options) -> Response:
+    if not path.is_file():
+        raise HTTPException(404, "this file is no more on the server")
+    return FileResponse(path, **options)
 
 
 def _options(texts) -> dict[str, list[str]]:

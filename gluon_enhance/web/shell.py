@@ -62,7 +62,7 @@ def shell(
     app = Starlette(
         routes=[*routes, *files],
         middleware=[Middleware(Guard, host=host, token=token)],
-        exception_handlers={HTTPException: _said, **(faults or {})},
+        exception_handlers={HTTPException: _said, Exception: _broken, **(faults or {})},
         lifespan=lifespan,
     )
     app.state.endings = []
@@ -72,6 +72,11 @@ def shell(
 async def _said(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    """Answer for what is a fault of ours; it is logged all the same."""
+    return JSONResponse({"error": "the server failed at this; its log says why"}, 500)
 
 
 def listen(host: str, port: int) -> socket.socket:

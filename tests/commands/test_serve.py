@@ -65,6 +65,7 @@ def test_a_server_that_is_killed_has_its_results_when_it_starts_again(tmp_path):
     [
         (["--host", "0.0.0.0"], "give --token too"),
         (["--token", "short"], "--token has 5 characters"),
+        (["--token", "sixteen or more é"], "characters that headers do not carry"),
         (["--memory", "much"], "'much' is no size such as 500MB or 4GB"),
         (["--memory", "4T"], "is no size"),
         (["--max-bytes", "0"], "is no size"),

@@ -156,6 +156,16 @@ def test_a_cookie_that_the_server_has_not_made_lets_nobody_pass_for_another(ask,
     assert "gluon_enhance_client" in ask("POST", "/api/session", **sent).headers["Set-Cookie"]
 
 
+def test_results_that_were_removed_by_hand_are_gone(ask, png, tmp_path):
+    job = ask.post("/api/jobs", [("model", "nearest")], [("file", "a.png", png)]).json
+    assert finished(ask, job)["status"] == "done"
+    for file in (tmp_path / "jobs" / "jobs" / job["id"]).iterdir():
+        file.unlink()
+    for path in ("result", "preview/original", "preview/result"):
+        answer = ask.get(f"/api/jobs/{job['id']}/{path}")
+        assert answer.status == 404 and "no more on the server" in answer.json["error"]
+
+
 def test_what_a_format_does_not_hold_is_noted(ask, tmp_path, rng):
     photo = Photo(rng.integers(0, 256, (8, 8, 3), np.uint8), comment="by hand")
     write_image(tmp_path / "a.jpg", photo)
