@@ -217,7 +217,7 @@ class _Server:
             async with self.one_preview:
                 if not path.exists():
                     await _tried(self._preview, job, folder / names[which], path)
-        return _file(path)
+        return _picture(path)
 
     async def zip_results(self, request: Request) -> Response:
         files = [
@@ -301,7 +301,7 @@ class _Server:
         path = self.jobs.folder_of(job.id) / job.result["file"]
         if job.kind == "compare":
             return _file(path, headers=OF_COMPARISON, background=after)
-        return _file(path, filename=job.result["name"], background=after)
+        return _picture(path, filename=job.result["name"], background=after)
 
     def _told(self, job) -> dict[str, Any]:
         """Tell of a job what clients may know."""
@@ -337,6 +337,12 @@ def _file(path, **options) -> Response:
     if not path.is_file():
         raise HTTPException(404, "this file is no more on the server")
     return FileResponse(path, **options)
+
+
+def _picture(path, **options) -> Response:
+    """Send a picture as what it is, whatever the machine's table of suffixes knows."""
+    form = IMAGE_SUFFIXES[path.suffix.lower()]
+    return _file(path, media_type=f"image/{form.name.lower()}", **options)
 
 
 def _options(texts) -> dict[str, list[str]]:

@@ -156,6 +156,17 @@ def test_a_cookie_that_the_server_has_not_made_lets_nobody_pass_for_another(ask,
     assert "gluon_enhance_client" in ask("POST", "/api/session", **sent).headers["Set-Cookie"]
 
 
+@pytest.mark.parametrize(
+    ("suffix", "name", "kind"),
+    [(".jpg", "a.mpo", "image/jpeg"), (".bmp", "a.bmp", "image/bmp"), (".webp", "x", "image/webp")],
+)
+def test_pictures_are_sent_as_what_they_are(ask, rng, suffix, name, kind):
+    data = encoded(rng.integers(0, 256, (8, 8, 3), np.uint8), suffix)
+    job = ask.post("/api/jobs", [("model", "nearest")], [("file", name, data)]).json
+    shown = ask.get(f"/api/jobs/{job['id']}/preview/original")
+    assert shown.headers["Content-Type"] == kind and shown.body == data
+
+
 def test_results_that_were_removed_by_hand_are_gone(ask, png, tmp_path):
     job = ask.post("/api/jobs", [("model", "nearest")], [("file", "a.png", png)]).json
     assert finished(ask, job)["status"] == "done"
