@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -112,7 +111,7 @@ class CommandCraft:
     def do(self, job: Job, folder: Path, progress: Callable[[int, int], None]) -> dict[str, Any]:
         """Do a job; see `gluon_enhance.serving.worker.Craft`."""
         progress(0, 0)
-        with _notes(folder, {file.stored: file.name for file in job.files}) as notes:
+        with _notes(job, folder) as notes:
             do = self._enhance if job.kind == "enhance" else self._compare
             return {**do(job, folder, progress), "notes": notes}
 
@@ -397,7 +396,7 @@ def _in_plain_errors() -> Iterator[None]:
 
 
 @contextmanager
-def _notes(folder: Path, names: Mapping[str, str]) -> Iterator[list[str]]:
+def _notes(job: Job, folder: Path) -> Iterator[list[str]]:
     """Gather the package's warnings of this thread, with files named as their owner does."""
     notes: list[str] = []
     thread = threading.get_ident()
@@ -405,10 +404,7 @@ def _notes(folder: Path, names: Mapping[str, str]) -> Iterator[list[str]]:
     class Notes(logging.Handler):
         def emit(self, record):
             if record.thread == thread:
-                text = record.getMessage().replace(f"{folder}{os.sep}", "")
-                for stored, name in names.items():
-                    text = text.replace(stored, name)
-                notes.append(text)
+                notes.append(job.told(record.getMessage(), folder))
 
     handler, logger = Notes(logging.WARNING), logging.getLogger("gluon_enhance")
     logger.addHandler(handler)

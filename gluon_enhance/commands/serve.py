@@ -27,9 +27,12 @@ class Size(click.ParamType):
             return value
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?b?)", value.strip(), re.IGNORECASE)
         unit = match and match[2].lower()
-        if not match or (unit and not unit.endswith("b")) or float(match[1]) <= 0:
+        if not match or (unit and not unit.endswith("b")):
             self.fail(f"{value!r} is no size such as 500MB or 4GB", param, ctx)
-        return int(float(match[1]) * UNITS["" if unit == "b" else unit])
+        size = int(float(match[1]) * UNITS["" if unit == "b" else unit])
+        if size < 1:
+            self.fail(f"{value!r} is no size such as 500MB or 4GB", param, ctx)
+        return size
 
 
 @click.command(cls=Command)
@@ -82,7 +85,11 @@ class Size(click.ParamType):
     show_default=True,
     help="That wait; one client may have half of them.",
 )
-@click.option("--threads", type=int, help="Threads that compute. Default: the physical cores.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="Threads that compute. Default: the physical cores.",
+)
 def serve(port, host, token, folder, keep, memory, max_bytes, max_pixels, max_jobs, threads):
     """Serve a page that enhances and compares pictures, and an API that does the same.
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 import secrets
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,7 +20,7 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -31,14 +34,20 @@ from gluon_enhance.serving.worker import Craft, Worker
 from gluon_enhance.serving.zipped import zipped
 from gluon_enhance.web.shell import shell
 
+logger = logging.getLogger(__name__)
+
 PAGES = Path(__file__).parent / "pages"
 COOKIE = "gluon_enhance_client"
+COOKIE_VALUE = re.compile("[0-9a-f]{32}")
+"""What `begin_session` gives out. Anything else could be the name of a client without a cookie."""
 ROLES = {"enhance": ("file",), "compare": ("file", "reference")}
 """Fields of files that a kind of job takes."""
 MOST_FILES = 7
 LONGEST_NAME = 120
 SHOWN = ("PNG", "JPEG", "WebP", "AVIF", "GIF", "BMP")
 """Formats that browsers show by themselves; of others there is a preview."""
+GONE = 499
+"""A status for nobody to read."""
 GLANCE = 1
 """Seconds between two looks whether a client is still there."""
 OF_COMPARISON = {
@@ -77,7 +86,8 @@ def make_app(
         await run_in_threadpool(worker.close)
 
     server = _Server(jobs, craft, limits)
-    app = shell(server.routes(), PAGES, host, token, lifespan)
+    faults = {OSError: _failed, sqlite3.Error: _failed}
+    app = shell(server.routes(), PAGES, host, token, lifespan, faults)
     app.state.endings.append(server.changes.end)
     return app
 
@@ -109,8 +119,8 @@ class _Server:
             route("GET", "results.zip", self.zip_results),
             route("GET", "jobs/{id}", self.show_job),
             route("DELETE", "jobs/{id}", self.remove_job),
-            route("POST", "jobs/{id}/cancel", partial(self.change_job, self.jobs.cancel)),
-            route("POST", "jobs/{id}/retry", partial(self.change_job, self.jobs.retry)),
+            route("POST", "jobs/{id}/cancel", self.cancel_job),
+            route("POST", "jobs/{id}/retry", self.retry_job),
             route("GET", "jobs/{id}/events", self.events_of_job),
             route("GET", "jobs/{id}/result", self.result),
             route("GET", "jobs/{id}/preview/{which}", self.preview),
@@ -131,7 +141,7 @@ class _Server:
     async def begin_session(self, request: Request) -> Response:
         """Give a browser a name of its own, which its jobs bear."""
         answer = Response(status_code=204)
-        if COOKIE not in request.cookies:
+        if not COOKIE_VALUE.fullmatch(request.cookies.get(COOKIE, "")):
             answer.set_cookie(COOKIE, secrets.token_hex(16), httponly=True, samesite="strict")
         return answer
 
@@ -147,7 +157,7 @@ class _Server:
                 change = self.changes.expect()
                 job = self._job(job.id)
                 if await request.is_disconnected():
-                    raise HTTPException(499, "the client is gone")
+                    raise HTTPException(GONE, "the client is gone")
                 await happened(change, 0 if job.status in ENDED else GLANCE)
             if job.status != "done":
                 raise HTTPException(422, job.error or "the job was canceled")
@@ -162,8 +172,15 @@ class _Server:
     async def show_job(self, request: Request) -> Response:
         return JSONResponse(self._told(self._asked(request)))
 
-    async def change_job(self, change: Callable[[str], None], request: Request) -> Response:
-        change(self._asked(request).id)
+    async def cancel_job(self, request: Request) -> Response:
+        self.jobs.cancel(self._asked(request).id)
+        return await self.show_job(request)
+
+    async def retry_job(self, request: Request) -> Response:
+        job = self._asked(request)
+        if job.status in ("failed", "canceled"):
+            self.limits.check_queue(self.jobs, job.client)
+            self.jobs.retry(job.id)
         return await self.show_job(request)
 
     async def remove_job(self, request: Request) -> Response:
@@ -199,8 +216,8 @@ class _Server:
             path = folder / f"preview_{which}.png"
             async with self.one_preview:
                 if not path.exists():
-                    await _tried(self.craft.preview, folder / names[which], path)
-        return FileResponse(path)
+                    await _tried(self._preview, job, folder / names[which], path)
+        return _picture(path)
 
     async def zip_results(self, request: Request) -> Response:
         files = [
@@ -219,8 +236,10 @@ class _Server:
         self.limits.check_queue(self.jobs, client)
         try:
             form = await self.limits.bounded(request).form(max_files=MOST_FILES, max_fields=50)
-        except FormParserError as error:
+        except (FormParserError, UnicodeError) as error:  # a form can name any of Python's codecs
             raise HTTPException(400, f"the form is damaged: {error}") from error
+        except ClientDisconnect as error:
+            raise HTTPException(GONE, "the client is gone") from error
         folder = self.jobs.new_folder()
         try:
             uploads = [(role, one) for role, one in form.multi_items() if _is_file(one)]
@@ -245,7 +264,8 @@ class _Server:
 
     def _stored(self, folder, number, role, upload, kind) -> StoredFile:
         if role not in ROLES[kind]:
-            raise HTTPException(422, f"{role[:50]!r} is no file of {kind}; send {ROLES[kind]}")
+            fields = " or ".join(map(repr, ROLES[kind]))
+            raise HTTPException(422, f"{role[:50]!r} is no file of {kind}; send {fields}")
         name = _plain(upload.filename or "")
         draft = folder / f"upload_{number}"
         with draft.open("wb") as out:
@@ -255,6 +275,12 @@ class _Server:
         stored = f"{role}_{number}{own if own.lower() in suffixes else suffixes[0]}"
         draft.rename(folder / stored)
         return StoredFile(role, name, stored)
+
+    def _preview(self, job, path, target):
+        try:
+            self.craft.preview(path, target)
+        except GluonEnhanceError as error:
+            raise GluonEnhanceError(job.told(str(error), path.parent)) from error
 
     def _job(self, job_id) -> Job:
         job = self.jobs.get(job_id)
@@ -274,8 +300,8 @@ class _Server:
     def _sent(self, job, after=None) -> Response:
         path = self.jobs.folder_of(job.id) / job.result["file"]
         if job.kind == "compare":
-            return FileResponse(path, headers=OF_COMPARISON, background=after)
-        return FileResponse(path, filename=job.result["name"], background=after)
+            return _file(path, headers=OF_COMPARISON, background=after)
+        return _picture(path, filename=job.result["name"], background=after)
 
     def _told(self, job) -> dict[str, Any]:
         """Tell of a job what clients may know."""
@@ -297,12 +323,26 @@ class _Server:
 
 def _client(request) -> str:
     """Name who asks: a browser by its cookie, a program by its address."""
-    address = request.client.host if request.client else "unknown"
-    return request.cookies.get(COOKIE, "")[:LONGEST_NAME] or f"at {address}"
+    cookie = request.cookies.get(COOKIE, "")
+    if COOKIE_VALUE.fullmatch(cookie):
+        return cookie
+    return f"at {request.client.host if request.client else 'unknown'}"
 
 
 def _is_file(value):
     return isinstance(value, UploadFile)
+
+
+def _file(path, **options) -> Response:
+    if not path.is_file():
+        raise HTTPException(404, "this file is no more on the server")
+    return FileResponse(path, **options)
+
+
+def _picture(path, **options) -> Response:
+    """Send a picture as what it is, whatever the machine's table of suffixes knows."""
+    form = IMAGE_SUFFIXES[path.suffix.lower()]
+    return _file(path, media_type=f"image/{form.name.lower()}", **options)
 
 
 def _options(texts) -> dict[str, list[str]]:
@@ -329,6 +369,13 @@ async def _tried(function, *arguments):
         raise HTTPException(413, str(error)) from error
     except (GluonEnhanceError, ValueError) as error:
         raise HTTPException(422, " ".join(str(error).split())) from error
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """Say that the folder of jobs cannot be used, as when its disk is full."""
+    said = getattr(error, "strerror", None) or str(error)  # without the names of files
+    logger.error("%s failed: %s", request.url.path, error)
+    return JSONResponse({"error": f"the server cannot store or read its files ({said})"}, 507)
 
 
 def _stream(events) -> Response:

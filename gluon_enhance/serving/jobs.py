@@ -7,6 +7,7 @@ moment the process is killed at, what the table tells is true.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import sqlite3
@@ -106,6 +107,13 @@ class Job:
     began: Optional[float] = None
     ended: Optional[float] = None
 
+    def told(self, message: str, folder: Path) -> str:
+        """Return a message on files in the job's folder that calls them as their owner does."""
+        message = message.replace(f"{folder}{os.sep}", "")
+        for file in self.files:
+            message = message.replace(file.stored, file.name)
+        return message
+
 
 class Jobs:
     """The jobs of a folder. Safe to use from several threads.
@@ -124,7 +132,7 @@ class Jobs:
     Raises
     ------
     GluonEnhanceError
-        If another server works in the folder.
+        If another server works in the folder, or its table of jobs cannot be used.
     OSError
         If it cannot be written to.
     """
@@ -144,11 +152,15 @@ class Jobs:
         self.progress: dict[str, tuple[int, int]] = {}
         self._listeners: list[Callable[[], None]] = []
         self._lock = threading.RLock()
-        self._base = sqlite3.connect(
-            folder / "jobs.sqlite", isolation_level=None, check_same_thread=False
-        )
-        self._base.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + TABLE)
-        self._take_up()
+        try:
+            self._base = _opened(folder / "jobs.sqlite")
+            self._take_up()
+        except sqlite3.Error as error:
+            self._claim.release()
+            raise GluonEnhanceError(
+                f"{folder / 'jobs.sqlite'} cannot be used ({error}); check its rights and free "
+                "space, or give another --folder"
+            ) from error
 
     def close(self) -> None:
         """Let others work in the folder."""
@@ -280,7 +292,11 @@ class Jobs:
 
     def remove(self, job_id: str) -> None:
         """Forget a job and remove its files; the one that runs is stopped."""
-        self._do("DELETE FROM jobs WHERE id = ?", job_id)
+        try:
+            self._do("DELETE FROM jobs WHERE id = ?", job_id)
+        except sqlite3.OperationalError:  # the disk is full, where the files make room
+            self.clear(job_id)
+            self._do("DELETE FROM jobs WHERE id = ?", job_id)
         self.clear(job_id)
 
     def clear(self, job_id: str) -> None:
@@ -323,6 +339,16 @@ class Jobs:
         with self._lock:
             rows = self._base.execute(f"SELECT {COLUMNS} FROM jobs {condition}", values).fetchall()
         return map(_job, rows)
+
+
+def _opened(path):
+    base = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        base.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + TABLE)
+    except sqlite3.Error:
+        base.close()
+        raise
+    return base
 
 
 def _job(row):

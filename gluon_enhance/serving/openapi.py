@@ -48,8 +48,9 @@ FAULTS = {
     421: "The server is not called so.",
     422: "An option or the picture is wrong, which the text tells.",
     429: "Too many jobs wait; Retry-After tells when to try again.",
+    507: "The server cannot store its files, as when its disk is full.",
 }
-ALWAYS = (401, 403, 421)
+ALWAYS = (401, 403, 421, 507)
 BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
 
 
@@ -85,7 +86,7 @@ def description(craft: Craft, limits: Limits) -> dict[str, Any]:
         },
         "/api/jobs/{id}/cancel": {"post": _does("Cancel a job.", {200: job}, (404,))},
         "/api/jobs/{id}/retry": {
-            "post": _does("Begin a failed or canceled job anew.", {200: job}, (404,))
+            "post": _does("Begin a failed or canceled job anew.", {200: job}, (404, 429))
         },
         "/api/jobs/{id}/events": {
             "get": _does("Follow a job until it has ended.", {200: events}, (404,))

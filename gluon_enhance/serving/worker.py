@@ -71,17 +71,21 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         """Work until `close`."""
+        job = None
         while not self._is_closing:
             self._news.clear()
             try:
+                if job is not None:
+                    self.jobs.put_back(job.id)  # what came of it could not be written
                 self._sweep()
                 job = self.jobs.take()
                 if job is None:
                     self._news.wait(PAUSE)
                 else:
                     self._attempt(job)
-            except sqlite3.Error:  # the disk may be full for a while
-                logger.exception("the table of jobs cannot be written")
+                    job = None
+            except sqlite3.Error as error:  # the disk may be full for a while
+                logger.error("the table of jobs cannot be written (%s)", error)
                 self._news.wait(PAUSE)
 
     def close(self) -> None:
@@ -103,10 +107,12 @@ class Worker(threading.Thread):
         except Stopped:
             self.jobs.put_back(job.id)  # unless it was canceled
         except MENDABLE as error:
-            self.jobs.finish(job.id, error=" ".join(str(error).split()) or type(error).__name__)
+            text = " ".join(job.told(str(error), folder).split())
+            self.jobs.finish(job.id, error=text or type(error).__name__)
         except Exception as error:  # the others go on
             logger.exception("job %s failed", job.id)
-            self.jobs.finish(job.id, error=f"{type(error).__name__}: {error!s:.500}")
+            text = job.told(str(error), folder)
+            self.jobs.finish(job.id, error=f"{type(error).__name__}: {text:.500}")
         else:
             self.jobs.finish(job.id, result)
         if self.jobs.get(job.id) is None:  # it was removed meanwhile

@@ -31,14 +31,18 @@ class _Sink:
 def zipped(files: Iterable[tuple[str, Path]]) -> Iterator[bytes]:
     """Yield an archive of files under their names, as they are: pictures are compressed.
 
-    Of several with one name the later get a number.
+    Of several with one name the later get a number. A file that was removed meanwhile is left out.
     """
     sink, taken = _Sink(), set[str]()
     with ZipFile(sink, "w") as archive:  # type: ignore[call-overload]
         for name, path in files:
+            try:
+                file = path.open("rb")
+            except FileNotFoundError:
+                continue
             name = _free(name, taken)
             taken.add(name)
-            with archive.open(ZipInfo(name), "w", force_zip64=True) as out, path.open("rb") as file:
+            with file, archive.open(ZipInfo(name), "w", force_zip64=True) as out:
                 while data := file.read(CHUNK):
                     out.write(data)
                     yield sink.take()

@@ -204,7 +204,10 @@ def build_net(config: TrainingConfig, model: Optional[str] = None, **kwargs):
             kwargs[option_name] = json.loads(value)
         except ValueError:  # a word, such as the kind of a norm
             kwargs[option_name] = value
-    net = zoo.get_model(model or config.model, **kwargs)
+    try:
+        net = zoo.get_model(model or config.model, **kwargs)
+    except TypeError as error:  # of an option that the net does not have
+        raise ValueError(f"--net: {error}") from error
     net.zoo_model = net.spec.name
     if config.name:
         if config.name in zoo.MODELS or zoo.model_name(f"{config.name}.params") != config.name:

@@ -47,6 +47,10 @@ def check_access(host: str, token: Optional[str]) -> None:
         raise ValueError(
             f"--host {host} lets other machines in; give --token too, a secret that they must know"
         )
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise ValueError(
+            "--token has characters that headers do not carry; give letters and digits"
+        )
     if token is not None and len(token) < SHORTEST_TOKEN:
         raise ValueError(
             f"--token has {len(token)} characters, which can be guessed; give {SHORTEST_TOKEN} or "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Callable, Optional
@@ -32,6 +32,7 @@ def shell(
     host: str,
     token: Optional[str] = None,
     lifespan: Optional[Callable[[Starlette], AbstractAsyncContextManager]] = None,
+    faults: Optional[Mapping[type[Exception], Callable]] = None,
 ) -> Starlette:
     """Make an application of routes and a folder of pages.
 
@@ -46,6 +47,8 @@ def shell(
         As of `Guard`.
     lifespan : callable, optional
         As Starlette has it.
+    faults : mapping, optional
+        What answers for other errors, as Starlette's ``exception_handlers``.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def shell(
     app = Starlette(
         routes=[*routes, *files],
         middleware=[Middleware(Guard, host=host, token=token)],
-        exception_handlers={HTTPException: _said},
+        exception_handlers={HTTPException: _said, Exception: _broken, **(faults or {})},
         lifespan=lifespan,
     )
     app.state.endings = []
@@ -69,6 +72,11 @@ def shell(
 async def _said(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    """Answer for what is a fault of ours; it is logged all the same."""
+    return JSONResponse({"error": "the server failed at this; its log says why"}, 500)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -108,7 +116,7 @@ def address_of(taken: socket.socket, token: Optional[str] = None) -> str:
     host, port = taken.getsockname()[:2]
     name = {"127.0.0.1": "localhost", "0.0.0.0": "localhost", "::": "localhost"}.get(host, host)
     name = f"[{name}]" if ":" in name else name
-    return f"http://{name}:{port}/" + (f"?token={quote(token)}" if token else "")
+    return f"http://{name}:{port}/" + (f"?token={quote(token, safe='')}" if token else "")
 
 
 class Server(uvicorn.Server):

@@ -65,9 +65,12 @@ def test_a_server_that_is_killed_has_its_results_when_it_starts_again(tmp_path):
     [
         (["--host", "0.0.0.0"], "give --token too"),
         (["--token", "short"], "--token has 5 characters"),
+        (["--token", "sixteen or more é"], "characters that headers do not carry"),
         (["--memory", "much"], "'much' is no size such as 500MB or 4GB"),
         (["--memory", "4T"], "is no size"),
         (["--max-bytes", "0"], "is no size"),
+        (["--max-bytes", "0.5"], "is no size"),
+        (["--threads", "0"], "0 is not in the range x>=1"),
         (["--keep", "0"], "0.0 is not in the range x>0"),
         (["--host", "no.such.host.invalid", "--token", "x" * 16], "cannot be listened to"),
     ],

@@ -1,7 +1,10 @@
 """The API over a real socket, with small nets; results are held against the command's."""
 
+import errno
 import io
 import json
+import logging
+import socket
 import struct
 import threading
 import time
@@ -22,6 +25,7 @@ from gluon_enhance.photos import Photo, read_image, write_image
 from gluon_enhance.serving.app import make_app
 from gluon_enhance.serving.jobs import Jobs
 from gluon_enhance.serving.limits import Limits
+from gluon_enhance.serving.zipped import zipped
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +146,35 @@ def test_clients_see_their_own_jobs_and_get_them_as_one_archive(ask, png):
         data = np.frombuffer(archive.read("b_x4.png"), np.uint8)
     small = cv2.imdecode(np.frombuffer(png, np.uint8), 1)
     assert np.array_equal(cv2.imdecode(data, 1), small.repeat(4, 0).repeat(4, 1))
+
+
+@pytest.mark.parametrize("cookie", ["at 10.0.0.9", '"at 10.0.0.9"', '"\\141t 10.0.0.9"', "mine"])
+def test_a_cookie_that_the_server_has_not_made_lets_nobody_pass_for_another(ask, png, cookie):
+    files, sent = [("file", "a.png", png)], {"Cookie": f"gluon_enhance_client={cookie}"}
+    job = ask.post("/api/jobs", [("model", "nearest")], files, **sent).json
+    assert [one["id"] for one in ask.get("/api/jobs").json] == [job["id"]]  # by the address
+    assert "gluon_enhance_client" in ask("POST", "/api/session", **sent).headers["Set-Cookie"]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "name", "kind"),
+    [(".jpg", "a.mpo", "image/jpeg"), (".bmp", "a.bmp", "image/bmp"), (".webp", "x", "image/webp")],
+)
+def test_pictures_are_sent_as_what_they_are(ask, rng, suffix, name, kind):
+    data = encoded(rng.integers(0, 256, (8, 8, 3), np.uint8), suffix)
+    job = ask.post("/api/jobs", [("model", "nearest")], [("file", name, data)]).json
+    shown = ask.get(f"/api/jobs/{job['id']}/preview/original")
+    assert shown.headers["Content-Type"] == kind and shown.body == data
+
+
+def test_results_that_were_removed_by_hand_are_gone(ask, png, tmp_path):
+    job = ask.post("/api/jobs", [("model", "nearest")], [("file", "a.png", png)]).json
+    assert finished(ask, job)["status"] == "done"
+    for file in (tmp_path / "jobs" / "jobs" / job["id"]).iterdir():
+        file.unlink()
+    for path in ("result", "preview/original", "preview/result"):
+        answer = ask.get(f"/api/jobs/{job['id']}/{path}")
+        assert answer.status == 404 and "no more on the server" in answer.json["error"]
 
 
 def test_what_a_format_does_not_hold_is_noted(ask, tmp_path, rng):
@@ -270,10 +303,58 @@ def test_a_damaged_form_is_refused(ask, body):
     assert answer.status in (400, 422) and answer.json["error"]
 
 
+@pytest.mark.parametrize("charset", ["undefined", "punycode"])
+def test_a_form_in_a_codec_that_fails_is_refused(ask, charset):
+    body = b'--x\r\nContent-Disposition: form-data; name="\\"\r\n\r\n\r\n--x--\r\n'
+    kind = f"multipart/form-data; boundary=x; charset={charset}"
+    answer = ask("POST", "/api/jobs", body, Content_Type=kind)
+    assert answer.status == 400 and "the form is damaged" in answer.json["error"]
+
+
+def test_an_upload_that_is_broken_off_is_no_failure_of_the_server(ask, caplog):
+    head = (
+        "POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
+        "Content-Type: multipart/form-data; boundary=x\r\n\r\n--x"
+    )
+    logger = logging.getLogger("uvicorn.error")
+    logger.addHandler(caplog.handler)
+    try:
+        with socket.create_connection(("127.0.0.1", ask.port)) as connection:
+            connection.sendall(head.encode())
+            time.sleep(0.1)
+        time.sleep(0.3)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert not caplog.records and ask.get("/api/jobs").json == []
+
+
+def test_a_full_disk_is_named_and_no_folder_is(ask, png, monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "x"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gluon_enhance.serving.app.shutil.copyfileobj", full)
+        answer = ask.post("/api/jobs", [], [("file", "a.png", png)])
+    assert answer.status == 507 and "(No space left on device)" in answer.json["error"]
+    assert "nosniff" in answer.headers["X-Content-Type-Options"]
+    assert not list((tmp_path / "jobs" / "jobs").iterdir())
+    assert ask.post("/api/jobs", [("model", "nearest")], [("file", "a.png", png)]).status == 202
+
+
 def test_a_damaged_picture_fails_with_its_own_name(ask, png):
     answer = ask.post("/api/enhance", [("model", "bicubic")], [("file", "a.png", png[:-100])])
     assert answer.status == 422 and answer.json["error"].startswith("a.png")
     assert "/" not in answer.json["error"]
+
+
+def test_no_message_tells_where_the_server_has_its_files(ask, tmp_path, rng):
+    Image.fromarray(rng.integers(0, 256, (8, 8, 4), np.uint8), "CMYK").save(tmp_path / "a.tif")
+    files = [("file", "a.tif", (tmp_path / "a.tif").read_bytes())]
+    fields = [("model", "bicubic"), ("model", "nearest")]
+    job = finished(ask, ask.post("/api/comparisons", fields, files).json)
+    assert job["status"] == "failed" and job["error"].startswith("a.tif is CMYK")
+    shown = ask.get(f"/api/jobs/{job['id']}/preview/original")
+    assert shown.status == 422 and shown.json["error"].startswith("a.tif is CMYK")
 
 
 @pytest.mark.parametrize(
@@ -305,6 +386,30 @@ def test_too_many_bytes_pixels_and_jobs_are_refused(start, gate, png):
     answers = [ask.post("/api/jobs", fields, [("file", "a.png", png)]) for _ in range(4)]
     (refused, *_) = [one for one in answers if one.status != 202]
     assert refused.status == 429 and int(refused.headers["Retry-After"]) >= 1
+
+
+def test_what_is_tried_again_counts_as_what_is_new(start, gate, png):
+    ask = start(waiting=2)
+    fields, files = [("model", "nearest")], [("file", "a.png", png)]
+    running, canceled = (ask.post("/api/jobs", fields, files).json["id"] for _ in range(2))
+    for _ in range(200):
+        if ask.get(f"/api/jobs/{running}").json["status"] == "running":
+            break
+        time.sleep(0.02)
+    ask("POST", f"/api/jobs/{canceled}/cancel")
+    assert ask.post("/api/jobs", fields, files).status == 202
+    answer = ask("POST", f"/api/jobs/{canceled}/retry")
+    assert answer.status == 429 and int(answer.headers["Retry-After"]) >= 1
+    assert ask.get(f"/api/jobs/{canceled}").json["status"] == "canceled"
+
+
+def test_an_archive_lacks_what_was_removed_while_it_was_made(tmp_path):
+    names = ("a.png", "gone.png", "b.png")
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(name.encode())
+    data = b"".join(zipped((name, tmp_path / name) for name in names))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.namelist() == ["a.png", "b.png"] and archive.read("b.png") == b"b.png"
 
 
 def test_a_net_between_two_is_that_of_interpolate(ask, tmp_path, png):

@@ -1,5 +1,6 @@
 """The table of jobs: turns, restarts, and what is removed when."""
 
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -8,6 +9,7 @@ import pytest
 
 from gluon_enhance.errors import GluonEnhanceError
 from gluon_enhance.serving import jobs as module
+from gluon_enhance.serving import worker as worker_module
 from gluon_enhance.serving.jobs import ATTEMPTS, Jobs, Stopped, StoredFile
 from gluon_enhance.serving.worker import Worker
 
@@ -77,6 +79,33 @@ def test_files_of_no_job_are_removed_at_the_start(jobs):
 def test_a_folder_has_one_server(jobs):
     with pytest.raises(GluonEnhanceError, match="another server works in .*--folder"):
         Jobs(jobs.folder)
+
+
+def test_a_damaged_table_is_named_and_the_folder_is_free_again(tmp_path):
+    (tmp_path / "jobs.sqlite").write_bytes(b"no table" * 20)
+    with pytest.raises(GluonEnhanceError, match=r"jobs.sqlite cannot be used \(.*\); .*--folder"):
+        Jobs(tmp_path)
+    (tmp_path / "jobs.sqlite").unlink()
+    Jobs(tmp_path).close()
+
+
+class Full:
+    """A table on a disk that has no room while a folder is there."""
+
+    def __init__(self, base, folder):
+        self._base, self._folder, self.close = base, folder, base.close
+
+    def execute(self, statement, values=()):
+        if self._folder.exists() and not statement.startswith("SELECT"):
+            raise sqlite3.OperationalError("database or disk is full")
+        return self._base.execute(statement, values)
+
+
+def test_jobs_can_be_removed_from_a_full_disk(jobs):
+    job = add(jobs)
+    jobs._base = Full(jobs._base, jobs.folder_of(job.id))
+    jobs.remove(job.id)
+    assert jobs.get(job.id) is None and not jobs.folder_of(job.id).exists()
 
 
 def test_what_is_canceled_is_stopped_and_may_be_tried_again(jobs):
@@ -193,6 +222,24 @@ def test_a_job_that_fails_says_why_and_the_others_go_on(jobs, slow, error, said)
     first, second = add(jobs), add(jobs)
     wait_until(lambda: jobs.get(second.id).status == "failed")
     assert jobs.get(first.id).error == said
+
+
+def test_a_job_whose_end_cannot_be_written_begins_anew_when_it_can(jobs, slow, monkeypatch):
+    craft, _ = slow
+    finish, failed = jobs.finish, []
+
+    def finish_at_last(*arguments, **options):
+        if not failed:
+            failed.append(True)
+            raise sqlite3.OperationalError("database or disk is full")
+        finish(*arguments, **options)
+
+    monkeypatch.setattr(worker_module, "PAUSE", 0.01)
+    monkeypatch.setattr(jobs, "finish", finish_at_last)
+    craft.end.set()
+    job = add(jobs)
+    wait_until(lambda: jobs.get(job.id).status == "done")
+    assert failed
 
 
 def test_a_worker_removes_old_results_though_there_is_work(jobs):

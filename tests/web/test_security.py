@@ -11,6 +11,10 @@ from gluon_enhance.web.shell import address_of, listen, shell
 TOKEN = "0123456789abcdef-secret"
 
 
+async def fail(request):
+    raise KeyError("a fault of ours")
+
+
 async def hello(request):
     return PlainTextResponse("hello")
 
@@ -22,7 +26,7 @@ def start(tmp_path):
     servers = []
 
     def started(host="127.0.0.1", token=None):
-        routes = [Route("/hello", hello, methods=["GET", "POST"])]
+        routes = [Route("/hello", hello, methods=["GET", "POST"]), Route("/fail", fail)]
         server = running(shell(routes, tmp_path, host, token))
         servers.append(server)
         return Client(server.__enter__())
@@ -39,6 +43,13 @@ def test_pages_files_and_routes_come_with_headers_that_keep_strangers_out(start)
         assert (answer.status, answer.body) == (200, body)
         assert all(answer.headers[name] == value for name, value in HEADERS.items())
     assert ask.get("/shared/base.css").status == 200
+
+
+def test_a_fault_of_the_server_is_told_as_other_errors_are(start):
+    answer = start().get("/fail")
+    assert answer.status == 500 and answer.json == {
+        "error": "the server failed at this; its log says why"
+    }
 
 
 @pytest.mark.parametrize("host", ["localhost:{}", "127.0.0.1:{}", "[::1]:{}", "LOCALHOST:{}"])
@@ -118,5 +129,6 @@ def test_a_port_that_is_taken_is_named():
         taken.listen()
         port = taken.getsockname()[1]
         assert address_of(taken, "x") == f"http://localhost:{port}/?token=x"
+        assert address_of(taken, "+/=&") == f"http://localhost:{port}/?token=%2B%2F%3D%26"
         with pytest.raises(OSError, match=f"--port {port} cannot be listened to"):
             listen("127.0.0.1", port)
