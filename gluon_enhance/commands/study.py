@@ -249,6 +249,9 @@ def results(folder, as_json, csv, ratings, plot, database):
     2 there is no rating yet, or no such study.
     """
     _check_installed()
+    outputs = [path.resolve() for path in (csv, ratings, plot) if path]
+    if len(set(outputs)) < len(outputs):
+        raise click.UsageError("--csv, --ratings and --plot name one file twice; give each its own")
     from gluon_enhance.study import results as tables
     from gluon_enhance.study.design import read_study
 

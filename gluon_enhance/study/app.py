@@ -13,6 +13,7 @@ from typing import Any, Optional
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -27,6 +28,15 @@ MEMORY = 365 * 24 * 3600
 """Seconds that a browser keeps its person's number."""
 LARGEST = 1000
 """Bytes of a request."""
+
+
+class _Count(IntegerConvertor):
+    """A number in an address, without the thousands of digits that `int` refuses."""
+
+    regex = "[0-9]{1,9}"
+
+
+register_url_convertor("count", _Count())
 
 
 def study_app(
@@ -48,9 +58,9 @@ def study_app(
         Route("/api/study", person.study, methods=["GET"]),
         Route("/api/join", person.join, methods=["POST"]),
         Route("/api/leave", person.leave, methods=["POST"]),
-        Route("/api/items/{index:int}", person.item, methods=["GET"]),
-        Route("/api/items/{index:int}/rating", person.rate, methods=["POST"]),
-        Route("/api/items/{index:int}/pictures/{side:int}", person.picture, methods=["GET"]),
+        Route("/api/items/{index:count}", person.item, methods=["GET"]),
+        Route("/api/items/{index:count}/rating", person.rate, methods=["POST"]),
+        Route("/api/items/{index:count}/pictures/{side:count}", person.picture, methods=["GET"]),
     ]
     return shell(routes, PAGES, host, token)
 
@@ -182,5 +192,5 @@ async def _rating_in(request: Request) -> Any:
             raise HTTPException(413, f"a rating has no more than {LARGEST} bytes")
     try:
         return json.loads(body)["rating"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise HTTPException(422, 'send {"rating": N}') from error

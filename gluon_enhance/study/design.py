@@ -148,6 +148,13 @@ class Study:
             list(self.scale),
             "give a word for each rating: 2 of pairs, else 2 to 9",
         )
+        words = {word.strip() for word in self.scale}
+        _require(
+            len(words) == choices and "" not in words,
+            "scale",
+            list(self.scale),
+            "people cannot tell these apart; give each rating a word of its own",
+        )
         for name, rating in self.anchors:
             _require(name in self.methods, "anchors", name, "it is no method")
             _require(
@@ -291,7 +298,7 @@ def read_study(folder: str | Path) -> Study:
         ) from error
     try:
         return _study_of(tomllib.loads(text))
-    except (StudyError, tomllib.TOMLDecodeError) as error:
+    except (StudyError, ValueError, RecursionError) as error:
         raise StudyError(f"{path}: {error}") from error
 
 

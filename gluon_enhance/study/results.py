@@ -357,7 +357,7 @@ def plot_results(path: Path, results: dict[str, Any]) -> None:
             axes.plot(bounds, [place, place], color="tab:blue", linewidth=2)
         axes.plot(row[name], place, "o", color="tab:blue")
     axes.set_yticks(range(len(rows)), [row["method"] for row in rows])
-    axes.set_title(results["title"])
+    axes.set_title(results["title"].replace("$", r"\$"))  # dollars would begin a formula
     axes.set_xlabel(f"{'Bradley-Terry score' if name == 'score' else 'MOS'}, 95% intervals")
     axes.grid(axis="x", alpha=0.3)
     with whole_file(path) as draft:

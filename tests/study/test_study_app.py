@@ -130,6 +130,8 @@ def test_a_rating_can_be_mended_until_all_is_rated(served):
         ("/api/items/0/rating", '{"rating": 6}', 422, "rating is 6; give a whole number, 1 to 5"),
         ("/api/items/0/rating", '{"rating": true}', 422, "rating is True"),
         ("/api/items/0/rating", "nonsense", 422, 'send {"rating": N}'),
+        pytest.param("/api/items/0/rating", "[" * 999, 422, 'send {"rating": N}', id="nested"),
+        pytest.param(f"/api/items/{'9' * 5000}", None, 404, "Not Found", id="digits"),
         ("/api/items/0/rating", " " * 2000, 413, "no more than 1000 bytes"),
         ("/api/items/1/rating", '{"rating": 1}', 404, "item 0 comes first"),
         ("/api/items/2/rating", '{"rating": 1}', 404, "does not come yet"),

@@ -156,6 +156,17 @@ def test_results_are_printed_and_written(tmp_path, rated):
     assert "<svg" in (tmp_path / "plot.svg").read_text()
 
 
+def test_dollars_in_a_title_are_drawn_as_they_are(tmp_path):
+    study, _ = small_study(tmp_path / "study", title=r"$\frac$ x")
+    with closing(Database(file_url(tmp_path / "study"), study)) as store:
+        store.join()
+        for index, item in enumerate(study.sequence(0)):
+            store.rate(0, index, item, 3)
+    result = run(tmp_path, "results", "@study", "--plot", "@plot.svg")
+    assert result.exit_code == 0, result.output
+    assert r"<!-- $\frac$ x -->" in (tmp_path / "plot.svg").read_text(encoding="utf-8")
+
+
 def test_results_as_json_have_raters_and_pictures(tmp_path, rated):
     report = json.loads(run(tmp_path, "results", "@study", "--json").stdout)
     assert [row["rater"] for row in report["raters"]] == [1, 2]
@@ -167,6 +178,7 @@ def test_results_as_json_have_raters_and_pictures(tmp_path, rated):
     [
         (("results", "@none"), "`gluon-enhance study new` makes one"),
         (("results", "@study", "--plot", "@x.pdf"), "has none of the endings .png, .svg"),
+        (("results", "@study", "--csv", "@x.csv", "--ratings", "@x.csv"), "name one file twice"),
         (("results", "@study", "--database", "mysql://a/b"), "known are sqlite, postgresql"),
         (("serve", "@study", "--host", "0.0.0.0"), "give --token too"),
         (("serve", "@study", "--token", "short"), "--token has 5 characters"),
