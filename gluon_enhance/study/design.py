@@ -131,6 +131,11 @@ class Study:
         _require(self.kind in SCALES, "kind", self.kind, f"give one of {', '.join(SCALES)}")
         object.__setattr__(self, "question", self.question or QUESTIONS[self.kind])
         object.__setattr__(self, "scale", self.scale or SCALES[self.kind])
+        for key in ("title", "question", "consent"):
+            text = getattr(self, key)
+            # Of arguments that are no UTF-8, Python makes surrogates, which no file can hold.
+            fits = not re.search("[\ud800-\udfff]", text)
+            _require(fits, key, text, "write it in UTF-8")
         _check_names("methods", self.methods, 2)
         _check_names("pictures", self.pictures, 1)
         _check_names("training", self.training, 0)
@@ -368,8 +373,8 @@ def _check_names(key: str, names: Iterable[str], fewest: int) -> None:
             NAME.fullmatch(name),
             key,
             name,
-            "names have letters, digits, spaces and ._+-, begin with a letter or digit, and do not "
-            "end in a space or period",
+            "names have up to 100 letters, digits, spaces and ._+-, begin with a letter or "
+            "digit, and do not end in a space or period",
         )
 
 

@@ -142,7 +142,7 @@ def test_words_of_the_consent_do_not_make_another_study():
         ('scale = ["only"]', "give a word for each rating"),
         ('scale = ["good", "good "]', "give each rating a word of its own"),
         ('scale = ["", "good"]', "give each rating a word of its own"),
-        pytest.param("seed = " + "9" * 5000, "digits", id="digits"),
+        pytest.param("ratings = -" + "9" * 5000, "", id="digits"),
         pytest.param("seed = " + "[" * 5000, "", id="nested"),
         ("scale = [1, 2]", "give a list of texts"),
         ("=", "Invalid"),
@@ -156,9 +156,14 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path, lines, message):
     assert message in str(error.value) and "study.toml" in str(error.value)
 
 
+def test_a_title_that_no_file_can_hold_is_named():
+    with pytest.raises(StudyError, match="title is .*: write it in UTF-8"):
+        Study(title="caf\udce9", methods=("a", "b"), pictures=("p",))
+
+
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "trailing.", "ü"])
 def test_names_that_are_no_names_of_files_are_refused(name):
-    with pytest.raises(StudyError, match="names have letters, digits"):
+    with pytest.raises(StudyError, match="names have up to 100 letters, digits"):
         study(methods=("original", name))
 
 
