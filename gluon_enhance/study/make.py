@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -145,7 +144,7 @@ def make_study(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_image(path, Photo(np.ascontiguousarray(middle(pixels, crop))))
         write_text(draft / FILE, study_text(study))
-        os.rename(draft, folder)
+        draft.rename(folder)
 
 
 def middle(pixels: np.ndarray, side: Optional[int]) -> np.ndarray:

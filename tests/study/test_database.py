@@ -38,7 +38,7 @@ def postgres(tmp_path_factory):
     if os.geteuid() == 0:  # which the server refuses to be
         if not shutil.which("runuser") or not shutil.which("chown"):
             pytest.skip("PostgreSQL does not run as root, and there is no runuser")
-        for parent in (folder, *list(folder.parents)[:2]):
+        for parent in (folder, *list(folder.parents)[:3]):
             parent.chmod(parent.stat().st_mode | 0o011)
         shutil.chown(folder, "nobody")
         as_other = ["runuser", "-u", "nobody", "--"]

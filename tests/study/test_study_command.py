@@ -97,7 +97,7 @@ def test_the_middle_of_a_small_picture_is_all_of_it():
         (("--files", "one=@photos", "--shrink"), "--shrink is for PICTURES"),
         (("--files", "one"), "'one': give NAME=FOLDER"),
         (("--files", "one=@photos"), "methods is ['one']: name 2 or more"),
-        (("@photos", "-m", "bicubic", "-m", "../x.onnx=no"), "names have letters"),
+        (("@photos", "-m", "bicubic", "-m", "../x.onnx=no"), "names have up to 100 letters"),
         (("@photos", "-m", "bicubic", "-m", "bicubic"), "it is named twice"),
         (("@photos", "-m", "bicubic", "-m", "nearest", "--anchor", "x=1"), "it is no method"),
         (("@photos", "-m", "bicubic", "-m", "nearest", "--training", "3"), "leave none to rate"),
