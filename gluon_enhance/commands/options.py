@@ -122,3 +122,29 @@ def model_option(default):
         help="A name (see `gluon-enhance models`), a file of weights or ONNX, NAME=WEIGHTS, an "
         "exported folder, or X-symbol.json of a net that MXNet saved.",
     )
+
+
+def listening_options(port: int):
+    """Return the options of a command that serves pages: --host, --port and --token."""
+    return together(
+        click.option(
+            "--host",
+            default="127.0.0.1",
+            show_default=True,
+            help="What to listen to: 0.0.0.0 lets other machines in, and needs --token.",
+        ),
+        click.option(
+            "--port",
+            type=click.IntRange(0, 65535),
+            default=port,
+            show_default=True,
+            help="0 is any.",
+        ),
+        click.option(
+            "--token",
+            envvar="GLUON_ENHANCE_TOKEN",
+            help="A secret of 16 characters or more that clients must know, and that the printed "
+            "address has; needed with a --host that other machines can reach. Better given as the "
+            "variable GLUON_ENHANCE_TOKEN, which other users of this machine do not see.",
+        ),
+    )

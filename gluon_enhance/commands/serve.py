@@ -8,7 +8,7 @@ from contextlib import closing
 import click
 
 from gluon_enhance.commands import Command, printable
-from gluon_enhance.commands.options import FilePath, Finite
+from gluon_enhance.commands.options import FilePath, Finite, listening_options
 from gluon_enhance.errors import EngineError
 from gluon_enhance.weights import store
 
@@ -36,21 +36,7 @@ class Size(click.ParamType):
 
 
 @click.command(cls=Command)
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 is any."
-)
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    help="What to listen to: 0.0.0.0 lets other machines in, and needs --token.",
-)
-@click.option(
-    "--token",
-    envvar="GLUON_ENHANCE_TOKEN",
-    help="A secret of 16 characters or more that clients must know. Better given as the variable "
-    "GLUON_ENHANCE_TOKEN, which other users of this machine do not see.",
-)
+@listening_options(8000)
 @click.option(
     "--folder",
     type=FilePath(),

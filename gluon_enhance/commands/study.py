@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from gluon_enhance.commands import printable
 from gluon_enhance.commands.metrics import writable
-from gluon_enhance.commands.options import FilePath, engine_options, trust_option
+from gluon_enhance.commands.options import FilePath, engine_options, listening_options, trust_option
 from gluon_enhance.errors import plural
 
 PLOTS = (".png", ".svg")
@@ -304,22 +304,7 @@ def _number(value):
 
 @study.command()
 @click.argument("folder", type=FilePath())
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    help="What to listen to: 0.0.0.0 lets other machines in, and needs --token.",
-)
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8001, show_default=True, help="0 is any."
-)
-@click.option(
-    "--token",
-    envvar="GLUON_ENHANCE_TOKEN",
-    help="A secret of 16 characters or more that the link has; needed with a --host that other "
-    "machines can reach. Better given as the variable GLUON_ENHANCE_TOKEN, which other users of "
-    "this machine do not see.",
-)
+@listening_options(8001)
 @database_option
 def serve(folder, host, port, token, database):
     """Ask people, who open the link that is printed, until Ctrl-C.
