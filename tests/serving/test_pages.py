@@ -167,6 +167,25 @@ def test_a_job_tells_its_tiles_is_canceled_tried_again_and_removed(
     assert page.find("#enhance .empty").is_displayed()
 
 
+def test_an_answer_later_than_the_news_does_not_put_a_job_back(page, pixels):
+    page.browser.execute_script("""
+        const ask = window.fetch;
+        window.answered = 0;
+        window.fetch = async (...request) => {
+          const answer = await ask(...request);
+          await new Promise((go) => setTimeout(go, 1000));
+          window.answered += 1;
+          return answer;
+        };
+    """)
+    page.choose("#enhance form", model="nearest")
+    page.browser.execute_script(DROP, "a.png", png(pixels), "#enhance")
+    page.find("#enhance button.main").click()
+    page.wait(lambda: page.browser.execute_script("return window.answered") > 0)
+    page.wait(lambda: not page.all("#enhance .chosen li"))  # the page has taken the answer up
+    page.wait(lambda: page.states() == ["done"], 5)
+
+
 def test_what_is_refused_is_said_in_the_page(page, pixels):
     page.find("#enhance button.main").click()
     assert page.find("#enhance .wrong").text == "Choose a picture first."

@@ -80,7 +80,7 @@ export class Queue {
     if (deed === "show") this.onShow(this.jobs.get(id));
     try {
       if (deed === "remove") await ask("DELETE", `jobs/${id}`);
-      if (deed === "cancel" || deed === "retry") this.put(await ask("POST", `jobs/${id}/${deed}`));
+      if (deed === "cancel" || deed === "retry") await ask("POST", `jobs/${id}/${deed}`);
     } catch (error) {
       this.lines.get(id).querySelector(".notes").textContent = error.message;
     }

@@ -29,6 +29,7 @@ models.setUp(known, (name) => {
   enhance.choose(name);
   location.hash = "#enhance";
 });
+// A job's state is taken from here alone: an answer to a request may come after newer news.
 follow(
   (job) => {
     queues[job.kind].put(job);
