@@ -28,12 +28,7 @@ import numpy as np
 
 from gluon_enhance import Enhancer, zoo
 from gluon_enhance.data.degradations import DEGRADATIONS
-from gluon_enhance.data.teacher_patches import (
-    MARGIN,
-    TeacherPatches,
-    taught_by,
-    with_plain_colors,
-)
+from gluon_enhance.data.teacher_patches import MARGIN, TeacherPatches, taught_by
 from gluon_enhance.framework import mx
 from gluon_enhance.losses import (
     DistillationLoss,
@@ -112,8 +107,7 @@ def learn(run):
             L1Loss(), config.truth_weight, *layers, weight=config.feature_weight
         )
         scores = run.feature_scores(FeatureLoss(features, "l1", layers[1]))
-    draw = with_plain_colors(patches.draw, config.plain_colors)
-    run.train(make_step(run, losses), draw, with_start=starts, **scores)
+    run.train(make_step(run, losses), patches.draw, with_start=starts, **scores)
 
 
 def open_patches(run):

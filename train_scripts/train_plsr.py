@@ -70,6 +70,8 @@ class Config(recipe.EnlargingConfig):
 
 def main(argv=None):
     config = parse_config(Config, __doc__, argv)
+    if config.shards and config.plain_colors:
+        raise ValueError("--shards keeps features of photos alone; leave out --plain-colors")
     scale = zoo.get_spec(config.model).scale
     config.patch_size = config.patch_size or TRUTH_SIZES.get(scale, 144) // scale
     recipe.train_enlarging(config, learn)

@@ -114,48 +114,6 @@ def with_colors_of(image: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.clip(image + cv2.resize(means, (width, height), interpolation=cv2.INTER_LINEAR), 0, 1)
 
 
-def with_plain_colors(draw: Callable, share: float) -> Callable:
-    """Mix shades from one plain color to another into a data set of taught patches.
-
-    Photos have few of the colors that graphics are filled with: `realesrgan_lite_x4`, which had
-    seen photos alone, made pure blue greener by 31 of 255, and black lighter by 2.
-
-    Parameters
-    ----------
-    draw : callable
-        `TeacherPatches.draw`.
-    share : float
-        Of the samples, in [0, 1]. Of these shades a third is gray, and a half has but one color.
-        The truth counts as the teacher's output; the input has 8 bits.
-
-    Returns
-    -------
-    callable
-        Draws as `draw` does.
-    """
-
-    def draw_mixed(rng, turn=None):
-        images = draw(rng, turn)
-        if rng.random() >= share:
-            return images
-        ends = rng.random((2, 1 if rng.random() < 1 / 3 else 3))
-        if rng.random() < 0.5:
-            ends[1] = ends[0]
-        angle = rng.uniform(0, 2 * np.pi)
-        lr, taught, hr = (_shade(image.shape[1], *ends, angle) for image in images)
-        return np.round(255 * lr) / np.float32(255), taught, hr
-
-    return draw_mixed
-
-
-def _shade(side, start, end, angle):
-    """Shade a square from one color to another along a direction."""
-    across = (np.arange(side) + 0.5) / side - 0.5
-    along = 0.5 + np.cos(angle) * across + np.sin(angle) * across[:, None]
-    colors = start[:, None, None] + (end - start)[:, None, None] * np.clip(along, 0, 1)
-    return np.broadcast_to(colors, (3, side, side)).astype(np.float32)
-
-
 def taught_by(enhancer, scale: int) -> Callable[[np.ndarray], np.ndarray]:
     """Return what makes a teacher's output of an input at a student's scale.
 

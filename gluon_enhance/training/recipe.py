@@ -28,6 +28,7 @@ from gluon_enhance.atomic import whole_file
 from gluon_enhance.data.degradations import DEGRADATIONS
 from gluon_enhance.data.held_out_photos import Data
 from gluon_enhance.data.phone_photos import PHONES, phone_photos
+from gluon_enhance.data.plain_colors import with_plain_colors
 from gluon_enhance.data.super_resolution import enlarging_photos
 from gluon_enhance.framework import mx
 from gluon_enhance.losses import vgg_features
@@ -70,6 +71,9 @@ class EnlargingConfig(TrainingConfig):
         None, "file of YAML with numbers of Real-ESRGAN's degradation, by their official names"
     )
     sharpen_truth: bool = option(False, "sharpen true patches, as Real-ESRGAN's training does")
+    plain_colors: float = option(
+        0.0, "share of samples that are shades of plain colors, which photos lack", most=1
+    )
     lr: Optional[str] = option(None, "folder of the photos' own reductions, which are used as is")
 
     NOT_COMPARED: ClassVar[tuple] = (*TrainingConfig.NOT_COMPARED, "lr")
@@ -406,6 +410,8 @@ class Run:
             at_once = config.batch_size // config.accumulate
             validate = with_losses(validate, step, data.held_out, at_once)
         draw = draw or data.patches.draw
+        if isinstance(config, EnlargingConfig):
+            draw = with_plain_colors(draw, config.plain_colors)
         history = fit(step, draw, validate, config, data.patches.fingerprint)
         if step.best and step.best.arrays:
             step.average.arrays = step.best.arrays

@@ -5,14 +5,12 @@ import pytest
 
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
-from gluon_enhance.data.epochs import Turn
 from gluon_enhance.data.teacher_patches import (  # noqa: E402
     MARGIN,
     PER_SHARD,
     TeacherPatches,
     taught_by,
     with_colors_of,
-    with_plain_colors,
 )
 from gluon_enhance.errors import TrainingError  # noqa: E402
 
@@ -125,30 +123,3 @@ def test_a_teacher_of_a_larger_scale_is_reduced_to_the_students():
 def test_a_teacher_that_enlarges_less_is_refused_by_both_scales():
     with pytest.raises(ValueError, match="teacher enlarges by 2 and the student by 4"):
         taught_by(Enhancer(2), 4)
-
-
-def test_shades_of_plain_colors_are_the_same_picture_at_both_sizes_in_the_share_asked_for(tmp_path):
-    draw_mixed, kinds = with_plain_colors(made(tmp_path).draw, 0.25), []
-    for k in range(400):
-        lr, taught, hr = draw_mixed(np.random.default_rng(k))
-        assert lr.shape == (3, 8, 8) and hr.shape == taught.shape == (3, 16, 16)
-        assert lr.dtype == taught.dtype == hr.dtype == np.float32
-        if (taught == hr).all():
-            means = hr.reshape(3, 8, SCALE, 8, SCALE).mean((2, 4))
-            np.testing.assert_allclose(lr, means, atol=0.03)
-            np.testing.assert_allclose(255 * lr, np.round(255 * lr), atol=1e-4)
-            kinds.append(((hr[0] == hr[1]).all(), np.ptp(hr[0]) == 0))
-    assert 70 < len(kinds) < 130
-    gray, plain = np.mean(kinds, 0)
-    assert 0.2 < gray < 0.5 and 0.35 < plain < 0.65
-    assert with_plain_colors(made(tmp_path).draw, 0)(np.random.default_rng(0))[0].shape == (3, 8, 8)
-
-
-def test_shades_of_plain_colors_leave_the_samples_that_are_due_by_epochs(tmp_path):
-    patches = made(tmp_path)
-    draw_mixed = with_plain_colors(patches.draw, 0)
-    for number in range(4):
-        rng, turn = np.random.default_rng(number), Turn(seed=0, number=number)
-        expected = patches.draw(np.random.default_rng(number), turn)
-        for image, other in zip(draw_mixed(rng, turn), expected):
-            np.testing.assert_array_equal(image, other)

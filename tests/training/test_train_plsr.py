@@ -74,6 +74,11 @@ def test_resumed_training_from_shards_equals_uninterrupted_bit_for_bit(
     assert len(list((tmp_path / "shards").glob("train[xy]_?.params"))) == 4
 
 
+def test_plain_colors_have_no_features_in_shards(train, options, tmp_path):
+    with pytest.raises(ValueError, match="features of photos alone; leave out --plain-colors"):
+        train("plsr", tmp_path, *options, "--shards", tmp_path / "s", "--plain-colors", 0.1)
+
+
 def test_reports_net_holds_the_mean_color_of_its_inputs(train, options, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
