@@ -59,12 +59,17 @@ class DistillationLoss(mx.gluon.loss.Loss):
         self._layer_weights = by_layer(layer_weights, features)
 
     def hybrid_forward(self, F, pred, taught, truth, sample_weight=None):
-        images = [batch_first(F, image, self._batch_axis) for image in (pred, taught, truth)]
-        maps = [self.features(image) if self.features else [image] for image in images]
-        layers = zip(self._layer_weights, *maps)
-        total = sum(w * self._mixed(*layer) for w, *layer in layers)
+        weights = 1 - self._truth_weight, self._truth_weight
+        # What counts nothing is not computed.
+        targets = [(share, image) for share, image in zip(weights, (taught, truth)) if share]
+        of_pred = self._maps(F, pred)
+        total = sum(
+            share * weight * self.distance(*maps)
+            for share, image in targets
+            for weight, *maps in zip(self._layer_weights, of_pred, self._maps(F, image))
+        )
         return weighted(F, total, self._weight, sample_weight)
 
-    def _mixed(self, pred, taught, truth):
-        weight = self._truth_weight
-        return (1 - weight) * self.distance(pred, taught) + weight * self.distance(pred, truth)
+    def _maps(self, F, image):
+        image = batch_first(F, image, self._batch_axis)
+        return self.features(image) if self.features else [image]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ LARGEST_PICTURE = 512
 
 
 LOWER = re.compile(
-    r"held_out_|(?!psnr|ssim|ms_ssim).*(distance|loss)|lpips|dists|delta_e|blockiness|ringing|niqe"
+    r"held_out_(?!.*accuracy)|(?!psnr|ssim|ms_ssim).*(distance|loss)|lpips|dists|delta_e|blockiness|ringing|niqe"
 )
 """Beginnings of the scores of which the lowest is the best; the name of a set ends them."""
 
@@ -236,7 +237,8 @@ class BestNet:
             )
         value = scores[self.score]
         sign = -1 if LOWER.match(self.score) else 1
-        if not self.state or sign * value > sign * self.state["value"]:
+        best = sign * self.state.get("value", math.nan)
+        if math.isnan(best) or sign * value > best:  # nothing is better than NaN but a number
             self.state = {"score": self.score, "value": value, "step": count}
             self.arrays = {name: array.copy() for name, array in arrays.items()}
 

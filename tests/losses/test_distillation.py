@@ -39,3 +39,18 @@ def test_maps_are_compared_in_place_of_the_images_and_weighed_by_layer(rng):
     loss = DistillationLoss(L2Loss(), 0.25, Maps(), layer_weights=(3, 5))
     result = loss(*map(mx.nd.array, (pred, taught, truth))).asnumpy()
     np.testing.assert_allclose(result, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("share, of_teacher", [(0.0, True), (1.0, False)])
+def test_maps_of_what_counts_nothing_are_not_computed(share, of_teacher, rng):
+    seen = []
+
+    class Maps(mx.gluon.HybridBlock):
+        def hybrid_forward(self, F, x):
+            seen.append(x.asnumpy())
+            return [x]
+
+    pred, taught, truth = images(rng)
+    DistillationLoss(L1Loss(), share, Maps())(*map(mx.nd.array, (pred, taught, truth)))
+    expected = np.float32([pred, taught if of_teacher else truth])
+    np.testing.assert_array_equal(seen, expected)

@@ -217,6 +217,7 @@ def test_weights_of_validations_are_written_averaged_and_raw(run, tmp_path):
     "score, step",
     [
         *(("psnr", 4), ("feature_distance", 2), ("held_out_style", 2), ("ssim_Set5", 4)),
+        ("held_out_color_accuracy", 4),
         *(("lpips", 2), ("lpips_vgg_Set5", 2), ("dists", 2), ("delta_e", 2), ("ms_ssim_y", 4)),
         *(("blockiness", 2), ("ringing", 2), ("niqe_Set5", 2), ("psnr_y_lossless", 4)),
     ],
@@ -227,6 +228,13 @@ def test_the_best_net_has_the_highest_score_or_the_lowest_distance(score, step):
         best.offer({score: value}, count, {"w": mx.nd.array([count])})
     assert best.state == {"score": score, "value": {2: 1.0, 4: 3.0}[step], "step": step}
     assert best.arrays["w"].asscalar() == step
+
+
+def test_a_number_is_better_than_nan_and_nan_never_better():
+    best = BestNet("psnr")
+    for count, value in enumerate((math.nan, 1.0, math.nan, 0.5)):
+        best.offer({"psnr": value}, count, {})
+    assert best.state == {"score": "psnr", "value": 1.0, "step": 1}
 
 
 def test_a_score_that_there_is_not_is_refused_with_those_that_there_are(run):
