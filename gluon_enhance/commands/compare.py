@@ -7,6 +7,7 @@ from typing import Callable, Optional
 
 import click
 import numpy as np
+from click.core import ParameterSource
 
 from gluon_enhance.atomic import whole_file
 from gluon_enhance.commands import printable
@@ -80,6 +81,16 @@ def compare(pictures, models, output, reference, crop_border, parts, csv, **opti
     they differ most. With --reference, that is shown too, and the others are scored. Pictures are
     shown and scored in RGB of 8 bits. Exit status: 0 done, 2 nothing was written.
     """
+    source_of = click.get_current_context().get_parameter_source
+    asked = [
+        name
+        for name in ("metrics", "niqe", "csv")
+        if source_of(name) is not ParameterSource.DEFAULT
+    ]
+    if asked and not reference:
+        raise click.UsageError(
+            f"--{asked[0]} is of scores, which need the truth: give --reference FILE"
+        )
     metrics = take_metrics(options)
     check_count(len(pictures), models)
     shown = _read(pictures)

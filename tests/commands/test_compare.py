@@ -105,6 +105,11 @@ def test_a_sheet_is_written_by_its_ending(tmp_path, pictures, suffix):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("truth.png", "marred.png", "--csv", "out.csv", "-o", "out.html"), "--csv is of scores"),
+        (
+            ("truth.png", "marred.png", "--metrics", "lpips", "-o", "out.html"),
+            "--metrics is of scores, which need the truth: give --reference FILE",
+        ),
         (("truth.png", "-o", "out.html"), "1 picture cannot be compared; give 2 to 6"),
         (("truth.png", "marred.png", "-m", "bicubic", "-o", "out.html"), "give one picture, not 2"),
         (("truth.png", "truth.png", "-o", "out.html"), "a picture is named twice"),
