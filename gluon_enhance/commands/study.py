@@ -256,7 +256,7 @@ def results(folder, as_json, csv, ratings, plot, database):
     from gluon_enhance.study.design import read_study
 
     shown = read_study(folder)
-    with _opened(folder, database, shown) as store:
+    with _opened(folder, database, shown, writes=False) as store:
         given, joined = store.ratings(), store.joined()
     report = tables.results_of(shown, given, joined)
     if csv:
@@ -271,12 +271,12 @@ def results(folder, as_json, csv, ratings, plot, database):
     _print(report)
 
 
-def _opened(folder, url, shown):
+def _opened(folder, url, shown, writes=True):
     from contextlib import closing
 
     from gluon_enhance.study.database import Database, file_url
 
-    return closing(Database(url or file_url(folder), shown))
+    return closing(Database(url or file_url(folder), shown, writes))
 
 
 def _print(report):

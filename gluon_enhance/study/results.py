@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gluon_enhance.atomic import whole_file
-from gluon_enhance.study.database import Rating
+from gluon_enhance.study.database import NOBODY, Rating
 from gluon_enhance.study.design import Study, StudyError
 from gluon_enhance.study.statistics import (
     Array,
@@ -84,7 +84,7 @@ def results_of(study: Study, ratings: list[Rating], joined: int) -> dict[str, An
     """
     test = [rating for rating in ratings if rating.stage == "test"]
     if not test:
-        raise StudyError("nobody has rated yet; `gluon-enhance study serve` asks people")
+        raise StudyError(NOBODY)
     answers = Counter(rating.place for rating in ratings)
     finished = sum(count == len(study.sequence(place)) for place, count in answers.items())
     head = {
