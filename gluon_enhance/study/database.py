@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -94,6 +96,7 @@ class Database:
         self._upsert = UPSERTS[self._engine.dialect.name]
         try:
             self._claim() if writes else self._check()
+            self._file = _identity(self._engine.url)
         except StudyError:
             self.close()
             raise
@@ -135,10 +138,11 @@ class Database:
         Raises
         ------
         StudyError
-            If another server has meanwhile taken the database for a study.toml that has changed.
+            If another server has meanwhile taken the database for a study.toml that has changed, or
+            its file is gone.
         """
         number = secrets.token_urlsafe(32)
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(insert(PEOPLE).values(number=number))
             if not self._is_own(connection):
                 raise StudyError("study.toml has changed; end this server and start another")
@@ -151,13 +155,27 @@ class Database:
             place = connection.execute(query).scalar()
         return None if place is None else place - 1
 
+    @contextmanager
+    def _writing(self):
+        """Refuse to write to a file that was removed, which the system would keep until the end."""
+        if self._file != _identity(self._engine.url):
+            raise StudyError("the file of the ratings is gone; end this server and start another")
+        with self._engine.begin() as connection:
+            yield connection
+
     def rate(self, place: int, index: int, item: Item, value: int) -> None:
-        """Store what a person says of their item of a number, in place of what they said before."""
+        """Store what a person says of their item of a number, in place of what they said before.
+
+        Raises
+        ------
+        StudyError
+            If the database's file is gone.
+        """
         first, second = (*item.shown, None)[:2]
         row = {"place": place + 1, "item": index, "stage": item.stage, "picture": item.picture}
         row.update(first=first, second=second, value=value)
         keys = [RATINGS.c.place, RATINGS.c.item]
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             query = self._upsert(RATINGS).values(row)
             connection.execute(
                 query.on_conflict_do_update(index_elements=keys, set_={"value": value})
@@ -223,6 +241,13 @@ def _engine(url: URL, writes: bool) -> Engine:
         return create_engine(url, pool_pre_ping=True)
     except ImportError as error:
         raise StudyError(f"--database needs {error.name}: pip install 'psycopg[binary]'") from error
+
+
+def _identity(url):
+    """Return what tells a database's file from another of its name; None if there is none."""
+    with suppress(OSError):
+        return url.get_backend_name() == "sqlite" and os.stat(url.database).st_ino
+    return None
 
 
 def _to_read(url):
