@@ -361,3 +361,14 @@ def test_a_picture_of_a_phone_has_whole_pixels_of_the_screen(visit, browser):
         page.begin()
         script = "return document.querySelector('.frame img').getBoundingClientRect().width"
         assert page.driver.execute_script(script) == 64
+
+
+def test_all_buttons_are_in_sight_where_two_pictures_need_scrolling(visit, browser):
+    look(browser, (390, 320, 3), "light")
+    with visit(kind="dcr", training=()) as (_, _, page):
+        page.begin()
+        low, high = page.driver.execute_script(
+            "const { bottom } = document.querySelector('#scale').lastChild.getBoundingClientRect();"
+            "return [bottom, document.documentElement.scrollHeight]"
+        )
+        assert low <= 320 < high
