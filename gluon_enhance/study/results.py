@@ -50,6 +50,8 @@ OF_PAIRS = (
     "score: Bradley-Terry's, of mean 0; the difference of two is the logit of one being preferred "
     "to the other; 95% intervals with raters as clusters; training and repeats do not count"
 )
+DRAWN = {"acr": "MOS", "dcr": "DMOS", "pairs": "Bradley-Terry score"}
+"""Kind -> what a plot of the results calls them."""
 
 
 class _Table(NamedTuple):
@@ -358,7 +360,7 @@ def plot_results(path: Path, results: dict[str, Any]) -> None:
         axes.plot(row[name], place, "o", color="tab:blue")
     axes.set_yticks(range(len(rows)), [row["method"] for row in rows])
     axes.set_title(results["title"].replace("$", r"\$"))  # dollars would begin a formula
-    axes.set_xlabel(f"{'Bradley-Terry score' if name == 'score' else 'MOS'}, 95% intervals")
+    axes.set_xlabel(f"{DRAWN[results['kind']]}, 95% intervals")
     axes.grid(axis="x", alpha=0.3)
     with whole_file(path) as draft:
         figure.savefig(draft, format=path.suffix[1:].lower(), dpi=150)

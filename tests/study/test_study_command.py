@@ -156,6 +156,20 @@ def test_results_are_printed_and_written(tmp_path, rated):
     assert "<svg" in (tmp_path / "plot.svg").read_text()
 
 
+@pytest.mark.parametrize(
+    ("kind", "label"), [("acr", "MOS"), ("dcr", "DMOS"), ("pairs", "Bradley-Terry score")]
+)
+def test_a_plot_says_what_it_draws(tmp_path, kind, label):
+    study, _ = small_study(tmp_path / "study", kind=kind)
+    with closing(Database(file_url(tmp_path / "study"), study)) as store:
+        store.join()
+        for index, item in enumerate(study.sequence(0)):
+            store.rate(0, index, item, 2)
+    result = run(tmp_path, "results", "@study", "--plot", "@plot.svg")
+    assert result.exit_code == 0, result.output
+    assert f"<!-- {label}, 95% intervals -->" in (tmp_path / "plot.svg").read_text()
+
+
 def test_dollars_in_a_title_are_drawn_as_they_are(tmp_path):
     study, _ = small_study(tmp_path / "study", title=r"$\frac$ x")
     with closing(Database(file_url(tmp_path / "study"), study)) as store:

@@ -149,6 +149,19 @@ def test_a_slip_is_mended_by_going_back(visit):
         assert store.rated(0) == {0: 2} and page.place() == "Practice: 2 of 9"
 
 
+def test_a_double_click_rates_one_item(visit):
+    """The second click may come when the next picture is there, and nobody has seen it yet."""
+    with visit() as (_, store, page):
+        page.begin()
+        page.rate(lambda: page.find("#scale [data-rating='2']").click())
+        page.driver.execute_script(
+            "const second = new MouseEvent('click', { detail: 2, bubbles: true });"
+            "document.querySelector('#scale').children[1].dispatchEvent(second);"
+        )
+        page.rate(lambda: page.find("#scale [data-rating='4']").click())
+        assert store.rated(0) == {0: 2, 1: 4}
+
+
 def test_arrows_move_along_the_scale_and_enter_rates(visit):
     with visit() as (_, store, page):
         page.begin()

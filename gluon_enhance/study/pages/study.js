@@ -207,7 +207,9 @@ function buttonOf(word, index) {
   button.type = "button";
   button.dataset.rating = index + 1;
   button.append(number, " ", word);
-  button.addEventListener("click", () => rate(index + 1));
+  button.addEventListener("click", ({ detail }) => {
+    if (detail < 2) rate(index + 1); // else it is a double click, for the item before
+  });
   return button;
 }
 
