@@ -153,15 +153,15 @@ def new(
     from gluon_enhance.study import make
     from gluon_enhance.study.design import Study
 
-    paths = [one for path in pictures for one in _files(path)]
+    named = make.by_name(one for path in pictures for one in _files(path))
+    names, paths = list(named), list(named.values())
     if bool(paths) != bool(models):
         raise click.UsageError("give PICTURES and -m MODEL together, or --files alone")
     if shrink and not models:
         raise click.UsageError("--shrink is for PICTURES and -m MODEL")
     methods = [*map(make.method_of, models), *([make.ORIGINAL] if shrink else []), *files]
-    names = [make.name_of(path) for path in paths]
     if not names and files:
-        names = list(make.files_of(next(iter(files.values()))))
+        names = list(make.by_name(_files(next(iter(files.values())))))
     if 0 < len(names) <= training:
         raise click.UsageError(
             f"{plural(len(names), 'picture')} and --training {training} leave none to rate; give "

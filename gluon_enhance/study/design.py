@@ -55,7 +55,8 @@ CONSENT = (
     "you can stop at any time. Your ratings are stored with a random number, and nothing else "
     "about you."
 )
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,99}(?<![ .])")
+LONGEST = 100
+NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9 ._+-]{{0,{LONGEST - 1}}}(?<![ .])")
 """Of methods and pictures, which are names of folders and files on every system."""
 
 

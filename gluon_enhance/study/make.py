@@ -15,7 +15,14 @@ from gluon_enhance.imaging.resize import KERNELS, resize
 from gluon_enhance.inference.enhancer import Enhancer
 from gluon_enhance.inference.kernel import Baseline
 from gluon_enhance.photos import Photo, write_image
-from gluon_enhance.study.design import FILE, Study, StudyError, picture_file, study_text
+from gluon_enhance.study.design import (
+    FILE,
+    LONGEST,
+    Study,
+    StudyError,
+    picture_file,
+    study_text,
+)
 
 ORIGINAL = "original"
 """The method of pictures that models were given reduced."""
@@ -24,8 +31,12 @@ Pictures = Mapping[str, np.ndarray]
 
 
 def name_of(path: Path) -> str:
-    """Return a picture's name: its file's without suffix, with _ for what names may not hold."""
-    return re.sub(r"[^A-Za-z0-9 ._+-]", "_", path.stem).strip(" .") or "picture"
+    """Return a picture's name: its file's without suffix, with _ for what names may not hold.
+
+    What names may not begin or end with, such as the _ of a camera's ``_DSC0001``, is left out.
+    """
+    name = re.sub(r"[^A-Za-z0-9 ._+-]", "_", path.stem)
+    return re.sub("^[^A-Za-z0-9]+", "", name)[:LONGEST].rstrip(" .") or "picture"
 
 
 def made_by_models(
@@ -82,7 +93,7 @@ def found_in_folders(
     StudyError
         If a folder lacks a picture, or has two of one name.
     """
-    files = {method: files_of(folder) for method, folder in folders.items()}
+    files = {method: by_name(find_images(folder)) for method, folder in folders.items()}
     for name in names:
         for method, found in files.items():
             if name not in found:
@@ -90,8 +101,8 @@ def found_in_folders(
         yield name, {method: read_photo(found[name]) for method, found in files.items()}
 
 
-def files_of(folder: Path) -> dict[str, Path]:
-    """Return a folder's pictures by their names.
+def by_name(paths: Iterable[Path]) -> dict[str, Path]:
+    """Return pictures by their names.
 
     Raises
     ------
@@ -99,10 +110,11 @@ def files_of(folder: Path) -> dict[str, Path]:
         If two have one name.
     """
     found: dict[str, Path] = {}
-    for path in find_images(folder):
-        other = found.setdefault(name_of(path), path)
+    for path in paths:
+        name = name_of(path)
+        other = found.setdefault(name, path)
         if other != path:
-            raise StudyError(f"{other} and {path} have one name; rename one")
+            raise StudyError(f"{other} and {path} would both be called {name}; rename one")
     return found
 
 

@@ -85,6 +85,19 @@ def test_files_of_others_are_methods_and_one_is_the_reference(tmp_path, pictures
     assert len(read_study(tmp_path / "study").sequence(0)) == 6
 
 
+def test_files_of_any_name_are_pictures_and_who_is_named_twice_is_shown_once(tmp_path, pictures):
+    photos, names = tmp_path / "photos", ("_DSC0001", "日本", "Größe", "<b>x", "y" * 150)
+    for name in names:
+        write_image(photos / f"{name}.png", Photo(pictures["a"]))
+    models = ("-m", "bicubic", "-m", "nearest")
+    result = run(tmp_path, "new", "@study", "@photos", "@photos/_DSC0001.png", *models)
+    assert result.exit_code == 0, result.output
+    study = read_study(tmp_path / "study")
+    given = (*study.training, *study.pictures)
+    assert sorted(given) == ["DSC0001", "Gr__e", "a", "b", "b_x", "c", "picture", "y" * 100]
+    assert np.array_equal(shown(tmp_path, "nearest", "b_x")[::4, ::4], pictures["a"])
+
+
 def test_the_middle_of_a_small_picture_is_all_of_it():
     assert middle(np.zeros((5, 40, 3)), 16).shape == (5, 16, 3)
 
@@ -101,6 +114,10 @@ def test_the_middle_of_a_small_picture_is_all_of_it():
         (("@photos", "-m", "bicubic", "-m", "bicubic"), "it is named twice"),
         (("@photos", "-m", "bicubic", "-m", "nearest", "--anchor", "x=1"), "it is no method"),
         (("@photos", "-m", "bicubic", "-m", "nearest", "--training", "3"), "leave none to rate"),
+        (
+            ("@photos", "@_a.png", "-m", "bicubic", "-m", "nearest"),
+            "would both be called a; rename",
+        ),
         (("@photos", "-m", "bicubic", "--files", "two=@other"), "has no picture that is called b"),
         (("@photos", "-m", "bicubic", "--files", "small=@small"), "must show it in one size"),
         (("@photos", "-m", "edsr_lite_x2", "-m", "rrdb_lite_x4"), "enlarge by different scales"),
@@ -108,6 +125,7 @@ def test_the_middle_of_a_small_picture_is_all_of_it():
     ],
 )
 def test_wrong_use_is_named_and_nothing_is_made(tmp_path, pictures, capfd, arguments, message):
+    write_image(tmp_path / "_a.png", Photo(pictures["a"]))
     large = Photo(pictures["a"].repeat(4, 0).repeat(4, 1))
     for folder, names in (("other", "a"), ("small", "abc")):
         (tmp_path / folder).mkdir()
