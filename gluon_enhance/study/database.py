@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
@@ -36,6 +37,8 @@ UPSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.ins
 """Databases that can be used, and their insert that replaces."""
 BUSY = 30
 """Seconds that SQLite waits for other writers."""
+MOMENT = 0.5
+"""Seconds until who could not make the tables finds those that another server has made."""
 NOBODY = "nobody has rated yet; `gluon-enhance study serve` asks people"
 
 SCHEMA = MetaData()
@@ -95,7 +98,7 @@ class Database:
         self._engine = _engine(parsed, writes)
         self._upsert = UPSERTS[self._engine.dialect.name]
         try:
-            self._claim() if writes else self._check()
+            self._begin() if writes else self._check()
             self._file = _identity(self._engine.url)
         except StudyError:
             self.close()
@@ -104,6 +107,13 @@ class Database:
             self.close()
             where = parsed.render_as_string(hide_password=True)
             raise StudyError(f"the database {where} cannot be used: {error.orig}") from error
+
+    def _begin(self):
+        try:
+            self._claim()
+        except DBAPIError:  # another server may have begun at the same moment, and made the tables
+            time.sleep(MOMENT)
+            self._claim()
 
     def _claim(self):
         SCHEMA.create_all(self._engine)

@@ -7,6 +7,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -108,6 +109,20 @@ def test_many_people_rate_at_once_and_nothing_is_lost(store):
     with ThreadPoolExecutor(8) as pool:
         places = list(pool.map(rate_all, range(8)))
     assert sorted(places) == list(range(8)) and len(store.ratings()) == 8 * 10
+
+
+def test_servers_can_begin_at_the_same_moment(url):
+    ready = Barrier(4)
+
+    def begin(_):
+        ready.wait()
+        with closing(Database(url, STUDY)) as store:
+            return store.join()
+
+    with ThreadPoolExecutor(4) as pool:
+        numbers = set(pool.map(begin, range(4)))
+    with closing(Database(url, STUDY)) as store:
+        assert store.joined() == len(numbers) == 4
 
 
 def test_a_study_may_change_until_somebody_has_joined(url):
