@@ -137,6 +137,7 @@ class Study:
             # Of arguments that are no UTF-8, Python makes surrogates, which no file can hold.
             fits = not re.search("[\ud800-\udfff]", text)
             _require(fits, key, text, "write it in UTF-8")
+            _require(text.strip(), key, None, "it is empty; give a text for people to read")
         _check_names("methods", self.methods, 2)
         _check_names("pictures", self.pictures, 1)
         _check_names("training", self.training, 0)
@@ -160,6 +161,12 @@ class Study:
             "scale",
             list(self.scale),
             "people cannot tell these apart; give each rating a word of its own",
+        )
+        _require(
+            self.training or not self.anchors,
+            "anchors",
+            dict(self.anchors),
+            "only the training says them; give a picture or more for training",
         )
         for name, rating in self.anchors:
             _require(name in self.methods, "anchors", name, "it is no method")

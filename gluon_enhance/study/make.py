@@ -60,7 +60,7 @@ def made_by_models(
     Raises
     ------
     StudyError
-        If the models' scales differ.
+        If the models' scales differ, or a picture has no pixel when it is reduced.
     """
     enhancers = {name: Enhancer(name, **options) for name in models if name not in KERNELS}
     scales = {enhancer.scale for enhancer in enhancers.values()} or {4}
@@ -72,6 +72,10 @@ def made_by_models(
     for path in paths:
         pixels = read_photo(path)
         rows, columns = (length // scale * scale for length in pixels.shape[:2])
+        if not rows * columns:
+            raise StudyError(
+                f"{path} has less than {scale} pixels on a side; give a larger picture"
+            )
         source = resize(pixels[:rows, :columns], 1 / scale) if shrink else pixels
         shown = {method: maker(source) for method, maker in makers.items()}
         yield name_of(path), {**shown, ORIGINAL: pixels[:rows, :columns]} if shrink else shown

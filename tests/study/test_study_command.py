@@ -126,6 +126,8 @@ def test_the_middle_of_a_small_picture_is_all_of_it():
 )
 def test_wrong_use_is_named_and_nothing_is_made(tmp_path, pictures, capfd, arguments, message):
     write_image(tmp_path / "_a.png", Photo(pictures["a"]))
+    write_image(tmp_path / "b.png", Photo(pictures["b"]))
+    write_image(tmp_path / "c.png", Photo(pictures["c"][:3]))
     large = Photo(pictures["a"].repeat(4, 0).repeat(4, 1))
     for folder, names in (("other", "a"), ("small", "abc")):
         (tmp_path / folder).mkdir()
