@@ -141,7 +141,7 @@ class Study:
         _check_names("methods", self.methods, 2)
         _check_names("pictures", self.pictures, 1)
         _check_names("training", self.training, 0)
-        both = set(self.pictures) & set(self.training)
+        both = {name.lower() for name in self.pictures} & {name.lower() for name in self.training}
         _require(not both, "training", sorted(both), "these are among the pictures too")
         _require(
             self.reference in (None, *self.methods), "reference", self.reference, "it is no method"
@@ -304,7 +304,7 @@ def read_study(folder: str | Path) -> Study:
     """
     path = Path(folder, FILE)
     try:
-        text = read_small(path).decode()
+        text = read_small(path).decode("utf-8-sig")  # some editors of Windows begin files so
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(
             f"{path} cannot be read ({error}); `gluon-enhance study new` makes one"
