@@ -11,6 +11,7 @@ import numpy as np
 
 from gluon_enhance.atomic import temporary_folder, write_text
 from gluon_enhance.data.folders import find_images, read_photo
+from gluon_enhance.errors import ImageError
 from gluon_enhance.imaging.resize import KERNELS, resize
 from gluon_enhance.inference.enhancer import Enhancer
 from gluon_enhance.inference.kernel import Baseline
@@ -146,21 +147,29 @@ def make_study(
     Raises
     ------
     StudyError
-        If the folder is there, or the methods' pictures differ in size.
+        If the folder is there or cannot be written, or the methods' pictures differ in size.
     """
-    if folder.exists():
+    if folder.exists() or folder.is_symlink():
         raise StudyError(f"{folder} is there already; name a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with temporary_folder(folder.parent) as beside:
         draft = beside / folder.name
-        for name, shown in pictures:
-            _check_sizes(name, shown)
-            for method, pixels in shown.items():
-                path = picture_file(draft, method, name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_image(path, Photo(np.ascontiguousarray(middle(pixels, crop))))
-        write_text(draft / FILE, study_text(study))
+        try:
+            for name, shown in pictures:
+                _check_sizes(name, shown)
+                _write(draft, name, shown, crop)
+            write_text(draft / FILE, study_text(study))
+        except (ImageError, OSError) as error:
+            # By its name, as the draft is gone when it is read.
+            raise StudyError(str(error).replace(str(draft), str(folder))) from error
         draft.rename(folder)
+
+
+def _write(folder, name, shown, crop):
+    for method, pixels in shown.items():
+        path = picture_file(folder, method, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_image(path, Photo(np.ascontiguousarray(middle(pixels, crop))))
 
 
 def middle(pixels: np.ndarray, side: Optional[int]) -> np.ndarray:

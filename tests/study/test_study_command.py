@@ -1,6 +1,7 @@
 """``gluon-enhance study``: what new makes, what results prints, what serve says."""
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -139,6 +140,17 @@ def test_wrong_use_is_named_and_nothing_is_made(tmp_path, pictures, capfd, argum
         main(["study", "new", str(tmp_path / "study"), *words])
     assert status.value.code == 2 and message in capfd.readouterr().err
     assert not (tmp_path / "study").exists() and not list(tmp_path.glob(".gluon*"))
+
+
+def test_a_full_disk_is_said_of_the_study_and_nothing_stays(tmp_path, pictures, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    result = run(tmp_path, "new", "@study", "@photos", "-m", "bicubic", "-m", "nearest")
+    file = tmp_path / "study" / "pictures" / "bicubic" / "a.png"
+    assert f"{file} cannot be written (No space left on device)" in str(result.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
 def test_a_folder_that_is_there_is_not_touched(tmp_path, pictures):
