@@ -266,22 +266,22 @@ def test_who_was_forgotten_in_another_tab_is_asked_to_agree(visit):
 
 LOST = """
     const ask = window.fetch;
+    const ends = new Map();
     AbortSignal.timeout = () => {
       const end = new AbortController();
-      setTimeout(() => end.abort(new Error("too late")), 200);
+      ends.set(end.signal, () => end.abort(new Error("too late")));
       return end.signal;
     };
     window.fetch = (path, options) => {
-      if (path.includes(arguments[0])) {
-        ask(path, { ...options, signal: undefined });
-        const { signal } = options;
-        return new Promise((_, no) => signal.addEventListener("abort", () => no(signal.reason)));
-      }
-      return ask(path, options);
+      if (!path.includes(arguments[0])) return ask(path, options);
+      ask(path, { ...options, signal: undefined }).then(ends.get(options.signal));
+      return new Promise((_, no) => {
+        options.signal.addEventListener("abort", () => no(options.signal.reason));
+      });
     };
     window.find_answers = () => { window.fetch = ask; };
 """
-"""Requests whose path has a text reach the server, and their answers are lost."""
+"""Requests whose path has a text reach the server; what they answer is lost, until time is up."""
 
 
 def test_the_end_is_shown_although_the_last_answer_was_lost(visit):
