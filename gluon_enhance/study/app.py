@@ -75,8 +75,8 @@ class _Person:
     def __init__(self, folder: Path, study: Study, database: Database):
         self._folder, self._study, self._database = folder, study, database
         self._sequence = lru_cache(maxsize=1000)(study.sequence)
-        # Studies at other ports of the machine share their cookies.
-        self._cookie = f"gluon_enhance_study_{study.fingerprint()}"
+        # Studies at other ports of the machine share their cookies, be they of one design.
+        self._cookie = f"gluon_enhance_study_{database.name}"
 
     def study(self, request: Request) -> Response:
         """Tell what the study is, and how far the person has come."""

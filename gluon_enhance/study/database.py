@@ -42,7 +42,12 @@ MOMENT = 0.5
 NOBODY = "nobody has rated yet; `gluon-enhance study serve` asks people"
 
 SCHEMA = MetaData()
-STUDIES = Table("study", SCHEMA, Column("fingerprint", String(16), primary_key=True))
+STUDIES = Table(
+    "study",
+    SCHEMA,
+    Column("fingerprint", String(16), primary_key=True),
+    Column("name", String(16), nullable=False),
+)
 PEOPLE = Table(
     "people",
     SCHEMA,
@@ -85,6 +90,11 @@ class Database:
         Make what is not there yet, to ask people; else nothing is changed, so that results can be
         had of a folder that is read-only.
 
+    Attributes
+    ----------
+    name : str
+        Drawn by lot, which no other database has; of one that is only read there is none.
+
     Raises
     ------
     StudyError
@@ -121,7 +131,9 @@ class Database:
             if not self._is_own(connection):
                 connection.execute(delete(STUDIES))
                 self._refuse_others(connection)
-                connection.execute(insert(STUDIES).values(fingerprint=self._fingerprint))
+                own = {"fingerprint": self._fingerprint, "name": secrets.token_hex(8)}
+                connection.execute(insert(STUDIES).values(own))
+            self.name = connection.execute(select(STUDIES.c.name)).scalar_one()
 
     def _check(self):
         if not inspect(self._engine).has_table(RATINGS.name):

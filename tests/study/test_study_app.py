@@ -91,6 +91,22 @@ def test_another_person_at_the_browser_gets_an_order_of_their_own(served):
     assert np.array_equal(shown, pictures[first.picture][first.shown[0]]) and store.joined() == 2
 
 
+def test_studies_of_one_design_at_one_machine_do_not_take_each_others_people(served, tmp_path):
+    study, _, _, client = served()
+    client("POST", "/api/join", "{}")
+    rate(client, 0, 3)
+    (tmp_path / "pilot").mkdir()
+    with (
+        closing(Database(file_url(tmp_path / "pilot"), study)) as pilot,
+        running(study_app(tmp_path / "study", study, pilot, "127.0.0.1")) as port,
+    ):
+        other = Client(port)
+        other.cookies = client.cookies
+        assert other.get("/api/study").json["person"] is None
+        assert other("POST", "/api/join", "{}").json["next"] == 0
+        assert client.get("/api/study").json["next"] == 1
+
+
 def test_a_tab_of_who_was_at_the_browser_before_cannot_rate_for_who_is_now(served):
     _, _, store, client = served()
     assert client("POST", "/api/join", "{}").json["person"] == 0
