@@ -1,6 +1,6 @@
 // One item at a time. Of its pictures the page knows no more than the item's number and the side.
 const PAUSE = 300; // milliseconds of gray between two items, so that nobody compares by flicker
-const PATIENCE = 60_000; // milliseconds that an answer has; one that is lost never comes
+const PATIENCE = 30_000; // milliseconds until an answer begins; one that is lost never does
 const CONFLICTS = [401, 404, 409]; // of a page that knows less than the server
 
 const find = (id) => document.getElementById(id);
@@ -9,7 +9,11 @@ let busy = false;
 const loaded = new Map(); // items and their pictures that were asked for
 
 async function request(path, options) {
-  const answer = await fetch(path, { ...options, signal: AbortSignal.timeout(PATIENCE) });
+  const end = new AbortController();
+  const late = new Error("the server does not answer");
+  const timer = setTimeout(() => end.abort(late), PATIENCE);
+  const answer = await fetch(path, { ...options, signal: end.signal });
+  clearTimeout(timer); // a picture may take longer to come
   if (answer.ok) return answer;
   const { error } = await answer.json();
   throw Object.assign(new Error(error), { status: answer.status });
