@@ -137,7 +137,7 @@ class _Person:
     def _rate(self, request, value, person):
         place, index, item = self._item(request)
         if person != place:  # who saw other pictures, in a tab that was left open
-            raise HTTPException(409, "another person has begun in this browser; go on as they")
+            raise HTTPException(409, "another person has begun in this browser")
         coming, total = self._next(place), len(self._sequence(place))
         if coming == total:
             raise HTTPException(409, "all is rated, and the names were told; ratings stay now")
@@ -173,7 +173,7 @@ class _Person:
         """
         place = self._place(request)
         if place is None:
-            raise HTTPException(401, "who takes part is not known here; open the first page")
+            raise HTTPException(401, "this browser is not known; it must keep the study's cookie")
         index, items = request.path_params["index"], self._sequence(place)
         if index >= min(len(items), self._next(place) + 2):
             raise HTTPException(404, "there is no such item, or it does not come yet")

@@ -249,6 +249,8 @@ def test_what_a_tab_shows_of_one_person_is_no_rating_of_the_next(visit):
         page.wait(lambda: page.is_shown("#start"))
         assert (store.rated(0), store.rated(1)) == ({}, {0: 5})
         assert "rated 1 of 9" in page.find("#length").text
+        page.wait(lambda: page.is_shown("#trouble"))
+        assert "another person has begun in this browser" in page.find("#trouble").text
         (fault,) = page.faults()
         assert "409" in fault
 
@@ -259,6 +261,8 @@ def test_who_was_forgotten_in_another_tab_is_asked_to_agree(visit):
         page.driver.delete_all_cookies()
         page.keys("3")
         page.wait(lambda: page.is_shown("#start"))
+        page.wait(lambda: page.is_shown("#trouble"))
+        assert "it must keep the study's cookie" in page.find("#trouble").text
         assert page.find("#begin").text == "I agree, begin" and store.ratings() == []
         (fault,) = page.faults()
         assert "401" in fault

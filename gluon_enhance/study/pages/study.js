@@ -44,10 +44,12 @@ async function during(work) {
   }
 }
 
-// Another tab has gone on, or begun as another person; or an answer was lost. Begin with the news.
+// Another tab has gone on, or begun as another person; or an answer was lost, or the cookie. Begin
+// with the news, which say all to who is at the end.
 async function renew(error) {
   if (!CONFLICTS.includes(error.status)) throw error;
   await open();
+  if (!study.methods) throw error;
 }
 
 function load(index) {
