@@ -153,15 +153,15 @@ def new(
     from gluon_enhance.study import make
     from gluon_enhance.study.design import Study
 
-    paths = [one for path in pictures for one in _files(path)]
+    named = make.by_name(one for path in pictures for one in _files(path))
+    names, paths = list(named), list(named.values())
     if bool(paths) != bool(models):
         raise click.UsageError("give PICTURES and -m MODEL together, or --files alone")
     if shrink and not models:
         raise click.UsageError("--shrink is for PICTURES and -m MODEL")
     methods = [*map(make.method_of, models), *([make.ORIGINAL] if shrink else []), *files]
-    names = [make.name_of(path) for path in paths]
     if not names and files:
-        names = list(make.files_of(next(iter(files.values()))))
+        names = list(make.by_name(_files(next(iter(files.values())))))
     if 0 < len(names) <= training:
         raise click.UsageError(
             f"{plural(len(names), 'picture')} and --training {training} leave none to rate; give "
@@ -256,7 +256,7 @@ def results(folder, as_json, csv, ratings, plot, database):
     from gluon_enhance.study.design import read_study
 
     shown = read_study(folder)
-    with _opened(folder, database, shown) as store:
+    with _opened(folder, database, shown, writes=False) as store:
         given, joined = store.ratings(), store.joined()
     report = tables.results_of(shown, given, joined)
     if csv:
@@ -271,12 +271,12 @@ def results(folder, as_json, csv, ratings, plot, database):
     _print(report)
 
 
-def _opened(folder, url, shown):
+def _opened(folder, url, shown, writes=True):
     from contextlib import closing
 
     from gluon_enhance.study.database import Database, file_url
 
-    return closing(Database(url or file_url(folder), shown))
+    return closing(Database(url or file_url(folder), shown, writes))
 
 
 def _print(report):

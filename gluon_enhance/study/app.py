@@ -7,10 +7,12 @@ Names of methods come when the person has rated all.
 from __future__ import annotations
 
 import json
+import logging
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Optional
 
+from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import IntegerConvertor, register_url_convertor
@@ -20,9 +22,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gluon_enhance.study.database import Database
-from gluon_enhance.study.design import Item, Study, picture_file
+from gluon_enhance.study.design import Item, Study, StudyError, picture_file
 from gluon_enhance.web.shell import shell
 
+logger = logging.getLogger(__name__)
 PAGES = Path(__file__).parent / "pages"
 MEMORY = 365 * 24 * 3600
 """Seconds that a browser keeps its person's number."""
@@ -62,7 +65,8 @@ def study_app(
         Route("/api/items/{index:count}/rating", person.rate, methods=["POST"]),
         Route("/api/items/{index:count}/pictures/{side:count}", person.picture, methods=["GET"]),
     ]
-    return shell(routes, PAGES, host, token)
+    faults = {DBAPIError: _failed, StudyError: _failed, OSError: _failed}
+    return shell(routes, PAGES, host, token, faults=faults)
 
 
 class _Person:
@@ -71,8 +75,8 @@ class _Person:
     def __init__(self, folder: Path, study: Study, database: Database):
         self._folder, self._study, self._database = folder, study, database
         self._sequence = lru_cache(maxsize=1000)(study.sequence)
-        # Studies at other ports of the machine share their cookies.
-        self._cookie = f"gluon_enhance_study_{study.fingerprint()}"
+        # Studies at other ports of the machine share their cookies, be they of one design.
+        self._cookie = f"gluon_enhance_study_{database.name}"
 
     def study(self, request: Request) -> Response:
         """Tell what the study is, and how far the person has come."""
@@ -86,8 +90,8 @@ class _Person:
         }
         place = self._place(request)
         if place is None:
-            return JSONResponse({**answer, "joined": False, "total": len(self._sequence(0))})
-        return JSONResponse({**answer, "joined": True, **self._progress(place)})
+            return JSONResponse({**answer, "person": None, "total": len(self._sequence(0))})
+        return JSONResponse({**answer, **self._progress(place)})
 
     def join(self, request: Request) -> Response:
         """Give a person who has agreed a number; who has one keeps it."""
@@ -127,16 +131,18 @@ class _Person:
 
     async def rate(self, request: Request) -> Response:
         """Store a rating, and tell how far the person has come."""
-        value = await _rating_in(request)
-        return await run_in_threadpool(self._rate, request, value)
+        value, person = await _rating_in(request)
+        return await run_in_threadpool(self._rate, request, value, person)
 
-    def _rate(self, request, value):
+    def _rate(self, request, value, person):
         place, index, item = self._item(request)
+        if person != place:  # who saw other pictures, in a tab that was left open
+            raise HTTPException(409, "another person has begun in this browser")
         coming, total = self._next(place), len(self._sequence(place))
         if coming == total:
             raise HTTPException(409, "all is rated, and the names were told; ratings stay now")
         if index > coming:
-            raise HTTPException(404, f"item {coming} comes first")
+            raise HTTPException(409, f"item {coming} comes first")
         highest = len(self._study.scale)
         if type(value) is not int or not 1 <= value <= highest:
             raise HTTPException(422, f"rating is {value!r}; give a whole number, 1 to {highest}")
@@ -167,7 +173,7 @@ class _Person:
         """
         place = self._place(request)
         if place is None:
-            raise HTTPException(401, "who takes part is not known here; open the first page")
+            raise HTTPException(401, "this browser is not known; it must keep the study's cookie")
         index, items = request.path_params["index"], self._sequence(place)
         if index >= min(len(items), self._next(place) + 2):
             raise HTTPException(404, "there is no such item, or it does not come yet")
@@ -180,17 +186,26 @@ class _Person:
     def _progress(self, place) -> dict[str, Any]:
         coming, total = self._next(place), len(self._sequence(place))
         names = self._study.methods if coming == total else None
-        return {"next": coming, "total": total, "methods": names}
+        return {"person": place, "next": coming, "total": total, "methods": names}
 
 
-async def _rating_in(request: Request) -> Any:
-    """Return the rating in a request, ``{"rating": N}``."""
+async def _failed(request: Request, error: Exception) -> Response:
+    """Say that the study's files cannot be used; only the log says more, as it may name methods."""
+    logger.error("%s failed: %s", request.url.path, getattr(error, "orig", error))
+    return JSONResponse(
+        {"error": "the server cannot store or read the study's files; tell who runs the study"}, 507
+    )
+
+
+async def _rating_in(request: Request) -> tuple[Any, Any]:
+    """Return what a request says, ``{"rating": N, "person": N}``."""
     body = b""
     async for part in request.stream():
         body += part
         if len(body) > LARGEST:
             raise HTTPException(413, f"a rating has no more than {LARGEST} bytes")
     try:
-        return json.loads(body)["rating"]
+        said = json.loads(body)
+        return said["rating"], said["person"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise HTTPException(422, 'send {"rating": N}') from error
+        raise HTTPException(422, 'send {"rating": N, "person": N}') from error

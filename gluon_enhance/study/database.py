@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -20,6 +23,7 @@ from sqlalchemy import (
     event,
     func,
     insert,
+    inspect,
     make_url,
     select,
 )
@@ -33,9 +37,17 @@ UPSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.ins
 """Databases that can be used, and their insert that replaces."""
 BUSY = 30
 """Seconds that SQLite waits for other writers."""
+MOMENT = 0.5
+"""Seconds until who could not make the tables finds those that another server has made."""
+NOBODY = "nobody has rated yet; `gluon-enhance study serve` asks people"
 
 SCHEMA = MetaData()
-STUDIES = Table("study", SCHEMA, Column("fingerprint", String(16), primary_key=True))
+STUDIES = Table(
+    "study",
+    SCHEMA,
+    Column("fingerprint", String(16), primary_key=True),
+    Column("name", String(16), nullable=False),
+)
 PEOPLE = Table(
     "people",
     SCHEMA,
@@ -71,49 +83,91 @@ class Database:
 
     Parameters
     ----------
-    url : str
+    url : str or sqlalchemy.URL
         Of SQLAlchemy: ``sqlite:///FILE`` or ``postgresql://USER:PASSWORD@HOST/NAME``.
     study : Study
+    writes : bool
+        Make what is not there yet, to ask people; else nothing is changed, so that results can be
+        had of a folder that is read-only.
+
+    Attributes
+    ----------
+    name : str
+        Drawn by lot, which no other database has; of one that is only read there is none.
 
     Raises
     ------
     StudyError
-        If the database cannot be used, or has ratings of another study.
+        If the database cannot be used, or has ratings of another study; of one that is only read,
+        also if there is none yet.
     """
 
-    def __init__(self, url: str, study: Study):
-        self._engine = _engine(url)
+    def __init__(self, url: str | URL, study: Study, writes: bool = True):
+        self._fingerprint = study.fingerprint()
+        parsed = _parsed(url)
+        self._engine = _engine(parsed, writes)
         self._upsert = UPSERTS[self._engine.dialect.name]
         try:
-            SCHEMA.create_all(self._engine)
-            self._claim(study.fingerprint())
+            self._begin() if writes else self._check()
+            self._file = _identity(self._engine.url)
         except StudyError:
             self.close()
             raise
         except DBAPIError as error:
             self.close()
-            where = self._engine.url.render_as_string(hide_password=True)
+            where = parsed.render_as_string(hide_password=True)
             raise StudyError(f"the database {where} cannot be used: {error.orig}") from error
 
-    def _claim(self, fingerprint):
+    def _begin(self):
+        try:
+            self._claim()
+        except DBAPIError:  # another server may have begun at the same moment, and made the tables
+            time.sleep(MOMENT)
+            self._claim()
+
+    def _claim(self):
+        SCHEMA.create_all(self._engine)
         with self._engine.begin() as connection:
-            found = connection.execute(select(STUDIES.c.fingerprint)).scalars().all()
-            if found == [fingerprint]:
-                return
-            if connection.execute(select(PEOPLE.c.place).limit(1)).first() is None:
+            if not self._is_own(connection):
                 connection.execute(delete(STUDIES))
-                connection.execute(insert(STUDIES).values(fingerprint=fingerprint))
-            else:
-                raise StudyError(
-                    "the database has ratings of another study, or study.toml has changed since "
-                    "(title and consent may); make a new study, or name another --database"
-                )
+                self._refuse_others(connection)
+                own = {"fingerprint": self._fingerprint, "name": secrets.token_hex(8)}
+                connection.execute(insert(STUDIES).values(own))
+            self.name = connection.execute(select(STUDIES.c.name)).scalar_one()
+
+    def _check(self):
+        if not inspect(self._engine).has_table(RATINGS.name):
+            raise StudyError(NOBODY)
+        with self._engine.connect() as connection:
+            if not self._is_own(connection):
+                self._refuse_others(connection)
+
+    def _is_own(self, connection):
+        found = connection.execute(select(STUDIES.c.fingerprint)).scalars().all()
+        return found == [self._fingerprint]
+
+    def _refuse_others(self, connection):
+        if connection.execute(select(PEOPLE.c.place).limit(1)).first() is not None:
+            raise StudyError(
+                "the database has ratings of another study, or study.toml has changed since "
+                "(title and consent may); take the change back, make a new study, or name another "
+                "--database"
+            )
 
     def join(self) -> str:
-        """Add a person, and return the random number that is all that is known of them."""
+        """Add a person, and return the random number that is all that is known of them.
+
+        Raises
+        ------
+        StudyError
+            If another server has meanwhile taken the database for a study.toml that has changed, or
+            its file is gone.
+        """
         number = secrets.token_urlsafe(32)
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(insert(PEOPLE).values(number=number))
+            if not self._is_own(connection):
+                raise StudyError("study.toml has changed; end this server and start another")
         return number
 
     def place(self, number: str) -> Optional[int]:
@@ -123,13 +177,27 @@ class Database:
             place = connection.execute(query).scalar()
         return None if place is None else place - 1
 
+    @contextmanager
+    def _writing(self):
+        """Refuse to write to a file that was removed, which the system would keep until the end."""
+        if self._file != _identity(self._engine.url):
+            raise StudyError("the file of the ratings is gone; end this server and start another")
+        with self._engine.begin() as connection:
+            yield connection
+
     def rate(self, place: int, index: int, item: Item, value: int) -> None:
-        """Store what a person says of their item of a number, in place of what they said before."""
+        """Store what a person says of their item of a number, in place of what they said before.
+
+        Raises
+        ------
+        StudyError
+            If the database's file is gone.
+        """
         first, second = (*item.shown, None)[:2]
         row = {"place": place + 1, "item": index, "stage": item.stage, "picture": item.picture}
         row.update(first=first, second=second, value=value)
         keys = [RATINGS.c.place, RATINGS.c.item]
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             query = self._upsert(RATINGS).values(row)
             connection.execute(
                 query.on_conflict_do_update(index_elements=keys, set_={"value": value})
@@ -166,12 +234,12 @@ class Database:
         self._engine.dispose()
 
 
-def file_url(folder: str | Path) -> str:
+def file_url(folder: str | Path) -> URL:
     """Return the URL of the database in a study's folder."""
-    return URL.create("sqlite", database=str(Path(folder, FILE))).render_as_string()
+    return URL.create("sqlite", database=str(Path(folder, FILE)))
 
 
-def _engine(url: str) -> Engine:
+def _parsed(url):
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -180,19 +248,43 @@ def _engine(url: str) -> Engine:
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() not in UPSERTS:
         raise StudyError(f"--database is {parsed.drivername}: known are {', '.join(UPSERTS)}")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise StudyError(f"--database is {parsed}, which keeps nothing; give sqlite:///FILE")
+    return parsed
+
+
+def _engine(url: URL, writes: bool) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url if writes else _to_read(url), connect_args={"timeout": BUSY})
+        if writes:
+            event.listen(engine, "connect", _write_ahead)
+        return engine
     try:
-        engine = create_engine(parsed, **_options(parsed))
+        return create_engine(url, pool_pre_ping=True)
     except ImportError as error:
         raise StudyError(f"--database needs {error.name}: pip install 'psycopg[binary]'") from error
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _write_ahead)
-    return engine
 
 
-def _options(url):
-    if url.get_backend_name() == "sqlite":
-        return {"connect_args": {"timeout": BUSY}}
-    return {"pool_pre_ping": True}
+def _identity(url):
+    """Return what tells a database's file from another of its name; None if there is none."""
+    with suppress(OSError):
+        return url.get_backend_name() == "sqlite" and os.stat(url.database).st_ino
+    return None
+
+
+def _to_read(url):
+    """Return the URL by which SQLite reads a file, and neither makes nor changes anything.
+
+    To read what lies in the log, SQLite needs a file beside it that it can write. Without a log,
+    which a server leaves only if it is killed, the file alone is whole.
+    """
+    path = Path(url.database).resolve()
+    if not path.is_file():
+        raise StudyError(f"{NOBODY} (there is no {path})")
+    log = path.with_name(f"{path.name}-wal")
+    has_log = log.exists() and log.stat().st_size > 0
+    how = {"mode": "ro"} if has_log else {"immutable": "1"}
+    return url.set(database=path.as_uri(), query={"uri": "true", **how})
 
 
 def _write_ahead(connection, _):

@@ -55,7 +55,8 @@ CONSENT = (
     "you can stop at any time. Your ratings are stored with a random number, and nothing else "
     "about you."
 )
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,99}(?<![ .])")
+LONGEST = 100
+NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9 ._+-]{{0,{LONGEST - 1}}}(?<![ .])")
 """Of methods and pictures, which are names of folders and files on every system."""
 
 
@@ -136,10 +137,11 @@ class Study:
             # Of arguments that are no UTF-8, Python makes surrogates, which no file can hold.
             fits = not re.search("[\ud800-\udfff]", text)
             _require(fits, key, text, "write it in UTF-8")
+            _require(text.strip(), key, None, "it is empty; give a text for people to read")
         _check_names("methods", self.methods, 2)
         _check_names("pictures", self.pictures, 1)
         _check_names("training", self.training, 0)
-        both = set(self.pictures) & set(self.training)
+        both = {name.lower() for name in self.pictures} & {name.lower() for name in self.training}
         _require(not both, "training", sorted(both), "these are among the pictures too")
         _require(
             self.reference in (None, *self.methods), "reference", self.reference, "it is no method"
@@ -159,6 +161,12 @@ class Study:
             "scale",
             list(self.scale),
             "people cannot tell these apart; give each rating a word of its own",
+        )
+        _require(
+            self.training or not self.anchors,
+            "anchors",
+            dict(self.anchors),
+            "only the training says them; give a picture or more for training",
         )
         for name, rating in self.anchors:
             _require(name in self.methods, "anchors", name, "it is no method")
@@ -296,7 +304,7 @@ def read_study(folder: str | Path) -> Study:
     """
     path = Path(folder, FILE)
     try:
-        text = read_small(path).decode()
+        text = read_small(path).decode("utf-8-sig")  # some editors of Windows begin files so
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(
             f"{path} cannot be read ({error}); `gluon-enhance study new` makes one"

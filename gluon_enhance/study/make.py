@@ -11,11 +11,19 @@ import numpy as np
 
 from gluon_enhance.atomic import temporary_folder, write_text
 from gluon_enhance.data.folders import find_images, read_photo
+from gluon_enhance.errors import ImageError
 from gluon_enhance.imaging.resize import KERNELS, resize
 from gluon_enhance.inference.enhancer import Enhancer
 from gluon_enhance.inference.kernel import Baseline
 from gluon_enhance.photos import Photo, write_image
-from gluon_enhance.study.design import FILE, Study, StudyError, picture_file, study_text
+from gluon_enhance.study.design import (
+    FILE,
+    LONGEST,
+    Study,
+    StudyError,
+    picture_file,
+    study_text,
+)
 
 ORIGINAL = "original"
 """The method of pictures that models were given reduced."""
@@ -24,8 +32,12 @@ Pictures = Mapping[str, np.ndarray]
 
 
 def name_of(path: Path) -> str:
-    """Return a picture's name: its file's without suffix, with _ for what names may not hold."""
-    return re.sub(r"[^A-Za-z0-9 ._+-]", "_", path.stem).strip(" .") or "picture"
+    """Return a picture's name: its file's without suffix, with _ for what names may not hold.
+
+    What names may not begin or end with, such as the _ of a camera's ``_DSC0001``, is left out.
+    """
+    name = re.sub(r"[^A-Za-z0-9 ._+-]", "_", path.stem)
+    return re.sub("^[^A-Za-z0-9]+", "", name)[:LONGEST].rstrip(" .") or "picture"
 
 
 def made_by_models(
@@ -49,7 +61,7 @@ def made_by_models(
     Raises
     ------
     StudyError
-        If the models' scales differ.
+        If the models' scales differ, or a picture has no pixel when it is reduced.
     """
     enhancers = {name: Enhancer(name, **options) for name in models if name not in KERNELS}
     scales = {enhancer.scale for enhancer in enhancers.values()} or {4}
@@ -61,6 +73,10 @@ def made_by_models(
     for path in paths:
         pixels = read_photo(path)
         rows, columns = (length // scale * scale for length in pixels.shape[:2])
+        if not rows * columns:
+            raise StudyError(
+                f"{path} has less than {scale} pixels on a side; give a larger picture"
+            )
         source = resize(pixels[:rows, :columns], 1 / scale) if shrink else pixels
         shown = {method: maker(source) for method, maker in makers.items()}
         yield name_of(path), {**shown, ORIGINAL: pixels[:rows, :columns]} if shrink else shown
@@ -82,7 +98,7 @@ def found_in_folders(
     StudyError
         If a folder lacks a picture, or has two of one name.
     """
-    files = {method: files_of(folder) for method, folder in folders.items()}
+    files = {method: by_name(find_images(folder)) for method, folder in folders.items()}
     for name in names:
         for method, found in files.items():
             if name not in found:
@@ -90,8 +106,8 @@ def found_in_folders(
         yield name, {method: read_photo(found[name]) for method, found in files.items()}
 
 
-def files_of(folder: Path) -> dict[str, Path]:
-    """Return a folder's pictures by their names.
+def by_name(paths: Iterable[Path]) -> dict[str, Path]:
+    """Return pictures by their names.
 
     Raises
     ------
@@ -99,10 +115,11 @@ def files_of(folder: Path) -> dict[str, Path]:
         If two have one name.
     """
     found: dict[str, Path] = {}
-    for path in find_images(folder):
-        other = found.setdefault(name_of(path), path)
+    for path in paths:
+        name = name_of(path)
+        other = found.setdefault(name, path)
         if other != path:
-            raise StudyError(f"{other} and {path} have one name; rename one")
+            raise StudyError(f"{other} and {path} would both be called {name}; rename one")
     return found
 
 
@@ -130,21 +147,29 @@ def make_study(
     Raises
     ------
     StudyError
-        If the folder is there, or the methods' pictures differ in size.
+        If the folder is there or cannot be written, or the methods' pictures differ in size.
     """
-    if folder.exists():
+    if folder.exists() or folder.is_symlink():
         raise StudyError(f"{folder} is there already; name a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with temporary_folder(folder.parent) as beside:
         draft = beside / folder.name
-        for name, shown in pictures:
-            _check_sizes(name, shown)
-            for method, pixels in shown.items():
-                path = picture_file(draft, method, name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_image(path, Photo(np.ascontiguousarray(middle(pixels, crop))))
-        write_text(draft / FILE, study_text(study))
+        try:
+            for name, shown in pictures:
+                _check_sizes(name, shown)
+                _write(draft, name, shown, crop)
+            write_text(draft / FILE, study_text(study))
+        except (ImageError, OSError) as error:
+            # By its name, as the draft is gone when it is read.
+            raise StudyError(str(error).replace(str(draft), str(folder))) from error
         draft.rename(folder)
+
+
+def _write(folder, name, shown, crop):
+    for method, pixels in shown.items():
+        path = picture_file(folder, method, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_image(path, Photo(np.ascontiguousarray(middle(pixels, crop))))
 
 
 def middle(pixels: np.ndarray, side: Optional[int]) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gluon_enhance.atomic import whole_file
-from gluon_enhance.study.database import Rating
+from gluon_enhance.study.database import NOBODY, Rating
 from gluon_enhance.study.design import Study, StudyError
 from gluon_enhance.study.statistics import (
     Array,
@@ -50,6 +50,8 @@ OF_PAIRS = (
     "score: Bradley-Terry's, of mean 0; the difference of two is the logit of one being preferred "
     "to the other; 95% intervals with raters as clusters; training and repeats do not count"
 )
+DRAWN = {"acr": "MOS", "dcr": "DMOS", "pairs": "Bradley-Terry score"}
+"""Kind -> what a plot of the results calls them."""
 
 
 class _Table(NamedTuple):
@@ -84,7 +86,7 @@ def results_of(study: Study, ratings: list[Rating], joined: int) -> dict[str, An
     """
     test = [rating for rating in ratings if rating.stage == "test"]
     if not test:
-        raise StudyError("nobody has rated yet; `gluon-enhance study serve` asks people")
+        raise StudyError(NOBODY)
     answers = Counter(rating.place for rating in ratings)
     finished = sum(count == len(study.sequence(place)) for place, count in answers.items())
     head = {
@@ -358,7 +360,7 @@ def plot_results(path: Path, results: dict[str, Any]) -> None:
         axes.plot(row[name], place, "o", color="tab:blue")
     axes.set_yticks(range(len(rows)), [row["method"] for row in rows])
     axes.set_title(results["title"].replace("$", r"\$"))  # dollars would begin a formula
-    axes.set_xlabel(f"{'Bradley-Terry score' if name == 'score' else 'MOS'}, 95% intervals")
+    axes.set_xlabel(f"{DRAWN[results['kind']]}, 95% intervals")
     axes.grid(axis="x", alpha=0.3)
     with whole_file(path) as draft:
         figure.savefig(draft, format=path.suffix[1:].lower(), dpi=150)

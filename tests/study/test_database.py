@@ -7,6 +7,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -110,6 +111,20 @@ def test_many_people_rate_at_once_and_nothing_is_lost(store):
     assert sorted(places) == list(range(8)) and len(store.ratings()) == 8 * 10
 
 
+def test_servers_can_begin_at_the_same_moment(url):
+    ready = Barrier(4)
+
+    def begin(_):
+        ready.wait()
+        with closing(Database(url, STUDY)) as store:
+            return store.join()
+
+    with ThreadPoolExecutor(4) as pool:
+        numbers = set(pool.map(begin, range(4)))
+    with closing(Database(url, STUDY)) as store:
+        assert store.joined() == len(numbers) == 4
+
+
 def test_a_study_may_change_until_somebody_has_joined(url):
     changed = Study(title="t", methods=("a", "b"), pictures=("p", "q"), seed=1)
     with closing(Database(url, STUDY)):
@@ -118,6 +133,54 @@ def test_a_study_may_change_until_somebody_has_joined(url):
         store.join()
     with pytest.raises(StudyError, match="study.toml has changed since"):
         Database(url, STUDY)
+
+
+def test_nobody_joins_once_another_server_has_taken_the_database_for_a_changed_study(url):
+    changed = Study(title="t", methods=("a", "b"), pictures=("p", "q"), seed=1)
+    with closing(Database(url, STUDY)) as before, closing(Database(url, changed)) as after:
+        with pytest.raises(StudyError, match="study.toml has changed; end this server"):
+            before.join()
+        assert after.joined() == 0
+        after.join()
+
+
+def test_who_only_reads_does_not_take_the_database_for_a_changed_study(url, store):
+    changed = Study(title="t", methods=("a", "b"), pictures=("p", "q"), seed=1)
+    with closing(Database(url, changed, writes=False)) as other:
+        assert other.ratings() == []
+    store.join()
+    with pytest.raises(StudyError, match="take the change back"):
+        Database(url, changed, writes=False)
+
+
+def test_reading_writes_nothing_as_a_folder_may_be_read_only(tmp_path):
+    folder = tmp_path / "50% sure?"
+    folder.mkdir()
+    with closing(Database(file_url(folder), STUDY)) as store:
+        store.join()
+        store.rate(0, 0, ITEM, 3)
+    stored = (folder / "ratings.sqlite").read_bytes()
+    with closing(Database(file_url(folder), STUDY, writes=False)) as reader:
+        assert reader.ratings() == [Rating(0, "test", "p", ("a",), 3)]
+        assert [(one.name, one.read_bytes()) for one in folder.iterdir()] == [
+            ("ratings.sqlite", stored)
+        ]
+
+
+def test_what_a_killed_server_left_in_its_log_is_read(tmp_path):
+    (tmp_path / "served").mkdir()
+    with closing(Database(file_url(tmp_path / "served"), STUDY)) as store:
+        store.join()
+        store.rate(0, 0, ITEM, 3)
+        shutil.copytree(tmp_path / "served", tmp_path / "left")
+        with closing(Database(file_url(tmp_path / "left"), STUDY, writes=False)) as reader:
+            assert reader.ratings() == store.ratings() != []
+
+
+def test_a_database_that_is_only_read_is_not_made(tmp_path):
+    with pytest.raises(StudyError, match="nobody has rated yet.*there is no .*ratings.sqlite"):
+        Database(file_url(tmp_path), STUDY, writes=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_sqlite_writes_ahead_and_stores_nothing_of_people_but_a_number(tmp_path):
@@ -133,6 +196,7 @@ def test_sqlite_writes_ahead_and_stores_nothing_of_people_but_a_number(tmp_path)
     [
         ("nonsense", "give postgresql://USER@HOST/NAME"),
         ("mysql://a@b/c", "--database is mysql: known are sqlite, postgresql"),
+        ("sqlite://", "--database is sqlite://, which keeps nothing; give sqlite:///FILE"),
         ("sqlite:////nowhere/at/all.sqlite", "cannot be used: unable to open"),
         ("postgresql://a:secret@127.0.0.1:1/c", "cannot be used"),
     ],

@@ -120,6 +120,12 @@ def test_a_file_is_read_as_it_was_written(tmp_path):
     assert read_study(tmp_path).fingerprint() == made.fingerprint()
 
 
+def test_a_file_is_read_as_editors_of_windows_write_it(tmp_path):
+    text = study_text(study()).replace("\n", "\r\n")
+    (tmp_path / "study.toml").write_bytes(text.encode("utf-8-sig"))
+    assert read_study(tmp_path) == study()
+
+
 def test_words_of_the_consent_do_not_make_another_study():
     assert study(consent="Do come.").fingerprint() == study().fingerprint()
     assert study(question="How sharp?").fingerprint() != study().fingerprint()
@@ -134,11 +140,13 @@ def test_words_of_the_consent_do_not_make_another_study():
         ("colour = 1", "colour is 1: there is no such key"),
         ('reference = "none"', "reference is none: it is no method"),
         ('kind = "dcr"', "reference: kind 'dcr' shows it"),
-        ("anchors = {a = 6}", "give a rating from 1 to 5"),
-        ("anchors = {c = 1}", "anchors is c: it is no method"),
+        ('training = ["x"]\nanchors = {a = 6}', "give a rating from 1 to 5"),
+        ('training = ["x"]\nanchors = {c = 1}', "anchors is c: it is no method"),
+        ("anchors = {a = 1}", "anchors is {'a': 1}: only the training says them"),
+        ('question = " "', "question: it is empty"),
         ("ratings = 1", "ratings is 1: one picture takes 2"),
         ("repeats = 2", "repeats is 2: give a number to 1"),
-        ('training = ["p"]', "these are among the pictures too"),
+        ('training = ["P"]', "these are among the pictures too"),
         ('scale = ["only"]', "give a word for each rating"),
         ('scale = ["good", "good "]', "give each rating a word of its own"),
         ('scale = ["", "good"]', "give each rating a word of its own"),

@@ -1,6 +1,7 @@
 """``gluon-enhance study``: what new makes, what results prints, what serve says."""
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -85,6 +86,19 @@ def test_files_of_others_are_methods_and_one_is_the_reference(tmp_path, pictures
     assert len(read_study(tmp_path / "study").sequence(0)) == 6
 
 
+def test_files_of_any_name_are_pictures_and_who_is_named_twice_is_shown_once(tmp_path, pictures):
+    photos, names = tmp_path / "photos", ("_DSC0001", "日本", "Größe", "<b>x", "y" * 150)
+    for name in names:
+        write_image(photos / f"{name}.png", Photo(pictures["a"]))
+    models = ("-m", "bicubic", "-m", "nearest")
+    result = run(tmp_path, "new", "@study", "@photos", "@photos/_DSC0001.png", *models)
+    assert result.exit_code == 0, result.output
+    study = read_study(tmp_path / "study")
+    given = (*study.training, *study.pictures)
+    assert sorted(given) == ["DSC0001", "Gr__e", "a", "b", "b_x", "c", "picture", "y" * 100]
+    assert np.array_equal(shown(tmp_path, "nearest", "b_x")[::4, ::4], pictures["a"])
+
+
 def test_the_middle_of_a_small_picture_is_all_of_it():
     assert middle(np.zeros((5, 40, 3)), 16).shape == (5, 16, 3)
 
@@ -101,6 +115,10 @@ def test_the_middle_of_a_small_picture_is_all_of_it():
         (("@photos", "-m", "bicubic", "-m", "bicubic"), "it is named twice"),
         (("@photos", "-m", "bicubic", "-m", "nearest", "--anchor", "x=1"), "it is no method"),
         (("@photos", "-m", "bicubic", "-m", "nearest", "--training", "3"), "leave none to rate"),
+        (
+            ("@photos", "@_a.png", "-m", "bicubic", "-m", "nearest"),
+            "would both be called a; rename",
+        ),
         (("@photos", "-m", "bicubic", "--files", "two=@other"), "has no picture that is called b"),
         (("@photos", "-m", "bicubic", "--files", "small=@small"), "must show it in one size"),
         (("@photos", "-m", "edsr_lite_x2", "-m", "rrdb_lite_x4"), "enlarge by different scales"),
@@ -108,6 +126,9 @@ def test_the_middle_of_a_small_picture_is_all_of_it():
     ],
 )
 def test_wrong_use_is_named_and_nothing_is_made(tmp_path, pictures, capfd, arguments, message):
+    write_image(tmp_path / "_a.png", Photo(pictures["a"]))
+    write_image(tmp_path / "b.png", Photo(pictures["b"]))
+    write_image(tmp_path / "c.png", Photo(pictures["c"][:3]))
     large = Photo(pictures["a"].repeat(4, 0).repeat(4, 1))
     for folder, names in (("other", "a"), ("small", "abc")):
         (tmp_path / folder).mkdir()
@@ -119,6 +140,17 @@ def test_wrong_use_is_named_and_nothing_is_made(tmp_path, pictures, capfd, argum
         main(["study", "new", str(tmp_path / "study"), *words])
     assert status.value.code == 2 and message in capfd.readouterr().err
     assert not (tmp_path / "study").exists() and not list(tmp_path.glob(".gluon*"))
+
+
+def test_a_full_disk_is_said_of_the_study_and_nothing_stays(tmp_path, pictures, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    result = run(tmp_path, "new", "@study", "@photos", "-m", "bicubic", "-m", "nearest")
+    file = tmp_path / "study" / "pictures" / "bicubic" / "a.png"
+    assert f"{file} cannot be written (No space left on device)" in str(result.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
 def test_a_folder_that_is_there_is_not_touched(tmp_path, pictures):
@@ -154,6 +186,20 @@ def test_results_are_printed_and_written(tmp_path, rated):
         assert len(list(csv.DictReader(file))) == 16
     assert (tmp_path / "out.csv").read_text().startswith("picture,method,mos,mos_low")
     assert "<svg" in (tmp_path / "plot.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("kind", "label"), [("acr", "MOS"), ("dcr", "DMOS"), ("pairs", "Bradley-Terry score")]
+)
+def test_a_plot_says_what_it_draws(tmp_path, kind, label):
+    study, _ = small_study(tmp_path / "study", kind=kind)
+    with closing(Database(file_url(tmp_path / "study"), study)) as store:
+        store.join()
+        for index, item in enumerate(study.sequence(0)):
+            store.rate(0, index, item, 2)
+    result = run(tmp_path, "results", "@study", "--plot", "@plot.svg")
+    assert result.exit_code == 0, result.output
+    assert f"<!-- {label}, 95% intervals -->" in (tmp_path / "plot.svg").read_text()
 
 
 def test_dollars_in_a_title_are_drawn_as_they_are(tmp_path):

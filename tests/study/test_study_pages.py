@@ -58,6 +58,11 @@ class Page:
     def keys(self, text):
         self.driver.switch_to.active_element.send_keys(text)
 
+    def faults(self):
+        """Return what the console says of answers that were errors, once."""
+        log = self.driver.get_log("browser")
+        return [entry["message"] for entry in log if entry["level"] == "SEVERE"]
+
     def rate(self, act):
         """Do what rates, and wait for the next item or the end."""
         before = self.place()
@@ -94,7 +99,7 @@ def visit(tmp_path, browser):
             if not token:
                 page.open()
             yield study, store, page
-        assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+        assert page.faults() == []
 
     return visited
 
@@ -142,6 +147,19 @@ def test_a_slip_is_mended_by_going_back(visit):
         assert pressed.text == "4 good"
         page.rate(lambda: page.find("#scale [data-rating='2']").click())
         assert store.rated(0) == {0: 2} and page.place() == "Practice: 2 of 9"
+
+
+def test_a_double_click_rates_one_item(visit):
+    """The second click may come when the next picture is there, and nobody has seen it yet."""
+    with visit() as (_, store, page):
+        page.begin()
+        page.rate(lambda: page.find("#scale [data-rating='2']").click())
+        page.driver.execute_script(
+            "const second = new MouseEvent('click', { detail: 2, bubbles: true });"
+            "document.querySelector('#scale').children[1].dispatchEvent(second);"
+        )
+        page.rate(lambda: page.find("#scale [data-rating='4']").click())
+        assert store.rated(0) == {0: 2, 1: 4}
 
 
 def test_arrows_move_along_the_scale_and_enter_rates(visit):
@@ -197,6 +215,104 @@ def test_trouble_is_said_and_the_rating_can_be_given_again(visit):
         page.driver.execute_script("window.fetch = window.old")
         page.rate(lambda: page.keys("3"))
         assert store.rated(0) == {0: 3} and not page.is_shown("#trouble")
+
+
+def test_a_tab_that_was_left_behind_goes_on_where_another_is(visit):
+    with visit() as (study, store, page):
+        page.begin()
+        for index, item in enumerate(study.sequence(0)[:4]):  # in the other tab
+            store.rate(0, index, item, 3)
+        page.rate(lambda: page.keys("2"))
+        assert page.place() == "5 of 9"
+        for index, item in enumerate(study.sequence(0)):
+            store.rate(0, index, item, 3)
+        page.keys("2")
+        page.wait(lambda: page.is_shown("#end"))
+        assert store.rated(0) == dict.fromkeys(range(9), 3) and not page.is_shown("#trouble")
+        assert len(page.driver.find_elements("css selector", "#methods li")) == 3
+        (fault,) = page.faults()
+        assert "409" in fault
+
+
+def test_what_a_tab_shows_of_one_person_is_no_rating_of_the_next(visit):
+    with visit() as (_, store, page):
+        page.begin()
+        page.driver.switch_to.new_window("tab")
+        page.open()
+        page.find("#start .leave").click()
+        page.wait(lambda: page.find("#begin").text == "I agree, begin")
+        page.begin()
+        page.rate(lambda: page.keys("5"))
+        page.driver.close()
+        page.driver.switch_to.window(page.driver.window_handles[0])
+        page.keys("1")
+        page.wait(lambda: page.is_shown("#start"))
+        assert (store.rated(0), store.rated(1)) == ({}, {0: 5})
+        assert "rated 1 of 9" in page.find("#length").text
+        page.wait(lambda: page.is_shown("#trouble"))
+        assert "another person has begun in this browser" in page.find("#trouble").text
+        (fault,) = page.faults()
+        assert "409" in fault
+
+
+def test_who_was_forgotten_in_another_tab_is_asked_to_agree(visit):
+    with visit() as (_, store, page):
+        page.begin()
+        page.driver.delete_all_cookies()
+        page.keys("3")
+        page.wait(lambda: page.is_shown("#start"))
+        page.wait(lambda: page.is_shown("#trouble"))
+        assert "it must keep the study's cookie" in page.find("#trouble").text
+        assert page.find("#begin").text == "I agree, begin" and store.ratings() == []
+        (fault,) = page.faults()
+        assert "401" in fault
+
+
+LOST = """
+    const ask = window.fetch;
+    const wait = window.setTimeout;
+    let end; // of the patience with the request that is made next
+    window.setTimeout = (work, time) => (time > 10_000 ? void (end = work) : wait(work, time));
+    window.fetch = (path, options) => {
+      if (!path.includes(arguments[0])) return ask(path, options);
+      ask(path, { ...options, signal: undefined }).then(end);
+      return new Promise((_, no) => {
+        options.signal.addEventListener("abort", () => no(options.signal.reason));
+      });
+    };
+    window.find_answers = () => { window.fetch = ask; };
+"""
+"""Requests whose path has a text reach the server; what they answer is lost, until time is up."""
+
+
+def test_the_end_is_shown_although_the_last_answer_was_lost(visit):
+    with visit() as (study, store, page):
+        page.begin()
+        for index, item in enumerate(study.sequence(0)[:8]):
+            store.rate(0, index, item, 3)
+        page.open()
+        page.begin()
+        page.driver.execute_script(LOST, "rating")
+        page.keys("4")
+        page.wait(lambda: page.is_shown("#trouble"))
+        assert "the server does not answer. Please try again." in page.find("#trouble").text
+        page.driver.execute_script("find_answers()")
+        page.keys("4")
+        page.wait(lambda: page.is_shown("#end"))
+        assert store.rated(0)[8] == 4 and not page.is_shown("#trouble")
+        (fault,) = page.faults()
+        assert "409" in fault
+
+
+def test_who_cannot_begin_can_try_again(visit):
+    with visit() as (_, store, page):
+        page.driver.execute_script(LOST, "items")
+        page.find("#begin").click()
+        page.wait(lambda: page.is_shown("#trouble"))
+        assert page.is_shown("#start")
+        page.driver.execute_script("find_answers()")
+        page.begin()
+        assert page.place() == "Practice: 1 of 9" and store.joined() == 1
 
 
 def test_the_page_asks_no_other_host_for_anything(visit):
@@ -259,3 +375,14 @@ def test_a_picture_of_a_phone_has_whole_pixels_of_the_screen(visit, browser):
         page.begin()
         script = "return document.querySelector('.frame img').getBoundingClientRect().width"
         assert page.driver.execute_script(script) == 64
+
+
+def test_all_buttons_are_in_sight_where_two_pictures_need_scrolling(visit, browser):
+    look(browser, (390, 320, 3), "light")
+    with visit(kind="dcr", training=()) as (_, _, page):
+        page.begin()
+        low, high = page.driver.execute_script(
+            "const { bottom } = document.querySelector('#scale').lastChild.getBoundingClientRect();"
+            "return [bottom, document.documentElement.scrollHeight]"
+        )
+        assert low <= 320 < high

@@ -1,17 +1,27 @@
 // One item at a time. Of its pictures the page knows no more than the item's number and the side.
 const PAUSE = 300; // milliseconds of gray between two items, so that nobody compares by flicker
+const PATIENCE = 30_000; // milliseconds until an answer begins; one that is lost never does
+const CONFLICTS = [401, 404, 409]; // of a page that knows less than the server
 
 const find = (id) => document.getElementById(id);
 let study, shown; // the study as the server tells it, and the item that is looked at
 let busy = false;
 const loaded = new Map(); // items and their pictures that were asked for
 
+async function request(path, options) {
+  const end = new AbortController();
+  const late = new Error("the server does not answer");
+  const timer = setTimeout(() => end.abort(late), PATIENCE);
+  const answer = await fetch(path, { ...options, signal: end.signal });
+  clearTimeout(timer); // a picture may take longer to come
+  if (answer.ok) return answer;
+  const { error } = await answer.json();
+  throw Object.assign(new Error(error), { status: answer.status });
+}
+
 async function ask(path, body) {
   const options = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
-  const answer = await fetch(path, options);
-  const said = await answer.json();
-  if (!answer.ok) throw new Error(said.error);
-  return said;
+  return (await request(path, options)).json();
 }
 
 function show(section) {
@@ -23,7 +33,7 @@ async function during(work) {
   if (busy) return;
   busy = true;
   try {
-    await work();
+    await work().catch(renew);
     find("trouble").hidden = true;
   } catch (error) {
     find("trouble").textContent = `That did not work: ${error.message}. Please try again.`;
@@ -32,6 +42,14 @@ async function during(work) {
   } finally {
     busy = false;
   }
+}
+
+// Another tab has gone on, or begun as another person; or an answer was lost, or the cookie. Begin
+// with the news, which say all to who is at the end.
+async function renew(error) {
+  if (!CONFLICTS.includes(error.status)) throw error;
+  await open();
+  if (!study.methods) throw error;
 }
 
 function load(index) {
@@ -47,8 +65,7 @@ async function fetchItem(index) {
   const item = await ask(`/api/items/${index}`);
   item.images = await Promise.all(
     Array.from({ length: item.pictures }, async (_, side) => {
-      const answer = await fetch(`/api/items/${index}/pictures/${side}`);
-      if (!answer.ok) throw new Error((await answer.json()).error);
+      const answer = await request(`/api/items/${index}/pictures/${side}`);
       const image = new Image();
       image.src = URL.createObjectURL(await answer.blob());
       await image.decode();
@@ -134,11 +151,12 @@ function fit() {
 
 function rate(value) {
   return during(async () => {
-    const { index } = shown;
-    Object.assign(study, await ask(`/api/items/${index}/rating`, { rating: value }));
+    const { index, rating } = shown;
+    const said = { rating: value, person: study.person };
+    Object.assign(study, await ask(`/api/items/${index}/rating`, said));
     shown.rating = value;
     if (study.methods) end();
-    else await turnTo(Math.min(index + 1, study.next));
+    else await turnTo(rating === null ? study.next : index + 1);
   });
 }
 
@@ -153,7 +171,9 @@ function end() {
 
 function begin() {
   return during(async () => {
-    if (!study.joined) Object.assign(study, await ask("/api/join", {}), { joined: true });
+    if (study.person === null) Object.assign(study, await ask("/api/join", {}));
+    if (study.methods) return end();
+    await load(study.next); // what fails here can be tried again here
     show("rate");
     await turnTo(study.next);
   });
@@ -161,8 +181,6 @@ function begin() {
 
 async function leave() {
   await ask("/api/leave", {});
-  shown = undefined;
-  forget([]);
   await open();
 }
 
@@ -195,21 +213,25 @@ function buttonOf(word, index) {
   button.type = "button";
   button.dataset.rating = index + 1;
   button.append(number, " ", word);
-  button.addEventListener("click", () => rate(index + 1));
+  button.addEventListener("click", ({ detail }) => {
+    if (detail < 2) rate(index + 1); // else it is a double click, for the item before
+  });
   return button;
 }
 
 async function open() {
   study = await ask("/api/study");
+  shown = undefined;
+  forget([]);
   document.title = study.title;
   for (const place of document.querySelectorAll(".title")) place.textContent = study.title;
   find("question").textContent = study.question;
   find("consent").textContent = study.consent;
-  find("length").textContent = study.joined
+  find("length").textContent = study.person !== null
     ? `You have rated ${study.next} of ${study.total}.`
     : `There are ${study.total} ratings to give.`;
-  find("begin").textContent = study.joined ? "Go on" : "I agree, begin";
-  document.querySelector("#start .leave").hidden = !study.joined;
+  find("begin").textContent = study.person !== null ? "Go on" : "I agree, begin";
+  document.querySelector("#start .leave").hidden = study.person === null;
   find("scale").replaceChildren(...study.scale.map(buttonOf));
   if (study.methods) end();
   else show("start");
