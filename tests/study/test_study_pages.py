@@ -37,7 +37,7 @@ class Page:
     def wait(self, until):
         from selenium.webdriver.support.ui import WebDriverWait
 
-        WebDriverWait(self.driver, 20, poll_frequency=0.05).until(lambda _: until())
+        WebDriverWait(self.driver, 60, poll_frequency=0.05).until(lambda _: until())
 
     def find(self, selector):
         return self.driver.find_element("css selector", selector)
