@@ -183,7 +183,7 @@ def test_an_answer_later_than_the_news_does_not_put_a_job_back(page, pixels):
     page.find("#enhance button.main").click()
     page.wait(lambda: page.browser.execute_script("return window.answered") > 0)
     page.wait(lambda: not page.all("#enhance .chosen li"))  # the page has taken the answer up
-    page.wait(lambda: page.states() == ["done"], 5)
+    page.wait(lambda: page.states() == ["done"])
 
 
 def test_what_is_refused_is_said_in_the_page(page, pixels):
