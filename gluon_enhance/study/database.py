@@ -35,6 +35,8 @@ from gluon_enhance.study.design import Item, Study, StudyError
 FILE = "ratings.sqlite"
 UPSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 """Databases that can be used, and their insert that replaces."""
+LOCKS = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "LOCK TABLE study IN EXCLUSIVE MODE"}
+"""How a server keeps others from claiming the database while it does."""
 BUSY = 30
 """Seconds that SQLite waits for other writers."""
 MOMENT = 0.5
@@ -128,6 +130,7 @@ class Database:
     def _claim(self):
         SCHEMA.create_all(self._engine)
         with self._engine.begin() as connection:
+            connection.exec_driver_sql(LOCKS[self._engine.dialect.name])
             if not self._is_own(connection):
                 connection.execute(delete(STUDIES))
                 self._refuse_others(connection)

@@ -234,7 +234,7 @@ def test_weights_that_are_not_there_are_named_before_the_work(command, folder, m
     arguments = {
         "score": (path, path),
         "evaluate": ("-m", "bicubic", "--scale", 2, "--hr", folder),
-        "compare": (path, path, "-o", folder / "page.html"),
+        "compare": (path, path, "--reference", path, "-o", folder / "page.html"),
     }
     with pytest.raises(WeightsError, match="cannot get DISTS_weights-f5e65c96.pt from https"):
         run(command, *arguments[command], "--metrics", "psnr,dists")
