@@ -26,7 +26,7 @@ def main():
     parser.add_argument("folder")
     parser.add_argument("models", nargs="+", metavar="MODEL")
     options = parser.parse_args()
-    photos = [with_grays(read_photo(path)) for path in find_images(options.folder)]
+    photos = [with_grays(path) for path in find_images(options.folder)]
     print(f"{len(photos)} photos: share of gray pixels that are colored\n")
     print("| model | precision | by more than 1 | by more than 2 |\n|---|---|---|---|")
     for model in options.models:
@@ -37,7 +37,10 @@ def main():
             print(f"| `{model}` | {precision} | {shares} |", flush=True)
 
 
-def with_grays(photo):
+def with_grays(path):
+    photo = read_photo(path)
+    if min(photo.shape[:2]) < SIDE:
+        raise SystemExit(f"{path} is smaller than {SIDE} pixels a side; leave it out")
     top, left = ((n - SIDE) // 2 for n in photo.shape[:2])
     part = photo[top : top + SIDE, left : left + SIDE].copy()
     width = ACROSS.stop - ACROSS.start
