@@ -9,10 +9,12 @@ Photos that a model was trained on say nothing of it.
 
 conv3_4, conv5_4: mean magnitude of the difference from the truth in VGG-19's features before the
 activation, of bicubic's. blocks: steps between neighboring pixels at the borders of the JPEG's
-8x8 blocks, of those elsewhere; the truth has 1. PSNR and SSIM: of Y, less bicubic's. shift: of the
-mean color from the input's, the largest over the photos, in levels of 255: what a camera or a JPEG
-did to the colors before is no model's fault. flat: the same on gray patches of 9 levels. clean:
-PSNR of Y with clean bicubic reductions of the same photos, less bicubic's.
+8x8 blocks, of those elsewhere; the truth has 1. checks: power of patterns with the enlargement's
+period, of that of all fine structure; 1 is noise. A net that draws dots can have good features and
+blocks. PSNR and SSIM: of Y, less bicubic's. shift: of the mean color from the input's, the largest
+over the photos, in levels of 255: what a camera or a JPEG did to the colors before is no model's
+fault. flat: the same on gray patches of 9 levels. clean: PSNR of Y with clean bicubic reductions of
+the same photos, less bicubic's.
 """
 
 import argparse
@@ -25,7 +27,7 @@ from gluon_enhance.data.distortions import add_gaussian_noise, blur, jpeg
 from gluon_enhance.data.folders import find_images, read_photo
 from gluon_enhance.framework import mx
 from gluon_enhance.imaging.arrays import to_dtype, to_float, to_nchw
-from gluon_enhance.imaging.metrics import blockiness, psnr, ssim
+from gluon_enhance.imaging.metrics import blockiness, checkerboard, psnr, ssim
 from gluon_enhance.imaging.resize import resize, resize_rounding_once
 from gluon_enhance.inference.enhancer import Enhancer
 from gluon_enhance.losses import VGGFeatures
@@ -123,6 +125,7 @@ def score(outputs, inputs, truths, features, scale):
     return {
         **dict(zip(LAYERS, distances)),
         "blocks": float(np.mean([blockiness(output, block=BLOCK * scale) for output in outputs])),
+        "checks": float(np.mean([checkerboard(output, period=scale) for output in outputs])),
         "psnr": mean_of(psnr, outputs, truths, scale),
         "ssim": mean_of(ssim, outputs, truths, scale),
         "shift": max(shifts),
@@ -141,7 +144,7 @@ def flat_shift(enlarge):
 
 def print_row(model, scores, baseline, flat, seconds):
     if baseline is scores:
-        names = (*LAYERS, "blocks", "psnr", "ssim", "shift", "flat", "clean", "seconds")
+        names = (*LAYERS, "blocks", "checks", "psnr", "ssim", "shift", "flat", "clean", "seconds")
         print(f"{'':28}{'':8}" + "".join(f"{name:>9}" for name in names))
     overall = {name: [scores[kind][name] for kind in KINDS] for name in scores["small"]}
     rows = {"all": {name: np.mean(values) for name, values in overall.items()}}
@@ -151,7 +154,7 @@ def print_row(model, scores, baseline, flat, seconds):
     for kind, row in rows.items():
         against = base if kind == "all" else baseline[kind]
         cells = [row[layer] / against[layer] for layer in LAYERS] + [row["blocks"]]
-        line = "".join(f"{cell:9.3f}" for cell in cells)
+        line = "".join(f"{cell:9.3f}" for cell in cells) + f"{row['checks']:9.1f}"
         line += f"{row['psnr'] - against['psnr']:+9.2f}{row['ssim'] - against['ssim']:+9.4f}"
         line += f"{row['shift']:9.2f}"
         if kind == "all":

@@ -55,7 +55,8 @@ from gluon_enhance.photos import read_image
     type=click.IntRange(2),
     default=8,
     show_default=True,
-    help="Photos: side of JPEG's blocks, for blockiness; 8 times the scale of the enlargement.",
+    help="Photos: side of JPEG's blocks, for blockiness: 8 times the scale of the enlargement; an "
+    "eighth of it is the period of checkerboard, 2 or more.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def score(

@@ -1,9 +1,10 @@
-"""What compression and sharpening leave in pictures: steps between blocks, waves beside edges."""
+"""What compression and nets leave in pictures: blocks, waves beside edges, checkerboards."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import product
 from typing import Any, Optional
 
 import numpy as np
@@ -13,6 +14,10 @@ from gluon_enhance.imaging.image_pairs import STRIP, check_pair, check_single, c
 
 RING = 16
 """Pixels beside an edge in which it may ring."""
+TILE = 128
+"""Largest side of the tiles of which spectra are taken, in pixels."""
+FLAT_POWER = 1e-9
+"""Mean power, in levels of 255 squared, that is rounding's."""
 
 
 def blockiness(
@@ -78,6 +83,85 @@ def _ratio(steps: NDArray[Any], block: int, crop_border: int) -> float:
     if elsewhere:
         return border / elsewhere
     return math.inf if border else 1.0
+
+
+def checkerboard(
+    image: NDArray[Any],
+    *,
+    period: int = 4,
+    data_range: Optional[float] = None,
+    crop_border: int = 0,
+) -> float:
+    """Return how strongly a pattern repeats every `period` pixels, as enlarging nets draw it [1]_.
+
+    It is the mean power of the spectrum at the pattern's frequencies, the multiples of 1 / `period`
+    in both directions, in units of the mean power of all fine structure, with periods below 1.5
+    times `period`: 1 for noise and less for what a kernel enlarged. Spectra are taken of tiles of
+    up to 128x128 pixels, which overlap by half, under a Hann window, and the ratios averaged.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W), or (H, W, 3), of which Y of BT.601 is taken
+    period : int
+        The scale by which the image was enlarged.
+    data_range : float, optional
+        Value of white. Default: 255 for uint8, 65535 for uint16, 1 for floating dtypes.
+    crop_border : int
+        Pixels left out at each side.
+
+    Returns
+    -------
+    float
+        0 if there is no fine structure.
+
+    Raises
+    ------
+    ValueError
+        If the image is neither gray nor RGB, is empty, holds NaN or infinity, or has less than
+        eight periods inside the border on either axis, or `period` is not from 2 to 16.
+
+    References
+    ----------
+    .. [1] Odena, Dumoulin, Olah, "Deconvolution and Checkerboard Artifacts", Distill, 2016.
+
+    Examples
+    --------
+    >>> checkerboard(np.full((64, 64), 0.5))
+    0.0
+    """
+    peak = check_single(image, data_range, crop_border)
+    size = min(TILE, min(image.shape[:2]) - 2 * crop_border)
+    if not 2 <= period <= 16 or size < 8 * period:
+        raise ValueError(
+            f"image has shape {image.shape}, crop_border is {crop_border}, period {period}: "
+            "checkerboard needs a period from 2 to 16, and eight of them on either axis"
+        )
+    inside, side = cropped(image, crop_border), size // period * period
+    window = np.hanning(side + 1)[:-1]
+    fine, at_period = _fine_frequencies(side, period)
+    ratios = []
+    for rows, columns in _half_overlapping(inside.shape, side):
+        tile = luma(inside[rows, columns], peak)
+        spectrum = np.fft.fft2((tile - tile.mean()) * np.outer(window, window))
+        power = np.abs(spectrum) ** 2 / side**2
+        mean = power[fine].mean()
+        ratios.append(power[at_period].mean() / mean if mean > FLAT_POWER else 0.0)
+    return float(np.mean(ratios))
+
+
+def _fine_frequencies(side: int, period: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return where a spectrum's periods are below 1.5 times `period`, and where it repeats too."""
+    frequency = np.fft.fftfreq(side)
+    fine = np.hypot(frequency[:, None], frequency) > 1 / (1.5 * period)
+    bins = side * np.abs(frequency - np.rint(frequency * period) / period)
+    near = bins < 1.5  # the window spreads a line over three
+    return fine, fine & np.outer(near, near)
+
+
+def _half_overlapping(shape: tuple[int, ...], side: int) -> Iterator[tuple[slice, slice]]:
+    starts = (range(0, n - side + 1, side // 2) for n in shape[:2])
+    for top, left in product(*starts):
+        yield slice(top, top + side), slice(left, left + side)
 
 
 def ringing(

@@ -12,7 +12,7 @@ from typing import Any, Optional
 import numpy as np
 from numpy.typing import NDArray
 
-from gluon_enhance.imaging.artifacts import blockiness, ringing
+from gluon_enhance.imaging.artifacts import blockiness, checkerboard, ringing
 from gluon_enhance.imaging.color_difference import delta_e
 from gluon_enhance.imaging.image_pairs import check_pair, planes_in_strips
 from gluon_enhance.imaging.ms_ssim import ms_ssim
@@ -22,6 +22,7 @@ from gluon_enhance.imaging.ssim_maps import WINDOW, similarity_maps
 __all__ = [
     "NIQEModel",
     "blockiness",
+    "checkerboard",
     "delta_e",
     "fit_niqe",
     "ms_ssim",

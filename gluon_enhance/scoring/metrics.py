@@ -11,6 +11,7 @@ import numpy as np
 from gluon_enhance.imaging.metrics import (
     NIQEModel,
     blockiness,
+    checkerboard,
     delta_e,
     ms_ssim,
     niqe,
@@ -27,6 +28,8 @@ NOTES = {
     "delta_e": "delta_e: mean CIEDE2000, 0 is best",
     "blockiness": "blockiness: steps at the borders of JPEG's blocks, {block} pixels apart, of "
     "those elsewhere; 1 is none",
+    "checkerboard": "checkerboard: power at the periods of {period} pixels, of that of all fine "
+    "structure; 1 is noise",
     "ringing": "ringing: Marziliano's, within 16 pixels of edges, in levels of 255 times pixels; 0 "
     "is best",
     "niqe": "niqe: distance from the model of good photos, on Y; less is better",
@@ -37,7 +40,7 @@ NOTES = {
     "dists": "dists: of RGB in full size; 0 is best",
 }
 NAMES = ("psnr", "ssim", *NOTES)
-WITHOUT_REFERENCE = ("blockiness", "niqe")
+WITHOUT_REFERENCE = ("blockiness", "checkerboard", "niqe")
 """Metrics that look at the image alone."""
 LEARNED = ("lpips", "lpips_alex", "lpips_vgg", "lpips_squeeze", "dists")
 """Metrics that a net computes: `gluon_enhance.losses.LearnedMetric`."""
@@ -50,6 +53,11 @@ class Metrics(NamedTuple):
     block: int = 8
     niqe_model: Optional[NIQEModel] = None
     learned: Mapping[str, Callable[..., float]] = {}
+
+    @property
+    def period(self) -> int:
+        """Of patterns that a net draws: the scale, of which JPEG's blocks are 8 times as large."""
+        return max(2, self.block // 8)
 
 
 def check_names(names: Iterable[str]) -> tuple[str, ...]:
@@ -131,6 +139,7 @@ def scores_of(
         "ms_ssim_dped": lambda: ms_ssim(image, reference, form="dped", **options),
         "delta_e": lambda: delta_e(image, reference, **options),
         "blockiness": lambda: blockiness(image, block=metrics.block, **options),
+        "checkerboard": lambda: checkerboard(image, period=metrics.period, **options),
         "ringing": lambda: ringing(image, reference, **options),
         "niqe": lambda: niqe(image, cast(NIQEModel, metrics.niqe_model), **options),
     }
@@ -150,5 +159,9 @@ def protocol_of(metrics: Metrics) -> str:
         )
     if any("ssim" in name for name in metrics.names):
         notes.append("SSIM: 11x11 Gaussian, sigma 1.5, valid area")
-    notes += [NOTES[name].format(block=metrics.block) for name in metrics.names if name in NOTES]
+    notes += [
+        NOTES[name].format(block=metrics.block, period=metrics.period)
+        for name in metrics.names
+        if name in NOTES
+    ]
     return "; ".join(notes)

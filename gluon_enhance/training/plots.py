@@ -15,6 +15,7 @@ PANELS = {
     "color difference, CIEDE2000": r"delta_e",
     "NIQE": r"niqe",
     "blockiness": r"blockiness",
+    "checkerboard": r"checkerboard",
     "ringing": r"ringing",
     "accuracy of discriminators": r".*_accuracy",
     "loss of discriminators": r".*_loss",

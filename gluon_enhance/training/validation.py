@@ -27,7 +27,7 @@ LARGEST_PICTURE = 512
 
 LOWER = re.compile(
     r"held_out_(?!.*accuracy)|(?!psnr|ssim|ms_ssim).*(distance|loss)|"
-    r"lpips|dists|delta_e|blockiness|ringing|niqe"
+    r"lpips|dists|delta_e|blockiness|checkerboard|ringing|niqe"
 )
 """Beginnings of the scores of which the lowest is the best; the name of a set ends them."""
 

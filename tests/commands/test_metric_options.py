@@ -46,7 +46,7 @@ def test_score_prints_what_the_functions_say_and_how_it_is_made(tmp_path, photos
     paths = [tmp_path / name for name in ("a.png", "b.png")]
     for path, image in zip(paths, images):
         Image.fromarray(image).save(path)
-    names = "ms_ssim,ms_ssim_dped,delta_e,blockiness,ringing"
+    names = "ms_ssim,ms_ssim_dped,delta_e,blockiness,checkerboard,ringing"
     options = ("--metrics", names, "--crop-border", 4, "--block", 16)
     report = json.loads(run("score", *paths, *options, "--json").stdout)
     (row,) = report["images"]
@@ -57,9 +57,11 @@ def test_score_prints_what_the_functions_say_and_how_it_is_made(tmp_path, photos
         "ms_ssim_dped": metrics.ms_ssim(*images, crop_border=4, form="dped"),
         "delta_e": metrics.delta_e(*images, crop_border=4),
         "blockiness": metrics.blockiness(images[0], crop_border=4, block=16),
+        "checkerboard": metrics.checkerboard(images[0], crop_border=4, period=2),
         "ringing": metrics.ringing(*images, crop_border=4),
     }
     assert "psnr" not in report["protocol"] and "16 pixels apart" in report["protocol"]
+    assert "periods of 2 pixels" in report["protocol"]
     assert "interval" not in report
     heading, values = run("score", *paths, *options).stdout.splitlines()[1:3]
     assert heading.split()[1:] == list(row)[1:]
@@ -130,12 +132,14 @@ def test_a_model_is_not_compared_with_itself(folder):
     assert "--against is bicubic, the model itself" in result.stderr
 
 
-def test_blocks_of_an_evaluated_models_inputs_are_as_large_as_its_scale_makes_them(folder, photos):
-    options = ("--hr", folder, "--scale", 2, "--metrics", "blockiness", "--json")
+def test_blocks_and_checks_of_an_evaluated_model_are_as_large_as_its_scale_makes_them(
+    folder, photos
+):
+    options = ("--hr", folder, "--scale", 2, "--metrics", "blockiness,checkerboard", "--json")
     report = json.loads(run("evaluate", "-m", "bicubic", *options).stdout)
-    large = resize_rounding_once(resize(photos[0], 1 / 2), 2)
-    expected = metrics.blockiness(large, block=16, crop_border=2)
-    assert report["images"][0]["blockiness"] == expected
+    large, row = resize_rounding_once(resize(photos[0], 1 / 2), 2), report["images"][0]
+    assert row["blockiness"] == metrics.blockiness(large, block=16, crop_border=2)
+    assert row["checkerboard"] == metrics.checkerboard(large, period=2, crop_border=2)
     assert "16 pixels apart" in report["protocol"]
 
 

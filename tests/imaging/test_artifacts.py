@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from gluon_enhance.imaging.metrics import NIQEModel, blockiness, niqe, ringing
+from gluon_enhance.imaging.metrics import NIQEModel, blockiness, checkerboard, niqe, ringing
 from gluon_enhance.imaging.resize import resize
 
 MODEL = NIQEModel(np.zeros(36), np.eye(36))
@@ -69,6 +69,41 @@ def test_flat_images_have_no_blocks_and_pure_blocks_infinitely_many():
 def test_images_of_less_than_two_blocks_are_refused():
     with pytest.raises(ValueError, match=r"\(30, 15\).*block 8"):
         blockiness(np.zeros((30, 15), np.uint8))
+
+
+def test_checkerboard_of_noise_is_1_and_of_a_pure_pattern_the_ratio_of_the_areas(rng):
+    noise = rng.normal(128, 9, (512, 640))
+    assert checkerboard(noise, data_range=255) == pytest.approx(1, abs=0.03)
+    pattern = np.tile(rng.normal(128, 9, (4, 4)), (32, 32))
+    y, x = np.mgrid[:128, :128]
+    high = np.hypot(np.minimum(y, 128 - y), np.minimum(x, 128 - x)) > 128 / 6
+    bins = 9 * 15  # three by three for each multiple of 1 / 4 but for the mean
+    assert checkerboard(pattern, data_range=255) == pytest.approx(high.sum() / bins)
+    assert checkerboard(pattern, period=3, data_range=255) < 0.1
+
+
+def test_a_faint_pattern_on_a_photo_is_found_at_its_period_alone(rng):
+    image = photo(272, 320, rng)
+    pattern = np.tile(rng.integers(-4, 5, (4, 4, 1)), (68, 80, 1))
+    drawn = np.clip(image + pattern, 0, 255).astype(np.uint8)
+    assert checkerboard(image) == pytest.approx(1, abs=0.1)
+    assert checkerboard(drawn) > 10 * checkerboard(image)
+    assert checkerboard(drawn[3:, 1:], crop_border=5) > 10
+    assert checkerboard(drawn, period=5) == pytest.approx(1, abs=0.2)
+
+
+def test_a_pattern_in_the_dark_counts_as_much_as_one_beside_strong_structure(rng):
+    dark = np.tile(rng.normal(5, 1, (4, 4)), (32, 32))
+    noise = rng.normal(128, 40, (128, 640))
+    assert checkerboard(np.hstack([dark, noise]), data_range=255) > 5
+
+
+def test_flat_images_have_no_checkerboard_and_small_ones_are_refused():
+    assert checkerboard(np.full((32, 48, 3), 77, np.uint8)) == 0
+    with pytest.raises(ValueError, match=r"\(40, 31\).*period 4"):
+        checkerboard(np.zeros((40, 31), np.uint8))
+    with pytest.raises(ValueError, match="period 1: .* from 2 to 16"):
+        checkerboard(np.zeros((40, 31), np.uint8), period=1)
 
 
 def naive_ringing(image, reference):
@@ -134,7 +169,7 @@ def test_a_reference_without_edges_has_no_ringing(rng):
     assert ringing(rng.random((20, 20)), np.full((20, 20), 0.5)) == 0
 
 
-@pytest.mark.parametrize("metric", [blockiness, lambda image: niqe(image, MODEL)])
+@pytest.mark.parametrize("metric", [blockiness, checkerboard, lambda image: niqe(image, MODEL)])
 @pytest.mark.parametrize(
     "image, message",
     [
@@ -151,6 +186,6 @@ def test_single_images_that_cannot_be_scored_are_refused(metric, image, message)
 
 
 def test_a_negative_border_is_refused():
-    for metric in (blockiness, lambda image, **border: niqe(image, MODEL, **border)):
+    for metric in (blockiness, checkerboard, lambda image, **border: niqe(image, MODEL, **border)):
         with pytest.raises(ValueError, match="crop_border is -3"):
             metric(np.zeros((200, 200)), crop_border=-3)

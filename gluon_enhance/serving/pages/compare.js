@@ -11,6 +11,7 @@ const METRICS = {
   ms_ssim: "MS-SSIM",
   delta_e: "ΔE",
   blockiness: "blockiness",
+  checkerboard: "checkerboard",
   ringing: "ringing",
 };
 const USUAL = ["psnr", "ssim"];
