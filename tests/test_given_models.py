@@ -118,7 +118,8 @@ RADII = {
     "srresnet_x4": 40,
     "dped_resnet": 4 + 11 + 3,
     "rrdb_lite_x4": 4 * 15 + 2 + 2,
-    "realesrgan_lite_x2": 2 * (4 * 15 + 2 + 2),
+    "realesrgan_x2": 2 * (23 * 15 + 2 + 2),
+    "realesrgan_lite_x4": 1 + 16 + 1 + 2,
     "edsr_lite_x2": 1 + 16 + 1 + 1 + 1,
 }
 
@@ -131,7 +132,7 @@ def test_the_radius_is_that_of_the_layers(name):
 
 
 def test_nothing_beyond_the_radius_has_an_influence_and_what_is_within_has(rng):
-    net = ge.get_model("realesrgan_lite_x2", num_blocks=1, channels=4, growth_channels=2)
+    net = ge.get_model("realesrgan_x2", num_blocks=1, channels=4, growth_channels=2)
     net.initialize(mx.init.Xavier(magnitude=8))
     radius = net.spec.halo
     x = rng.random((1, 3, 4 * radius, 8)).astype(np.float32)

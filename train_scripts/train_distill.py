@@ -43,8 +43,8 @@ from gluon_enhance.training.config import option, parse_config, run_script
 from gluon_enhance.training.initial_weights import has_start
 
 LAYERS = ("conv2_2", "conv3_4", "conv4_4", "conv5_4")
-#: Model -> the shipped net that it starts from, of its architecture, or at scale 2 of scale 4.
-STARTS = dict.fromkeys(("realesrgan_lite_x4", "realesrgan_lite_x2"), "rrdb_lite_x4")
+#: Model -> the trained net whose trunk it starts with.
+STARTS = dict.fromkeys(("realesrgan_lite_x4", "realesrgan_lite_x2"), "realesr_video_x4")
 
 
 @dataclass

@@ -1,17 +1,24 @@
-"""SRVGGNetCompact, the small nets of Real-ESRGAN for video and general photos.
+"""SRVGGNetCompact, the small nets of Real-ESRGAN, and its trunk under RRDBNet's upsampling.
 
 References
 ----------
 .. [1] Wang et al., "Real-ESRGAN: Training Real-World Blind Super-Resolution with Pure Synthetic
    Data", ICCV Workshops 2021. https://arxiv.org/abs/2107.10833
+.. [2] Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks",
+   ECCV Workshops 2018. https://arxiv.org/abs/1809.00219
+.. [3] Odena, Dumoulin, Olah, "Deconvolution and Checkerboard Artifacts", Distill, 2016.
 """
 
 from gluon_enhance.framework import mx
 from gluon_enhance.models.blocks import SubPixelConv, conv3x3
 from gluon_enhance.models.colors import check_channels, from_rgb, to_rgb
-from gluon_enhance.models.layers.activations import PReLU
+from gluon_enhance.models.layers.activations import PReLU, leaky_relu
+from gluon_enhance.models.layers.initialization import SMOOTH, carry, start_small
 
 nn = mx.gluon.nn
+
+NEGATIVE_SLOPE = 0.2
+IDENTITY_SLOPE = 1.0
 
 
 class SRVGGNetCompact(mx.gluon.HybridBlock):
@@ -40,13 +47,8 @@ class SRVGGNetCompact(mx.gluon.HybridBlock):
         super().__init__(**kwargs)
         self._scale, self._image_channels = scale, image_channels
         with self.name_scope():
-            self.head = nn.HybridSequential()
-            with self.head.name_scope():
-                self.head.add(conv3x3(channels, image_channels), PReLU(channels))
-            self.body = nn.HybridSequential()
-            with self.body.name_scope():
-                for _ in range(num_convs):
-                    self.body.add(conv3x3(channels, channels), PReLU(channels))
+            self.head = _rectified(1, channels, image_channels)
+            self.body = _rectified(num_convs, channels, channels)
             self.tail = SubPixelConv(image_channels, scale, channels)
 
     def hybrid_forward(self, F, x):
@@ -56,3 +58,117 @@ class SRVGGNetCompact(mx.gluon.HybridBlock):
         detail = self.tail(self.body(self.head(from_rgb(F, x, self._image_channels))))
         # In this order MXNet's AMP can convert the sum.
         return nearest + to_rgb(F, detail, self._image_channels)
+
+
+class SRVGGNetNearest(mx.gluon.HybridBlock):
+    """The trunk of SRVGGNetCompact [1]_, enlarged as RRDBNet [2]_ does it.
+
+    Each doubling takes the nearest neighbor and convolves. The sub-pixel convolution of
+    SRVGGNetCompact can draw a pattern into every cell of the enlargement [3]_, and does so where it
+    learns features of VGG; here even features make an even output.
+
+    Parameters
+    ----------
+    scale : {4, 2, 8}
+        Ratio of output to input size.
+    num_convs : int
+        Convolutions of the trunk after its first.
+    channels : int
+        Channels of the trunk.
+    full_channels : int
+        Channels of the doublings, which take most of the time.
+
+    Inputs:
+        - **data**: (N, 3, H, W) RGB in [0, 1].
+
+    Outputs:
+        - **out**: (N, 3, H * scale, W * scale) RGB, about [0, 1], not clipped.
+
+    Raises
+    ------
+    ValueError
+        If the scale is another.
+    """
+
+    def __init__(self, scale=4, num_convs=16, channels=64, full_channels=32, **kwargs):
+        if scale not in (2, 4, 8):
+            raise ValueError(f"scale is {scale}; SRVGGNetNearest has 2, 4 and 8")
+        super().__init__(**kwargs)
+        with self.name_scope():
+            self.head = _rectified(1, channels, 3)
+            self.body = _rectified(num_convs, channels, channels)
+            self.join = conv3x3(full_channels, 3 + channels)
+            self.upsample = nn.HybridSequential()
+            with self.upsample.name_scope():
+                doublings = scale.bit_length() - 1
+                self.upsample.add(*(conv3x3(full_channels, full_channels) for _ in range(doublings)))
+            self.tail = nn.HybridSequential()
+            with self.tail.name_scope():
+                self.tail.add(
+                    conv3x3(full_channels, full_channels),
+                    nn.LeakyReLU(NEGATIVE_SLOPE),
+                    conv3x3(3, full_channels),
+                )
+
+    def hybrid_forward(self, F, x):
+        features = self.join(F.concat(x, self.body(self.head(x)), dim=1))
+        for conv in self.upsample:
+            features = F.UpSampling(features, scale=2, sample_type="nearest")
+            features = leaky_relu(F, conv(features), NEGATIVE_SLOPE)
+        return self.tail(features)
+
+    def initialize_as_interpolator(self, rng, ctx=None):
+        """Start as `gluon_enhance.models.layers.initialization` has it.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        ctx : mxnet.Context or list, optional
+        """
+        start_small(self, rng, ctx)
+        carry(self.join)
+        for conv in self.upsample:
+            carry(conv, SMOOTH)
+        carry(self.tail[0])
+        carry(self.tail[2], mix=True)
+
+    def initialize_from(self, net):
+        """Take over the trunk of a trained net, and from one of this class all that fits.
+
+        If this trunk is deeper, its last convolutions begin as the identity: they give what the
+        trained one gives. Doublings are taken over from the first on.
+
+        Parameters
+        ----------
+        net : SRVGGNetCompact or SRVGGNetNearest
+            Of the same channels; this net must be initialized.
+
+        Raises
+        ------
+        ValueError
+            If the nets do not fit.
+        """
+        own, other = self._collect_params_with_prefix(), net._collect_params_with_prefix()
+        whole = isinstance(net, SRVGGNetNearest)
+        copied = other.keys() if whole else {k for k in other if k.startswith(("head.", "body."))}
+        copied = copied - {k for k in other if k.startswith("upsample.") and k not in own}
+        if any(k not in own or own[k].shape != other[k].shape for k in copied):
+            raise ValueError(
+                "give a net with the channels of this one, and no more convolutions in its trunk"
+            )
+        for name in copied:
+            own[name].set_data(other[name].list_data()[0])
+        for conv, slopes in zip(self.body[len(net.body) :: 2], self.body[len(net.body) + 1 :: 2]):
+            conv.weight.set_data(mx.nd.zeros(conv.weight.shape))
+            conv.bias.set_data(mx.nd.zeros(conv.bias.shape))
+            carry(conv, channels=len(conv.bias.data(conv.bias.list_ctx()[0])))
+            slopes.alpha.set_data(mx.nd.full(slopes.alpha.shape, IDENTITY_SLOPE))
+
+
+def _rectified(count, channels, in_channels):
+    """Chain 3x3 convolutions, each with a PReLU behind it."""
+    chain = nn.HybridSequential()
+    with chain.name_scope():
+        for _ in range(count):
+            chain.add(conv3x3(channels, in_channels), PReLU(channels))
+    return chain

@@ -52,6 +52,9 @@ OPTIONS = {
     "msrresnet_x4 tiny": TINY,
     "msrresnet_x4 gray": {"scale": 3, "num_blocks": 2, "channels": 8, "image_channels": 1},
     "msrresnet_x4 RGBA": {**TINY, "scale": 2, "image_channels": 4},
+    "realesrgan_lite_x4 tiny": {"num_convs": 1, "channels": 4, "full_channels": 3},
+    "realesrgan_lite_x2 tiny": {"num_convs": 2, "channels": 6, "full_channels": 4},
+    "realesrgan_lite_x4 x8": {"scale": 8, "num_convs": 2, "channels": 4, "full_channels": 4},
     "srcnn_x4 untrained": {},
     "srcnn_x4 fast": {"scale": 3, "kernel_size": 1},
 }
@@ -124,7 +127,7 @@ def test_rows_have_every_option_of_every_class_with_a_file():
     assert {name for name, _ in values} == set(FILES)
     assert not {key for key, seen in values.items() if len(seen) < 2}
     assert values["DPEDResNet", "norm"] == values["StyleNet", "norm"] == set(NORMS)
-    for name, scales in (("EDSR", "2348"), ("SRResNet", "248"), ("MSRResNet", "234")):
+    for name, scales in (("EDSR", "2348"), ("SRResNet", "248"), ("SRVGGNetNearest", "248"), ("MSRResNet", "234")):
         assert values[name, "scale"] == set(scales)
 
 
@@ -215,11 +218,11 @@ def test_a_folder_whose_file_was_imported_is_replaced(edsr, tmp_path):
     assert not (folder / "__pycache__").exists()
 
 
-@pytest.mark.parametrize("name", ["esrgan_lite_x4", "realesrgan_lite_x2", "realesr_video_x4"])
+@pytest.mark.parametrize("name", ["esrgan_lite_x4", "realesrgan_x2", "realesr_video_x4"])
 def test_spandrel_loads_what_has_no_file(name, tmp_path, rng):
     spandrel = pytest.importorskip("spandrel", reason="spandrel is not installed")
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    net = ge.get_model(name)
+    net = ge.get_model(name, **({"num_blocks": 4} if name == "realesrgan_x2" else {}))
     net.initialize(mx.init.Xavier())
     folder = ge.export(net, tmp_path / "net", ["torch"])
     assert {path.name for path in folder.iterdir()} == {"card.json", f"{name}.safetensors"}

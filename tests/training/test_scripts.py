@@ -87,22 +87,24 @@ def test_every_net_of_the_table_is_taken_or_refused_in_one_line(
 
 
 @pytest.mark.parametrize(
-    "name, model",
+    "name, model, sizes",
     [
-        ("srcnn", "realesr_video_x4"),  # which has no start of its own
-        ("edsr", "msrresnet_x4"),
-        ("srresnet", "rrdb_lite_x4"),
-        ("esrgan", "realesrgan_lite_x2"),  # whose interpolating start is of scale 4 alone
+        ("srcnn", "realesr_video_x4", ()),  # which has no start of its own
+        ("edsr", "msrresnet_x4", ()),
+        ("srresnet", "rrdb_lite_x4", ()),
+        ("esrgan", "realesrgan_lite_x2", ()),
+        ("esrgan", "realesrgan_x2", ("num_blocks=1",)),  # whose interpolating start is of scale 4
     ],
 )
-def test_any_net_that_enlarges_trains_at_once(name, model, train, tmp_path):
-    train(name, tmp_path, "--model", model, "--iterations", 1)
+def test_any_net_that_enlarges_trains_at_once(name, model, sizes, train, tmp_path):
+    options = ("--net", *sizes) if sizes else ()
+    train(name, tmp_path, "--model", model, "--iterations", 1, *options)
     zoo.get_model(model, pretrained=tmp_path / f"{model}.params")
 
 
 def test_a_patch_that_a_net_cannot_take_is_refused(train, tmp_path):
-    with pytest.raises(ValueError, match="--patch-size is 9; realesrgan_lite_x2 takes multiples"):
-        train("esrgan", tmp_path, "--model", "realesrgan_lite_x2", "--patch-size", 9)
+    with pytest.raises(ValueError, match="--patch-size is 9; realesrgan_x2 takes multiples"):
+        train("esrgan", tmp_path, "--model", "realesrgan_x2", "--patch-size", 9)
 
 
 def printed(script, name, capsys, *options):

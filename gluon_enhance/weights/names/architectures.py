@@ -116,6 +116,15 @@ def _srvgg(shapes):
     return {"scale": scale, "num_convs": convs, **width, **_colors(taken)}
 
 
+def _srvgg_nearest(shapes):
+    return {
+        "scale": 2 ** shapes.blocks(r"upsample\.(\d+)\.weight"),
+        "num_convs": shapes.blocks(r"body\.(\d*[02468])\.weight"),
+        "channels": shapes.conv("head.0")[0],
+        "full_channels": shapes.conv("join")[0],
+    }
+
+
 def _edsr(shapes):
     channels, taken = shapes.conv("head")[:2]
     if taken != 3 or shapes.conv("tail")[0] != 3:
@@ -191,6 +200,12 @@ ARCHITECTURES = (
         "RRDB (ESRGAN, Real-ESRGAN)",
         r"head|body\.\d+(\.rdb[1-3]\.conv([1-5]|1x1))?|upsample\.\d+|tail\.[02]",
         _rrdb,
+    ),
+    Architecture(
+        "srvgg.SRVGGNetNearest",
+        "SRVGGNetNearest",
+        r"head\.[01]|body\.\d+|join|upsample\.\d+|tail\.[02]",
+        _srvgg_nearest,
     ),
     Architecture("srvgg.SRVGGNetCompact", "SRVGGNetCompact", r"head\.[01]|body\.\d+|tail", _srvgg),
     Architecture(

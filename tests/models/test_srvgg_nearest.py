@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("mxnet", reason="MXNet is not installed")
+
+from float64 import State  # noqa: E402
+
+from gluon_enhance.framework import mx  # noqa: E402
+from gluon_enhance.imaging.metrics import checkerboard  # noqa: E402
+from gluon_enhance.models.srvgg import SRVGGNetCompact, SRVGGNetNearest  # noqa: E402
+
+
+def small_net(scale=4, num_convs=2, full_channels=5):
+    net = SRVGGNetNearest(scale, num_convs, 6, full_channels)
+    net.initialize(mx.init.Xavier())
+    return net
+
+
+def state_of(net, rng):
+    state = State(rng)
+    parameters = net._collect_params_with_prefix()
+    state.update({k: p.data().asnumpy().astype(np.float64) for k, p in parameters.items()})
+    return state
+
+
+def numpy_net(x, state, num_convs, doublings):
+    def rectified(x, name):
+        slopes = state[f"{name}.1.alpha"] if name == "head" else state[f"body.{name + 1}.alpha"]
+        out = state.conv(x, "head.0" if name == "head" else f"body.{name}")
+        return np.where(out > 0, out, slopes[:, None, None] * out)
+
+    features = rectified(x, "head")
+    for k in range(num_convs):
+        features = rectified(features, 2 * k)
+    features = state.conv(np.concatenate([x, features]), "join")
+    for k in range(doublings):
+        features = state.conv(features.repeat(2, 1).repeat(2, 2), f"upsample.{k}")
+        features = np.where(features > 0, features, 0.2 * features)
+    features = state.conv(features, "tail.0")
+    return state.conv(np.where(features > 0, features, 0.2 * features), "tail.2")
+
+
+@pytest.mark.parametrize("scale, doublings", [(2, 1), (4, 2), (8, 3)])
+def test_net_equals_its_equations_in_float64(scale, doublings, rng):
+    net = small_net(scale)
+    x = rng.random((3, 7, 5))
+    result = net(mx.nd.array(x[None]))[0].asnumpy()
+    assert result.shape == (3, 7 * scale, 5 * scale)
+    assert np.abs(result - numpy_net(x, state_of(net, rng), 2, doublings)).max() < 1e-5
+
+
+def test_a_flat_picture_stays_flat_whatever_the_weights_unlike_with_sub_pixels(rng):
+    """So no loss can teach this net a pattern of the enlargement's cells."""
+    flat = mx.nd.array(np.tile(rng.random((1, 3, 1, 1)), (1, 1, 40, 40)))
+    spread = {}
+    for net in (small_net(), SRVGGNetCompact(4, 2, 6)):
+        net.initialize(mx.init.Xavier(), force_reinit=True)
+        inside = net(flat)[0].asnumpy()[:, 32:-32, 32:-32]
+        spread[type(net).__name__] = np.ptp(inside, axis=(1, 2)).max()
+    assert spread["SRVGGNetNearest"] < 1e-5 and spread["SRVGGNetCompact"] > 0.01
+
+
+def test_a_deeper_net_gives_what_the_trained_one_gave(rng):
+    trained, deeper = small_net(), small_net(num_convs=4)
+    deeper.initialize_from(trained)
+    x = mx.nd.array(rng.random((2, 3, 9, 8)))
+    assert np.abs(deeper(x).asnumpy() - trained(x).asnumpy()).max() < 1e-5
+
+
+@pytest.mark.parametrize("num_convs", [2, 3])
+def test_the_trunk_of_a_compact_net_is_taken_over_into_an_interpolating_start(num_convs, rng):
+    compact, net = SRVGGNetCompact(4, 2, 6), small_net(num_convs=num_convs)
+    compact.initialize(mx.init.Xavier())
+    net.initialize_as_interpolator(rng)
+    net.initialize_from(compact)
+    x = mx.nd.array(rng.random((1, 3, 12, 12)))
+    trunks = [one.body(one.head(x)).asnumpy() for one in (compact, net)]
+    assert np.abs(trunks[0] - trunks[1]).max() < 1e-6
+    smooth = np.kron(np.linspace(0, 1, 12)[None], np.ones((3, 12, 1))).reshape(1, 3, 12, 12)
+    enlarged = net(mx.nd.array(smooth))[0].asnumpy()
+    ramp = np.repeat(np.linspace(0, 1, 12), 4)
+    assert np.abs(enlarged[:, 8:-8, 8:-8] - ramp[8:-8]).mean() < 0.1
+
+
+def test_a_net_of_half_the_scale_starts_with_the_first_doubling(rng):
+    trained, half = small_net(), small_net(2)
+    half.initialize_from(trained)
+    own, other = (net._collect_params_with_prefix() for net in (half, trained))
+    assert set(other) - set(own) == {"upsample.1.weight", "upsample.1.bias"}
+    assert all(np.array_equal(own[k].data().asnumpy(), other[k].data().asnumpy()) for k in own)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda: SRVGGNetCompact(4, 3, 6),
+        lambda: SRVGGNetCompact(4, 2, 8),
+        lambda: small_net(full_channels=4),
+    ],
+    ids=["deeper", "wider", "wider at full size"],
+)
+def test_nets_that_do_not_fit_are_refused_and_nothing_is_taken(other, rng):
+    net, other = small_net(), other()
+    other.initialize(mx.init.Xavier(), force_reinit=True)
+    before = state_of(net, rng)
+    with pytest.raises(ValueError, match="channels of this one, and no more convolutions"):
+        net.initialize_from(other)
+    assert all(np.array_equal(before[k], v) for k, v in state_of(net, rng).items())
+
+
+def test_scales_that_are_no_doublings_are_refused():
+    with pytest.raises(ValueError, match="scale is 3; SRVGGNetNearest has 2, 4 and 8"):
+        SRVGGNetNearest(3)
+
+
+def test_parameter_names_are_the_file_format():
+    """A name that changes here breaks every weight file: change it knowingly."""
+    convs = ("head.0", "body.0", "join", "upsample.0", "upsample.1", "tail.0", "tail.2")
+    names = {f"{conv}.{kind}" for conv in convs for kind in ("weight", "bias")}
+    names |= {"head.1.alpha", "body.1.alpha"}
+    assert set(SRVGGNetNearest(num_convs=1)._collect_params_with_prefix()) == names
