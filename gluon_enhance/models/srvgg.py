@@ -100,8 +100,8 @@ class SRVGGNetNearest(mx.gluon.HybridBlock):
             self.join = conv3x3(full_channels, 3 + channels)
             self.upsample = nn.HybridSequential()
             with self.upsample.name_scope():
-                doublings = scale.bit_length() - 1
-                self.upsample.add(*(conv3x3(full_channels, full_channels) for _ in range(doublings)))
+                for _ in range(scale.bit_length() - 1):
+                    self.upsample.add(conv3x3(full_channels, full_channels))
             self.tail = nn.HybridSequential()
             with self.tail.name_scope():
                 self.tail.add(

@@ -127,8 +127,9 @@ def test_rows_have_every_option_of_every_class_with_a_file():
     assert {name for name, _ in values} == set(FILES)
     assert not {key for key, seen in values.items() if len(seen) < 2}
     assert values["DPEDResNet", "norm"] == values["StyleNet", "norm"] == set(NORMS)
-    for name, scales in (("EDSR", "2348"), ("SRResNet", "248"), ("SRVGGNetNearest", "248"), ("MSRResNet", "234")):
-        assert values[name, "scale"] == set(scales)
+    scales = {"EDSR": "2348", "SRResNet": "248", "SRVGGNetNearest": "248", "MSRResNet": "234"}
+    for name, numbers in scales.items():
+        assert values[name, "scale"] == set(numbers)
 
 
 @pytest.mark.parametrize("name", {spec.net: name for name, spec in ge.zoo.MODELS.items()}.values())

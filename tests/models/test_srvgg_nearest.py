@@ -6,7 +6,6 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 from float64 import State  # noqa: E402
 
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.imaging.metrics import checkerboard  # noqa: E402
 from gluon_enhance.models.srvgg import SRVGGNetCompact, SRVGGNetNearest  # noqa: E402
 
 

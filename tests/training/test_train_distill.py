@@ -10,7 +10,6 @@ from gluon_enhance import zoo
 from gluon_enhance.errors import TrainingError, WeightsError
 from gluon_enhance.framework import mx
 
-
 TAUGHT = ("--teacher", "srcnn_x4", "--samples", 32, "--sample-size", 16, "--reductions", "1.0")
 
 
