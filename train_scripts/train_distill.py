@@ -12,6 +12,9 @@ with more samples later. The student learns from the teacher's output and from t
 and mean colors, with --feature-weight features of VGG-19, with --adversarial-weight a critic of
 photos. Shades of plain colors are mixed in. Interrupt it at will and go on with --resume.
 
+The students named realesrgan_lite start with the trunk of realesr_video_x4, whose weights the extra
+[realesrgan] brings; --start interpolator does without.
+
 References
 ----------
 .. [1] Hinton et al., "Distilling the Knowledge in a Neural Network", 2015.

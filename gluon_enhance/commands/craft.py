@@ -17,7 +17,7 @@ from gluon_enhance import zoo
 from gluon_enhance.atomic import write_text
 from gluon_enhance.commands.compare import check_count, compare, made, scored
 from gluon_enhance.commands.comparison_page import comparison_page
-from gluon_enhance.commands.enhance import enhance, work_on
+from gluon_enhance.commands.enhance import enhance, model_for, work_on
 from gluon_enhance.commands.jobs import Job as FileJob
 from gluon_enhance.commands.jobs import check_ext
 from gluon_enhance.commands.metrics import take_metrics
@@ -30,6 +30,7 @@ from gluon_enhance.errors import ImageError, WeightsError
 from gluon_enhance.framework import is_mxnet_installed
 from gluon_enhance.imaging.arrays import to_dtype, to_float
 from gluon_enhance.imaging.resize import KERNELS
+from gluon_enhance.inference.enhancer import DEFAULT_MODEL
 from gluon_enhance.inference.kernel import SCALE, load
 from gluon_enhance.inference.resolve import DENOISING, KEEPING_NOISE
 from gluon_enhance.photos import Photo, read_image, read_size, result_suffix, write_image
@@ -125,7 +126,7 @@ class CommandCraft:
         if len(files) != 1:
             raise ValueError(f"there are {len(files)} files; send one for each job")
         parsed = self._parsed("enhance", options)
-        row = self._row(parsed["model"])
+        row = self._row(parsed["model"] or DEFAULT_MODEL)
         if parsed["denoise"] is not None and not row.get("denoise"):
             raise ValueError(
                 f"denoise is for {DENOISING}, where {KEEPING_NOISE} is on the server too, not for "
@@ -194,11 +195,12 @@ class CommandCraft:
     def _enhance(self, job, folder, progress):
         parsed = self._parsed("enhance", job.options)
         (file,) = job.files
-        enhancer = self._enhancer(parsed)
-        outscale = parsed["outscale"] or enhancer.scale
         source = folder / file.stored
         suffix = f".{parsed['ext'].lstrip('.')}" if parsed["ext"] else result_suffix(source.suffix)
         target = folder / f"result{suffix}"
+        one = FileJob(source, target)
+        enhancer = self._enhancer({**parsed, "model": model_for(parsed["model"], {}, False, one)})
+        outscale = parsed["outscale"] or enhancer.scale
         name = f"{PurePath(file.name).stem}_x{outscale:g}{suffix}"
 
         @contextmanager
@@ -218,7 +220,7 @@ class CommandCraft:
             software = None if parsed["no_record"] else software_of(enhancer)
             return PhotoWork(one, parsed["strict"], software, **options)
 
-        work = work_on({}, False, photo_work, shared, FileJob(source, target))
+        work = work_on({}, False, photo_work, shared, one)
         work.report.update(input=file.name, output=name)
         report = attempt_all(work)
         if report["status"] != "done":

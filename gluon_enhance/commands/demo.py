@@ -8,12 +8,16 @@ import numpy as np
 from gluon_enhance.commands.options import FilePath, model_option, trust_option
 from gluon_enhance.commands.scores import print_table, protocol, score_pair
 from gluon_enhance.data.degradations import PhoneLook
+from gluon_enhance.data.distortions import jpeg
 from gluon_enhance.imaging.arrays import to_dtype, to_float
 from gluon_enhance.imaging.pictures import side_by_side
 from gluon_enhance.imaging.resize import resize, resize_rounding_once
 from gluon_enhance.inference.enhancer import DEFAULT_MODEL, Enhancer
 from gluon_enhance.photos import Photo, read_image, write_image
 from gluon_enhance.weights.store import model_zoo_folder
+
+JPEG_QUALITY = 60
+"""Of the sample photo, for models that remove a JPEG's traces."""
 
 
 @click.command()
@@ -30,8 +34,9 @@ from gluon_enhance.weights.store import model_zoo_folder
 def demo(output, model, trust):
     """Enhance a sample photo and compare it with the original.
 
-    The photo is first reduced, or given a phone's look where the model does not enlarge; models of
-    a style get it as it is. The pictures before, after and side by side are written.
+    The photo is first reduced, and for models of damaged photos compressed as a JPEG, or given a
+    phone's look where the model does not enlarge; models of a style get it as it is. The pictures
+    before, after and side by side are written.
     """
     enhancer = Enhancer(model, trust=trust)
     pictures, before, rows = comparison(enhancer)
@@ -50,6 +55,8 @@ def demo(output, model, trust):
 def comparison(enhancer):
     """Enhance the sample photo: reduced; or with a phone's look; or, for a style, as it is.
 
+    For models of damaged photos what was reduced is compressed, too.
+
     Returns
     -------
     pictures : dict of str to ndarray
@@ -66,6 +73,8 @@ def comparison(enhancer):
         return {"original": photo, name: enhancer(photo)}, photo, []
     if scale > 1:
         before = resize(photo, 1 / scale)
+        if enhancer.spec.method == "Real-ESRGAN":
+            before = to_dtype(jpeg(to_float(before), JPEG_QUALITY), np.uint8)
         pictures = {"bicubic": resize_rounding_once(before, scale)}
     else:
         before = to_dtype(PhoneLook()(to_float(photo), np.random.default_rng(0)), np.uint8)

@@ -8,7 +8,7 @@ import shutil
 import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import click
 from tqdm import tqdm
@@ -38,17 +38,18 @@ from gluon_enhance.commands.rasters import (
     take_options,
 )
 from gluon_enhance.commands.reports import closing_line, left_out, unreadable
-from gluon_enhance.inference.enhancer import DEFAULT_MODEL
+from gluon_enhance.inference.enhancer import DEFAULT_MODEL, RASTER_MODEL
 from gluon_enhance.inference.kernel import load
 from gluon_enhance.photos import usual_suffixes
 from gluon_enhance.rasters.names import TIFF
+from gluon_enhance.zoo import get_spec
 
 logger = logging.getLogger(__name__)
 
 
 @click.command(cls=EnhanceCommand)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@model_option(default=DEFAULT_MODEL)
+@model_option(chosen=f"{DEFAULT_MODEL}; of rasters {RASTER_MODEL}")
 @trust_option
 @click.option(
     "-o",
@@ -130,8 +131,8 @@ def enhance(
         raise click.UsageError("--json and the result both take standard output; give -o FILE")
     with pipes:
         options["scale"] = outscale  # of a kernel; nets have their own
-        enhancer = load(model, **options)
-        outscale = outscale or enhancer.scale
+        named = load(model, **options) if model else None
+        outscale = outscale or (named or get_spec(DEFAULT_MODEL)).scale
         if suffix is None:  # a part is not to be taken for the whole's result
             suffix = f"_x{outscale:g}{'_part' * of_part(rasters)}"
         plan = plan_jobs(pipes.inputs, pipes.output, suffix, ext, recursive, outscale)
@@ -139,25 +140,35 @@ def enhance(
             raise click.UsageError("-o - takes one file; give -o FOLDER for several")
         if plan.left_out():
             click.echo(printable(f"left out: {plan.left_out()}"), err=True)
+        name_of = cache(partial(model_for, model, rasters, options["trust"]))
+        names = dict.fromkeys(map(name_of, plan.jobs)) or [model or DEFAULT_MODEL]
+        enhancers = {name: named or load(name, **options) for name in names}
         shared = {
-            "enhancer": None if cluster else enhancer,  # workers have their own
             "watched": _watched,
             "outscale": outscale,
             "match_colors": match_colors,
             "skip_existing": skip_existing,
             "photo_options": photos,
         }
-        software = None if no_record else software_of(enhancer)
-        photo_work = partial(PhotoWork, strict=strict, software=software)
         begun, reports = [], unreadable(plan)
         for report in reports:
             click.echo(printable(f"error: {report['error']}"), err=True)
         try:
-            make = partial(work_on, rasters, options["trust"], photo_work, shared)
+
+            def make(job):
+                used = enhancers[name_of(job)]
+                software = None if no_record else software_of(used)
+                photo_work = partial(PhotoWork, strict=strict, software=software)
+                own = {**shared, "enhancer": None if cluster else used}  # workers have their own
+                return work_on(rasters, options["trust"], photo_work, own, job)
+
             works = _begin(plan.jobs, make, pipes, begun)
             with _shown(len(plan.jobs)) as show:
                 if cluster:
-                    _run_on_cluster(cluster, model, options, enhancer, works, show)
+                    works = list(works)
+                    for name, one in enhancers.items():  # workers have one model
+                        own = [work for work in works if name_of(work.job) == name]
+                        _run_on_cluster(cluster, name, options, one, own, show)
                 else:
                     for report in run_all(works):
                         show(report)
@@ -167,7 +178,10 @@ def enhance(
             reports += (work.report for work in begun)
             reports += (pipes.named(job.unfinished()) for job in plan.jobs[len(begun) :])
             if as_json:
-                report = {**enhancer.describe(), "files": reports, "left_out": left_out(plan)}
+                used, *others = (one.describe() for one in enhancers.values())
+                report = {**used, "files": reports, "left_out": left_out(plan)}
+                if others:
+                    report["also_used"] = others
                 click.echo(json.dumps(report, indent=1))
             if closing_line(reports, output):
                 click.echo(printable(closing_line(reports, output)), err=True)
@@ -182,6 +196,21 @@ def _begin(jobs, make, pipes, begun):
             pipes.named(work.report)
         begun.append(work)
         yield work
+
+
+def model_for(model, rasters, trust, job):
+    """Return the model that was named, or the default of rasters or of photos."""
+    return model or (RASTER_MODEL if _goes_as_raster(rasters, trust, job) else DEFAULT_MODEL)
+
+
+def _goes_as_raster(rasters, trust, job):
+    return is_raster(job.source, rasters, trust) or (
+        _has_place_beside(job, trust) and job.target.suffix.lower() in TIFF
+    )
+
+
+def _has_place_beside(job, trust):
+    return not isinstance(job.source, str) and has_place_beside(job.source, trust)
 
 
 def work_on(rasters, trust, photo_work, shared, job):
@@ -202,13 +231,12 @@ def work_on(rasters, trust, photo_work, shared, job):
     -------
     Work
     """
-    has_place = not isinstance(job.source, str) and has_place_beside(job.source, trust)
-    if is_raster(job.source, rasters, trust) or (has_place and job.target.suffix.lower() in TIFF):
+    if _goes_as_raster(rasters, trust, job):
         return RasterWork(job, {**rasters, "trust": trust}, **shared)
     if rasters and of_part(rasters):
         job = replace(job, problem="--window and --bounds are for rasters, and this is a photo")
     work = photo_work(job, **shared)
-    if has_place and work.report["status"] == "unfinished":
+    if _has_place_beside(job, trust) and work.report["status"] == "unfinished":
         lost = "has a place on Earth, which a photo does not keep"
         logger.warning("%s %s; with --ext tif it becomes a GeoTIFF that does", job.source, lost)
     return work

@@ -39,7 +39,7 @@ BLOCK = 8
 
 
 @click.command()
-@model_option(default=None)
+@model_option()
 @trust_option
 @click.option(
     "--against",

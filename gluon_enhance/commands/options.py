@@ -111,14 +111,21 @@ engine_options = together(
 )
 
 
-def model_option(default):
-    """``-m MODEL``; without a default it is required."""
+def model_option(default=None, chosen=None):
+    """``-m MODEL``: required without a default, unless the command has `chosen` one by the input.
+
+    Parameters
+    ----------
+    default : str, optional
+    chosen : str, optional
+        What the help says of the choice.
+    """
     return click.option(
         "-m",
         "--model",
         default=default,
-        show_default=bool(default),
-        required=not default,
+        show_default=chosen or bool(default),
+        required=not (default or chosen),
         help="A name (see `gluon-enhance models`), a file of weights or ONNX, NAME=WEIGHTS, an "
         "exported folder, or X-symbol.json of a net that MXNet saved.",
     )

@@ -29,8 +29,10 @@ from gluon_enhance.whole_image.runner import MEMORY, StripNet
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_MODEL = "rrdb_lite_x4"
-"""Of the functions, the commands and the demo."""
+DEFAULT_MODEL = "realesrgan_lite_x4"
+"""Of the functions, the commands and the demo, for photos."""
+RASTER_MODEL = "rrdb_lite_x4"
+"""The model that rasters are enhanced with by default: the one that stays nearest to the pixels."""
 Picture = Union[np.ndarray, Photo, Image.Image, str, os.PathLike]
 Pixels = TypeVar("Pixels", np.ndarray, Photo, Image.Image)
 Progress = Callable[[int, int], None]

@@ -195,34 +195,6 @@ class RRDBNet(mx.gluon.HybridBlock):
         carry(self.tail[0])
         carry(self.tail[2], mix=True)
 
-    def initialize_from(self, net):
-        """Start as what a net of scale 4 makes of the reduced input, the mean of each square.
-
-        Body, upsampling and tail are copied; the head sees the pixels of a square alike. So a net
-        of scale 2 or 1 starts with all that one of scale 4 has learned.
-
-        Parameters
-        ----------
-        net : RRDBNet
-            Trained, of the same blocks and channels; this net must be initialized.
-
-        Raises
-        ------
-        ValueError
-            If the nets do not fit, or the other one folds its input too.
-        """
-        own, other = self._collect_params_with_prefix(), net._collect_params_with_prefix()
-        fits = net._unshuffle == 1 and own.keys() == other.keys()
-        copied = own.keys() - {"head.weight"}
-        if not fits or any(own[name].shape != other[name].shape for name in copied):
-            raise ValueError("give an RRDBNet of scale 4 with the blocks and channels of this one")
-        for name in copied:
-            own[name].set_data(other[name].list_data()[0])
-        # Of each color the square's pixels are consecutive channels; see `pixel_unshuffle`.
-        squared = self._unshuffle**2
-        head = other["head.weight"].list_data()[0]
-        own["head.weight"].set_data(mx.nd.repeat(head, squared, axis=1) / squared)
-
 
 def pixel_unshuffle(F, x, factor, channels=3):
     """Fold blocks into channels: (N, C, H, W) -> (N, C * factor**2, H/factor, W/factor).

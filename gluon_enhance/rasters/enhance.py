@@ -19,7 +19,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from gluon_enhance.errors import ImageError
-from gluon_enhance.inference.enhancer import Enhancer
+from gluon_enhance.inference.enhancer import RASTER_MODEL, Enhancer
 from gluon_enhance.inference.kernel import Baseline, load
 from gluon_enhance.rasters.compute import compute_if_missing
 from gluon_enhance.rasters.creation_options import try_creation_options
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RASTER_MODEL = "rrdb_lite_x4"
-"""The model that rasters are enhanced with by default: the one that stays nearest to the pixels."""
 ESTIMATED_FROM = 32
 """Tiles from which on an estimate is made: it takes the time of two."""
 TIMED_SIDE = 512

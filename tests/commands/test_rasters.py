@@ -11,6 +11,7 @@ import rasterio
 from click.testing import CliRunner
 from PIL import Image
 
+from gluon_enhance import zoo
 from gluon_enhance.commands import enhance as enhance_module
 from gluon_enhance.commands.enhance import enhance
 from gluon_enhance.commands.evaluate import evaluate
@@ -19,6 +20,7 @@ from gluon_enhance.commands.pipeline import run_on
 from gluon_enhance.commands.rasters import RasterWork
 from gluon_enhance.errors import GluonEnhanceError, ImageError
 from gluon_enhance.imaging.resize import resize
+from gluon_enhance.inference.enhancer import DEFAULT_MODEL, RASTER_MODEL
 from gluon_enhance.rasters import plan
 
 
@@ -67,6 +69,26 @@ def test_rasters_and_photos_are_told_apart_in_one_batch(raster, tmp_path, pictur
         assert np.allclose(means[0], means[1], rtol=0.1)
     with Image.open(tmp_path / "out" / "photo_x4.tif") as photo:
         assert photo.size == (188, 244)
+    report = json.loads(result.stdout)
+    used = [report["model"], *(one["model"] for one in report["also_used"])]
+    assert sorted(used) == sorted({DEFAULT_MODEL, RASTER_MODEL})
+
+
+@pytest.mark.parametrize("options, count", [((), 2), (("-m", "srcnn_x4"), 1)])
+def test_photos_and_rasters_have_defaults_of_their_own_unless_a_model_is_named(
+    options, count, raster, tmp_path, picture
+):
+    assert zoo.get_spec(DEFAULT_MODEL).scale == zoo.get_spec(RASTER_MODEL).scale
+    Image.fromarray(picture).save(tmp_path / "photo.png")
+    results = {}
+    for name, model in (("photo.png", DEFAULT_MODEL), ("scene.tif", RASTER_MODEL)):
+        result = run(tmp_path / name, *options, "--json")
+        assert result.exit_code == 0, result.output
+        report = json.loads(result.stdout)
+        assert report["model"] == (options[1] if options else model)
+        assert "also_used" not in report
+        results[name] = report["model"]
+    assert len(set(results.values())) == count
 
 
 def test_options_of_rasters_reach_them(raster, tmp_path):
@@ -108,7 +130,7 @@ def test_the_range_is_said_on_standard_error_and_the_constraint_can_be_left_out(
     results = {}
     for name, options in (("means", []), ("free", ["--unconstrained"])):
         path = tmp_path / f"{name}.tif"
-        result = run(raster, "-o", path, "--json", *ranges, *options)
+        result = run(raster, "-m", "mine", "-o", path, "--json", *ranges, *options)
         said = f"sees {low:g} to {high:g} in bands 1,3 as black to white (percentiles 1 and 99)"
         assert said in result.stderr and json.loads(result.stdout)
         with rasterio.open(path) as out:
@@ -154,14 +176,14 @@ def test_a_raster_that_fails_says_how_to_go_on_and_parts_that_vanish_are_told_of
 
     monkeypatch.setattr(enhance_module, "load", FakeEnhancer)
     monkeypatch.setattr(RasterWork, "run", staticmethod(stopped))
-    result = run(raster, "-o", tmp_path / "out.tif")
+    result = run(raster, "-m", "mine", "-o", tmp_path / "out.tif")
     folder = tmp_path / ".out.tif.parts"
     kept = f"kept in {folder}: 1 of 1 part; --resume goes on from there"
     lines = [line.strip() for line in result.stderr.replace("\r", "\n").splitlines()]
     assert result.exit_code == 2 and lines.index(kept) < lines.index(f"error: {raster}: stopped")
     monkeypatch.undo()
     monkeypatch.setattr(enhance_module, "load", FakeEnhancer)
-    result = run(raster, "-o", tmp_path / "out.tif")
+    result = run(raster, "-m", "mine", "-o", tmp_path / "out.tif")
     deleted = f"{folder} of an earlier run is deleted, as --resume is not given"
     assert result.exit_code == 0 and deleted in result.stderr
 

@@ -31,6 +31,7 @@ SMALL = {
     "msrresnet_x4": SRRESNET,
     "edsr_baseline_x3": SRRESNET,
     "realesr_video_x4": {"channels": 4},
+    "realesrgan_lite_x4": {"num_convs": 2, "channels": 4, "full_channels": 4},
     "dped_resnet": {"num_blocks": 1, "channels": 4},
     "dped_resnet_bn": {"num_blocks": 1, "channels": 4},
     "dped_resnet layer": {"num_blocks": 1, "channels": 4, "norm": "layer"},

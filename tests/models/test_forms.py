@@ -30,7 +30,17 @@ def exported(name, folder):
     return folder / "net-symbol.json", folder / "net-0000.params", image, answer
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+SLOPES = {"realesrgan_lite_x4"}
+"""Nets with a slope for each channel, which MXNet's exporter writes as (C,), not (C, 1, 1)."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.xfail(strict=True)] * (name in SLOPES))
+        for name in SHIPPED
+    ],
+)
 def test_exported_nets_pass_mxnets_own_onnx_exporter(name, tmp_path):
     pytest.importorskip("onnx.mapping")
     symbol, params, image, answer = exported(name, tmp_path)

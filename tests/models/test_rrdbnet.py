@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from random_nets import randomize
 
 pytest.importorskip("mxnet", reason="MXNet is not installed")
 
@@ -129,27 +128,3 @@ def test_interpolating_start_enlarges_smoothly(picture, rng):
     bilinear = resize(small, 4, "bilinear")
     inner = (slice(8, -8), slice(8, -8))
     assert np.corrcoef(result[inner].ravel(), bilinear[inner].ravel())[0, 1] > 0.95
-
-
-@pytest.mark.parametrize("scale", [2, 1])
-def test_nets_that_fold_start_as_the_one_of_scale_4_on_the_mean_of_each_square(scale, rng):
-    small = {"num_blocks": 1, "channels": 8, "growth_channels": 4}
-    trained, net = RRDBNet(4, **small), RRDBNet(scale, **small)
-    randomize(trained, rng)
-    net.initialize()
-    net.initialize_from(trained)
-    side = 4 // scale
-    image = rng.random((1, 3, 3 * side, 5 * side))
-    means = image.reshape(1, 3, 3, side, 5, side).mean(axis=(3, 5))
-    result, expected = (n(mx.nd.array(x)).asnumpy() for n, x in ((net, image), (trained, means)))
-    np.testing.assert_allclose(result, expected, atol=1e-5 * np.abs(expected).max())
-
-
-def test_a_net_of_another_size_or_one_that_folds_is_no_start():
-    small = {"num_blocks": 1, "channels": 8, "growth_channels": 4}
-    net = RRDBNet(2, **small)
-    net.initialize()
-    for other in (RRDBNet(4, **{**small, "channels": 16}), RRDBNet(2, **small)):
-        other.initialize()
-        with pytest.raises(ValueError, match="of scale 4 with the blocks and channels of this one"):
-            net.initialize_from(other)

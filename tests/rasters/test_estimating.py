@@ -104,7 +104,7 @@ def test_nets_in_strips_are_timed_by_their_pixels(tmp_path, rng, monkeypatch, de
 @pytest.mark.parametrize("part", [[], ["--window", "0,0,410,300"]])
 def test_the_command_says_it_on_standard_error(source, tmp_path, monkeypatch, part):
     monkeypatch.setattr(enhance_command, "load", lambda *_, **__: Slow(monkeypatch))
-    command = [str(source), "-o", str(tmp_path / "out.tif"), "--json", *part]
+    command = [str(source), "-m", "slow", "-o", str(tmp_path / "out.tif"), "--json", *part]
     result = CliRunner().invoke(enhance, command)
     assert result.exit_code == 0, result.output
     said = "in.tif becomes 820 x 600 pixels in about 1 min, 0.0 GB before compression"
@@ -125,6 +125,6 @@ def test_a_run_under_a_minute_is_not_announced(source, tmp_path, monkeypatch):
     monkeypatch.setattr(enhance_command, "load", lambda *_, **__: Slow(monkeypatch))
     with rasterio.open(source) as src:
         assert src.count == 3
-    command = [str(source), "-o", str(tmp_path / "out.tif"), "--window", "0,0,410,128"]
+    command = [str(source), "-m", "slow", "-o", str(tmp_path / "out.tif"), "--window", "0,0,410,128"]
     result = CliRunner().invoke(enhance, command)
     assert result.exit_code == 0 and "becomes" not in result.stderr
