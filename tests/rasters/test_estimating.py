@@ -125,6 +125,7 @@ def test_a_run_under_a_minute_is_not_announced(source, tmp_path, monkeypatch):
     monkeypatch.setattr(enhance_command, "load", lambda *_, **__: Slow(monkeypatch))
     with rasterio.open(source) as src:
         assert src.count == 3
-    command = [str(source), "-m", "slow", "-o", str(tmp_path / "out.tif"), "--window", "0,0,410,128"]
+    output = ["-o", str(tmp_path / "out.tif")]
+    command = [str(source), "-m", "slow", *output, "--window", "0,0,410,128"]
     result = CliRunner().invoke(enhance, command)
     assert result.exit_code == 0 and "becomes" not in result.stderr
