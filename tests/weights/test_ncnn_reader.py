@@ -91,6 +91,13 @@ def test_damaged_files_are_refused_with_the_reason(tmp_path, data, param, change
         read_ncnn(path)
 
 
+def test_a_layer_of_another_count_of_inputs_is_named(tmp_path, data):
+    """Found by fuzzing: a PReLU without any."""
+    param = PARAM.replace("slope  1 1 a b 0=3", "slope  0 2 a b 0=3")
+    with pytest.raises(WeightsError, match="a layer PReLU has 0 inputs"):
+        read_ncnn(write(tmp_path, data, param))
+
+
 def test_a_bin_file_without_its_param_file_names_both(tmp_path, data):
     path = write(tmp_path, data)
     path.with_suffix(".param").unlink()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from inspect import signature
 
 LEAKY = "2"
 """ncnn's number of the leaky rectifier, in a convolution."""
@@ -74,7 +75,8 @@ def graph_of(layers: Iterable) -> str:
     Raises
     ------
     KeyError, ValueError
-        If a layer takes what none before it gives, or a number is none.
+        If a layer takes what none before it gives, or another count of inputs than its kind, or a
+        number is none.
     """
     program, last = Program(), ""
     values: dict[str, object] = {}
@@ -91,10 +93,20 @@ def graph_of(layers: Iterable) -> str:
 def _value(program, layer, sources):
     numbers = dict(layer.numbers)
     make = _KNOWN.get(layer.kind)
+    if make and not _takes(make, len(sources)):
+        raise ValueError(f"a layer {layer.kind} has {len(sources)} inputs")
     value = make(program, numbers, *sources) if make else None
     if value is None or numbers:  # what is left over is not known
         return program.value("unknown", layer.kind, sorted(layer.numbers.items()), *sources)
     return value
+
+
+def _takes(make, count):
+    try:
+        signature(make).bind(None, None, *range(count))
+    except TypeError:
+        return False
+    return True
 
 
 def _conv(program, numbers, x):
