@@ -144,6 +144,8 @@ def without_checksums():
 @cache
 def forbid_code() -> None:
     """Make an error of events that would run code, from now on in this process."""
+    with suppress(ImportError):
+        import h5py  # noqa: F401 - it runs text where it is imported, at the first HDF5 file
 
     def refuse(event, arguments):
         # Modules of Python that are imported on first use come from files.
