@@ -177,12 +177,13 @@ def test_demo_makes_a_picture_and_scores_it_beside_bicubic(options, model, gain,
     assert result.returncode == 0, result.stderr
     strip = loaded(tmp_path / "before_after.png")
     assert strip.size[0] == 3 * loaded(tmp_path / "after.png").size[0]
-    values = {
-        line.split()[0]: float(line.split()[1])
+    scores = {
+        line.split()[0]: [float(value) for value in line.split()[1:3]]
         for line in result.stdout.splitlines()
         if line.startswith(("bicubic", model))
     }
-    assert values[model] > values["bicubic"] + gain
+    assert scores[model][0] > scores["bicubic"][0] + gain
+    assert scores[model][1] > scores["bicubic"][1] + 0.01
 
 
 def test_each_bands_bias_and_error_are_in_the_images_numbers(tmp_path):
