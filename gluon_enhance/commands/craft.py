@@ -17,7 +17,7 @@ from gluon_enhance import zoo
 from gluon_enhance.atomic import write_text
 from gluon_enhance.commands.compare import check_count, compare, made, scored
 from gluon_enhance.commands.comparison_page import comparison_page
-from gluon_enhance.commands.enhance import enhance, model_for, work_on
+from gluon_enhance.commands.enhance import default_model, enhance, goes_as_raster, work_on
 from gluon_enhance.commands.jobs import Job as FileJob
 from gluon_enhance.commands.jobs import check_ext
 from gluon_enhance.commands.metrics import take_metrics
@@ -199,7 +199,9 @@ class CommandCraft:
         suffix = f".{parsed['ext'].lstrip('.')}" if parsed["ext"] else result_suffix(source.suffix)
         target = folder / f"result{suffix}"
         one = FileJob(source, target)
-        enhancer = self._enhancer({**parsed, "model": model_for(parsed["model"], {}, False, one)})
+        as_raster = goes_as_raster({}, False, one)
+        model = parsed["model"] or default_model(as_raster)
+        enhancer = self._enhancer({**parsed, "model": model})
         outscale = parsed["outscale"] or enhancer.scale
         name = f"{PurePath(file.name).stem}_x{outscale:g}{suffix}"
 
@@ -220,7 +222,7 @@ class CommandCraft:
             software = None if parsed["no_record"] else software_of(enhancer)
             return PhotoWork(one, parsed["strict"], software, **options)
 
-        work = work_on({}, False, photo_work, shared, one)
+        work = work_on(as_raster, {}, False, photo_work, shared, one)
         work.report.update(input=file.name, output=name)
         report = attempt_all(work)
         if report["status"] != "done":

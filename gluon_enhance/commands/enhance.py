@@ -140,7 +140,11 @@ def enhance(
             raise click.UsageError("-o - takes one file; give -o FOLDER for several")
         if plan.left_out():
             click.echo(printable(f"left out: {plan.left_out()}"), err=True)
-        name_of = cache(partial(model_for, model, rasters, options["trust"]))
+        as_raster = cache(partial(goes_as_raster, rasters, options["trust"]))
+
+        def name_of(job):
+            return model or default_model(as_raster(job))
+
         names = dict.fromkeys(map(name_of, plan.jobs)) or [model or DEFAULT_MODEL]
         enhancers = {name: named or load(name, **options) for name in names}
         shared = {
@@ -160,7 +164,7 @@ def enhance(
                 software = None if no_record else software_of(used)
                 photo_work = partial(PhotoWork, strict=strict, software=software)
                 own = {**shared, "enhancer": None if cluster else used}  # workers have their own
-                return work_on(rasters, options["trust"], photo_work, own, job)
+                return work_on(as_raster(job), rasters, options["trust"], photo_work, own, job)
 
             works = _begin(plan.jobs, make, pipes, begun)
             with _shown(len(plan.jobs)) as show:
@@ -198,14 +202,23 @@ def _begin(jobs, make, pipes, begun):
         yield work
 
 
-def model_for(model, rasters, trust, job):
-    """Return the model that was named, or the default of rasters or of photos."""
-    return model or (RASTER_MODEL if _goes_as_raster(rasters, trust, job) else DEFAULT_MODEL)
+def default_model(as_raster):
+    """Return the default of rasters, or of photos."""
+    return RASTER_MODEL if as_raster else DEFAULT_MODEL
 
 
-def _goes_as_raster(rasters, trust, job):
+def goes_as_raster(rasters, trust, job):
+    """Tell whether a job's result is to be a raster.
+
+    Parameters
+    ----------
+    rasters : dict
+        Those of `raster_options` that were given; any has TIFF files taken for rasters.
+    trust : bool
+    job : Job
+    """
     return is_raster(job.source, rasters, trust) or (
-        _has_place_beside(job, trust) and job.target.suffix.lower() in TIFF
+        job.target.suffix.lower() in TIFF and _has_place_beside(job, trust)
     )
 
 
@@ -213,13 +226,15 @@ def _has_place_beside(job, trust):
     return not isinstance(job.source, str) and has_place_beside(job.source, trust)
 
 
-def work_on(rasters, trust, photo_work, shared, job):
+def work_on(as_raster, rasters, trust, photo_work, shared, job):
     """Return the work on a raster or a photo, and say what the photo will lose.
 
     Parameters
     ----------
+    as_raster : bool
+        As of `goes_as_raster`.
     rasters : dict
-        Those of `raster_options` that were given; any has TIFF files taken for rasters.
+        Those of `raster_options` that were given.
     trust : bool
     photo_work : callable
         Makes a `PhotoWork` of the job and `shared`.
@@ -231,7 +246,7 @@ def work_on(rasters, trust, photo_work, shared, job):
     -------
     Work
     """
-    if _goes_as_raster(rasters, trust, job):
+    if as_raster:
         return RasterWork(job, {**rasters, "trust": trust}, **shared)
     if rasters and of_part(rasters):
         job = replace(job, problem="--window and --bounds are for rasters, and this is a photo")

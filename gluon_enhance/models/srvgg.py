@@ -18,7 +18,6 @@ from gluon_enhance.models.layers.initialization import SMOOTH, carry, start_smal
 nn = mx.gluon.nn
 
 NEGATIVE_SLOPE = 0.2
-IDENTITY_SLOPE = 1.0
 
 
 class SRVGGNetCompact(mx.gluon.HybridBlock):
@@ -159,10 +158,9 @@ class SRVGGNetNearest(mx.gluon.HybridBlock):
         for name in copied:
             own[name].set_data(other[name].list_data()[0])
         for conv, slopes in zip(self.body[len(net.body) :: 2], self.body[len(net.body) + 1 :: 2]):
-            conv.weight.set_data(mx.nd.zeros(conv.weight.shape))
+            carry(conv, channels=conv.weight.shape[0])
             conv.bias.set_data(mx.nd.zeros(conv.bias.shape))
-            carry(conv, channels=len(conv.bias.data(conv.bias.list_ctx()[0])))
-            slopes.alpha.set_data(mx.nd.full(slopes.alpha.shape, IDENTITY_SLOPE))
+            slopes.alpha.set_data(mx.nd.ones(slopes.alpha.shape))
 
 
 def _rectified(count, channels, in_channels):
