@@ -13,13 +13,13 @@ References
 from gluon_enhance.framework import mx
 from gluon_enhance.models.blocks import conv3x3
 from gluon_enhance.models.colors import check_channels, from_rgb, to_rgb
+from gluon_enhance.models.doublings import NEGATIVE_SLOPE, Doublings
 from gluon_enhance.models.layers.activations import leaky_relu
-from gluon_enhance.models.layers.initialization import SMOOTH, carry, start_small
+from gluon_enhance.models.layers.initialization import carry, start_small
 
 nn = mx.gluon.nn
 
 RESIDUAL_SCALE = 0.2
-NEGATIVE_SLOPE = 0.2
 SCALES = (16, 8, 4, 2, 1)
 
 
@@ -87,7 +87,7 @@ class RRDB(mx.gluon.HybridBlock):
         return x + RESIDUAL_SCALE * self.rdb3(self.rdb2(self.rdb1(x)))
 
 
-class RRDBNet(mx.gluon.HybridBlock):
+class RRDBNet(Doublings, mx.gluon.HybridBlock):
     """Generator of ESRGAN [1]_ and Real-ESRGAN [2]_.
 
     The trunk feeds two nearest-neighbor doublings; for scales 2 and 1 the input is first folded
@@ -149,16 +149,7 @@ class RRDBNet(mx.gluon.HybridBlock):
             with self.body.name_scope():
                 self.body.add(*(RRDB(channels, growth_channels, plus) for _ in range(num_blocks)))
                 self.body.add(conv3x3(channels, channels))
-            self.upsample = nn.HybridSequential()
-            with self.upsample.name_scope():
-                self.upsample.add(*(conv3x3(channels, channels) for _ in range(doublings)))
-            self.tail = nn.HybridSequential()
-            with self.tail.name_scope():
-                self.tail.add(
-                    conv3x3(channels, channels),
-                    nn.LeakyReLU(NEGATIVE_SLOPE),
-                    conv3x3(image_channels, channels),
-                )
+            self._add_doublings(doublings, channels, image_channels)
 
     def hybrid_forward(self, F, x):
         x = from_rgb(F, x, self._image_channels)
@@ -166,10 +157,7 @@ class RRDBNet(mx.gluon.HybridBlock):
             x = pixel_unshuffle(F, x, self._unshuffle, self._image_channels)
         features = self.head(x)
         features = features + self.body(features)
-        for conv in self.upsample:
-            features = F.UpSampling(features, scale=2, sample_type="nearest")
-            features = leaky_relu(F, conv(features), NEGATIVE_SLOPE)
-        return to_rgb(F, self.tail(features), self._image_channels)
+        return to_rgb(F, self._doubled(F, features), self._image_channels)
 
     def initialize_as_interpolator(self, rng, ctx=None):
         """Start as `gluon_enhance.models.layers.initialization` has it.
@@ -190,10 +178,7 @@ class RRDBNet(mx.gluon.HybridBlock):
             raise ValueError("an interpolating start needs image_channels=3")
         start_small(self, rng, ctx)
         carry(self.head)
-        for conv in self.upsample:
-            carry(conv, SMOOTH)
-        carry(self.tail[0])
-        carry(self.tail[2], mix=True)
+        self._carry_through_doublings()
 
 
 def pixel_unshuffle(F, x, factor, channels=3):

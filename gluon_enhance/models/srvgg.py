@@ -12,12 +12,11 @@ References
 from gluon_enhance.framework import mx
 from gluon_enhance.models.blocks import SubPixelConv, conv3x3
 from gluon_enhance.models.colors import check_channels, from_rgb, to_rgb
-from gluon_enhance.models.layers.activations import PReLU, leaky_relu
-from gluon_enhance.models.layers.initialization import SMOOTH, carry, start_small
+from gluon_enhance.models.doublings import Doublings
+from gluon_enhance.models.layers.activations import PReLU
+from gluon_enhance.models.layers.initialization import carry, start_small
 
 nn = mx.gluon.nn
-
-NEGATIVE_SLOPE = 0.2
 
 
 class SRVGGNetCompact(mx.gluon.HybridBlock):
@@ -59,7 +58,7 @@ class SRVGGNetCompact(mx.gluon.HybridBlock):
         return nearest + to_rgb(F, detail, self._image_channels)
 
 
-class SRVGGNetNearest(mx.gluon.HybridBlock):
+class SRVGGNetNearest(Doublings, mx.gluon.HybridBlock):
     """The trunk of SRVGGNetCompact [1]_, enlarged as RRDBNet [2]_ does it.
 
     Each doubling takes the nearest neighbor and convolves. The sub-pixel convolution of
@@ -97,24 +96,11 @@ class SRVGGNetNearest(mx.gluon.HybridBlock):
             self.head = _rectified(1, channels, 3)
             self.body = _rectified(num_convs, channels, channels)
             self.join = conv3x3(full_channels, 3 + channels)
-            self.upsample = nn.HybridSequential()
-            with self.upsample.name_scope():
-                for _ in range(scale.bit_length() - 1):
-                    self.upsample.add(conv3x3(full_channels, full_channels))
-            self.tail = nn.HybridSequential()
-            with self.tail.name_scope():
-                self.tail.add(
-                    conv3x3(full_channels, full_channels),
-                    nn.LeakyReLU(NEGATIVE_SLOPE),
-                    conv3x3(3, full_channels),
-                )
+            self._add_doublings(scale.bit_length() - 1, full_channels, 3)
 
     def hybrid_forward(self, F, x):
         features = self.join(F.concat(x, self.body(self.head(x)), dim=1))
-        for conv in self.upsample:
-            features = F.UpSampling(features, scale=2, sample_type="nearest")
-            features = leaky_relu(F, conv(features), NEGATIVE_SLOPE)
-        return self.tail(features)
+        return self._doubled(F, features)
 
     def initialize_as_interpolator(self, rng, ctx=None):
         """Start as `gluon_enhance.models.layers.initialization` has it.
@@ -126,10 +112,7 @@ class SRVGGNetNearest(mx.gluon.HybridBlock):
         """
         start_small(self, rng, ctx)
         carry(self.join)
-        for conv in self.upsample:
-            carry(conv, SMOOTH)
-        carry(self.tail[0])
-        carry(self.tail[2], mix=True)
+        self._carry_through_doublings()
 
     def initialize_from(self, net):
         """Take over the trunk of a trained net, and from one of this class all that fits.

@@ -1,0 +1,50 @@
+"""The end of RRDBNet, which SRVGGNetNearest has too.
+
+References
+----------
+.. [1] Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks",
+   ECCV Workshops 2018. https://arxiv.org/abs/1809.00219
+"""
+
+from gluon_enhance.framework import mx
+from gluon_enhance.models.blocks import conv3x3
+from gluon_enhance.models.layers.activations import leaky_relu
+from gluon_enhance.models.layers.initialization import SMOOTH, carry
+
+nn = mx.gluon.nn
+
+NEGATIVE_SLOPE = 0.2
+
+
+class Doublings:
+    """For nets that enlarge by nearest-neighbor doublings, each with a convolution [1]_.
+
+    The layers are the net's own, `upsample` and `tail`, as their names are the file format.
+    """
+
+    def _add_doublings(self, count, channels, image_channels):
+        """Add the layers, in the net's `name_scope`."""
+        self.upsample = nn.HybridSequential()
+        with self.upsample.name_scope():
+            self.upsample.add(*(conv3x3(channels, channels) for _ in range(count)))
+        self.tail = nn.HybridSequential()
+        with self.tail.name_scope():
+            self.tail.add(
+                conv3x3(channels, channels),
+                nn.LeakyReLU(NEGATIVE_SLOPE),
+                conv3x3(image_channels, channels),
+            )
+
+    def _doubled(self, F, features):
+        """Enlarge (N, channels, H, W), and make (N, image_channels, ...) of it."""
+        for conv in self.upsample:
+            features = F.UpSampling(features, scale=2, sample_type="nearest")
+            features = leaky_relu(F, conv(features), NEGATIVE_SLOPE)
+        return self.tail(features)
+
+    def _carry_through_doublings(self):
+        """Have the end of a net that starts as an interpolator carry RGB."""
+        for conv in self.upsample:
+            carry(conv, SMOOTH)
+        carry(self.tail[0])
+        carry(self.tail[2], mix=True)
