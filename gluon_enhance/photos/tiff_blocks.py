@@ -25,6 +25,8 @@ REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 """Bytes with their bits in the other order."""
 WASTE = 256
 """Bytes that a packed block may have beyond what its pixels take and an eighth of that."""
+EXPANSION = {PACK_BITS: 64, **dict.fromkeys(DEFLATE, 1032)}
+"""Bytes that a byte of a packed block unpacks to at most."""
 
 
 class Blocks(NamedTuple):
@@ -100,12 +102,18 @@ def blocks_of(page: Directory) -> Blocks:
 def missing_share(page: Directory, blocks: Blocks) -> float:
     """Return which share of a page's pixels is in strips or tiles that are not there."""
     width, length = page.number(tags.WIDTH), page.number(tags.LENGTH)
-    (there,) = np.nonzero(~blocks.missing)  # numbers of blocks, counted through all planes
-    top, left = np.divmod(there % (blocks.down * blocks.across), blocks.across)
-    heights = np.minimum(blocks.height, length - top * blocks.height)
-    widths = np.minimum(blocks.width, width - left * blocks.width)
+    there, heights, widths = _sizes(page, blocks)
     whole = width * length * blocks.planes
     return (whole - int((heights * widths).sum())) / whole
+
+
+def _sizes(page, blocks):
+    """Return the numbers, through all planes, of the blocks that are there, and what they cover."""
+    width, length = page.number(tags.WIDTH), page.number(tags.LENGTH)
+    (there,) = np.nonzero(~blocks.missing)
+    top, left = np.divmod(there % (blocks.down * blocks.across), blocks.across)
+    heights = np.minimum(blocks.height, length - top * blocks.height)
+    return there, heights, np.minimum(blocks.width, width - left * blocks.width)
 
 
 def decode(page: Directory, blocks: Blocks, data: bytes) -> np.ndarray:
@@ -132,6 +140,7 @@ def decode(page: Directory, blocks: Blocks, data: bytes) -> np.ndarray:
     shape = page.number(tags.LENGTH), page.number(tags.WIDTH), page.number(tags.SAMPLES)
     assert page.dtype is not None
     unsigned = np.dtype(f"u{page.dtype.itemsize}")  # differences of floats are those of their bits
+    _refuse_what_cannot_be_held(page, blocks, len(data))
     pixels, predictor = np.zeros(shape, unsigned), page.number(tags.PREDICTOR)
     storage = page.number(tags.COMPRESSION), page.number(tags.FILL_ORDER) == 2
     for index in np.nonzero(~blocks.missing)[0]:
@@ -150,6 +159,21 @@ def decode(page: Directory, blocks: Blocks, data: bytes) -> np.ndarray:
             values = np.cumsum(values, axis=1, dtype=unsigned)
         part[:] = values[:, : part.shape[1]]
     return pixels.view(page.dtype)
+
+
+def _refuse_what_cannot_be_held(page, blocks, file_size):
+    """Look before memory is taken: a few bytes can claim many pixels."""
+    there, heights, _ = _sizes(page, blocks)
+    compression, channels = page.number(tags.COMPRESSION), page.number(tags.SAMPLES)
+    needed = heights * blocks.width * (channels // blocks.planes) * page.dtype.itemsize
+    held = np.maximum(file_size - blocks.offsets[there], 0)
+    if compression != NONE:  # counts of others are often wrong
+        held = np.minimum(held, blocks.counts[there]) * EXPANSION[compression]
+    if (needed > held).any():
+        k = int(np.argmax(needed > held))
+        raise ValueError(
+            f"part {there[k] + 1} of the pixels has at most {held[k]:,} of {needed[k]:,} bytes"
+        )
 
 
 def _unpacked(data, start, count, needed, compression, is_reversed) -> bytes:
