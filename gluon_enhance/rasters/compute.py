@@ -17,7 +17,6 @@ from functools import partial
 
 import numpy as np
 import rasterio
-from rasterio.enums import ColorInterp
 
 from gluon_enhance.imaging.arrays import from_rgb
 from gluon_enhance.imaging.block_means import (
@@ -31,6 +30,7 @@ from gluon_enhance.imaging.resize import resize
 from gluon_enhance.imaging.tiling import Tile, run_tiled
 from gluon_enhance.rasters.io import (
     alpha_band,
+    color_bands,
     gdal_environment,
     leave_nodata,
     limits_of,
@@ -233,7 +233,7 @@ def _limits(src, band):
 
 def _is_alpha(src, bands):
     """Tell whether a group of bands is alpha, which always is one by itself."""
-    return src.colorinterp[bands[0] - 1] == ColorInterp.alpha
+    return bands[0] not in color_bands(src)
 
 
 def _white_of_alpha(src):

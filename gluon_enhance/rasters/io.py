@@ -8,7 +8,9 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Optional, Union
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import rasterio
@@ -44,9 +46,10 @@ MAX_PIXELS = 1 << 40
 LARGE_BLOCK, PROPORTION = 64 << 20, 2000
 """Bytes of a block, and how many times those of the file it may have if it is larger: a block is
 unpacked as a whole, and deflate comes to 1032 times."""
-MANY_BANDS = 4096
-"""Bands that a TIFF file of any size may claim; one with more has as many bytes. Each band takes
-some of this process's memory, before there is a pixel."""
+MANY_BANDS, BAND_BYTES = 1024, 4
+"""Bands that a TIFF file of any size may claim, and bytes that one with more has for each of them:
+it tells of each band's bits and kind of number. Memory is taken for each band before there is a
+pixel, and time for each pair of bands: rasterio asks about all of them with each that is read."""
 EXACT = 2**53
 """Whole numbers beyond which float64 has not each."""
 NEAR = 2 * float(np.finfo(np.float32).eps)
@@ -144,12 +147,12 @@ def _check_claims(dataset):
             "2**40; cut it into several"
         )
     is_file = dataset.driver == "GTiff" and os.path.isfile(dataset.name)
-    if is_file and dataset.count > max(MANY_BANDS, os.path.getsize(dataset.name)):
+    if is_file and dataset.count > max(MANY_BANDS, os.path.getsize(dataset.name) // BAND_BYTES):
         raise ImageError(
             f"{dataset.name} claims {dataset.count:,} bands in a file of "
             f"{os.path.getsize(dataset.name):,} bytes; it is damaged"
         )
-    bands = 1 if dataset.interleaving == Interleaving.band else dataset.count
+    bands = 1 if _interleaving(dataset) == Interleaving.band else dataset.count
     largest = max((math.prod(shape) for shape in dataset.block_shapes), default=0)
     nbytes = largest * bands * 8  # of no dtype has a number more bytes
     if is_file and nbytes > max(LARGE_BLOCK, PROPORTION * os.path.getsize(dataset.name)):
@@ -157,6 +160,14 @@ def _check_claims(dataset):
             f"{dataset.name} claims blocks of {nbytes:,} bytes, in a file of "
             f"{os.path.getsize(dataset.name):,}; it is damaged, or write it in smaller blocks"
         )
+
+
+def _interleaving(dataset):
+    """Return how bands lie in blocks; None if the file says what rasterio does not know."""
+    try:
+        return dataset.interleaving
+    except ValueError:
+        return None
 
 
 def reopened(name, dataset=None):
@@ -252,16 +263,41 @@ def check_same_white(own, ref):
         )
 
 
+def _asked_once(tell):
+    """Keep what is told of a dataset as long as it is open to read.
+
+    Rasterio asks GDAL about every band each time, which is quadratic where each band asks.
+    """
+    told: WeakKeyDictionary = WeakKeyDictionary()
+
+    @wraps(tell)
+    def ask(dataset):
+        if dataset.mode != "r":
+            return tell(dataset)
+        if dataset not in told:
+            told[dataset] = tell(dataset)
+        return told[dataset]
+
+    return ask
+
+
+@_asked_once
 def color_bands(dataset) -> list[int]:
     """Return the numbers of all bands but alpha."""
     return [i for i, color in enumerate(dataset.colorinterp, 1) if color != ColorInterp.alpha]
 
 
+@_asked_once
 def alpha_band(dataset) -> Optional[int]:
-    """Return the number of the band that is alpha, or None."""
-    if ColorInterp.alpha not in dataset.colorinterp:
-        return None
-    return dataset.colorinterp.index(ColorInterp.alpha) + 1
+    """Return the number of the first band that is alpha, or None."""
+    colors = dataset.colorinterp
+    return colors.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in colors else None
+
+
+@_asked_once
+def _mask_flags(dataset):
+    """Return what tells each band's valid pixels."""
+    return dataset.mask_flag_enums
 
 
 def rgb_bands(dataset) -> list[int]:
@@ -317,7 +353,7 @@ def read_bands(dataset, bands, window) -> tuple[np.ndarray, Optional[np.ndarray]
     alpha = alpha_band(dataset)
     with naming_errors("read", dataset.name):
         block = dataset.read(bands, window=window)
-        if not alpha and all(f == [MaskFlags.all_valid] for f in dataset.mask_flag_enums):
+        if not alpha and all(f == [MaskFlags.all_valid] for f in _mask_flags(dataset)):
             return np.moveaxis(block, 0, 2), None
         valid = dataset.read_masks(bands, window=window) > 0
         # Of a mask, alpha and nodata GDAL heeds one only, and no alpha but of 8 and 16 bits.

@@ -10,6 +10,7 @@ keeps what was found to reach new code, for the next run.
 import os
 import sys
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import atheris
@@ -27,6 +28,7 @@ SLOW_CODE = {"image": ["PIL"], "photo": ["PIL"], "keras": ["h5py"]}
 def main(name, *options):
     found = CRASHERS / name
     found.mkdir(parents=True, exist_ok=True)
+    tracemalloc.start()
     with tempfile.TemporaryDirectory() as corpus, tempfile.TemporaryDirectory() as work:
         os.environ["MXNET_HOME"] = work  # no cache of the user's
         # Some modules are imported where they are first used: by the seeds.

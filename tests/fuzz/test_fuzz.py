@@ -4,6 +4,7 @@ import mmap
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,13 @@ import targets
 
 FUZZER = Path(__file__).with_name("fuzzing.py")
 CRASHERS = sorted(FUZZER.with_name("crashers").glob("*/*"))
+
+
+@pytest.fixture(autouse=True)
+def traced_memory():
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
 
 
 @pytest.fixture

@@ -227,7 +227,7 @@ def test_strips_that_are_missing_are_nodata_or_else_zero(tmp_path, nodata, way):
         assert (out.dataset_mask()[40:] == (255 if nodata is None else 0)).all()
 
 
-def test_more_bands_than_the_file_has_bytes_are_refused(tmp_path):
+def test_more_bands_than_the_bytes_of_the_file_can_tell_of_are_refused(tmp_path):
     tags = {256: 9, 257: 7, 258: 8, 259: 1, 262: 1, 273: 8, 277: 65_000, 278: 2, 279: 63}
     entries = b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in tags.items())
     path = tmp_path / "in.tif"
