@@ -1,4 +1,4 @@
-"""The end of RRDBNet, which SRVGGNetNearest has too.
+"""The end of RRDBNet, which SRVGGNetBilinear has too, with another enlargement.
 
 References
 ----------
@@ -17,7 +17,7 @@ NEGATIVE_SLOPE = 0.2
 
 
 class Doublings:
-    """For nets that enlarge by nearest-neighbor doublings, each with a convolution [1]_.
+    """For nets that enlarge by doublings, of nearest neighbors here, each with a convolution [1]_.
 
     The layers are the net's own, `upsample` and `tail`, as their names are the file format.
     """
@@ -38,13 +38,15 @@ class Doublings:
     def _doubled(self, F, features):
         """Enlarge (N, channels, H, W), and make (N, image_channels, ...) of it."""
         for conv in self.upsample:
-            features = F.UpSampling(features, scale=2, sample_type="nearest")
-            features = leaky_relu(F, conv(features), NEGATIVE_SLOPE)
+            features = leaky_relu(F, conv(self._enlarged(F, features)), NEGATIVE_SLOPE)
         return self.tail(features)
 
-    def _carry_through_doublings(self):
-        """Have the end of a net that starts as an interpolator carry RGB."""
+    def _enlarged(self, F, features):
+        return F.UpSampling(features, scale=2, sample_type="nearest")
+
+    def _carry_through_doublings(self, line=SMOOTH):
+        """Have the end of a net that starts as an interpolator carry RGB, by this kernel."""
         for conv in self.upsample:
-            carry(conv, SMOOTH)
+            carry(conv, line)
         carry(self.tail[0])
         carry(self.tail[2], mix=True)

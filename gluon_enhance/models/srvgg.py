@@ -1,4 +1,4 @@
-"""SRVGGNetCompact, the small nets of Real-ESRGAN, and its trunk under RRDBNet's upsampling.
+"""SRVGGNetCompact, the small nets of Real-ESRGAN, and its trunk under bilinear doublings.
 
 References
 ----------
@@ -14,7 +14,8 @@ from gluon_enhance.models.blocks import SubPixelConv, conv3x3
 from gluon_enhance.models.colors import check_channels, from_rgb, to_rgb
 from gluon_enhance.models.doublings import Doublings
 from gluon_enhance.models.layers.activations import PReLU
-from gluon_enhance.models.layers.initialization import carry, start_small
+from gluon_enhance.models.layers.initialization import IDENTITY, carry, start_small
+from gluon_enhance.models.local_colors import keep_local_colors
 
 nn = mx.gluon.nn
 
@@ -58,12 +59,13 @@ class SRVGGNetCompact(mx.gluon.HybridBlock):
         return nearest + to_rgb(F, detail, self._image_channels)
 
 
-class SRVGGNetNearest(Doublings, mx.gluon.HybridBlock):
-    """The trunk of SRVGGNetCompact [1]_, enlarged as RRDBNet [2]_ does it.
+class SRVGGNetBilinear(Doublings, mx.gluon.HybridBlock):
+    """The trunk of SRVGGNetCompact [1]_ under doublings as RRDBNet [2]_ has them, but bilinear.
 
-    Each doubling takes the nearest neighbor and convolves. The sub-pixel convolution of
-    SRVGGNetCompact can draw a pattern into every cell of the enlargement [3]_, and does so where it
-    learns features of VGG; here even features make an even output.
+    The sub-pixel convolution of SRVGGNetCompact can draw a pattern into every cell of the
+    enlargement [3]_, and does so where it learns features of VGG; nearest neighbors have edges step
+    at the cells' borders. Here even features make an even output, and an edge may lie anywhere.
+    Local mean colors are kept: `gluon_enhance.models.local_colors`.
 
     Parameters
     ----------
@@ -90,8 +92,9 @@ class SRVGGNetNearest(Doublings, mx.gluon.HybridBlock):
 
     def __init__(self, scale=4, num_convs=16, channels=64, full_channels=32, **kwargs):
         if scale not in (2, 4, 8):
-            raise ValueError(f"scale is {scale}; SRVGGNetNearest has 2, 4 and 8")
+            raise ValueError(f"scale is {scale}; SRVGGNetBilinear has 2, 4 and 8")
         super().__init__(**kwargs)
+        self._scale = scale
         with self.name_scope():
             self.head = _rectified(1, channels, 3)
             self.body = _rectified(num_convs, channels, channels)
@@ -100,7 +103,14 @@ class SRVGGNetNearest(Doublings, mx.gluon.HybridBlock):
 
     def hybrid_forward(self, F, x):
         features = self.join(F.concat(x, self.body(self.head(x)), dim=1))
-        return self._doubled(F, features)
+        return keep_local_colors(F, self._doubled(F, features), x, self._scale)
+
+    def _enlarged(self, F, features):
+        # Two means of two neighbors make nearest neighbors bilinear, at the image's border too.
+        means = {"kernel": (2, 2), "stride": (1, 1), "pool_type": "avg"}
+        features = super()._enlarged(F, features)
+        features = F.Pooling(features, pad=(1, 1), count_include_pad=False, **means)
+        return F.Pooling(features, **means)
 
     def initialize_as_interpolator(self, rng, ctx=None):
         """Start as `gluon_enhance.models.layers.initialization` has it.
@@ -112,7 +122,7 @@ class SRVGGNetNearest(Doublings, mx.gluon.HybridBlock):
         """
         start_small(self, rng, ctx)
         carry(self.join)
-        self._carry_through_doublings()
+        self._carry_through_doublings(IDENTITY)
 
     def initialize_from(self, net):
         """Take over the trunk of a trained net, and from one of this class all that fits.
@@ -122,7 +132,7 @@ class SRVGGNetNearest(Doublings, mx.gluon.HybridBlock):
 
         Parameters
         ----------
-        net : SRVGGNetCompact or SRVGGNetNearest
+        net : SRVGGNetCompact or SRVGGNetBilinear
             Of the same channels; this net must be initialized.
 
         Raises
@@ -131,7 +141,7 @@ class SRVGGNetNearest(Doublings, mx.gluon.HybridBlock):
             If the nets do not fit.
         """
         own, other = self._collect_params_with_prefix(), net._collect_params_with_prefix()
-        whole = isinstance(net, SRVGGNetNearest)
+        whole = isinstance(net, SRVGGNetBilinear)
         copied = other.keys() if whole else {k for k in other if k.startswith(("head.", "body."))}
         copied = copied - {k for k in other if k.startswith("upsample.") and k not in own}
         if any(k not in own or own[k].shape != other[k].shape for k in copied):

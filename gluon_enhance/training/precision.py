@@ -31,6 +31,9 @@ LOW = {"Convolution", "FullyConnected"}
 KEPT = {"Activation", "LeakyReLU", "Pooling", "concat", "slice_axis"}
 """Operators that stay in bfloat16 if one of their inputs is: oneDNN has them, or they copy."""
 
+COPIED = {"UpSampling"}
+"""Operators that lose nothing in bfloat16, which MXNet does not have: they are computed around."""
+
 SUMS = {"elemwise_add"}
 """Operators that stay in bfloat16 if all of their inputs are."""
 
@@ -107,7 +110,8 @@ def _apply(name, operator, /, *args, **kwargs):
     # Convolutions bring bfloat16 in; what follows them keeps it; all else, such as norms and sums
     # over an image, whose errors would add up, goes back to float32.
     if not (name in LOW or _keeps(name, tensors) and kwargs.get("act_type") != "prelu"):
-        return operator(*map(_to_fp32, args), **{k: _to_fp32(v) for k, v in kwargs.items()})
+        out = operator(*map(_to_fp32, args), **{k: _to_fp32(v) for k, v in kwargs.items()})
+        return _to_bf16(out) if name in COPIED and all(map(_is_low, tensors)) else out
     out = operator(*map(_to_bf16, args), **{k: _to_bf16(v) for k, v in kwargs.items()})
     return _low(out)
 

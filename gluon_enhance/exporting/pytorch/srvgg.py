@@ -1,4 +1,4 @@
-"""SRVGGNetNearest in PyTorch: the trunk of SRVGGNetCompact, enlarged as RRDBNet does it.
+"""SRVGGNetBilinear in PyTorch: the trunk of SRVGGNetCompact under bilinear doublings.
 
 ``NAME.py`` loads ``NAME.safetensors``, and needs torch and safetensors alone::
 
@@ -24,6 +24,8 @@ WEIGHTS = Path(__file__).with_suffix(".safetensors")
 """The file beside this one."""
 SLOPE = 0.2
 """What is left of negative numbers after the doublings."""
+RADIUS = 4
+"""Of the means in which the output has the input's colors, in pixels of the input."""
 
 
 def conv(in_channels, channels):
@@ -31,14 +33,23 @@ def conv(in_channels, channels):
     return nn.Conv2d(in_channels, channels, 3, padding=1)
 
 
-class SRVGGNetNearest(nn.Module):
-    """Rectified convolutions, then doublings by the nearest neighbor, with a convolution each.
+def keep_local_colors(out, x, scale):
+    """Add what the output's local means lack of the input's."""
+    lacking = x - F.avg_pool2d(out, scale)
+    for _ in range(2):
+        lacking = F.avg_pool2d(lacking, 2 * RADIUS + 1, 1, RADIUS, count_include_pad=False)
+    return out + F.interpolate(lacking, scale_factor=scale, mode="nearest")
+
+
+class SRVGGNetBilinear(nn.Module):
+    """Rectified convolutions, then bilinear doublings, with a convolution each.
 
     From (N, 3, H, W) to (N, 3, H * scale, W * scale), for scales 2, 4 and 8.
     """
 
     def __init__(self, scale=4, num_convs=16, channels=64, full_channels=32):
         super().__init__()
+        self.scale = scale
         self.head = nn.Sequential(conv(3, channels), nn.PReLU(channels))
         trunk = ((conv(channels, channels), nn.PReLU(channels)) for _ in range(num_convs))
         self.body = nn.Sequential(*(layer for pair in trunk for layer in pair))
@@ -51,12 +62,12 @@ class SRVGGNetNearest(nn.Module):
     def forward(self, x):
         features = self.join(torch.cat([x, self.body(self.head(x))], 1))
         for convolution in self.upsample:
-            features = F.interpolate(features, scale_factor=2, mode="nearest")
+            features = F.interpolate(features, scale_factor=2, mode="bilinear")
             features = F.leaky_relu(convolution(features), SLOPE)
-        return self.tail(features)
+        return keep_local_colors(self.tail(features), x, self.scale)
 
 
-NETS = {"SRVGGNetNearest": SRVGGNetNearest}
+NETS = {"SRVGGNetBilinear": SRVGGNetBilinear}
 
 
 def load(path=WEIGHTS):
