@@ -171,6 +171,9 @@ def _write_files(net, draft, formats, record):
         kept.update(WRITERS[name](job) or {})
     for suffix in EIGHT_BITS if "int8" in record else ():
         shutil.copy(find_shipped(net.spec.name, suffix), draft)
+    license_file = model_zoo_folder() / net.spec.name / "LICENSE"
+    if record and license_file.is_file():  # of shipped weights that began as another's
+        shutil.copy(license_file, draft)
     files = {path.name: fingerprint(path) for path in sorted(draft.iterdir())}
     spec, by = _with_measured_halo(net, draft)
     record = {**record, **by, **({"agreement_db": kept} if kept else {})}

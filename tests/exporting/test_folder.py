@@ -171,6 +171,14 @@ def test_card_says_what_is_known_and_no_scores_of_other_weights(esrgan):
     assert 0 < card["halo"] <= radius  # of random weights, on the built-in photo
 
 
+def test_the_license_of_shipped_weights_comes_along(tmp_path):
+    folder = ge.export("realesrgan_lite_x4", tmp_path / "net", ["symbol"])
+    shipped = model_zoo_folder() / "realesrgan_lite_x4" / "LICENSE"
+    assert (folder / "LICENSE").read_bytes() == shipped.read_bytes()
+    assert "LICENSE" in json.loads((folder / "card.json").read_text())["files"]
+    assert ge.export("realesrgan_lite_x4", folder, ["symbol"]) == folder
+
+
 def test_card_of_a_shipped_model_has_its_scores(tmp_path):
     folder = ge.export("esrgan_lite_x4", tmp_path / "new" / "folder", ["onnx"])
     card = json.loads((folder / "card.json").read_text())
