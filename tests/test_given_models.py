@@ -119,7 +119,7 @@ RADII = {
     "dped_resnet": 4 + 11 + 3,
     "rrdb_lite_x4": 4 * 15 + 2 + 2,
     "realesrgan_x2": 2 * (23 * 15 + 2 + 2),
-    "realesrgan_lite_x4": 1 + 16 + 1 + 2,
+    "realesrgan_lite_x4": 1 + 16 + 1 + 2 + 2 * 4,
     "edsr_lite_x2": 1 + 16 + 1 + 1 + 1,
 }
 

@@ -77,6 +77,7 @@ def export(
         - 'torch': ``NAME.safetensors`` of any net of the zoo, with ``NAME.py``, which loads it with
           torch and safetensors alone, unless spandrel loads it; run where torch is installed.
 
+        ``LICENSE`` comes along with a name whose shipped weights began as another's.
         The card says what 'fp16' and 'int8' keep to the net on each check picture, in dB of PSNR.
     trust : bool
         Run the graph of a symbol file unchecked, of any operators, as `Enhancer` does. What runs
@@ -126,12 +127,13 @@ def export(
     if isinstance(model, (str, os.PathLike)):
         if spec is not None:
             raise ValueError(f"spec is given for {model}; it is for nets that are HybridBlocks")
-        net, record = _net_and_record(model, trust)
+        net, record, beside = _net_and_record(model, trust)
     else:
-        net, record = with_spec(model, folder, spec or {}), {}
+        net, record, beside = with_spec(model, folder, spec or {}), {}, None
     if "onnx" not in formats:
         record.pop("int8", None)
     with replacing(folder) as draft:
+        copy_license(beside, draft)
         _write_files(net, draft, formats, record)
     return folder
 
@@ -171,9 +173,6 @@ def _write_files(net, draft, formats, record):
         kept.update(WRITERS[name](job) or {})
     for suffix in EIGHT_BITS if "int8" in record else ():
         shutil.copy(find_shipped(net.spec.name, suffix), draft)
-    license_file = model_zoo_folder() / net.spec.name / "LICENSE"
-    if record and license_file.is_file():  # of shipped weights that began as another's
-        shutil.copy(license_file, draft)
     files = {path.name: fingerprint(path) for path in sorted(draft.iterdir())}
     spec, by = _with_measured_halo(net, draft)
     record = {**record, **by, **({"agreement_db": kept} if kept else {})}
@@ -265,9 +264,9 @@ def refuse_what_no_export_wrote(folder: Path, place: Optional[Path] = None) -> N
 
 
 def _net_and_record(model, trust):
-    """Return the net with its spec, and what else the card says."""
+    """Return the net with its spec, what else the card says, and the folder of shipped weights."""
     if is_pair(model):
-        return measured_pair(*split_pair(model), trust=trust), {}
+        return measured_pair(*split_pair(model), trust=trust), {}, None
     name, file = zoo.model_of(str(model))
     if file and file.suffix.lower() == ".onnx":
         raise EngineError(f"{file} is an ONNX file, which runs as it is: use it as the model")
@@ -275,9 +274,16 @@ def _net_and_record(model, trust):
     prefix = f"{zoo.get_spec(name).name if name else zoo.model_name(file)}_"
     net = zoo.get_model(name, pretrained=file or True, prefix=prefix)
     if file or net.spec.weights_kind != "shipped":
-        return net, {}
-    card = read_card(model_zoo_folder() / net.spec.name)
-    return net, {key: card[key] for key in MEASURED if key in card}
+        return net, {}, None
+    shipped = model_zoo_folder() / net.spec.name
+    card = read_card(shipped)
+    return net, {key: card[key] for key in MEASURED if key in card}, shipped
+
+
+def copy_license(source: Optional[Path], folder: Path) -> None:
+    """Copy the license that lies beside weights which began as another's, if there is one."""
+    if source is not None and (source / "LICENSE").is_file():
+        shutil.copy(source / "LICENSE", folder)
 
 
 def _with_measured_halo(net, draft):

@@ -30,8 +30,8 @@ BLOBS = {"in0": "data", "out0": "output"}
 KINDS = {
     "BatchNorm", "BinaryOp", "Concat", "Convolution", "ConvolutionDepthWise", "Crop",
     "Deconvolution", "DeconvolutionDepthWise", "Input", "InstanceNorm", "Interp", "MemoryData",
-    "Padding", "PixelShuffle", "PReLU", "ReLU", "Reorg", "Scale", "Sigmoid", "Slice", "Split",
-    "TanH", "UnaryOp",
+    "Padding", "PixelShuffle", "Pooling", "PReLU", "ReLU", "Reorg", "Scale", "Sigmoid", "Slice",
+    "Split", "TanH", "UnaryOp",
 }  # fmt: skip
 """Layers of ncnn that our nets have; what pnnx cannot convert it leaves under other names."""
 

@@ -13,7 +13,11 @@ from typing import Any, Optional
 from gluon_enhance import __version__, engines
 from gluon_enhance.atomic import sync
 from gluon_enhance.errors import EngineError
-from gluon_enhance.exporting.folder import refuse_what_no_export_wrote, replacing
+from gluon_enhance.exporting.folder import (
+    copy_license,
+    refuse_what_no_export_wrote,
+    replacing,
+)
 from gluon_enhance.exporting.quantize import needed_agreements, pieces_of, quantize_net
 from gluon_enhance.inference.resolve import resolve
 from gluon_enhance.weights.manifest import fingerprint, write_card
@@ -91,6 +95,7 @@ def quantize(
             shutil.copyfile(onnx, draft / f"{spec.name}.onnx")
             for suffix, file in zip(EIGHT_BITS, (made.xml, made.xml.with_suffix(".bin"))):
                 shutil.copyfile(file, draft / f"{spec.name}{suffix}")
+            copy_license(onnx.parent, draft)
             files = {path.name: fingerprint(path) for path in sorted(draft.iterdir())}
             write_card(draft, {**card, "files": files, "precision": "int8", "int8": about})
             for path in draft.iterdir():

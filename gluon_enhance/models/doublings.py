@@ -17,7 +17,7 @@ NEGATIVE_SLOPE = 0.2
 
 
 class Doublings:
-    """For nets that enlarge by doublings, of nearest neighbors here, each with a convolution [1]_.
+    """For nets that enlarge by doublings, each with a convolution [1]_.
 
     The layers are the net's own, `upsample` and `tail`, as their names are the file format.
     """
@@ -42,6 +42,7 @@ class Doublings:
         return self.tail(features)
 
     def _enlarged(self, F, features):
+        """Double the size by nearest neighbors, unless the net has another way."""
         return F.UpSampling(features, scale=2, sample_type="nearest")
 
     def _carry_through_doublings(self, line=SMOOTH):

@@ -13,8 +13,9 @@ RADIUS = 4
 def keep_local_colors(F, out, x, scale):
     """Add what the output's local means lack of the input's: back-projection [1]_ of coarse errors.
 
-    A flat input comes out flat, in its own color, whatever made `out`. The correction is a mean of
-    means, so it changes little from pixel to pixel, and nothing of edges and texture.
+    The correction is a mean of means, so it changes little from pixel to pixel, and nothing of
+    edges and texture. Where `out` is even, as a net's is of an even input, it gets the input's
+    color.
 
     Parameters
     ----------

@@ -108,7 +108,7 @@ def missing_share(page: Directory, blocks: Blocks) -> float:
 
 
 def _sizes(page, blocks):
-    """Return the numbers, through all planes, of the blocks that are there, and what they cover."""
+    """Return the numbers of the blocks that are there, their heights and widths in the picture."""
     width, length = page.number(tags.WIDTH), page.number(tags.LENGTH)
     (there,) = np.nonzero(~blocks.missing)
     top, left = np.divmod(there % (blocks.down * blocks.across), blocks.across)
@@ -167,7 +167,7 @@ def _refuse_what_cannot_be_held(page, blocks, file_size):
     compression, channels = page.number(tags.COMPRESSION), page.number(tags.SAMPLES)
     needed = heights * blocks.width * (channels // blocks.planes) * page.dtype.itemsize
     held = np.maximum(file_size - blocks.offsets[there], 0)
-    if compression != NONE:  # counts of others are often wrong
+    if compression != NONE:  # else counts are often wrong
         held = np.minimum(held, blocks.counts[there]) * EXPANSION[compression]
     if (needed > held).any():
         k = int(np.argmax(needed > held))

@@ -30,7 +30,7 @@ from gluon_enhance.imaging.resize import resize
 from gluon_enhance.imaging.tiling import Tile, run_tiled
 from gluon_enhance.rasters.io import (
     alpha_band,
-    color_bands,
+    alpha_bands,
     gdal_environment,
     leave_nodata,
     limits_of,
@@ -233,7 +233,7 @@ def _limits(src, band):
 
 def _is_alpha(src, bands):
     """Tell whether a group of bands is alpha, which always is one by itself."""
-    return bands[0] not in color_bands(src)
+    return bands[0] in alpha_bands(src)
 
 
 def _white_of_alpha(src):

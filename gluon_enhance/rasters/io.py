@@ -48,8 +48,9 @@ LARGE_BLOCK, PROPORTION = 64 << 20, 2000
 unpacked as a whole, and deflate comes to 1032 times."""
 MANY_BANDS, BAND_BYTES = 1024, 4
 """Bands that a TIFF file of any size may claim, and bytes that one with more has for each of them:
-it tells of each band's bits and kind of number. Memory is taken for each band before there is a
-pixel, and time for each pair of bands: rasterio asks about all of them with each that is read."""
+it says of each, in 2 bytes, how many bits it has, and in 2 which kind of number. Memory is taken
+for each band before there is a pixel, and time for each pair of bands: rasterio asks about all of
+them with each that is read."""
 EXACT = 2**53
 """Whole numbers beyond which float64 has not each."""
 NEAR = 2 * float(np.finfo(np.float32).eps)
@@ -282,16 +283,20 @@ def _asked_once(tell):
 
 
 @_asked_once
-def color_bands(dataset) -> list[int]:
-    """Return the numbers of all bands but alpha."""
-    return [i for i, color in enumerate(dataset.colorinterp, 1) if color != ColorInterp.alpha]
+def alpha_bands(dataset) -> frozenset[int]:
+    """Return the numbers of the bands that are alpha."""
+    colors = enumerate(dataset.colorinterp, 1)
+    return frozenset(i for i, color in colors if color == ColorInterp.alpha)
 
 
-@_asked_once
 def alpha_band(dataset) -> Optional[int]:
     """Return the number of the first band that is alpha, or None."""
-    colors = dataset.colorinterp
-    return colors.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in colors else None
+    return min(alpha_bands(dataset), default=None)
+
+
+def color_bands(dataset) -> list[int]:
+    """Return the numbers of all bands but alpha."""
+    return [band for band in dataset.indexes if band not in alpha_bands(dataset)]
 
 
 @_asked_once

@@ -60,7 +60,7 @@ def profile_of(src, options, scale: int, region) -> dict:
     (top, bottom), (left, right) = region
     options = _lower(options)
     profile = {
-        **{key: src.profile[key] for key in ("dtype", "nodata", "count", "crs")},
+        **{key: src.meta[key] for key in ("dtype", "nodata", "count", "crs")},
         "width": (right - left) * scale,
         "height": (bottom - top) * scale,
         "driver": "GTiff",
@@ -92,7 +92,7 @@ def compression_of(src) -> dict:
     Deflate where the source is none, or has losses that would change nodata or alpha.
     """
     structure = src.tags(ns="IMAGE_STRUCTURE")
-    method = src.profile.get("compress")
+    method = structure.get("COMPRESSION", "").lower() or None
     lossy = method == "jpeg" or "WEBP_LEVEL" in structure or "MAX_Z_ERROR" in structure
     if src.driver != "GTiff" or (lossy and _tells_holes_by_values(src)):
         return {"compress": "deflate"}

@@ -32,7 +32,7 @@ KEPT = {"Activation", "LeakyReLU", "Pooling", "concat", "slice_axis"}
 """Operators that stay in bfloat16 if one of their inputs is: oneDNN has them, or they copy."""
 
 COPIED = {"UpSampling"}
-"""Operators that lose nothing in bfloat16, which MXNet does not have: they are computed around."""
+"""Operators that only copy, which MXNet has in float32 alone: cast before and back after them."""
 
 SUMS = {"elemwise_add"}
 """Operators that stay in bfloat16 if all of their inputs are."""

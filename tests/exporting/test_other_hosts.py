@@ -151,6 +151,7 @@ def test_formats_with_a_file_of_one_name_are_refused_together(net, tmp_path):
         ("realesrgan_x2", {"num_blocks": 1, "channels": 8, "growth_channels": 4}),
         ("srgan_voc_x2", {"channels": 8}),
         ("realesr_video_x4", {"channels": 8}),
+        ("realesrgan_lite_x4", {"num_convs": 1, "channels": 8, "full_channels": 4}),
         ("dped_resnet", {"num_blocks": 1, "channels": 8}),
         ("plsr_x4", {}),
         ("srcnn_x4", {}),

@@ -6,7 +6,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 from float64 import State  # noqa: E402
 
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.models.srvgg import SRVGGNetCompact, SRVGGNetBilinear  # noqa: E402
+from gluon_enhance.models.srvgg import SRVGGNetBilinear, SRVGGNetCompact  # noqa: E402
 
 
 def small_net(scale=4, num_convs=2, full_channels=5):
@@ -23,11 +23,12 @@ def state_of(net, rng):
 
 
 def bilinear(features, axis):
-    """Double the size by what lies a quarter of a pixel off each center; the border's is its own."""
-    size = features.shape[axis]
-    low, high = (np.clip(np.arange(size) + k, 0, size - 1) for k in (-1, 1))
+    """Double the size by what lies a quarter of a pixel off each center, the border repeated."""
+    shape = list(features.shape)
+    low, high = (np.clip(np.arange(shape[axis]) + k, 0, shape[axis] - 1) for k in (-1, 1))
     parts = [0.75 * features + 0.25 * features.take(k, axis) for k in (low, high)]
-    return np.stack(parts, axis + 1).reshape(*(n * (1 + (k == axis)) for k, n in enumerate(features.shape)))
+    shape[axis] *= 2
+    return np.stack(parts, axis + 1).reshape(shape)
 
 
 def numpy_net(x, state, num_convs, doublings):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import struct
 import sys
@@ -225,6 +226,20 @@ def test_strips_that_are_missing_are_nodata_or_else_zero(tmp_path, nodata, way):
     with rasterio.open(path.with_name("out.tif")) as out:
         assert out.nodata == nodata
         assert (out.dataset_mask()[40:] == (255 if nodata is None else 0)).all()
+
+
+def test_an_interleaving_that_rasterio_does_not_know_is_no_fault(tmp_path):
+    bands = np.arange(126, dtype=np.uint8).reshape(2, 7, 9)
+    source, vrt = write(tmp_path / "in.tif", bands), tmp_path / "in.vrt"
+    rasterio.shutil.copy(source, vrt, driver="VRT")
+    text = re.sub('<MDI key="INTERLEAVE">.*?</MDI>', "", vrt.read_text())
+    said = '<Metadata domain="IMAGE_STRUCTURE"><MDI key="INTERLEAVE">BCND</MDI></Metadata>'
+    vrt.write_text(text.replace("<VRTRasterBand", f"{said}<VRTRasterBand", 1))
+    with rasterio.open(vrt) as src, pytest.raises(ValueError, match="BCND"):
+        assert src.interleaving
+    enhance_raster(vrt, tmp_path / "out.tif", "nearest")
+    with rasterio.open(tmp_path / "out.tif") as out:
+        np.testing.assert_array_equal(out.read()[:, ::4, ::4], bands)
 
 
 def test_more_bands_than_the_bytes_of_the_file_can_tell_of_are_refused(tmp_path):

@@ -25,7 +25,7 @@ WEIGHTS = Path(__file__).with_suffix(".safetensors")
 SLOPE = 0.2
 """What is left of negative numbers after the doublings."""
 RADIUS = 4
-"""Of the means in which the output has the input's colors, in pixels of the input."""
+"""Of each of the two means that colors are compared by, in pixels of the input."""
 
 
 def conv(in_channels, channels):
