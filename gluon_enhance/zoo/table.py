@@ -5,7 +5,7 @@ from typing import Any
 from gluon_enhance.zoo.spec import ModelSpec
 
 # Halos: rrdb_lite_x4's is measured by benchmarks/halo.py: 8 keeps within 0.8/255, 12 within 0.03,
-# where its radius is 64; realesrgan_lite_x4's too: 12 keeps within 1/255, 16 within 0.1, and its
+# where its radius is 64; realesrgan_lite_x4's too: 12 keeps within 0.8/255, 16 within 0.11, and its
 # radius is 28. So are those of Real-ESRGAN's nets: on crops of three photos 64 keeps 6
 # blocks (radius 94) within 0.93/255 and 48 within 4.6; on one crop 48 keeps 23 blocks (radius 349)
 # within 2.6/255, and 64, which reads a quarter more pixels, within 1.5. At scale 2 the radius is
@@ -66,7 +66,7 @@ MODELS = {
             kwargs={"scale": 4},
             scale=4,
             parameters=641_667,
-            halo=20,
+            halo=16,
             paper=REAL_ESRGAN_PAPER,
             license="BSD-3-Clause",
         ),
@@ -78,7 +78,7 @@ MODELS = {
             kwargs={"scale": 2},
             scale=2,
             parameters=632_419,
-            halo=20,
+            halo=28,
             paper=REAL_ESRGAN_PAPER,
             license="BSD-3-Clause",
         ),
