@@ -81,7 +81,8 @@ def _try(src, out, options, defaults, scale, cog):
     """Write a raster, and return what GDAL has to say of it."""
     own = defaults if cog else {**defaults, **options}
     size = {"width": WIDTH, "height": HEIGHT}
-    if not (is_on(own["tiled"]) if "tiled" in own else src.is_tiled):
+    in_tiles = is_on(own["tiled"]) if "tiled" in own else src.block_shapes[0][1] != src.width
+    if not in_tiles:
         strip = _number(own.get("blockysize")) or min(src.block_shapes[0][0], HEIGHT)
         size.update(height=min(2 * strip, src.height * scale), blockysize=strip)
     is_masked = needs_mask(src, options, cog)
