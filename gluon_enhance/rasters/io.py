@@ -153,7 +153,7 @@ def _check_claims(dataset):
             f"{dataset.name} claims {dataset.count:,} bands in a file of "
             f"{os.path.getsize(dataset.name):,} bytes; it is damaged"
         )
-    bands = 1 if _interleaving(dataset) == Interleaving.band else dataset.count
+    bands = 1 if what_is_said(dataset, "interleaving") == Interleaving.band else dataset.count
     largest = max((math.prod(shape) for shape in dataset.block_shapes), default=0)
     nbytes = largest * bands * 8  # of no dtype has a number more bytes
     if is_file and nbytes > max(LARGE_BLOCK, PROPORTION * os.path.getsize(dataset.name)):
@@ -163,10 +163,10 @@ def _check_claims(dataset):
         )
 
 
-def _interleaving(dataset):
-    """Return how bands lie in blocks; None if the file says what rasterio does not know."""
+def what_is_said(dataset, name: str):
+    """Return an attribute of an enumeration; None if rasterio does not know what the file says."""
     try:
-        return dataset.interleaving
+        return getattr(dataset, name)
     except ValueError:
         return None
 

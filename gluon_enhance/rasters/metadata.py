@@ -26,7 +26,7 @@ from gluon_enhance.photos.tiff_tags import (
     extra_samples,
     read_directories,
 )
-from gluon_enhance.rasters.io import bits_of, is_min_is_white, rpcs_of
+from gluon_enhance.rasters.io import bits_of, is_min_is_white, rpcs_of, what_is_said
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,8 @@ def compression_of(src) -> dict:
     Deflate where the source is none, or has losses that would change nodata or alpha.
     """
     structure = src.tags(ns="IMAGE_STRUCTURE")
-    method = structure.get("COMPRESSION", "").lower() or None
+    compression = what_is_said(src, "compression")
+    method = compression.name if compression else None
     lossy = method == "jpeg" or "WEBP_LEVEL" in structure or "MAX_Z_ERROR" in structure
     if src.driver != "GTiff" or (lossy and _tells_holes_by_values(src)):
         return {"compress": "deflate"}
