@@ -22,6 +22,18 @@ def conv3x3(channels, in_channels):
     return NarrowConv2D(channels, 3, padding=1, in_channels=in_channels)
 
 
+def image_tail(channels, image_channels, negative_slope):
+    """Chain the two convolutions by which nets as RRDBNet end; call it in the net's name_scope."""
+    tail = mx.gluon.nn.HybridSequential()
+    with tail.name_scope():
+        tail.add(
+            conv3x3(channels, channels),
+            mx.gluon.nn.LeakyReLU(negative_slope),
+            conv3x3(image_channels, channels),
+        )
+    return tail
+
+
 def _depth_to_space(F, x, channels, factor):
     """Do what `F.depth_to_space` does, by two plain transpositions: in a third of its time."""
     x = unblocked(F, x)

@@ -7,7 +7,7 @@ References
 """
 
 from gluon_enhance.framework import mx
-from gluon_enhance.models.blocks import conv3x3
+from gluon_enhance.models.blocks import conv3x3, image_tail
 from gluon_enhance.models.layers.activations import leaky_relu
 from gluon_enhance.models.layers.initialization import SMOOTH, carry
 
@@ -27,13 +27,7 @@ class Doublings:
         self.upsample = nn.HybridSequential()
         with self.upsample.name_scope():
             self.upsample.add(*(conv3x3(channels, channels) for _ in range(count)))
-        self.tail = nn.HybridSequential()
-        with self.tail.name_scope():
-            self.tail.add(
-                conv3x3(channels, channels),
-                nn.LeakyReLU(NEGATIVE_SLOPE),
-                conv3x3(image_channels, channels),
-            )
+        self.tail = image_tail(channels, image_channels, NEGATIVE_SLOPE)
 
     def _doubled(self, F, features):
         """Enlarge (N, channels, H, W), and make (N, image_channels, ...) of it."""

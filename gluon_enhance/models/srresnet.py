@@ -10,7 +10,13 @@ References
 """
 
 from gluon_enhance.framework import mx
-from gluon_enhance.models.blocks import Enlarge, ResidualBlock, SubPixelConv, conv3x3
+from gluon_enhance.models.blocks import (
+    Enlarge,
+    ResidualBlock,
+    SubPixelConv,
+    conv3x3,
+    image_tail,
+)
 from gluon_enhance.models.colors import check_channels, from_rgb, to_rgb
 from gluon_enhance.models.layers.activations import PReLU, leaky_relu
 from gluon_enhance.models.layers.convolutions import NarrowConv2D
@@ -186,13 +192,7 @@ class MSRResNet(mx.gluon.HybridBlock):
             with self.upsample.name_scope():
                 for factor in FACTORS[scale]:
                     self.upsample.add(SubPixelConv(channels, factor, channels))
-            self.tail = nn.HybridSequential()
-            with self.tail.name_scope():
-                self.tail.add(
-                    conv3x3(channels, channels),
-                    nn.LeakyReLU(NEGATIVE_SLOPE),
-                    conv3x3(image_channels, channels),
-                )
+            self.tail = image_tail(channels, image_channels, NEGATIVE_SLOPE)
 
     def hybrid_forward(self, F, x):
         features = from_rgb(F, x, self._image_channels)

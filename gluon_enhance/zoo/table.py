@@ -5,8 +5,8 @@ from typing import Any
 from gluon_enhance.zoo.spec import ModelSpec
 
 # Halos: rrdb_lite_x4's is measured by benchmarks/halo.py: 8 keeps within 0.8/255, 12 within 0.03,
-# where its radius is 64; realesrgan_lite_x4's too: 12 keeps within 0.8/255, 16 within 0.11, and its
-# radius is 28. So are those of Real-ESRGAN's nets: on crops of three photos 64 keeps 6
+# where its radius is 64; realesrgan_lite_x4's too: 12 keeps within 0.8/255, 16 within 0.11, where
+# its radius is 28. So are those of Real-ESRGAN's nets: on crops of three photos 64 keeps 6
 # blocks (radius 94) within 0.93/255 and 48 within 4.6; on one crop 48 keeps 23 blocks (radius 349)
 # within 2.6/255, and 64, which reads a quarter more pixels, within 1.5. At scale 2 the radius is
 # twice that, and 48 is not measured; nor is it of the full EDSR, whose radius is 68. The others'
