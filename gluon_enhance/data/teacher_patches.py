@@ -8,6 +8,7 @@ from typing import Callable
 import cv2
 import numpy as np
 
+from gluon_enhance.data.distortions import jpeg
 from gluon_enhance.data.epochs import Turn
 from gluon_enhance.data.patches import flip_and_turn, window
 from gluon_enhance.data.shards import Shards
@@ -20,6 +21,9 @@ MARGIN = 4
 
 PER_SHARD = 32
 """Patches of a shard: what a kill may cost."""
+
+QUALITY = (50, 95)
+"""Range of JPEG's quality for inputs that are compressed once more."""
 
 CELL = 32
 """Side of the cells, in pixels of the truth, over which a teacher's colors are corrected: wider
@@ -41,14 +45,25 @@ class TeacherPatches(Shards):
         the inputs' own.
     scale : int
         Ratio of the other two to the input.
+    compressed : float
+        Share of the inputs that are kept as JPEG once more: what the teacher makes of the better
+        input is then to be made of the worse one.
     """
 
     NAMES = ("lr_{}.npy", "taught_{}.npy", "hr_{}.npy")
 
-    def __init__(self, folder: str | Path, count: int, patch_size: int, scale: int):
+    def __init__(
+        self,
+        folder: str | Path,
+        count: int,
+        patch_size: int,
+        scale: int,
+        compressed: float = 0.0,
+    ):
         super().__init__(folder, -(-count // PER_SHARD), PER_SHARD)
         self._size = patch_size
         self._scale = scale
+        self._compressed = compressed
 
     def draw(
         self, rng: np.random.Generator, turn: Turn | None = None
@@ -61,6 +76,8 @@ class TeacherPatches(Shards):
         taught, hr : ndarray of shape (3, P * scale, P * scale), float32 in [0, 1]
         """
         lr, *large = super().draw(rng, turn)
+        if self._compressed and rng.random() < self._compressed:
+            lr = jpeg(lr, int(rng.integers(*QUALITY)))
         size, scale = self._size, self._scale
         top, left = (int(rng.integers(MARGIN, n - size - MARGIN + 1)) for n in lr.shape[:2])
         place = top * scale, left * scale, size * scale

@@ -1,4 +1,4 @@
-"""SRVGGNetBilinear in PyTorch: the trunk of SRVGGNetCompact under bilinear doublings.
+"""SRVGGNetSmooth in PyTorch: the trunk of SRVGGNetCompact under bilinear doublings.
 
 ``NAME.py`` loads ``NAME.safetensors``, and needs torch and safetensors alone::
 
@@ -41,7 +41,7 @@ def keep_local_colors(out, x, scale):
     return out + F.interpolate(lacking, scale_factor=scale, mode="nearest")
 
 
-class SRVGGNetBilinear(nn.Module):
+class SRVGGNetSmooth(nn.Module):
     """Rectified convolutions, then bilinear doublings, with a convolution each.
 
     From (N, 3, H, W) to (N, 3, H * scale, W * scale), for scales 2, 4 and 8.
@@ -67,7 +67,7 @@ class SRVGGNetBilinear(nn.Module):
         return keep_local_colors(self.tail(features), x, self.scale)
 
 
-NETS = {"SRVGGNetBilinear": SRVGGNetBilinear}
+NETS = {"SRVGGNetSmooth": SRVGGNetSmooth}
 
 
 def load(path=WEIGHTS):

@@ -6,11 +6,11 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 from float64 import State  # noqa: E402
 
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.models.srvgg import SRVGGNetBilinear, SRVGGNetCompact  # noqa: E402
+from gluon_enhance.models.srvgg import SRVGGNetSmooth, SRVGGNetCompact  # noqa: E402
 
 
 def small_net(scale=4, num_convs=2, full_channels=5):
-    net = SRVGGNetBilinear(scale, num_convs, 6, full_channels)
+    net = SRVGGNetSmooth(scale, num_convs, 6, full_channels)
     net.initialize(mx.init.Xavier())
     return net
 
@@ -78,7 +78,7 @@ def test_a_flat_picture_stays_flat_whatever_the_weights_unlike_with_sub_pixels(r
         net.initialize(mx.init.Xavier(), force_reinit=True)
         inside = net(flat).asnumpy()[..., 80:-80, 80:-80]
         error[type(net).__name__] = np.abs(inside - color).max()
-    assert error["SRVGGNetBilinear"] < 1e-5 and error["SRVGGNetCompact"] > 0.01
+    assert error["SRVGGNetSmooth"] < 1e-5 and error["SRVGGNetCompact"] > 0.01
 
 
 def test_the_mean_color_of_a_picture_is_kept_whatever_the_weights(rng):
@@ -136,8 +136,8 @@ def test_nets_that_do_not_fit_are_refused_and_nothing_is_taken(other, rng):
 
 
 def test_scales_that_are_no_doublings_are_refused():
-    with pytest.raises(ValueError, match="scale is 3; SRVGGNetBilinear has 2, 4 and 8"):
-        SRVGGNetBilinear(3)
+    with pytest.raises(ValueError, match="scale is 3; SRVGGNetSmooth has 2, 4 and 8"):
+        SRVGGNetSmooth(3)
 
 
 def test_parameter_names_are_the_file_format():
@@ -145,4 +145,4 @@ def test_parameter_names_are_the_file_format():
     convs = ("head.0", "body.0", "join", "upsample.0", "upsample.1", "tail.0", "tail.2")
     names = {f"{conv}.{kind}" for conv in convs for kind in ("weight", "bias")}
     names |= {"head.1.alpha", "body.1.alpha"}
-    assert set(SRVGGNetBilinear(num_convs=1)._collect_params_with_prefix()) == names
+    assert set(SRVGGNetSmooth(num_convs=1)._collect_params_with_prefix()) == names
