@@ -77,7 +77,7 @@ class TeacherPatches(Shards):
         """
         lr, *large = super().draw(rng, turn)
         if self._compressed and rng.random() < self._compressed:
-            lr = jpeg(lr, int(rng.integers(*QUALITY)))
+            lr = jpeg(to_float(lr), int(rng.integers(*QUALITY)))
         size, scale = self._size, self._scale
         top, left = (int(rng.integers(MARGIN, n - size - MARGIN + 1)) for n in lr.shape[:2])
         place = top * scale, left * scale, size * scale
