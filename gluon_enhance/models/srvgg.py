@@ -60,12 +60,13 @@ class SRVGGNetCompact(mx.gluon.HybridBlock):
 
 
 class SRVGGNetSmooth(Doublings, mx.gluon.HybridBlock):
-    """The trunk of SRVGGNetCompact [1]_ under doublings as RRDBNet [2]_ has them, but bilinear.
+    """The trunk of SRVGGNetCompact [1]_ under doublings as RRDBNet [2]_ has them, but smooth.
 
     The sub-pixel convolution of SRVGGNetCompact can draw a pattern into every cell of the
-    enlargement [3]_, and does so where it learns features of VGG; nearest neighbors have edges step
-    at the cells' borders. Here even features make an even output, and an edge may lie anywhere.
-    Local mean colors are kept: `gluon_enhance.models.local_colors`.
+    enlargement [3]_, and does so where it learns features of VGG. Nearest neighbors have edges step
+    at the cells' borders, and bilinear ones still prefer them. Here the doublings are those of
+    quartic B-splines: even features make an even output, and an edge may lie anywhere. Local mean
+    colors are kept: `gluon_enhance.models.local_colors`.
 
     Parameters
     ----------

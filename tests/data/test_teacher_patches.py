@@ -29,8 +29,8 @@ def teach(image):
     return 255 - image.repeat(SCALE, 0).repeat(SCALE, 1)
 
 
-def made(folder, count=PER_SHARD, teach=teach, **made_of):
-    patches = TeacherPatches(folder, count, patch_size=8, scale=SCALE)
+def made(folder, count=PER_SHARD, teach=teach, compressed=0.0, **made_of):
+    patches = TeacherPatches(folder, count, 8, SCALE, compressed)
     patches.complete(draw, teach, 0, made_of)
     return patches
 
@@ -46,6 +46,18 @@ def test_the_three_parts_of_a_sample_are_of_one_place_and_away_from_the_edges(tm
         np.testing.assert_allclose(taught, 2 * hr.mean((1, 2), keepdims=True) - hr, atol=1e-6)
         rows.update(np.unique(np.round(255 * lr[0])))
     assert rows == set(range(MARGIN, SIZE - MARGIN))
+
+
+@pytest.mark.parametrize("share", [0.25, 1])
+def test_a_share_of_the_inputs_alone_are_kept_as_jpeg_once_more(share, tmp_path):
+    patches, worse = made(tmp_path, compressed=share), []
+    for k in range(200):
+        lr, taught, hr = patches.draw(np.random.default_rng(k))
+        np.testing.assert_allclose(taught, 2 * hr.mean((1, 2), keepdims=True) - hr, atol=1e-6)
+        lost = np.abs(lr - hr[:, ::SCALE, ::SCALE]).max()
+        assert lost < 0.3
+        worse.append(lost > 0.002)
+    assert abs(np.mean(worse) - share) < 0.08
 
 
 def test_a_teachers_cast_and_shading_go_and_its_details_stay():

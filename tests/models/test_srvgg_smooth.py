@@ -22,11 +22,17 @@ def state_of(net, rng):
     return state
 
 
-def bilinear(features, axis):
-    """Double the size by what lies a quarter of a pixel off each center, the border repeated."""
+KERNEL = np.array([[5, 10, 1], [1, 10, 5]]) / 16
+"""Of a pixel's left and its right half, for its left neighbor, itself and its right one."""
+
+
+def doubled(features, axis):
+    """Double the size by the subdivision of quartic B-splines, the border repeated."""
     shape = list(features.shape)
-    low, high = (np.clip(np.arange(shape[axis]) + k, 0, shape[axis] - 1) for k in (-1, 1))
-    parts = [0.75 * features + 0.25 * features.take(k, axis) for k in (low, high)]
+    near = [np.clip(np.arange(shape[axis]) + k, 0, shape[axis] - 1) for k in (-1, 0, 1)]
+    parts = [
+        sum(weight * features.take(k, axis) for weight, k in zip(half, near)) for half in KERNEL
+    ]
     shape[axis] *= 2
     return np.stack(parts, axis + 1).reshape(shape)
 
@@ -42,7 +48,7 @@ def numpy_net(x, state, num_convs, doublings):
         features = rectified(features, 2 * k)
     features = state.conv(np.concatenate([x, features]), "join")
     for k in range(doublings):
-        features = state.conv(bilinear(bilinear(features, 1), 2), f"upsample.{k}")
+        features = state.conv(doubled(doubled(features, 1), 2), f"upsample.{k}")
         features = np.where(features > 0, features, 0.2 * features)
     features = state.conv(features, "tail.0")
     out = state.conv(np.where(features > 0, features, 0.2 * features), "tail.2")
