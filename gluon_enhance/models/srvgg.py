@@ -19,6 +19,11 @@ from gluon_enhance.models.local_colors import keep_local_colors
 
 nn = mx.gluon.nn
 
+MEANS = 6
+"""Of two neighbors, after each doubling by nearest neighbors; two would be bilinear. Where the
+features are noise, steps at the borders of the cells are twice as large as inside them after two
+means, 1.27 times after four, and 1.09 times after six."""
+
 
 class SRVGGNetCompact(mx.gluon.HybridBlock):
     """A chain of 3x3 convolutions that adds detail to the nearest-neighbor enlargement [1]_.
@@ -65,7 +70,7 @@ class SRVGGNetSmooth(Doublings, mx.gluon.HybridBlock):
     The sub-pixel convolution of SRVGGNetCompact can draw a pattern into every cell of the
     enlargement [3]_, and does so where it learns features of VGG. Nearest neighbors have edges step
     at the cells' borders, and bilinear ones still prefer them. Here the doublings are those of
-    quartic B-splines: even features make an even output, and an edge may lie anywhere. Local mean
+    B-splines of degree `MEANS`: even features make an even output, and an edge may lie anywhere. Local mean
     colors are kept: `gluon_enhance.models.local_colors`.
 
     Parameters
@@ -111,9 +116,9 @@ class SRVGGNetSmooth(Doublings, mx.gluon.HybridBlock):
         # by the means that have none: at the image's border, too, the size is twice the input's.
         features = super()._enlarged(F, features)
         means = {"kernel": (2, 2), "stride": (1, 1), "pool_type": "avg"}
-        for _ in range(2):
+        for _ in range(MEANS // 2):
             features = F.Pooling(features, pad=(1, 1), count_include_pad=False, **means)
-        for _ in range(2):
+        for _ in range(MEANS // 2):
             features = F.Pooling(features, **means)
         return features
 

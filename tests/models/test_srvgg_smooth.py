@@ -22,14 +22,14 @@ def state_of(net, rng):
     return state
 
 
-KERNEL = np.array([[5, 10, 1], [1, 10, 5]]) / 16
-"""Of a pixel's left and its right half, for its left neighbor, itself and its right one."""
+KERNEL = np.array([[1, 21, 35, 7, 0], [0, 7, 35, 21, 1]]) / 64
+"""Of a pixel's left and its right half, for its two left neighbors, itself and its right ones."""
 
 
 def doubled(features, axis):
-    """Double the size by the subdivision of quartic B-splines, the border repeated."""
+    """Double the size by the subdivision of B-splines of degree 6, the border repeated."""
     shape = list(features.shape)
-    near = [np.clip(np.arange(shape[axis]) + k, 0, shape[axis] - 1) for k in (-1, 0, 1)]
+    near = [np.clip(np.arange(shape[axis]) + k, 0, shape[axis] - 1) for k in range(-2, 3)]
     parts = [
         sum(weight * features.take(k, axis) for weight, k in zip(half, near)) for half in KERNEL
     ]
