@@ -70,8 +70,8 @@ class SRVGGNetSmooth(Doublings, mx.gluon.HybridBlock):
     The sub-pixel convolution of SRVGGNetCompact can draw a pattern into every cell of the
     enlargement [3]_, and does so where it learns features of VGG. Nearest neighbors have edges step
     at the cells' borders, and bilinear ones still prefer them. Here the doublings are those of
-    B-splines of degree `MEANS`: even features make an even output, and an edge may lie anywhere. Local mean
-    colors are kept: `gluon_enhance.models.local_colors`.
+    B-splines of degree `MEANS`: even features make an even output, and an edge may lie anywhere.
+    Local mean colors are kept: `gluon_enhance.models.local_colors`.
 
     Parameters
     ----------
