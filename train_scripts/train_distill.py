@@ -10,9 +10,9 @@ The teacher is any model that `gluon_enhance.Enhancer` takes. What it makes of -
 patches is kept on the disk (--cache); making it goes on where it was interrupted, and may go on
 with more samples later. The student learns from the teacher's output and from the true photo: L1
 and mean colors, with --feature-weight features of VGG-19, with --adversarial-weight a critic of
-photos. Some inputs are kept as JPEG after the teacher has seen them, so that the student learns to
-make of them what the teacher makes of better ones. Shades of plain colors are mixed in. Interrupt
-it at will and go on with --resume.
+photos. With --compressed some inputs are kept as JPEG after the teacher has seen them, so that the
+student learns to make of them what the teacher makes of better ones. Shades of plain colors are
+mixed in. Interrupt it at will and go on with --resume.
 
 The students named realesrgan_lite start with the trunk of realesr_video_x4, whose weights the extra
 [realesrgan] brings; --start interpolator does without.
@@ -64,7 +64,7 @@ class Config(recipe.EnlargingConfig):
     sample_size: int = option(64, "side of the low-resolution patches that it gets, in pixels")
     degrade: str = option("mixed", "how inputs are made of photos", tuple(DEGRADATIONS))
     betas: tuple = option((0.9, 0.99), "Adam's decays of mean and variance", most=1)
-    compressed: float = option(0.5, "share of inputs kept as JPEG after the teacher", most=1)
+    compressed: float = option(0.0, "share of inputs kept as JPEG after the teacher", most=1)
     plain_colors: float = option(0.1, "share of samples that are shades of plain colors", most=1)
     truth_weight: float = option(0.3, "what the photo counts; the rest: the teacher", most=1)
     pixel_weight: float = option(1.0, "weight of L1")
@@ -77,7 +77,7 @@ class Config(recipe.EnlargingConfig):
 
     #: More samples may be made when a run goes on.
     NOT_COMPARED = (*recipe.EnlargingConfig.NOT_COMPARED, "samples", "cache", "vgg")
-    FORMERLY = {"compressed": 0.0, "plain_colors": 0.0, "color_weight": 0.0}
+    FORMERLY = {"plain_colors": 0.0, "color_weight": 0.0}
 
 
 def main(argv=None):

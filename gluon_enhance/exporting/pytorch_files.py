@@ -21,7 +21,7 @@ FILES = {
     "PLSR": "plsr",
     "SRCNN": "srcnn",
     "SRResNet": "srresnet",
-    "SRVGGNetSmooth": "srvgg",
+    "SRVGGNetBilinear": "srvgg",
     "StyleNet": "style",
 }
 """Class of a net -> the file in ``pytorch/`` that has the class of the same name."""

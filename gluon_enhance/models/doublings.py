@@ -1,4 +1,4 @@
-"""The end of RRDBNet, which SRVGGNetSmooth has too, with another enlargement.
+"""The end of RRDBNet, which SRVGGNetBilinear has too, with another enlargement.
 
 References
 ----------

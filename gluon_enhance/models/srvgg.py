@@ -1,4 +1,4 @@
-"""SRVGGNetCompact, the small nets of Real-ESRGAN, and its trunk under smooth doublings.
+"""SRVGGNetCompact, the small nets of Real-ESRGAN, and its trunk under bilinear doublings.
 
 References
 ----------
@@ -18,11 +18,6 @@ from gluon_enhance.models.layers.initialization import IDENTITY, carry, start_sm
 from gluon_enhance.models.local_colors import keep_local_colors
 
 nn = mx.gluon.nn
-
-MEANS = 6
-"""Of two neighbors, after each doubling by nearest neighbors; two would be bilinear. Where the
-features are noise, steps at the borders of the cells are twice as large as inside them after two
-means, 1.27 times after four, and 1.09 times after six."""
 
 
 class SRVGGNetCompact(mx.gluon.HybridBlock):
@@ -64,13 +59,12 @@ class SRVGGNetCompact(mx.gluon.HybridBlock):
         return nearest + to_rgb(F, detail, self._image_channels)
 
 
-class SRVGGNetSmooth(Doublings, mx.gluon.HybridBlock):
-    """The trunk of SRVGGNetCompact [1]_ under doublings as RRDBNet [2]_ has them, but smooth.
+class SRVGGNetBilinear(Doublings, mx.gluon.HybridBlock):
+    """The trunk of SRVGGNetCompact [1]_ under doublings as RRDBNet [2]_ has them, but bilinear.
 
     The sub-pixel convolution of SRVGGNetCompact can draw a pattern into every cell of the
-    enlargement [3]_, and does so where it learns features of VGG. Nearest neighbors have edges step
-    at the cells' borders, and bilinear ones still prefer them. Here the doublings are those of
-    B-splines of degree `MEANS`: even features make an even output, and an edge may lie anywhere.
+    enlargement [3]_, and does so where it learns features of VGG; nearest neighbors have edges step
+    at the cells' borders. Here even features make an even output, and an edge may lie anywhere.
     Local mean colors are kept: `gluon_enhance.models.local_colors`.
 
     Parameters
@@ -98,7 +92,7 @@ class SRVGGNetSmooth(Doublings, mx.gluon.HybridBlock):
 
     def __init__(self, scale=4, num_convs=16, channels=64, full_channels=32, **kwargs):
         if scale not in (2, 4, 8):
-            raise ValueError(f"scale is {scale}; SRVGGNetSmooth has 2, 4 and 8")
+            raise ValueError(f"scale is {scale}; SRVGGNetBilinear has 2, 4 and 8")
         super().__init__(**kwargs)
         self._scale = scale
         with self.name_scope():
@@ -112,15 +106,11 @@ class SRVGGNetSmooth(Doublings, mx.gluon.HybridBlock):
         return keep_local_colors(F, self._doubled(F, features), x, self._scale)
 
     def _enlarged(self, F, features):
-        # Each mean of two neighbors smooths the nearest neighbors once more. The padding is undone
-        # by the means that have none: at the image's border, too, the size is twice the input's.
-        features = super()._enlarged(F, features)
+        # Two means of two neighbors make nearest neighbors bilinear, at the image's border too.
         means = {"kernel": (2, 2), "stride": (1, 1), "pool_type": "avg"}
-        for _ in range(MEANS // 2):
-            features = F.Pooling(features, pad=(1, 1), count_include_pad=False, **means)
-        for _ in range(MEANS // 2):
-            features = F.Pooling(features, **means)
-        return features
+        features = super()._enlarged(F, features)
+        features = F.Pooling(features, pad=(1, 1), count_include_pad=False, **means)
+        return F.Pooling(features, **means)
 
     def initialize_as_interpolator(self, rng, ctx=None):
         """Start as `gluon_enhance.models.layers.initialization` has it.
@@ -142,7 +132,7 @@ class SRVGGNetSmooth(Doublings, mx.gluon.HybridBlock):
 
         Parameters
         ----------
-        net : SRVGGNetCompact or SRVGGNetSmooth
+        net : SRVGGNetCompact or SRVGGNetBilinear
             Of the same channels; this net must be initialized.
 
         Raises
@@ -151,7 +141,7 @@ class SRVGGNetSmooth(Doublings, mx.gluon.HybridBlock):
             If the nets do not fit.
         """
         own, other = self._collect_params_with_prefix(), net._collect_params_with_prefix()
-        whole = isinstance(net, SRVGGNetSmooth)
+        whole = isinstance(net, SRVGGNetBilinear)
         copied = other.keys() if whole else {k for k in other if k.startswith(("head.", "body."))}
         copied = copied - {k for k in other if k.startswith("upsample.") and k not in own}
         if any(k not in own or own[k].shape != other[k].shape for k in copied):

@@ -127,7 +127,7 @@ def test_rows_have_every_option_of_every_class_with_a_file():
     assert {name for name, _ in values} == set(FILES)
     assert not {key for key, seen in values.items() if len(seen) < 2}
     assert values["DPEDResNet", "norm"] == values["StyleNet", "norm"] == set(NORMS)
-    scales = {"EDSR": "2348", "SRResNet": "248", "SRVGGNetSmooth": "248", "MSRResNet": "234"}
+    scales = {"EDSR": "2348", "SRResNet": "248", "SRVGGNetBilinear": "248", "MSRResNet": "234"}
     for name, numbers in scales.items():
         assert values[name, "scale"] == set(numbers)
 

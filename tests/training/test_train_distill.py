@@ -21,23 +21,22 @@ def critic(vgg_file):
 
 
 def test_resumed_run_equals_uninterrupted_bit_for_bit(check_resume, critic):
-    check_resume("distill", *critic)
+    check_resume("distill", *critic, "--compressed", 0.5)
 
 
 def test_run_by_epochs_with_plain_colors_goes_on_bit_for_bit(check_resume):
     check_resume("distill", *TAUGHT, "--model", "srcnn_x4", "--sampling", "epochs")
 
 
-def test_run_older_than_options_goes_on_without_them_or_not_at_all(train, tmp_path):
+def test_run_older_than_plain_colors_goes_on_without_them_or_not_at_all(train, tmp_path):
     options = (*TAUGHT, "--model", "srcnn_x4", "--save-every", 1)
-    former = ("--compressed", 0, "--plain-colors", 0, "--color-weight", 0)
+    former = ("--plain-colors", 0, "--color-weight", 0)
     train("distill", tmp_path, *options, *former, "--iterations", 1)
     (checkpoint,) = (tmp_path / "checkpoints").iterdir()
     state = json.loads((checkpoint / "state.json").read_text())
-    for name in ("compressed", "plain_colors", "color_weight"):
-        del state["config"][name]
+    del state["config"]["plain_colors"], state["config"]["color_weight"]
     (checkpoint / "state.json").write_text(json.dumps(state))
-    with pytest.raises(WeightsError, match="compressed was 0.0, is 0.5; plain_colors was 0.0"):
+    with pytest.raises(WeightsError, match="plain_colors was 0.0, is 0.1; color_weight was 0.0"):
         train("distill", tmp_path, *options, "--iterations", 2, "--resume")
     train("distill", tmp_path, *options, *former, "--iterations", 2, "--resume")
 

@@ -1,4 +1,4 @@
-"""SRVGGNetSmooth in PyTorch: the trunk of SRVGGNetCompact under smooth doublings.
+"""SRVGGNetBilinear in PyTorch: the trunk of SRVGGNetCompact under bilinear doublings.
 
 ``NAME.py`` loads ``NAME.safetensors``, and needs torch and safetensors alone::
 
@@ -41,16 +41,8 @@ def keep_local_colors(out, x, scale):
     return out + F.interpolate(lacking, scale_factor=scale, mode="nearest")
 
 
-def doubled(features):
-    """Double height and width by a B-spline's kernel: means of two neighbors, six times."""
-    features = F.interpolate(features, scale_factor=2, mode="nearest")
-    for padding in (1, 1, 1, 0, 0, 0):
-        features = F.avg_pool2d(features, 2, 1, padding, count_include_pad=False)
-    return features
-
-
-class SRVGGNetSmooth(nn.Module):
-    """Rectified convolutions, then smooth doublings, with a convolution each.
+class SRVGGNetBilinear(nn.Module):
+    """Rectified convolutions, then bilinear doublings, with a convolution each.
 
     From (N, 3, H, W) to (N, 3, H * scale, W * scale), for scales 2, 4 and 8.
     """
@@ -70,11 +62,12 @@ class SRVGGNetSmooth(nn.Module):
     def forward(self, x):
         features = self.join(torch.cat([x, self.body(self.head(x))], 1))
         for convolution in self.upsample:
-            features = F.leaky_relu(convolution(doubled(features)), SLOPE)
+            features = F.interpolate(features, scale_factor=2, mode="bilinear")
+            features = F.leaky_relu(convolution(features), SLOPE)
         return keep_local_colors(self.tail(features), x, self.scale)
 
 
-NETS = {"SRVGGNetSmooth": SRVGGNetSmooth}
+NETS = {"SRVGGNetBilinear": SRVGGNetBilinear}
 
 
 def load(path=WEIGHTS):

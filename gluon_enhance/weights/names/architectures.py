@@ -116,7 +116,7 @@ def _srvgg(shapes):
     return {"scale": scale, "num_convs": convs, **width, **_colors(taken)}
 
 
-def _srvgg_smooth(shapes):
+def _srvgg_bilinear(shapes):
     return {
         "scale": 2 ** shapes.blocks(r"upsample\.(\d+)\.weight"),
         "num_convs": shapes.blocks(r"body\.(\d*[02468])\.weight"),
@@ -202,10 +202,10 @@ ARCHITECTURES = (
         _rrdb,
     ),
     Architecture(
-        "srvgg.SRVGGNetSmooth",
-        "SRVGGNetSmooth",
+        "srvgg.SRVGGNetBilinear",
+        "SRVGGNetBilinear",
         r"head\.[01]|body\.\d+|join|upsample\.\d+|tail\.[02]",
-        _srvgg_smooth,
+        _srvgg_bilinear,
     ),
     Architecture("srvgg.SRVGGNetCompact", "SRVGGNetCompact", r"head\.[01]|body\.\d+|tail", _srvgg),
     Architecture(

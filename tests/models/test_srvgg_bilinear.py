@@ -6,11 +6,11 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 from float64 import State  # noqa: E402
 
 from gluon_enhance.framework import mx  # noqa: E402
-from gluon_enhance.models.srvgg import SRVGGNetSmooth, SRVGGNetCompact  # noqa: E402
+from gluon_enhance.models.srvgg import SRVGGNetBilinear, SRVGGNetCompact  # noqa: E402
 
 
 def small_net(scale=4, num_convs=2, full_channels=5):
-    net = SRVGGNetSmooth(scale, num_convs, 6, full_channels)
+    net = SRVGGNetBilinear(scale, num_convs, 6, full_channels)
     net.initialize(mx.init.Xavier())
     return net
 
@@ -22,17 +22,11 @@ def state_of(net, rng):
     return state
 
 
-KERNEL = np.array([[1, 21, 35, 7, 0], [0, 7, 35, 21, 1]]) / 64
-"""Of a pixel's left and its right half, for its two left neighbors, itself and its right ones."""
-
-
-def doubled(features, axis):
-    """Double the size by the subdivision of B-splines of degree 6, the border repeated."""
+def bilinear(features, axis):
+    """Double the size by what lies a quarter of a pixel off each center, the border repeated."""
     shape = list(features.shape)
-    near = [np.clip(np.arange(shape[axis]) + k, 0, shape[axis] - 1) for k in range(-2, 3)]
-    parts = [
-        sum(weight * features.take(k, axis) for weight, k in zip(half, near)) for half in KERNEL
-    ]
+    low, high = (np.clip(np.arange(shape[axis]) + k, 0, shape[axis] - 1) for k in (-1, 1))
+    parts = [0.75 * features + 0.25 * features.take(k, axis) for k in (low, high)]
     shape[axis] *= 2
     return np.stack(parts, axis + 1).reshape(shape)
 
@@ -48,7 +42,7 @@ def numpy_net(x, state, num_convs, doublings):
         features = rectified(features, 2 * k)
     features = state.conv(np.concatenate([x, features]), "join")
     for k in range(doublings):
-        features = state.conv(doubled(doubled(features, 1), 2), f"upsample.{k}")
+        features = state.conv(bilinear(bilinear(features, 1), 2), f"upsample.{k}")
         features = np.where(features > 0, features, 0.2 * features)
     features = state.conv(features, "tail.0")
     out = state.conv(np.where(features > 0, features, 0.2 * features), "tail.2")
@@ -84,7 +78,7 @@ def test_a_flat_picture_stays_flat_whatever_the_weights_unlike_with_sub_pixels(r
         net.initialize(mx.init.Xavier(), force_reinit=True)
         inside = net(flat).asnumpy()[..., 80:-80, 80:-80]
         error[type(net).__name__] = np.abs(inside - color).max()
-    assert error["SRVGGNetSmooth"] < 1e-5 and error["SRVGGNetCompact"] > 0.01
+    assert error["SRVGGNetBilinear"] < 1e-5 and error["SRVGGNetCompact"] > 0.01
 
 
 def test_the_mean_color_of_a_picture_is_kept_whatever_the_weights(rng):
@@ -142,8 +136,8 @@ def test_nets_that_do_not_fit_are_refused_and_nothing_is_taken(other, rng):
 
 
 def test_scales_that_are_no_doublings_are_refused():
-    with pytest.raises(ValueError, match="scale is 3; SRVGGNetSmooth has 2, 4 and 8"):
-        SRVGGNetSmooth(3)
+    with pytest.raises(ValueError, match="scale is 3; SRVGGNetBilinear has 2, 4 and 8"):
+        SRVGGNetBilinear(3)
 
 
 def test_parameter_names_are_the_file_format():
@@ -151,4 +145,4 @@ def test_parameter_names_are_the_file_format():
     convs = ("head.0", "body.0", "join", "upsample.0", "upsample.1", "tail.0", "tail.2")
     names = {f"{conv}.{kind}" for conv in convs for kind in ("weight", "bias")}
     names |= {"head.1.alpha", "body.1.alpha"}
-    assert set(SRVGGNetSmooth(num_convs=1)._collect_params_with_prefix()) == names
+    assert set(SRVGGNetBilinear(num_convs=1)._collect_params_with_prefix()) == names
