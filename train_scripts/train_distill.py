@@ -121,7 +121,7 @@ def open_patches(run):
     config, scale, photos = run.config, run.net.spec.scale, run.data.patches
     folder = Path(config.cache or Path(config.out, "taught"))
     patches = TeacherPatches(folder, config.samples, config.patch_size, scale, config.compressed)
-    teacher = Enhancer(config.teacher)
+    teacher = Enhancer(config.teacher, precision=config.precision)
     names = ("teacher", "sample_size", "reductions", "degrade", "degrade_options", "sharpen_truth")
     made_of = {name: getattr(config, name) for name in names}
     made_of.update(scale=scale, photos=photos.fingerprint)

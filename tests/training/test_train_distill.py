@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from gluon_enhance import zoo
+from gluon_enhance import Enhancer, zoo
 from gluon_enhance.errors import TrainingError, WeightsError
 from gluon_enhance.framework import mx
 
@@ -108,6 +108,21 @@ def test_a_student_of_another_method_starts_as_an_interpolator(train, tmp_path):
 def test_a_student_of_scale_2_learns_from_a_teacher_of_scale_4(train, tmp_path):
     train("distill", tmp_path, *TAUGHT, "--model", "realesrgan_lite_x2", "--iterations", 1)
     assert np.load(tmp_path / "taught" / "taught_0.npy").shape == (32, 32, 32, 3)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
+def test_the_teacher_computes_in_the_precision_of_the_run(precision, script, arguments, tmp_path):
+    module = script("distill")
+    asked = []
+
+    def enhancer(teacher, **options):
+        asked.append(options)
+        return Enhancer(teacher, **options)
+
+    module.Enhancer = enhancer
+    options = (*TAUGHT, "--iterations", 1, "--precision", precision)
+    module.main(arguments(tmp_path, *options))
+    assert asked == [{"precision": precision}]
 
 
 def test_a_run_goes_on_with_more_samples(train, tmp_path):
