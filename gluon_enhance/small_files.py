@@ -31,6 +31,15 @@ def _without_waiting(path, flags):
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
+def is_endless(path: str | os.PathLike) -> bool:
+    """Tell whether there is a pipe or device of a name, which to read could go on without end."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
+
+
 def read_regular(path: str | os.PathLike) -> bytes:
     """Read a file of any size, but no pipe or device; raise an `OSError` as `open_regular`."""
     with open_regular(path) as file:

@@ -16,6 +16,8 @@ DRIVERS = frozenset((
 ))  # fmt: skip
 """GDAL's drivers of such files; netCDF's own formats, up to 3, are none of them."""
 HDF4, HDF5 = b"\x0e\x03\x13\x01", b"\x89HDF\r\n\x1a\n"
+MAX_DEPTH = 64
+"""Groups that a group may have in one another: names hold them all, and grow with each."""
 FIRST = 512
 """HDF5's signature begins a file, or follows what else is there at this offset or twice it, ..."""
 
@@ -42,6 +44,8 @@ def fault_of(path: str | os.PathLike) -> Optional[str]:
                 name = _name_that_leads_out(h5py, content)
         except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
             return f"is a damaged HDF5 file ({error!s:.200})"
+    if name and name.count("/") > MAX_DEPTH:
+        return f"has groups in one another, over {MAX_DEPTH} deep"
     return name and f"takes {name!s:.100} from another file"
 
 
@@ -56,11 +60,12 @@ def _is_hdf5(file):
 
 
 def _name_that_leads_out(h5py, content):
-    """Return the first name of a link or a dataset whose content is not in the file itself."""
+    """Return the first name of what is not in the file itself, or lies too deep in it."""
     within = (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)
 
     def link(name, info):
-        return None if info.type in within else name.decode(errors="replace")
+        is_held = info.type in within and name.count(b"/") <= MAX_DEPTH
+        return None if is_held else name.decode(errors="replace")
 
     def dataset(name, item):
         is_out = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)

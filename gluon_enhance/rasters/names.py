@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 from gluon_enhance.errors import ImageError
 from gluon_enhance.photos.read import HEAD_BYTES, format_of
 from gluon_enhance.rasters import hdf
-from gluon_enhance.small_files import read_small
+from gluon_enhance.small_files import MAX_BYTES, is_endless, read_small
 
 TIFF = (".tif", ".tiff")
 """Suffixes of what is written."""
@@ -55,6 +55,8 @@ _HOLDERS = frozenset((
 """GDAL's drivers of such formats."""
 _AROUND = (".msk", ".ovr")
 """Suffixes of the files beside a raster that GDAL opens by their content."""
+_NOTES = ".aux.xml"
+"""How the name of the file ends that GDAL keeps what it knows of a raster in."""
 
 # Text that describes a raster whose pixels lie elsewhere.
 _TEXT_HEAD = 4096
@@ -63,9 +65,20 @@ _TEXT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<[A-Za-z!?]|[{]\s*\")|.*<(?:VRTData
 """What begins a description in XML or JSON; GDAL takes also what has a VRT after other text."""
 _MAX_TEXT = 16 << 20
 """Bytes of a VRT, at most."""
-_MARKUP = re.compile(rb"<!DOCTYPE|<!\[|.<\?", re.S | re.I)
+_MAX_DEPTH = 8
+"""VRTs that a VRT may have in one another."""
+_MAX_SOURCES = 1 << 20
+"""Of a VRT, with those of the VRTs in it as often as they are named: each may be opened."""
+_MARKUP = re.compile(
+    rb"<!DOCTYPE|<!\[|.<\?|=\s*(?:\"[^\"<>]*[\t\r\n]|'[^'<>]*[\t\r\n])", re.S | re.I
+)
 """XML that GDAL's parser and Python's may take for different things."""
-_PROSE = ("srs", "metadata", "description", "unittype", "category", "histograms", "mdi")
+_CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
+_SPACE = " \t\r\n\v\f"
+"""What GDAL skips at the beginning of a text, and nowhere else."""
+_PROSE = (
+    "srs", "metadata", "description", "unittype", "category", "histograms", "mdi", "geotransform",
+)  # fmt: skip
 """Elements of a VRT, in lower case, whose texts name no file."""
 _POINTERS = ("x_dataset", "y_dataset", "overview_file")
 """Keys of metadata that do name one."""
@@ -163,6 +176,15 @@ def check_opened(dataset, name: str, driver: Optional[str]) -> None:
     overviews = dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE")
     if overviews:
         _refuse(name, f"names {overviews} as its overviews")
+    if dataset.driver != "GTiff" and not _says_format(name):  # a TIFF file holds no names
+        _check_folder(dataset.files, name)
+
+
+def _check_folder(files, name):
+    """Refuse a dataset with a file outside its folder, as one whose name it holds itself."""
+    for file in files:  # its own is the first
+        if Path(os.path.abspath(files[0])).parent not in Path(os.path.abspath(file)).parents:
+            _refuse(name, f"takes pixels from {file}, outside its folder")
 
 
 def _driver_of_file(path):
@@ -178,7 +200,7 @@ def _driver_of_file(path):
     if path.suffix.lower() != ".vrt":
         _refuse(path, "describes in text where its pixels are, which may be files or addresses")
     path = Path(os.path.realpath(path))  # GDAL follows links too
-    _check_vrt(path, path.parent, set())
+    _check_vrt(path, path.parent, {}, 0)
     return "VRT"
 
 
@@ -197,24 +219,37 @@ def _head(path):
 def _check_beside(path):
     """Refuse files beside a raster that GDAL would open as others than what they are called."""
     folder = path.absolute().parent
+    names, endless = _listing(folder, folder.stat().st_mtime_ns)
+    if endless:
+        raise ImageError(
+            f"{folder / endless}, which lies beside {path.name}, is no regular file, and GDAL may "
+            "wait for it without end; move it elsewhere"
+        )
     stem = path.stem.lower()
-    for name in _listing(folder, folder.stat().st_mtime_ns).get(stem.partition(".")[0], ()):
+    for name in names.get(stem.partition(".")[0], ()):
         beside = folder / name
-        if not name.lower().startswith(f"{stem}.") or beside.is_dir():
+        if not name.lower().startswith(f"{stem}.") or not beside.is_file():
             continue
-        if beside.exists() and not beside.is_file():
-            raise ImageError(f"{beside}, which lies beside {path.name}, is no regular file")
-        if beside.suffix.lower() in _AROUND and beside.is_file() and not _holds_pixels(beside):
+        if beside.suffix.lower() in _AROUND and not _holds_pixels(beside):
             _refuse(beside, f"lies beside {path.name}, and is no TIFF file")
+        if name.lower().endswith(_NOTES) and beside.stat().st_size > MAX_BYTES:
+            raise ImageError(f"{beside} has more than {MAX_BYTES >> 20} MiB; move it elsewhere")
 
 
 @lru_cache(maxsize=8)
 def _listing(folder, changed):
-    """Return the names of files in a folder, by what they have before the first dot."""
+    """Return the names in a folder, by what they have before the first dot, and a pipe's, if any.
+
+    GDAL looks for files of many names beside a raster.
+    """
     names: dict[str, list] = {}
-    for name in os.listdir(folder):
-        names.setdefault(name.lower().partition(".")[0], []).append(name)
-    return names
+    endless = None
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            names.setdefault(entry.name.lower().partition(".")[0], []).append(entry.name)
+            if not entry.is_file() and not entry.is_dir() and is_endless(entry):
+                endless = entry.name
+    return names, endless
 
 
 def _holds_pixels(path):
@@ -225,25 +260,41 @@ def _holds_pixels(path):
     return is_known and not _TEXT.match(_head(path))
 
 
-def _check_vrt(path, folder, known):
-    """Refuse a VRT with code, or with sources outside a folder; `known` are those looked at."""
-    known.add(path)
-    data = read_small(path, _MAX_TEXT)
-    if _MARKUP.search(data):
-        _refuse(path, "is no plain XML")
-    try:
-        waiting = [ElementTree.fromstring(data)]
-    except ElementTree.ParseError as error:
-        raise ImageError(f"{path} cannot be read: {error}") from error
+def _check_vrt(path, folder, known, depth):
+    """Refuse a VRT with code, or with sources outside a folder; return how many it has.
+
+    `known` has those of the VRTs that were looked at, and none yet of those that it lies in.
+    """
+    if depth > _MAX_DEPTH:
+        _refuse(path, f"lies in {depth} other VRTs, one in another")
+    known[path] = 0
+    waiting, sources = [_parsed(path)], 0
     while waiting:
         element = waiting.pop()
         waiting += (child for child in element if _tag(element) not in _PROSE or _points(child))
         for value, bases in _values(element, path):
-            _check_value(value, bases, path, folder, known)
+            sources += _check_value(value, bases, path, folder, known, depth)
+            if sources > _MAX_SOURCES:
+                _refuse(path, f"has over {_MAX_SOURCES:,} sources, with those of the VRTs in it")
+    known[path] = sources
+    return sources
+
+
+def _parsed(path):
+    """Return the root of a VRT's elements, with comments, which part texts for GDAL."""
+    data = read_small(path, _MAX_TEXT)
+    if _MARKUP.search(data):
+        _refuse(path, "is no plain XML")
+    # GDAL takes bytes for UTF-8 whatever the declaration says.
+    builder = ElementTree.TreeBuilder(insert_comments=True)
+    try:
+        return ElementTree.fromstring(data, ElementTree.XMLParser(target=builder, encoding="utf-8"))
+    except ElementTree.ParseError as error:
+        raise ImageError(f"{path} cannot be read: {error}") from error
 
 
 def _tag(element):
-    return element.tag.lower()
+    return "" if element.tag is ElementTree.Comment else element.tag.lower()
 
 
 def _points(element):
@@ -264,36 +315,48 @@ def _values(element, path):
         return
     beside, here = path.parent, Path.cwd()
     bases = {"1": (beside,), "0": (here,)}.get(attributes.get("relativetovrt"), (beside, here))
-    for text in (element.text, *attributes.values(), *(child.tail for child in element)):
-        if text and text.strip():
-            yield text.strip(), bases
+    own = () if element.tag is ElementTree.Comment else (element.text,)
+    texts = [(text or "").lstrip(_SPACE) for text in (*own, *(child.tail for child in element))]
+    for value in filter(None, (*texts, *attributes.values())):
+        yield value, bases
 
 
-def _check_value(value, bases, path, folder, known):
-    """Refuse a value that can be the name of something outside a folder, or of other text."""
+def _check_value(value, bases, path, folder, known, depth):
+    """Refuse a value that can be the name of something outside a folder, or of other text.
+
+    Return of how many sources it is the name.
+    """
     rest = os.path.splitdrive(value)[1]
     if re.search(r"[:{}<]", rest) or rest.startswith(("/vsi", "~")):
         _refuse(path, f"names {value}")
+    if value != value.strip() or _CONTROL.search(value):
+        _refuse(path, f"has {value!r}, with white space that programs take for different names")
+    sources = 0
     for base in bases:
         source = Path(os.path.realpath(base / value))
         is_inside = folder in source.parents
         if not is_inside and ("/" in value or os.sep in value or os.path.isfile(source)):
             _refuse(path, f"takes pixels from {source}, outside its folder")
-        if is_inside and source not in known:
-            _check_source(source, path, folder, known)
+        if is_inside:
+            sources += _check_source(source, path, folder, known, depth)
+    return sources
 
 
-def _check_source(source, path, folder, known):
+def _check_source(source, path, folder, known, depth):
     """Refuse a source of a VRT that is no raster itself; a VRT is looked at in its turn."""
+    if source in known:
+        return known[source]
     if not os.path.isfile(source):
         if os.path.exists(source) and not os.path.isdir(source):
             raise ImageError(f"{source}, which {path} names, is no regular file")
-        return
-    if b"<VRTDataset" in _head(source):
-        _check_vrt(source, folder, known)
-    elif not _holds_pixels(source):
-        _refuse(path, f"takes pixels from {source}, which may name other files or addresses")
+        return 0
     _check_beside(source)
+    if b"<VRTDataset" in _head(source):
+        return _check_vrt(source, folder, known, depth + 1)
+    if not _holds_pixels(source):
+        _refuse(path, f"takes pixels from {source}, which may name other files or addresses")
+    known[source] = 1
+    return 1
 
 
 def _says_format(name):

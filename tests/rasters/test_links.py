@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import threading
+import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -190,6 +191,78 @@ def test_a_vrt_leads_nowhere_else(folder, source, relative):
         enlarged(folder / "x.vrt")
 
 
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("evil.vrt ", "evil.vrt "),
+        ("evil.vrt\n", "evil.vrt\r\n"),
+        ("\u3000evil.vrt", "\u3000evil.vrt"),
+        ("evil.vrt\u00a0", "evil.vrt\u00a0"),
+        ("evil.vrt&#x85;", "evil.vrt\u0085"),
+        ("e\r\nvil.vrt", "e\r\nvil.vrt"),
+    ],
+)
+def test_white_space_in_a_name_hides_no_other_file(folder, source, name):
+    """XML's readers drop it, or change it, at different places."""
+    (folder / name).write_text(vrt(Path("secret.tif").absolute()))
+    (folder / "x.vrt").write_bytes(vrt(source, "1").encode())
+    with pytest.raises(ImageError, match="with white space that .* give --trust"):
+        enlarged(folder / "x.vrt")
+
+
+def test_a_declared_encoding_hides_no_other_file(folder):
+    """GDAL does not heed it."""
+    (folder / os.fsdecode("é.vrt".encode("latin-1"))).write_text(vrt(Path("secret.tif").absolute()))
+    text = "<?xml version='1.0' encoding='ISO-8859-1'?>" + vrt("é.vrt", "1")
+    (folder / "x.vrt").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ImageError, match="cannot be read: not well-formed"):
+        enlarged(folder / "x.vrt")
+
+
+def test_comments_and_spaced_numbers_in_a_vrt_are_read(folder):
+    text = vrt(
+        "a.tif", "1", "<!-- made by hand --><GeoTransform>\n 0, 1, 0, 0, 0, -1\n</GeoTransform>"
+    )
+    (folder / "x.vrt").write_bytes(text.replace("<Simple", "\r\n  <Simple").encode())
+    assert (enlarged(folder / "x.vrt") == 7).all()
+
+
+def test_vrts_lie_in_one_another_only_so_deep(folder):
+    names = ["a.tif", *(f"{k}.vrt" for k in range(500))]
+    for source, name in zip(names, names[1:]):
+        (folder / name).write_text(vrt(source, "1"))
+    assert (enlarged(folder / "8.vrt") == 7).all()
+    for name in ("9.vrt", "499.vrt"):
+        with pytest.raises(ImageError, match="lies in 9 other VRTs, one in another"):
+            enlarged(folder / name)
+
+
+def test_sources_of_vrts_in_one_another_are_counted_as_often_as_they_are_read(folder):
+    """A few kilobytes would be read for years."""
+    once = '<SimpleSource><SourceFilename relativeToVRT="1">{}</SourceFilename></SimpleSource>'
+    names = ["a.tif", *(f"{k}.vrt" for k in range(6))]
+    for source, name in zip(names, names[1:]):
+        text = vrt(source, "1")
+        (folder / name).write_text(text.replace("</VRTR", 19 * once.format(source) + "</VRTR"))
+    with pytest.raises(ImageError, match="has over 1,048,576 sources, with those of the VRTs in"):
+        enlarged(folder / "5.vrt")
+
+
+def test_a_file_in_the_format_of_erdas_takes_its_pixels_from_no_other_folder(folder):
+    profile = {"driver": "HFA", "width": 16, "height": 16, "count": 1, "dtype": "uint8"}
+    for path in (folder / "a_long_name_of_a_file.img", folder.parent / "secret.img"):
+        with rasterio.open(path, "w", USE_SPILL="YES", **profile, **PLACE) as out:
+            out.write(np.full((1, 16, 16), SECRET, np.uint8))
+    path = folder / "a_long_name_of_a_file.img"
+    assert (enlarged(path) == SECRET).all()
+    own, other = b"a_long_name_of_a_file.ige", b"../secret.ige"
+    path.write_bytes(
+        path.read_bytes().replace(own, other.replace(b"/", b"/" * (1 + len(own) - len(other))))
+    )
+    with pytest.raises(ImageError, match="secret.ige, outside its folder; .* give --trust"):
+        enlarged(path)
+
+
 SOURCE = '<SourceFilename relativeToVRT="1">a.tif</SourceFilename>'
 DATASET = "<VRTDataset rasterXSize='16' rasterYSize='16'>"
 NAME = "<SourceFilename relativeToVRT='1'>../secret.tif</SourceFilename>"
@@ -300,11 +373,20 @@ def test_an_address_of_a_tiff_file_gives_no_other_format(folder, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are of Unix")
-@pytest.mark.parametrize("name", ["a.tif", "a.tif.aux.xml", "a.tfw", "a.tif.msk"])
+@pytest.mark.parametrize(
+    "name", ["a.tif", "a.tif.aux.xml", "a.tfw", "a.tif.msk", "a_RPC.TXT", "METADATA.DIM"]
+)
 def test_a_pipe_in_a_files_place_is_refused(folder, name):
     (folder / name).unlink(missing_ok=True)
     os.mkfifo(folder / name)
     with pytest.raises(ImageError, match="no regular file"):
+        enlarged(folder / "a.tif")
+
+
+def test_what_is_known_of_a_raster_beside_it_is_bounded(folder):
+    with open(folder / "a.tif.aux.xml", "wb") as file:
+        file.truncate((64 << 20) + 1)
+    with pytest.raises(ImageError, match=r"a.tif.aux.xml has more than 64 MiB"):
         enlarged(folder / "a.tif")
 
 
@@ -361,6 +443,19 @@ def test_hdf_files_that_hold_their_numbers_are_read(folder, tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, "h5py", None)  # as where it is not installed
     with pytest.raises(ImageError, match="which h5py tells .*--trust"):
         enhance_raster(path, tmp_path / "other.tif", "nearest")
+
+
+def test_groups_of_hdf_files_lie_in_one_another_only_so_deep(folder, tmp_path):
+    """Their names are as long as they are deep, so that to read all takes the square of it."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(folder / "x.h5", "w", libver="latest") as file:
+        group = file.id
+        for _ in range(2000):
+            group = h5py.h5g.create(group, b"a")
+    start = time.process_time()
+    with pytest.raises(ImageError, match="has groups in one another, over 64 deep"):
+        enhance_raster(folder / "x.h5", tmp_path / "out.tif", "nearest")
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize("offset", [0, 512, 4096])
