@@ -65,7 +65,7 @@ def test_memory_that_python_does_not_count_is_bounded(tmp_path, monkeypatch):
 def test_a_bounded_run_of_the_fuzzer_finds_nothing(tmp_path):
     pytest.importorskip("atheris")
     pytest.importorskip("h5py")
-    options = ["-runs=4000", "-seed=1", "-max_total_time=15", f"-artifact_prefix={tmp_path}/"]
+    options = ["-runs=20000", "-seed=1", "-max_total_time=20", f"-artifact_prefix={tmp_path}/"]
     # A process takes over its parent's peak of memory, here that of all tests so far, and the
     # fuzzer would think it its own. Behind a shell it is the shell's.
     command = ["sh", "-c", '"$@"; exit $?', "sh", sys.executable, FUZZER, "all", *options]
