@@ -11,7 +11,7 @@ import PIL
 import pytest
 import tifffile
 from PIL import Image, IptcImagePlugin
-from samples import PICTURE, png, save
+from samples import PICTURE, jpeg_with, png, save
 
 from gluon_enhance.photos import Photo, read_image, write_image
 from gluon_enhance.photos.avif import has_avif
@@ -52,15 +52,6 @@ def values(root, namespace, name):
 def iptc_of(path):
     with Image.open(path) as image:
         return IptcImagePlugin.getiptcinfo(image)
-
-
-def jpeg_with(path, *segments, after=b""):
-    """A JPEG with segments of a marker and data each, behind its first one."""
-    data = save(path, PICTURE).read_bytes()
-    end = 4 + struct.unpack_from(">H", data, 4)[0]
-    inner = [struct.pack(">BBH", 0xFF, marker, 2 + len(body)) + body for marker, body in segments]
-    path.write_bytes(data[:end] + b"".join(inner) + data[end:] + after)
-    return path
 
 
 def copied(path, target, **options):
