@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.photos.read import HEAD_BYTES, format_of
-from gluon_enhance.rasters import hdf
+from gluon_enhance.rasters import gdal_metadata, hdf
 from gluon_enhance.small_files import read_small
 
 TIFF = (".tif", ".tiff")
@@ -173,6 +173,7 @@ def _driver_of_file(path):
         return None
     _check_beside(path)
     _check_hdf(path)
+    _check_metadata(path)
     if not _TEXT.match(_head(path)):
         return "GTiff" if path.suffix.lower() in TIFF else None
     if path.suffix.lower() != ".vrt":
@@ -184,6 +185,12 @@ def _driver_of_file(path):
 
 def _check_hdf(path):
     fault = hdf.fault_of(path)
+    if fault:
+        _refuse(path, fault)
+
+
+def _check_metadata(path):
+    fault = gdal_metadata.fault_of(path)
     if fault:
         _refuse(path, fault)
 
@@ -206,6 +213,8 @@ def _check_beside(path):
             raise ImageError(f"{beside}, which lies beside {path.name}, is no regular file")
         if beside.suffix.lower() in _AROUND and beside.is_file() and not _holds_pixels(beside):
             _refuse(beside, f"lies beside {path.name}, and is no TIFF file")
+        if beside.suffix.lower() in _AROUND and beside.is_file():
+            _check_metadata(beside)
 
 
 @lru_cache(maxsize=8)
@@ -294,6 +303,7 @@ def _check_source(source, path, folder, known):
     elif not _holds_pixels(source):
         _refuse(path, f"takes pixels from {source}, which may name other files or addresses")
     _check_beside(source)
+    _check_metadata(source)
 
 
 def _says_format(name):
