@@ -25,6 +25,9 @@ EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 """Tags whose values are positions of further directories; the last one is in EXIF's."""
 WIDTHS, HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
 """Tags of the size in pixels, in the first directory and in EXIF's."""
+X_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x0128
+CENTIMETER, CENTIMETERS_PER_INCH, DEFAULT_DPI = 3, 2.54, 72.0
+"""A value of the unit, and the resolution of what tells none."""
 THUMBNAIL, THUMBNAIL_BYTES = 0x0201, 0x0202
 """Tags of the second directory: where the thumbnail is, a JPEG, and its length."""
 DESCRIPTIVE = (
@@ -61,13 +64,27 @@ def take_orientation(data: bytes) -> tuple[int, bytes]:
     return 1, data
 
 
+def resolution(data: bytes) -> tuple[float, float]:
+    """Read the pixels per inch; `DEFAULT_DPI` if the data tells none, or is damaged."""
+    try:
+        order, offset = _header(data)
+        at = {tag: position for tag, _, _, position in _entries(data, order, offset)}
+        (unit,) = struct.unpack_from(order + "H", data, at[RESOLUTION_UNIT])
+        (position,) = struct.unpack_from(order + "I", data, at[X_RESOLUTION])
+        numerator, denominator = struct.unpack_from(order + "II", data, position)
+        dpi = numerator / denominator * (CENTIMETERS_PER_INCH if unit == CENTIMETER else 1)
+    except (ValueError, LookupError, ZeroDivisionError, struct.error):
+        dpi = DEFAULT_DPI
+    return dpi, dpi
+
+
 def resized(data: bytes, width: int, height: int) -> bytes:
     """Write the size in pixels into EXIF data and drop its thumbnail.
 
     Raises
     ------
     ValueError
-        If a directory is damaged.
+        If a directory is damaged, or values overlap.
     """
     order, offset = _header(data)
     result = bytearray(data)
@@ -77,6 +94,7 @@ def resized(data: bytes, width: int, height: int) -> bytes:
         if tag == EXIF
     ]
     for start in [offset, *inner[:1]]:
+        _check_values(data, order, start)
         for tag, _, _, position in _entries(data, order, start):
             if tag in WIDTHS + HEIGHTS:
                 size = width if tag in WIDTHS else height
@@ -154,13 +172,19 @@ def _copy_directory(data, order, offset, out, tags, pointers) -> int:
             out += value + bytes(len(value) % 2)
             value = struct.pack(order + "I", position)
         struct.pack_into(order + "HHI4s", out, start + 2 + 12 * index, tag, kind, count, value)
-        _check_overlap(out, data)
+        _check_overlap(len(out), data)
     return start
 
 
-def _check_overlap(out, data):
+def _check_values(data, order, offset):
+    """Refuse a directory whose values overlap: who reads it takes memory for each."""
+    spans = (_span(data, order, *entry) for _, *entry in _entries(data, order, offset))
+    _check_overlap(sum(span.stop - span.start for span in spans if span), data)
+
+
+def _check_overlap(size, data):
     """Refuse values that share their bytes: a copy of all could be far larger than the file."""
-    if len(out) > 2 * len(data):
+    if size > 2 * len(data):
         raise ValueError("its values overlap")
 
 

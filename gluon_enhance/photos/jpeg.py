@@ -1,5 +1,8 @@
 """JPEG: what a file says in segments beside its pixels, where it is cut short, and its writing.
 
+Pillow joins EXIF data piece by piece, in time that is quadratic in the pieces, and old versions
+take all of its values apart. So decoders get no other segments than the picture's.
+
 References
 ----------
 .. [1] ITU-T T.81 (JPEG), sections B.1, B.2 and F.1.1.5 (restart intervals); Adobe, XMP
@@ -15,7 +18,7 @@ import itertools
 import re
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO, Optional
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -26,26 +29,36 @@ from gluon_enhance.photos import exif
 from gluon_enhance.photos.photo import Encoder, Format, Photo, StoredPhoto
 from gluon_enhance.photos.tiff_tags import read_directories
 
-APP1, APP2, APP11, APP13, COMMENT = 0xE1, 0xE2, 0xEB, 0xED, 0xFE
+APP0, APP1, APP2, APP11, APP13, APP14, COMMENT = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEE, 0xFE
 START_OF_FRAME, START_OF_SCAN, RESTART_INTERVAL = 0xC0, 0xDA, 0xDD
 RESTARTS = range(0xD0, 0xD8)
-"""Markers, behind a byte of 0xFF each. EXIF and XMP data are in APP1, a profile and the list of
-further pictures in APP2, Content Credentials in APP11, and what Photoshop says in APP13."""
+"""Markers, behind a byte of 0xFF each. The resolution is in APP0, EXIF and XMP data in APP1, a
+profile and the list of further pictures in APP2, Content Credentials in APP11, what Photoshop says
+in APP13, and what the channels are in APP14."""
 FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 READ = {
     0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive", 0xC9: "arithmetic", 0xCA: "arithmetic",
 }  # fmt: skip
 """Kinds of frames that are decoded; others are lossless, hierarchical or JPEG-LS."""
-END = b"\xff\xd9"
+TABLES = {0xC4, 0xCC, 0xDB, RESTART_INTERVAL}
+DECODED = {*FRAMES, *TABLES, START_OF_SCAN, APP0, APP14}
+"""Segments that decoders get; of those in APP2, they get the profile's."""
+START, END = b"\xff\xd8", b"\xff\xd9"
+NEXT_SEGMENT = re.compile(rb"\xff[\xc0-\xcf\xda-\xfe]")
+"""What begins a segment, before the first scan. Fill bytes, and others, may stand before it."""
 NEXT_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 """What ends the data of a scan; a restart does not."""
+MAX_SEGMENTS = 2000
+"""Before the first scan: files with a depth map have some hundred of 64 KiB."""
+HEAD_BYTES = 1 << 18
+"""So many of a file's first bytes nearly always tell its size."""
 MAX_SCANS = 100
 """Each is as much work as the whole picture; progressive files have about 10."""
 PIXELS_PER_BYTE = 512
 """A block of 64 pixels takes a bit at least."""
 
 XMP, EXTENDED_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
-PHOTOSHOP, RESOURCE = b"Photoshop 3.0\0", b"8BIM"
+PROFILE, PHOTOSHOP, RESOURCE = b"ICC_PROFILE\0", b"Photoshop 3.0\0", b"8BIM"
 IPTC, PATHS = 0x0404, range(2000, 2998)
 """Photoshop's numbers of resources [2]_."""
 GAIN_MAPS = (b"hdrgm:", b"HDRGainMap", b"urn:iso:std:iso:ts:21496:-1")
@@ -69,30 +82,53 @@ def open_jpeg(data: bytes) -> StoredPhoto:
     ImageError
         If it is of a kind that is not decoded.
     """
-    says, scan = _said(data)
-    if scan == len(data):
+    segments = list(_segments(data))
+    says, scan = _said(segments), segments[-1].end if segments else len(data)
+    if scan == len(data) or segments[-1].marker != START_OF_SCAN:
         raise ValueError("its pixels are missing")
-    end = len(data) if scan is None else _end_of_scans(data, scan)
+    end = _end_of_scans(data, scan)
     problems, missing = [], ""
     if end >= 0:
         says["left_out"] = _appended(data, end, says["left_out"])
     else:
-        data += END
         missing = "is cut short"
         problems.append(f"{missing}: what is missing of the picture is gray or coarse")
-    image = JpegImageFile(io.BytesIO(data))
+    tail = END if missing else b""
+    image = JpegImageFile(io.BytesIO(_header(segments) + data[scan:] + tail))
+    if says["exif"]:
+        says["dpi"] = image.info.get("dpi") or exif.resolution(says["exif"])
     return StoredPhoto(image.size, lambda: image, says=says, problems=problems, missing=missing)
 
 
-def _said(data) -> tuple[dict, Optional[int]]:
-    """Return fields of a `Photo`, and where the first scan's data begins, if there is a scan."""
+def read_size(file: BinaryIO) -> tuple[int, int]:
+    """Read width and height from the header of the frame; Pillow would join EXIF data first."""
+    data = b""
+    for number in (HEAD_BYTES, -1):
+        data += file.read(number)
+        for segment in _segments(data):
+            if segment.marker in FRAMES:
+                return struct.unpack_from(">HH", segment.body, 1)[::-1]
+    raise ValueError("its frame is missing")
+
+
+class _Segment(NamedTuple):
+    marker: int
+    body: bytes
+    end: int
+    """The position of what follows."""
+
+
+def _said(segments) -> dict:
+    """Return fields of a `Photo`."""
     says: dict = {}
-    comments, resources, left_out, scan = [], [], [], None
-    for marker, body, position in _segments(data):
+    comments, resources, pieces, left_out = [], [], [], []
+    for marker, body, _ in segments:
         if marker in FRAMES:
             _check_kind(marker, body)
         elif marker == COMMENT:
             comments.append(_text(body))
+        elif marker == APP1 and body.startswith(exif.PREFIX):
+            pieces.append(body[len(exif.PREFIX) :])
         elif marker == APP1 and body.startswith(XMP):
             says.setdefault("xmp", body[len(XMP) :])
         elif marker == APP1 and body.startswith(EXTENDED_XMP):
@@ -103,8 +139,6 @@ def _said(data) -> tuple[dict, Optional[int]]:
             left_out.append("Content Credentials (C2PA)")
         elif marker == APP13 and body.startswith(PHOTOSHOP):
             resources.append(body[len(PHOTOSHOP) :])
-        elif marker == START_OF_SCAN:
-            scan = position
     for number, value in _resources(b"".join(resources)):
         if number == IPTC:
             says["iptc"] = value
@@ -112,24 +146,35 @@ def _said(data) -> tuple[dict, Optional[int]]:
             left_out.append("clipping paths")
     if comments:
         says["comment"] = "\n".join(comments)
-    says["left_out"] = tuple(dict.fromkeys(left_out))
-    return says, scan
+    return {**says, "exif": b"".join(pieces), "left_out": tuple(dict.fromkeys(left_out))}
 
 
-def _segments(data) -> Iterator[tuple[int, bytes, int]]:
-    """Yield marker, data and the position of what follows, up to the first scan."""
-    position, marker = 2, 0
-    while marker != START_OF_SCAN and position + 4 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == 0xFF:  # fill bytes
-            position += 1
-            continue
-        (length,) = struct.unpack_from(">H", data, position + 2)
-        end = position + 2 + length
-        if length < 2 or end > len(data):
+def _segments(data) -> Iterator[_Segment]:
+    """Yield the segments up to the first scan; refuse what has over `MAX_SEGMENTS`."""
+    position = len(START)
+    for _ in range(MAX_SEGMENTS):
+        match = NEXT_SEGMENT.search(data, position)
+        if not match or match.end() + 2 > len(data):
             return
-        yield marker, data[position + 4 : end], end
-        position = end
+        start, marker = match.end(), data[match.end() - 1]
+        (length,) = struct.unpack_from(">H", data, start)
+        position = start + length
+        if length < 2 or position > len(data):
+            return
+        yield _Segment(marker, data[start + 2 : position], position)
+        if marker == START_OF_SCAN:
+            return
+    raise ImageError(f"has over {MAX_SEGMENTS:,} segments before its pixels; save it again")
+
+
+def _header(segments) -> bytes:
+    """Return what decoders need before the first scan."""
+    needed = (
+        _segment(marker, body)
+        for marker, body, _ in segments
+        if marker in DECODED or (marker == APP2 and body.startswith(PROFILE))
+    )
+    return START + b"".join(needed)
 
 
 def _end_of_scans(data, position) -> int:
@@ -202,7 +247,7 @@ def _pictures(data) -> list[str]:
 
 def _appended(data, end, left_out) -> tuple[str, ...]:
     """Name what follows the picture, of which multi-picture entries say no more than that."""
-    if data.find(b"\xff\xd8\xff", end) >= 0 and any(word in data for word in GAIN_MAPS):
+    if data.find(START + b"\xff", end) >= 0 and any(word in data for word in GAIN_MAPS):
         left_out = ("gain map", *(name for name in left_out if name != "further pictures"))
     if data.find(b"ftyp", end) >= 0 and (b"MotionPhoto" in data or b"MicroVideo" in data):
         left_out = (*left_out, "video (motion photo)")
@@ -281,7 +326,7 @@ def _segment(marker, body) -> bytes:
 
 FORMAT = Format(
     "JPEG", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), rb"\xff\xd8\xff",
-    lambda file: JpegImageFile(file).size, open_jpeg, PIXELS_PER_BYTE,
+    read_size, open_jpeg, PIXELS_PER_BYTE,
     encoder=Encoder(
         write_jpeg, ("uint8",), (1, 3), max_side=65500, holds=("iptc", "comment"),
         limits={  # a segment, and for a profile 255 of them, each with a header of 14 bytes

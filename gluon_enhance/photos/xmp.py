@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import Optional
 from xml.dom import minidom
-from xml.parsers.expat import ExpatError
+from xml.parsers.expat import ExpatError, ParserCreate
 
 MAX_BYTES = 1_000_000
 """A packet of more is not taken apart: that takes up to some hundred times its size."""
+MAX_NAMESPACE = 256
+"""Characters of a namespace, which the parser spells out for each element that is in it."""
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 XMLNS = "http://www.w3.org/2000/xmlns/"
 TIFF, EXIF = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
@@ -78,9 +80,19 @@ def _parsed(text):
     if "<!DOCTYPE" in text:
         raise ValueError("it declares a document type")
     try:
+        plain = ParserCreate()  # it takes namespaces for attributes
+        plain.StartElementHandler = _check_namespaces
+        plain.Parse(text.encode(), True)
         return minidom.parseString(text.encode())
     except ExpatError as error:
         raise ValueError(f"it is no XML: {error}") from error
+
+
+def _check_namespaces(_, attributes):
+    """Refuse an element that declares a namespace of over `MAX_NAMESPACE`."""
+    for name, value in attributes.items():
+        if name.startswith("xmlns") and len(value) > MAX_NAMESPACE:
+            raise ValueError(f"it has a namespace of {len(value):,} characters")
 
 
 def _correct(root, width, height):
@@ -92,11 +104,10 @@ def _correct(root, width, height):
         (EXIF, "PixelYDimension"): height,
     }
     panorama = {}
-    for node in list(_properties(root)):
+    _drop_outdated(root)
+    for node in _properties(root):
         key = node.namespaceURI, node.localName
-        if _is_outdated(*key):
-            _remove(node)
-        elif key in sizes:
+        if key in sizes:
             _set(node, sizes[key])
         elif node.namespaceURI == PANORAMA and node.localName.endswith("Pixels"):
             panorama[node.localName] = node
@@ -133,16 +144,18 @@ def _set(node, value):
         node.firstChild.data = str(value)
 
 
-def _remove(node):
-    if isinstance(node, minidom.Attr):
-        node.ownerElement.removeAttributeNode(node)
-    else:
-        node.parentNode.removeChild(node)
+def _drop_outdated(root):
+    """Take out of each node what is outdated, in one pass: to look for each again is quadratic."""
+    for parent in (root, *root.getElementsByTagName("*")):
+        parent.childNodes[:] = [child for child in parent.childNodes if not _is_outdated(child)]
+        for attribute in list((parent.attributes or {}).values()):
+            if _is_outdated(attribute):
+                parent.removeAttributeNode(attribute)
 
 
-def _is_outdated(namespace, name) -> bool:
-    names: Optional[set[str]] = OUTDATED.get(namespace, set())
-    return names is None or name in names
+def _is_outdated(node) -> bool:
+    names: Optional[set[str]] = OUTDATED.get(node.namespaceURI, set())
+    return names is None or node.localName in names
 
 
 def _record(document, software):

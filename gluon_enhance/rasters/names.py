@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.photos.read import HEAD_BYTES, format_of
-from gluon_enhance.rasters import hdf
+from gluon_enhance.rasters import gdal_metadata, hdf
 from gluon_enhance.small_files import MAX_BYTES, is_endless, read_small
 
 TIFF = (".tif", ".tiff")
@@ -195,6 +195,7 @@ def _driver_of_file(path):
         return None
     _check_beside(path)
     _check_hdf(path)
+    _check_metadata(path)
     if not _TEXT.match(_head(path)):
         return "GTiff" if path.suffix.lower() in TIFF else None
     if path.suffix.lower() != ".vrt":
@@ -206,6 +207,12 @@ def _driver_of_file(path):
 
 def _check_hdf(path):
     fault = hdf.fault_of(path)
+    if fault:
+        _refuse(path, fault)
+
+
+def _check_metadata(path):
+    fault = gdal_metadata.fault_of(path)
     if fault:
         _refuse(path, fault)
 
@@ -230,8 +237,10 @@ def _check_beside(path):
         beside = folder / name
         if not name.lower().startswith(f"{stem}.") or not beside.is_file():
             continue
-        if beside.suffix.lower() in _AROUND and not _holds_pixels(beside):
-            _refuse(beside, f"lies beside {path.name}, and is no TIFF file")
+        if beside.suffix.lower() in _AROUND:
+            if not _holds_pixels(beside):
+                _refuse(beside, f"lies beside {path.name}, and is no TIFF file")
+            _check_metadata(beside)
         if name.lower().endswith(_NOTES) and beside.stat().st_size > MAX_BYTES:
             raise ImageError(f"{beside} has more than {MAX_BYTES >> 20} MiB; move it elsewhere")
 
@@ -355,6 +364,7 @@ def _check_source(source, path, folder, known, depth):
         return _check_vrt(source, folder, known, depth + 1)
     if not _holds_pixels(source):
         _refuse(path, f"takes pixels from {source}, which may name other files or addresses")
+    _check_metadata(source)
     known[source] = 1
     return 1
 

@@ -12,6 +12,7 @@ from rasterio.drivers import raster_driver_extensions
 from rasterio.enums import MaskFlags
 
 from gluon_enhance.atomic import temporary_folder
+from gluon_enhance.photos.tiff_tags import has_place
 from gluon_enhance.rasters.io import gdal_environment, open_dataset, rpcs_of
 
 PHOTOS = ("AVIF", "BIGGIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "WEBP")
@@ -25,14 +26,14 @@ def kind_of(path, trust: bool = False) -> Optional[str]:
 
     A TIFF file is a raster if it has a place on Earth, or anything else that a photo cannot hold.
     With `trust` what it leads to is not looked at. No file raises an error here: who reads it
-    does.
+    does, so a TIFF file with a place is a raster even if it is refused.
     """
     with suppress(Exception), gdal_environment(), _dataset(path, trust) as dataset:
         if dataset.driver in PHOTOS:
             return "photo"
         is_photo = dataset.driver == "GTiff" and not _is_beyond_photos(dataset)
         return "photo" if is_photo else "raster"
-    return None
+    return "raster" if has_place(path) else None
 
 
 def is_placed(path, trust: bool = False) -> bool:

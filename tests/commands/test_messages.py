@@ -1,6 +1,8 @@
 """What GDAL warns of, said by the commands."""
 
+import io
 import logging
+import sys
 
 import numpy as np
 import PIL.Image
@@ -56,7 +58,7 @@ def test_every_file_of_a_batch_hears_of_an_option_that_is_not_obeyed(tmp_path, m
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "b.tif"]
 
 
-@pytest.mark.parametrize(
+NAMES = pytest.mark.parametrize(
     ("name", "said"),
     [
         ("\x1b]0;title\x07\x1b[2J", r"\x1b]0;title\x07\x1b[2J"),
@@ -65,6 +67,9 @@ def test_every_file_of_a_batch_hears_of_an_option_that_is_not_obeyed(tmp_path, m
         ("\x9b2J", r"\x9b2J"),
     ],
 )
+
+
+@NAMES
 @pytest.mark.parametrize("kind", ["error", "warning"])
 def test_names_of_files_do_not_steer_the_terminal(tmp_path, monkeypatch, kind, name, said):
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
@@ -77,6 +82,24 @@ def test_names_of_files_do_not_steer_the_terminal(tmp_path, monkeypatch, kind, n
     assert not set(result.stderr) & set("\x1b\x07\x9b\u202e")
     lines = result.stderr.splitlines()
     assert sum(line.startswith("error:") for line in lines) == (kind == "error")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@NAMES
+def test_names_of_files_on_bars_do_not_steer_the_terminal(tmp_path, monkeypatch, name, said):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    PIL.Image.new("RGB", (20, 10)).save(tmp_path / f"{name}.jpg", "JPEG")
+    arguments = [str(tmp_path), "-m", "edsr_lite_x2", "-o", str(tmp_path / "out")]
+    with pytest.raises(SystemExit):
+        enhance.main(arguments, standalone_mode=False)
+    shown = sys.stderr.getvalue()
+    assert "tile/s" in shown and said.split("\n")[0][:8] in shown
+    assert not set(shown) & set("\x1b\x07\x9b\u202e")
 
 
 def test_messages_are_of_bounded_length():

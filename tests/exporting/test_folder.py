@@ -310,6 +310,21 @@ def test_an_earlier_export_is_back_if_the_new_one_gets_no_name(
     assert [*tmp_path.iterdir()] == [earlier]
 
 
+@pytest.mark.parametrize(
+    "file", ["card.json", "-symbol.json", "-0000.params", ".onnx", ".safetensors"]
+)
+def test_a_disk_that_is_full_by_little_is_named_and_leaves_the_earlier_export(
+    file, earlier, tmp_path, full_disk, esrgan
+):
+    (whole,) = (path for path in esrgan[1].iterdir() if path.name.endswith(file))
+    before = {path.name: path.read_bytes() for path in earlier.iterdir()}
+    with full_disk(whole.stat().st_size - 1), pytest.raises(EngineError) as caught:
+        ge.export(esrgan[0], earlier)
+    assert re.search("cannot be written.*(disk full|free space)", str(caught.value))
+    assert {path.name: path.read_bytes() for path in earlier.iterdir()} == before
+    assert [*tmp_path.iterdir()] == [earlier]
+
+
 def test_folders_put_in_one_place_at_once_are_whole(tmp_path):
     def put(number):
         for k in range(100):

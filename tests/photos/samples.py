@@ -42,6 +42,15 @@ def png(pixels, color_type, bits, *chunks, size=None):
     )
 
 
+def jpeg_with(path, *segments, after=b"", keep_jfif=True):
+    """A JPEG with segments of a marker and data each, behind its first one or in its place."""
+    data = save(path, PICTURE).read_bytes()
+    end = 4 + struct.unpack_from(">H", data, 4)[0]
+    inner = [struct.pack(">BBH", 0xFF, marker, 2 + len(body)) + body for marker, body in segments]
+    path.write_bytes(data[: end if keep_jfif else 2] + b"".join(inner) + data[end:] + after)
+    return path
+
+
 def refusal(path, **options):
     with pytest.raises(ImageError) as error:
         read_image(path, **options)

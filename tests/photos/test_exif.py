@@ -6,8 +6,9 @@ import tracemalloc
 
 import pytest
 from PIL import Image
+from samples import jpeg_with
 
-from gluon_enhance.photos import exif
+from gluon_enhance.photos import exif, read_image
 
 SHORT, LONG = 3, 4
 THUMBNAIL = b"\xff\xd8 a small picture \xff\xd9"
@@ -173,3 +174,43 @@ def test_values_that_overlap_take_no_more_memory_than_twice_the_data():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10 * len(data)
+
+
+def resolution_of(unit, *value):
+    entries = [
+        (0x011A, 5, 1, struct.pack("<I", 8 + 2 + 2 * 12 + 4)),
+        (0x0128, SHORT, 1, struct.pack("<H", unit)),
+    ]
+    return b"II*\0\x08\0\0\0" + directory("<", entries, 0) + struct.pack("<II", *value)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's
+@pytest.mark.parametrize(
+    ("data", "dpi"),
+    [
+        (resolution_of(2, 3000, 10), 300),
+        (resolution_of(3, 100, 1), 254),
+        (resolution_of(2, 300, 0), 72),
+        (resolution_of(2, 300, 1)[:-4], 72),
+        (camera_exif("<"), 72),
+        (b"junk", 72),
+    ],
+    ids=["inches", "centimeters", "zero", "cut short", "none", "junk"],
+)
+def test_resolution_of_a_jpeg_is_its_exif_s_where_it_has_no_other(tmp_path, data, dpi):
+    assert exif.resolution(data) == pytest.approx((dpi, dpi))
+    segment = 0xE1, exif.PREFIX + data
+    bare = jpeg_with(tmp_path / "a.jpg", segment, keep_jfif=False)
+    with Image.open(bare) as image:
+        assert image.info["dpi"] == pytest.approx((dpi, dpi))
+    assert read_image(bare).dpi == pytest.approx((dpi, dpi))
+    header = 0xE0, b"JFIF\0\1\1\1" + struct.pack(">HHBB", 150, 100, 0, 0)
+    assert read_image(jpeg_with(bare, header, segment, keep_jfif=False)).dpi == (150, 100)
+
+
+def test_exif_of_a_jpeg_in_several_segments_is_joined(tmp_path):
+    data = camera_exif(">")
+    pieces = [(0xE1, exif.PREFIX + piece) for piece in (data[:50], data[50:])]
+    photo = read_image(jpeg_with(tmp_path / "a.jpg", *pieces))
+    assert photo.exif == exif.take_orientation(data)[1]
+    assert photo.pixels.shape == (40, 30, 3)  # turned upright

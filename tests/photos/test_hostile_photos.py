@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from samples import DEEP, PICTURE, refusal, save
+from PIL.JpegImagePlugin import JpegImageFile
+from samples import DEEP, PICTURE, jpeg_with, refusal, save
 
-from gluon_enhance.photos import read_image, read_size
+from gluon_enhance.photos import jpeg, read_image, read_size
 from gluon_enhance.photos.tiff_tags import has_place
 
 TAGS = {"width": 256, "height": 257, "bits": 258, "compression": 259, "photometric": 262,
@@ -292,3 +293,60 @@ def test_the_emptiest_picture_that_is_encoded_is_read(tmp_path, form, options):
     path = save(tmp_path / "a", Image.new("L", (5400, 3000), 128), form, **options)
     assert read_image(path).pixels.shape[:2] == (3000, 5400)
     assert path.stat().st_size < 100_000
+
+
+EXIF_SEGMENT = 0xE1, b"Exif\0\0II*\0\x08\0\0\0\0\0"
+
+
+@pytest.mark.parametrize(
+    "segment", [EXIF_SEGMENT, (0xE2, b"MPF\0"), (0xE2, b"ICC_PROFILE\0"), (0xFE, b"")]
+)
+def test_jpeg_of_many_segments_is_refused(tmp_path, segment):
+    path = jpeg_with(tmp_path / "a.jpg", *[segment] * 2000)
+    assert refusal(path) == "has over 2,000 segments before its pixels; save it again"
+    assert read_size(path) is None
+
+
+def test_jpeg_of_not_so_many_segments_is_read(tmp_path):
+    path = jpeg_with(tmp_path / "a.jpg", *[(0xE1, b"http://ns.adobe.com/xmp/extension/\0")] * 1900)
+    assert read_size(path) == PICTURE.shape[1::-1] == read_image(path).pixels.shape[1::-1]
+
+
+def overlapping(count):
+    """EXIF data of values of which each is nearly the whole."""
+    size = 12 * count
+    entries = (struct.pack("<HHII", tag, 7, size, 8) for tag in range(1000, 1000 + count))
+    return b"II*\0" + struct.pack("<IH", 8, count) + b"".join(entries) + bytes(4)
+
+
+def test_exif_of_a_jpeg_whose_values_overlap_is_left_out_and_takes_no_memory(tmp_path, caplog):
+    path = jpeg_with(tmp_path / "a.jpg", (0xE1, b"Exif\0\0" + overlapping(5000)), keep_jfif=False)
+    with memory(5e6):
+        photo = read_image(path)
+    assert photo.exif is None and photo.pixels.shape == PICTURE.shape
+    assert caplog.messages == [
+        f"{path} has damaged EXIF data, which is left out: its values overlap"
+    ]
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+def test_exif_whose_values_overlap_is_left_out_of_any_photo(tmp_path, caplog, form):
+    photo = read_image(save(tmp_path / "a", PICTURE, form, exif=overlapping(100)))
+    assert photo.exif is None and "left out: its values overlap" in caplog.text
+
+
+@pytest.mark.parametrize("hidden", ["behind junk", "in a segment", "in the open"])
+def test_decoders_get_none_of_the_exif_data_of_a_jpeg(tmp_path, monkeypatch, hidden):
+    marker, body = EXIF_SEGMENT
+    data = struct.pack(">BBH", 0xFF, marker, 2 + len(body)) + body
+    path = jpeg_with(tmp_path / "a.jpg", (0xF0, data) if hidden == "in a segment" else (0xFE, b""))
+    if hidden != "in a segment":
+        junk = b"junk" if hidden == "behind junk" else b""
+        whole = path.read_bytes()
+        path.write_bytes(whole[:20] + junk + data + whole[20:])
+    got = []
+    monkeypatch.setattr(jpeg, "JpegImageFile", lambda file: got.append(file) or JpegImageFile(file))
+    np.testing.assert_array_equal(
+        read_image(path).pixels, read_image(save(tmp_path / "b.jpg", PICTURE)).pixels
+    )
+    assert all(b"Exif" not in file.getvalue() for file in got) and got

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import xml.etree.ElementTree as ET
 import zlib
 
@@ -10,7 +11,7 @@ import PIL
 import pytest
 import tifffile
 from PIL import Image, IptcImagePlugin
-from samples import PICTURE, png, save
+from samples import PICTURE, jpeg_with, png, save
 
 from gluon_enhance.photos import Photo, read_image, write_image
 from gluon_enhance.photos.avif import has_avif
@@ -51,15 +52,6 @@ def values(root, namespace, name):
 def iptc_of(path):
     with Image.open(path) as image:
         return IptcImagePlugin.getiptcinfo(image)
-
-
-def jpeg_with(path, *segments, after=b""):
-    """A JPEG with segments of a marker and data each, behind its first one."""
-    data = save(path, PICTURE).read_bytes()
-    end = 4 + struct.unpack_from(">H", data, 4)[0]
-    inner = [struct.pack(">BBH", 0xFF, marker, 2 + len(body)) + body for marker, body in segments]
-    path.write_bytes(data[:end] + b"".join(inner) + data[end:] + after)
-    return path
 
 
 def copied(path, target, **options):
@@ -350,10 +342,31 @@ def test_what_is_over_a_jpeg_s_segment_is_named_and_what_fits_is_kept(
         (b"\xff\xfe\0", "can't decode"),
         (packet(inner="<a>" * 5000 + "</a>" * 5000), "too deep"),
         (packet(inner="<a/>" * 300000), "1,000,000 are read"),
+        (packet(f'xmlns:a="{"n" * 257}"', "<a:b/>"), "a namespace of 257 characters"),
     ],
-    ids=["entities", "cut short", "no text", "deep", "long"],
+    ids=["entities", "cut short", "no text", "deep", "long", "long namespace"],
 )
 def test_xmp_that_is_damaged_or_hostile_is_left_out_with_a_warning(tmp_path, caplog, data, why):
     write_image(tmp_path / "a.png", Photo(PICTURE, xmp=data), software="x")
     assert read_image(tmp_path / "a.png").xmp is None
     assert len(caplog.messages) == 1 and why in caplog.text
+
+
+GAIN_MAP = 'xmlns:g="http://ns.adobe.com/hdr-gain-map/1.0/"'
+
+
+def test_outdated_properties_of_xmp_are_left_out_wherever_they_stand(tmp_path):
+    inner = '<g:a/><xmp:Label g:b="1" xmp:c="2">x<g:a><g:a/></g:a>y</xmp:Label><g:a/>'
+    write_image(tmp_path / "a.png", Photo(PICTURE, xmp=packet(f'{GAIN_MAP} g:a="1"', inner)))
+    data = read_image(tmp_path / "a.png").xmp
+    assert b"g:a" not in data and b"g:b" not in data
+    assert b'<xmp:Label xmp:c="2">xy</xmp:Label>' in data
+
+
+def test_time_for_outdated_properties_of_xmp_is_in_proportion_to_their_number(tmp_path):
+    """What is found by a search each, behind as many that stay, takes over 5 s."""
+    data = packet(GAIN_MAP, "<b/>" * 20_000 + "<g:a/>" * 20_000)
+    start = time.process_time()
+    write_image(tmp_path / "a.png", Photo(PICTURE, xmp=data))
+    assert time.process_time() - start < 2.5
+    assert b"g:a" not in read_image(tmp_path / "a.png").xmp

@@ -8,12 +8,17 @@ import time
 import filelock
 import numpy as np
 import pytest
+from foreign_nets import srvgg
+from torch_files import write_zip
 
 from gluon_enhance import Enhancer, zoo
 from gluon_enhance.engines import compiled_models
 from gluon_enhance.engines.compiled_models import CompiledModels
+from gluon_enhance.exporting.folder import kept_folder
 from gluon_enhance.inference.resolve import resolve
 from gluon_enhance.weights import cache
+from gluon_enhance.weights.manifest import fingerprint, write_card
+from gluon_enhance.weights.store import cache_folder
 
 
 def make(target, content=b"a net"):
@@ -86,6 +91,61 @@ def test_a_converted_net_that_was_zeroed_is_converted_again(tmp_path, monkeypatc
     path.write_bytes(bytes(len(whole)))
     again = Enhancer(f"srcnn_x4={weights}", precision="fp32", threads=1)
     assert np.array_equal(again(image), expected) and cache.is_kept(path)
+
+
+def make_folder(made):
+    made.mkdir()
+    (made / "net.onnx").write_bytes(b"a net")
+    write_card(made, {"files": {"net.onnx": fingerprint(made / "net.onnx")}})
+
+
+@pytest.mark.parametrize("content", [None, b"", b"a ne", b"a nes", b"\0" * 5])
+@pytest.mark.parametrize("name", ["net.onnx", "card.json"])
+def test_a_folder_of_which_a_file_is_gone_or_changed_is_made_again(name, content, tmp_path):
+    calls = []
+    for _ in range(2):
+        kept_folder(tmp_path / "net", lambda made: calls.append(made) or make_folder(made))
+    file = tmp_path / "net" / name
+    whole = file.read_bytes()
+    file.unlink() if content is None else file.write_bytes(content)
+    kept_folder(tmp_path / "net", lambda made: calls.append(made) or make_folder(made))
+    assert file.read_bytes() == whole and len(calls) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net", "net.lock"]
+
+
+def given(folder):
+    """A file of weights of another program."""
+    write_zip(folder / "net.pth", dict(srvgg(2)[0]))
+    return folder / "net.pth"
+
+
+def symbols(folder):
+    """A net that MXNet saved."""
+    from gluon_enhance.framework import mx
+
+    net = mx.gluon.nn.HybridSequential()
+    net.add(mx.gluon.nn.Conv2D(3, 3, padding=1, in_channels=3))
+    net.initialize()
+    net.hybridize()
+    net(mx.nd.zeros((1, 3, 16, 16)))
+    net.export(str(folder / "net"))
+    return folder / "net-symbol.json"
+
+
+@pytest.mark.parametrize("make_model", [given, symbols])
+def test_a_net_of_another_whose_folder_was_damaged_is_converted_again(
+    make_model, tmp_path, monkeypatch, rng
+):
+    pytest.importorskip("mxnet")
+    pytest.importorskip("onnx")
+    monkeypatch.setenv("MXNET_HOME", str(tmp_path / "home"))
+    model, image = make_model(tmp_path), rng.integers(0, 256, (8, 9, 3), np.uint8)
+    expected = Enhancer(model, precision="fp32", threads=1)(image)
+    (file,) = (cache_folder() / make_model.__name__).glob("*/*.onnx")
+    whole = file.read_bytes()
+    file.write_bytes(bytes(len(whole)))
+    again = Enhancer(model, precision="fp32", threads=1)(image)
+    assert np.array_equal(again, expected) and file.read_bytes() == whole
 
 
 def test_hidden_folders_of_killed_processes_leave_the_folder_of_compiled_nets(tmp_path):
