@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Callable, NamedTuple, Optional
 
-import numpy as np
-
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.weights.load import is_equal, own_names, unwrapped
 from gluon_enhance.weights.names.official import BATCH_NORM, layouts_for
