@@ -11,6 +11,9 @@ from gluon_enhance.engines.checks.onnx_file import Node, Tensor
 
 Found = TypeVar("Found")
 
+NARROW = 1 << 31
+"""Some engines hold whole numbers in 32 bits: sides, steps and what is computed lie below this."""
+
 
 class Call(NamedTuple):
     """A node with the tensors that it takes; those that are left out are None."""
@@ -89,6 +92,11 @@ def same(call: Call) -> tuple[int, ...]:
 def broadcast(call: Call) -> tuple[int, ...]:
     """Return the shape of all inputs together."""
     return np.broadcast_shapes(*(call.shape(k) for k in range(len(call.inputs))))
+
+
+def is_narrow(array: np.ndarray) -> bool:
+    """Tell whether all of some numbers are the same in 32 bits."""
+    return bool(np.all((array > -NARROW) & (array < NARROW)))
 
 
 def required(found: Optional[Found], what: str) -> Found:
