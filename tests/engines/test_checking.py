@@ -349,7 +349,9 @@ def test_divisors_at_which_a_processor_stops_are_refused(op, by, save):
 
 def test_whole_numbers_are_not_divided_by_pixels(save):
     nodes = divided(node("Sub", ["i", "i"], ["by"]))
-    assert "it divides whole numbers by what is computed from pixels" in refused(save(nodes))
+    assert "it divides whole numbers by what pixels tell" in refused(save(nodes))
+    nodes = [node("Cast", ["x"], ["i"], to=TensorProto.INT64), node("Div", ["i", ""], ["y"])]
+    assert "its input 1 is missing" in refused(save(nodes))
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])

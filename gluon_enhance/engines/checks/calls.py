@@ -29,16 +29,17 @@ class Call(NamedTuple):
 
     def shape(self, k: int = 0) -> tuple[int, ...]:
         """Return the shape of an input."""
-        return self._tensor(k).shape
+        return self.tensor(k).shape
 
     def value(self, k: int) -> np.ndarray:
         """Return an input that must be known before there is an image."""
-        value = self._tensor(k).value
+        value = self.tensor(k).value
         if value is None:
             raise ValueError(f"its input {k} is computed from pixels; shapes and indices must not")
         return value
 
-    def _tensor(self, k):
+    def tensor(self, k: int = 0) -> Tensor:
+        """Return an input, which must be there."""
         tensor = self.inputs[k] if k < len(self.inputs) else None
         return required(tensor, f"its input {k} is missing")
 

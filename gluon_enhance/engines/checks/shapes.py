@@ -158,9 +158,8 @@ def divided(call: Call):
     Processors stop at a division of whole numbers by 0, and at that of the lowest one by -1: such
     divisors must be known, and be others.
     """
-    if call.inputs[0].kind not in (*REAL, BFLOAT16):
-        by = call.inputs[1].value
-        need(by is not None, "it divides whole numbers by what is computed from pixels")
+    if call.tensor().kind not in (*REAL, BFLOAT16):
+        by = required(call.tensor(1).value, "it divides whole numbers by what pixels tell")
         need(is_narrow(by) and not np.isin(by, (0, -1)).any(), f"it divides by {by!s:.60}")
     return broadcast(call)
 
