@@ -102,7 +102,7 @@ def _several(one, least=0, most=6):
 
 
 def _or_none(read):
-    return lambda text: NONE if text == NONE else read(text)
+    return lambda text: None if text == NONE else read(text)
 
 
 def _one_of(*texts):

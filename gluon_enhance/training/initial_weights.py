@@ -149,7 +149,7 @@ def load_start(net, path: Path, partial: bool = False) -> None:
     fitting = {
         name: array
         for name, array in state.items()
-        if name in parameters and np.shape(array) == parameters[name].shape
+        if name in parameters and getattr(array, "shape", None) == parameters[name].shape
     }
     if not fitting:
         raise WeightsError(f"nothing in {path} fits {type(net).__name__} by name and shape")

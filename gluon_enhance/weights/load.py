@@ -124,9 +124,11 @@ def load_state(net, state: Mapping, source: str | os.PathLike = "the state dict"
 
 def unwrapped(state: Mapping) -> dict:
     """Take the weights out of a checkpoint, without prefixes that all names share."""
+    seen: set[int] = set()  # what a pickle builds may hold itself
     inner: Optional[Mapping] = state
-    while inner is not None:
+    while inner is not None and id(inner) not in seen:
         state = inner
+        seen.add(id(state))
         inside = (state[wrapper] for wrapper in WRAPPERS if wrapper in state)
         inner = next((one for one in inside if isinstance(one, dict)), None)
     state = {k: v for k, v in state.items() if k != METADATA}
@@ -187,7 +189,7 @@ def own_names(keys: Iterable[str], layout: Layout) -> dict[str, Optional[str]]:
 def is_equal(array: object, value: np.ndarray | str) -> bool:
     """Tell whether what a file holds is what a net has built in."""
     if isinstance(value, str):
-        return array == value
+        return isinstance(array, str) and array == value
     if not isinstance(array, np.ndarray) or array.shape != value.shape:
         return False
     return np.allclose(array, value, 1e-3, 1e-3)

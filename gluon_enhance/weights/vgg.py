@@ -67,6 +67,9 @@ HEAD_NAME = re.compile(r"classifier\.\d+\.\w+|output\.\w+|(?:vgg\d+_)?dense\d+_\
 HEAD = "head"
 """All of them, once renamed."""
 
+DEEPEST = 16
+"""Groups in groups of an HDF5 file, of which Keras makes four; each is found by all above it."""
+
 
 def load_vgg(
     features,
@@ -214,6 +217,8 @@ def _read_keras(path):
 
     def keep(name, item):
         nonlocal budget
+        if name.count("/") > DEEPEST:
+            raise ValueError(f"its groups lie more than {DEEPEST} deep in one another")
         if isinstance(item, h5py.Dataset):
             budget -= item.nbytes
             if budget < 0 or item.dtype.kind not in "fiu" or item.external or item.is_virtual:

@@ -10,7 +10,7 @@ from pathlib import Path
 from reprlib import repr  # of JSON as deep and as long as it likes
 from typing import Optional
 
-from gluon_enhance.errors import WeightsError
+from gluon_enhance.errors import WeightsError, plural
 from gluon_enhance.weights.manifest import read_card
 from gluon_enhance.zoo.spec import ModelSpec
 
@@ -27,6 +27,11 @@ CARD_NUMBERS = {
 LARGEST_OPTION = 4096
 LONGEST_OPTION = 16
 """Of the numbers, and lists of them, that a card may have a net built with."""
+
+DEPTH = "num_"
+"""What the names of options begin with that say how many layers, or blocks of layers, there are."""
+FEWEST_ARRAYS = {"rrdbnet.RRDBNet": 30}
+"""Of each of them, in nets that have more than two."""
 
 OF_BLOCKS = ("prefix", "params")
 """Options of every block, which are no part of an architecture."""
@@ -122,6 +127,32 @@ def trained_spec(spec: ModelSpec, weights: str | os.PathLike) -> ModelSpec:
         )
     numbers = {key: card[key] for key in CARD_NUMBERS if _is_within(card.get(key), key)}
     return replace(spec, kwargs=kwargs, parameters=parameters, tiling=tiling, **numbers)
+
+
+def refuse_deeper(spec: ModelSpec, arrays: int, weights: str | os.PathLike) -> None:
+    """Refuse a net of more layers than a file of weights can be of: to make them takes long.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        As a card tells it.
+    arrays : int
+        In the file.
+    weights : path
+        Of the file.
+
+    Raises
+    ------
+    WeightsError
+        If it has fewer arrays than the layers need.
+    """
+    depths = {key: n for key, n in spec.kwargs.items() if key.startswith(DEPTH) and type(n) is int}
+    if depths and FEWEST_ARRAYS.get(spec.net, 2) * math.prod(depths.values()) > arrays:
+        layers = ", ".join(f"{key} {n}" for key, n in depths.items())
+        raise WeightsError(
+            f"{weights} does not fit the card beside it: a net with {layers} has more weights than "
+            f"its {plural(arrays, 'array')}; put the card of its own training there"
+        )
 
 
 def _is_within(value, key):

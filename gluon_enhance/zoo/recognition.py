@@ -13,7 +13,13 @@ from typing import Optional
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.forms import needs_whole_image
 from gluon_enhance.weights.names.architectures import read_off
-from gluon_enhance.zoo.cards import OF_BLOCKS, card_of, model_of_card, trained_spec
+from gluon_enhance.zoo.cards import (
+    OF_BLOCKS,
+    card_of,
+    model_of_card,
+    refuse_deeper,
+    trained_spec,
+)
 from gluon_enhance.zoo.extent import extent_of
 from gluon_enhance.zoo.spec import ModelSpec
 from gluon_enhance.zoo.table import MODELS
@@ -46,6 +52,7 @@ def recognized_spec(
     """
     known = _by_card(path, named)
     if known:
+        refuse_deeper(known, len(checkpoint), path)
         return known
     told = {"residual_scale": named.kwargs.get("residual_scale", 1)} if named else {}
     try:

@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 import tracemalloc
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -295,6 +296,110 @@ def test_memory_and_work_are_in_proportion_to_the_image(nodes, reason, save):
         assert tracemalloc.get_traced_memory()[1] < 100e6
     finally:
         tracemalloc.stop()
+
+
+FARTHEST, NEXT_TO = (1 << 63) - 1, 1 << 31
+
+
+def sliced(start, end, step, dtype=np.int64):
+    values = [tensor(name, [one], dtype) for name, one in zip("seat", (start, end, 2, step))]
+    return [node("Slice", ["x", *"seat"], ["y"])], values
+
+
+@pytest.mark.parametrize("step", [-NEXT_TO, -(1 << 63), NEXT_TO, FARTHEST])
+def test_steps_that_not_all_engines_hold_are_refused(step, save):
+    """OpenVINO left the result of -2**31 as it found its memory."""
+    assert f"its steps are [{step}]" in refused(save(*sliced(-1, -(1 << 63), step)))
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize(
+    "start, end, step",
+    [
+        (1, FARTHEST, 1),
+        (-1, -FARTHEST - 1, -1),
+        (1, NEXT_TO - 1, 2),
+        (-1, -NEXT_TO, -2),
+        (-1, -FARTHEST - 1, 1 - NEXT_TO),
+        (-(1 << 40), 1 << 40, 1),
+    ],
+)
+def test_ends_as_far_away_as_exporters_write_them_are_the_images(start, end, step, engine, save):
+    pytest.importorskip(engine)
+    path = save(*sliced(start, end, step))
+    result = engines.load(engine, path, precision="fp32", threads=1).run(IMAGE)
+    assert np.array_equal(result, IMAGE[:, :, start:end:step])
+
+
+def divided(*nodes, op="Div", **attrs):
+    """Whole numbers of an image, divided."""
+    return [
+        node("Cast", ["x"], ["i"], to=TensorProto.INT64),
+        *nodes,
+        node(op, ["i", "by"], ["q"], **attrs),
+        node("Cast", ["q"], ["y"], to=1),
+    ]
+
+
+@pytest.mark.parametrize("op", ["Div", "Mod"])
+@pytest.mark.parametrize("by", [0, -1, 1 << 32, [3, 0, 3]])
+def test_divisors_at_which_a_processor_stops_are_refused(op, by, save):
+    assert "it divides by" in refused(save(divided(op=op), [tensor("by", by, np.int64)]))
+
+
+def test_whole_numbers_are_not_divided_by_pixels(save):
+    nodes = divided(node("Sub", ["i", "i"], ["by"]))
+    assert "it divides whole numbers by what pixels tell" in refused(save(nodes))
+    nodes = [node("Cast", ["x"], ["i"], to=TensorProto.INT64), node("Div", ["i", ""], ["y"])]
+    assert "its input 1 is missing" in refused(save(nodes))
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_divisions_that_are_known_to_be_sound_are_run(engine, save):
+    """Half of an image's height, of its shape, is what is left of it; 7 of 3 is 2."""
+    pytest.importorskip(engine)
+    nodes = [
+        node("Shape", ["x"], ["shape"]),
+        node("Gather", ["shape", "axis"], ["height"]),
+        node("Div", ["height", "two"], ["half"]),
+        node("Slice", ["x", "zero", "half", "axis"], ["a"]),
+        node("Mul", ["a", "seven"], ["b"]),
+        node("Cast", ["b"], ["c"], to=TensorProto.INT32),
+        node("Div", ["c", "three"], ["d"]),
+        node("Cast", ["d"], ["y"], to=1),
+    ]
+    constants = [whole("axis", 2), whole("two", 2), whole("zero", 0), tensor("seven", 7)]
+    path = save(nodes, [*constants, tensor("three", 3, np.int32)])
+    result = engines.load(engine, path, precision="fp32", threads=1).run(np.ones_like(IMAGE))
+    assert result.shape == (1, 3, 3, 8) and np.all(result == 2)
+
+
+@pytest.mark.parametrize(
+    "op, a, b",
+    [("Mul", 1 << 20, 1 << 11), ("Add", 1 << 40, -(1 << 40)), ("Sub", -(1 << 31), 1)],
+)
+def test_sizes_are_computed_within_32_bits(op, a, b, save):
+    nodes = [node(op, ["a", "b"], ["c"]), node("Reshape", ["x", "c"], ["y"])]
+    assert "beyond 32 bits" in refused(save(nodes, [whole("a", a), whole("b", b)]))
+
+
+def test_the_numbers_that_a_check_looks_at_are_bounded(save):
+    nodes = [node("ReduceProd", ["c"], [f"p{k}"], keepdims=0) for k in range(100)]
+    path = save([*nodes, node("Relu", ["x"], ["y"])], [tensor("c", np.ones(1 << 18), np.int32)])
+    assert "it computes with over 16,777,216 indices" in refused(path)
+
+
+@pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER"])
+def test_turned_convolutions_have_the_sizes_of_engines_or_are_refused(auto_pad, save):
+    """A kernel of one pixel and a stride of 4 make 21 of 6 pixels, not 24; one of 5 is cut."""
+    nodes = [node("ConvTranspose", ["x", "w"], ["y"], strides=[4, 4], auto_pad=auto_pad)]
+    path = save(nodes, [kernel("w", side=1)])
+    assert CheckedGraph(path).check([IMAGE.shape]) == [(1, 3, 21, 29)]
+    for engine in ("openvino", "onnxruntime"):
+        if find_spec(engine):
+            run = engines.load(engine, path, precision="fp32", threads=1).run
+            assert run(IMAGE).shape == (1, 3, 21, 29)
+    assert "is not done alike by all engines" in refused(save(nodes, [kernel("w", side=5)]))
 
 
 def test_maps_of_no_image_are_refused_before_an_engine_would_make_them(save):

@@ -31,6 +31,7 @@ from PIL import Image
 from gluon_enhance import Enhancer
 from gluon_enhance.errors import GluonEnhanceError
 from gluon_enhance.exporting.symbol_graph import read_graph
+from gluon_enhance.framework import is_mxnet_installed
 from gluon_enhance.photos import Photo, photo, read_image, write_image
 from gluon_enhance.photos.formats import FORMATS
 from gluon_enhance.photos.xmp import updated
@@ -403,8 +404,18 @@ def _symbols():
         yield json.dumps({"nodes": nodes, "arg_nodes": [0, 1], "heads": [[3, 0, 0]]}).encode()
 
 
+def _read_symbol(path):
+    """Read a graph, and have MXNet read what is made of it, where its faults end the process."""
+    text = read_graph(path)
+    if is_mxnet_installed():
+        from gluon_enhance.framework import mx
+
+        with suppress(mx.MXNetError):
+            mx.sym.load_json(text)
+
+
 TARGETS = {
-    "symbol": Target(lambda: list(_symbols()), read_graph, 200),
+    "symbol": Target(lambda: list(_symbols()), _read_symbol, 200),
     # Beside the file, two copies of the pixels that it may claim to have.
     "image": Target(
         lambda: list(_pictures()),

@@ -9,8 +9,11 @@ from tensorflow_files import block, entry, field, sealed, table, varint, write_c
 from torch_files import LEGACY_MAGIC
 
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.weights.load import read_weights
+from gluon_enhance.weights.names.architectures import read_off
 from gluon_enhance.weights.readers.tensorflow import MAGIC, read_tensorflow
 from gluon_enhance.weights.readers.torch import FUNCTIONS, read_torch
+from gluon_enhance.weights.vgg import _read_keras
 
 PROTO = b"\x80\x04"
 
@@ -64,6 +67,56 @@ def test_a_pickle_that_unpacks_to_far_more_than_the_file_is_refused(tmp_path):
         archive.writestr("a/data/0", np.random.default_rng(0).bytes(200_000))
     message = refusal(read_torch, path, path.read_bytes())
     assert "unpacks to a pickle of 2,000,003 bytes" in message
+
+
+def torch_file(path, state):
+    """Write the pickle of a state without protocol and stop, and no tensors."""
+    path.write_bytes(legacy(PROTO + state + b".", PROTO + b"]."))
+    return path
+
+
+def text(value):
+    return b"X" + len(value).to_bytes(4, "little") + value.encode()
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        b"}q\0" + text("params") + b"h\0s",
+        b"}q\0" + text("params") + b"}q\1" + text("model") + b"h\0ss",
+        b"}" + text("head.weight") + nested() + b"s",
+        b"}" + text("head.weight") + b"]q\0h\0as",
+    ],
+    ids=["itself", "one that holds it", "2**60 elements", "a list of itself"],
+)
+def test_weights_that_go_on_without_end_are_of_no_net(tmp_path, state):
+    path = torch_file(tmp_path / "net.pth", state)
+    with pytest.raises(WeightsError) as caught:
+        read_off(read_weights(path), path)
+    assert str(path) in str(caught.value) and len(str(caught.value)) < 1000
+
+
+def test_long_arguments_are_not_copied_for_each_call(tmp_path):
+    """A call of arguments that were put aside takes five bytes."""
+    state = b"ccollections\nOrderedDict\nq\0(" + 1000 * b"N" + b"tq\1R" + 1000 * b"h\0h\1R"
+    message = refusal(read_torch, tmp_path / "net.pth", legacy(PROTO + state + b"."))
+    assert "OrderedDict is called with 1,000 arguments" in message
+
+
+def test_texts_of_safetensors_are_not_followed_to_any_depth(tmp_path):
+    state = {"__metadata__": {"model": "[" * 100_000}, "head.weight": np.ones((8, 3, 3, 3))}
+    with pytest.raises(WeightsError, match="net.safetensors has the names"):
+        read_off(state, tmp_path / "net.safetensors")
+
+
+def test_groups_of_hdf5_are_not_followed_to_any_depth(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "vgg.h5", "w", libver="latest") as file:
+        group = file
+        for _ in range(40):
+            group = group.create_group("a")
+    with pytest.raises(WeightsError, match="its groups lie more than 16 deep"):
+        _read_keras(tmp_path / "vgg.h5")
 
 
 def checkpoint(path, entries):

@@ -11,6 +11,9 @@ from gluon_enhance.engines.checks.onnx_file import Node, Tensor
 
 Found = TypeVar("Found")
 
+NARROW = 1 << 31
+"""Some engines hold whole numbers in 32 bits: sides, steps and what is computed lie below this."""
+
 
 class Call(NamedTuple):
     """A node with the tensors that it takes; those that are left out are None."""
@@ -26,16 +29,17 @@ class Call(NamedTuple):
 
     def shape(self, k: int = 0) -> tuple[int, ...]:
         """Return the shape of an input."""
-        return self._tensor(k).shape
+        return self.tensor(k).shape
 
     def value(self, k: int) -> np.ndarray:
         """Return an input that must be known before there is an image."""
-        value = self._tensor(k).value
+        value = self.tensor(k).value
         if value is None:
             raise ValueError(f"its input {k} is computed from pixels; shapes and indices must not")
         return value
 
-    def _tensor(self, k):
+    def tensor(self, k: int = 0) -> Tensor:
+        """Return an input, which must be there."""
         tensor = self.inputs[k] if k < len(self.inputs) else None
         return required(tensor, f"its input {k} is missing")
 
@@ -89,6 +93,11 @@ def same(call: Call) -> tuple[int, ...]:
 def broadcast(call: Call) -> tuple[int, ...]:
     """Return the shape of all inputs together."""
     return np.broadcast_shapes(*(call.shape(k) for k in range(len(call.inputs))))
+
+
+def is_narrow(array: np.ndarray) -> bool:
+    """Tell whether all of some numbers are the same in 32 bits."""
+    return bool(np.all((array > -NARROW) & (array < NARROW)))
 
 
 def required(found: Optional[Found], what: str) -> Found:

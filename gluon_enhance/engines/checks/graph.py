@@ -17,7 +17,7 @@ from typing import Optional
 import numpy as np
 
 from gluon_enhance.engines import WAY_OUT
-from gluon_enhance.engines.checks.calls import Call
+from gluon_enhance.engines.checks.calls import NARROW, Call
 from gluon_enhance.engines.checks.limits import (
     LARGEST,
     most_at_once,
@@ -32,6 +32,10 @@ from gluon_enhance.errors import EngineError, plural
 
 LARGEST_KNOWN = 1 << 10
 """Numbers of what is computed before there is an image; of shapes and indices, a few."""
+
+LOOKS = 1 << 24
+"""Numbers that are looked at, of what is known, in all nodes; the indices of a large transformer's
+windows are half of it."""
 
 SIDES = (448, 720)
 """Of images that a graph is tried on; for each number up to 10, one of them is a multiple."""
@@ -138,9 +142,13 @@ class CheckedGraph:
         tensors = {**graph.constants, **self._images(shapes)}
         maker, sizes, takes, work = {}, [], [], 0
         seen, fixed = set(graph.inputs), 0  # of the image's pixels, and of none
+        looks = 0
         weights = sum(math.prod(one.shape) for one in graph.constants.values())
         for k, (node, attributes) in enumerate(zip(self._nodes, self._attributes)):
             inputs = _named(node, partial(_taken, node, tensors))
+            looks += sum(math.prod(one.shape) for one in inputs if one and one.value is not None)
+            if looks > LOOKS:
+                raise ValueError(f"it computes with over {LOOKS:,} indices; no image needs that")
             call = Call(node, inputs, attributes, graph.opset)
             made = _named(node, partial(_made, call, tensors))
             tensors.update((name, one) for name, one in zip(node.outputs, made) if name)
@@ -208,7 +216,7 @@ def _made(call, tensors):
         raise ValueError(f"it has {plural(len(names), 'output')}, not {len(shapes)}")
     if len(set(names)) < len(names) or not tensors.keys().isdisjoint(names):
         raise ValueError(f"something else makes {names[0]!r:.60}, too")
-    if any(len(shape) > MOST_AXES or math.prod(shape) > LARGEST for shape in shapes):
+    if any(map(_is_too_large, shapes)):
         raise ValueError(f"it makes a map of {shapes!s:.80}")
     if len(shapes) == 1 and math.prod(shapes[0]) <= LARGEST_KNOWN and operator.value:
         known = all(one is None or one.value is not None for one in call.inputs)
@@ -219,6 +227,11 @@ def _made(call, tensors):
     if not all(min(shape, default=1) > 0 for shape in shapes):
         raise ValueError(f"it makes a map of {shapes!s:.80}")
     return [Tensor(shape, None, kind) for shape in shapes]
+
+
+def _is_too_large(shape):
+    is_wide = max(shape, default=0) >= NARROW
+    return is_wide or len(shape) > MOST_AXES or math.prod(shape) > LARGEST
 
 
 def _work(call, numbers):

@@ -153,7 +153,14 @@ def _per_neighbor(call, numbers):
 
 #: Functions of two arrays, and of one, by the rule of their types.
 OF_TWO: tuple[tuple[str, dict[str, Callable]], ...] = (
-    ("N>N", {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": values.divide}),
+    (
+        "N>N",
+        {
+            "Add": values.exact(np.add),
+            "Sub": values.exact(np.subtract),
+            "Mul": values.exact(np.multiply),
+        },
+    ),
     ("T>B", {"Equal": np.equal}),
     (
         "N>B",
@@ -168,7 +175,7 @@ OF_TWO: tuple[tuple[str, dict[str, Callable]], ...] = (
 )
 OF_ONE: tuple[tuple[str, dict[str, Callable]], ...] = (
     ("T>T", {"Identity": np.asarray}),
-    ("N>N", {"Neg": np.negative, "Abs": np.abs, "Sign": np.sign}),
+    ("N>N", {"Neg": values.exact(np.negative), "Abs": values.exact(np.abs), "Sign": np.sign}),
     ("F>F", {"Sqrt": np.sqrt, "Floor": np.floor, "Ceil": np.ceil}),
     ("B>B", {"Not": np.logical_not}),
 )
@@ -279,8 +286,8 @@ OPERATORS: dict[str, Operator] = {
     **{
         name: Operator(shapes.reduce, (1, 2), REDUCED, values.reduced(function), types="NL>N")
         for name, function in (
-            ("ReduceSum", np.sum), ("ReduceProd", np.prod), ("ReduceMax", np.max),
-            ("ReduceMin", np.min),
+            ("ReduceSum", values.exact(np.sum)), ("ReduceProd", values.exact(np.prod)),
+            ("ReduceMax", np.max), ("ReduceMin", np.min),
         )
     },
     **{
@@ -289,12 +296,13 @@ OPERATORS: dict[str, Operator] = {
         for name, function in functions.items()
     },
     "Pow": Operator(broadcast, (2, 2), types="FM>F"),
-    "Mod": Operator(broadcast, (2, 2), {"fmod": TRUTH}, values.remainder, types="N>N"),
+    "Div": Operator(shapes.divided, (2, 2), {}, values.of_all(values.divide), types="N>N"),
+    "Mod": Operator(shapes.divided, (2, 2), {"fmod": TRUTH}, values.remainder, types="N>N"),
     **{
         name: Operator(broadcast, (1, ALL), {}, function, types="N>N")
         for name, function in (
             ("Max", values.folded(np.maximum)), ("Min", values.folded(np.minimum)),
-            ("Sum", values.folded(np.add)),
+            ("Sum", values.folded(values.exact(np.add))),
         )
     },
     "Mean": Operator(broadcast, (1, ALL)),

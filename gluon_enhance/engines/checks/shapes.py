@@ -6,7 +6,17 @@ import math
 
 import numpy as np
 
-from gluon_enhance.engines.checks.calls import Call, need, need_vectors, required, some_axes
+from gluon_enhance.engines.checks.calls import (
+    NARROW,
+    Call,
+    broadcast,
+    is_narrow,
+    need,
+    need_vectors,
+    required,
+    some_axes,
+)
+from gluon_enhance.engines.checks.onnx_file import BFLOAT16, REAL
 
 LARGEST_SCALE = 64
 """Of one resize."""
@@ -75,11 +85,11 @@ def conv_transpose(call: Call):
         call.shape()[2:], call.shape(1)[2:], strides, dilations, more, *pads
     ):
         need(extra < max(stride, dilation), f"its output_padding {extra} is not below its stride")
-        if auto.startswith("SAME"):
-            found.append(side * stride)
-        else:
-            cut = sum(both) if auto == "NOTSET" else 0
-            found.append((side - 1) * stride + (k - 1) * dilation + 1 + extra - cut)
+        whole = (side - 1) * stride + (k - 1) * dilation + 1 + extra
+        # To such a size ONNX has margins cut off, and OpenVINO does not.
+        is_cut = auto.startswith("SAME") and whole > side * stride
+        need(not is_cut, f"its auto_pad {auto} is not done alike by all engines; give it pads")
+        found.append(whole - (sum(both) if auto == "NOTSET" else 0))
     return (batch, each * groups, *found)
 
 
@@ -140,6 +150,18 @@ def mean_norm(call: Call):
     """A norm over axes, without weights."""
     some_axes(call.get("axes", (0, 2, 3)), len(call.shape()))
     return call.shape()
+
+
+def divided(call: Call):
+    """A quotient, or what is left of it.
+
+    Processors stop at a division of whole numbers by 0, and at that of the lowest one by -1: such
+    divisors must be known, and be others.
+    """
+    if call.tensor().kind not in (*REAL, BFLOAT16):
+        by = required(call.tensor(1).value, "it divides whole numbers by what pixels tell")
+        need(is_narrow(by) and not np.isin(by, (0, -1)).any(), f"it divides by {by!s:.60}")
+    return broadcast(call)
 
 
 def image_only(call: Call):
@@ -291,7 +313,7 @@ def slices(call: Call) -> tuple[slice, ...]:
     need(
         len({len(starts), len(ends), len(axes), len(steps)}) == 1, "its lists are not of one length"
     )
-    need(0 not in steps, "a step is 0")
+    need(all(0 < abs(step) < NARROW for step in steps), f"its steps are {steps!s:.60}")
     taken = [slice(None)] * len(call.shape())
     for axis, *one in zip(axes, starts, ends, steps):
         taken[axis] = slice(*one)
@@ -436,6 +458,7 @@ def ranged(call: Call):
     """Numbers from one to another."""
     start, stop, step = (call.value(k).reshape(-1) for k in range(3))
     need(len(start) == len(stop) == len(step) == 1 and step[0] != 0, "its bounds do not fit")
+    need(all(map(is_narrow, (start, stop, step))), "its bounds are not within 32 bits")
     length = np.ceil((float(stop[0]) - float(start[0])) / float(step[0]))
     need(length < 1 << 40, "it has no end")
     return (max(0, int(length)),)

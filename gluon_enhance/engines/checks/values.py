@@ -12,7 +12,7 @@ from typing import Callable
 
 import numpy as np
 
-from gluon_enhance.engines.checks.calls import Call
+from gluon_enhance.engines.checks.calls import Call, is_narrow, need
 from gluon_enhance.engines.checks.onnx_file import DTYPES
 from gluon_enhance.engines.checks.shapes import shape_range, slices
 
@@ -45,12 +45,26 @@ def reduced(function: Callable) -> Callable[[Call], np.ndarray]:
     return value
 
 
+def exact(function: Callable) -> Callable:
+    """Make a function of arrays one that refuses whole numbers which not all engines hold."""
+
+    def compute(*arrays, **options):
+        result = function(*arrays, **options)
+        if arrays[0].dtype.kind in "iu":
+            reals = [array.astype(np.float64) for array in arrays]
+            real = function(*reals, **options)
+            fits = np.array_equal(result, real) and all(map(is_narrow, (*reals, real)))
+            need(fits, "it computes whole numbers beyond 32 bits")
+        return result
+
+    return compute
+
+
 def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Divide; whole numbers towards 0."""
+    """Divide; whole numbers towards 0, by others than 0."""
     if a.dtype.kind not in "iu":
         return np.divide(a, b)
-    if not np.all(b):
-        raise ValueError("it divides by 0")
+    need(is_narrow(a), "it divides whole numbers beyond 32 bits")
     quotient = np.abs(a) // np.abs(b)
     return np.where((a < 0) == (b < 0), quotient, -quotient).astype(a.dtype)
 
@@ -58,17 +72,18 @@ def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def remainder(call: Call) -> np.ndarray:
     """Return what is left of a division, with the sign of the second or, by fmod, of the first."""
     a, b = _arrays(call)
-    if a.dtype.kind in "iu" and not np.all(b):
-        raise ValueError("it divides by 0")
+    need(a.dtype.kind not in "iu" or is_narrow(a), "it divides whole numbers beyond 32 bits")
     return np.fmod(a, b) if call.get("fmod", 0) else np.mod(a, b)
 
 
 def cast(call: Call) -> np.ndarray:
     """Return numbers of another type; of bfloat16, which NumPy lacks, those of float32."""
     array, dtype = call.value(0), np.dtype(DTYPES[call.get("to", 1)] or "<f4")
-    if dtype.kind in "iu" and not np.all(np.abs(array.astype(np.float64)) < 1 << 62):
-        raise ValueError("what it casts is no number of that type")
-    return array.astype(dtype)
+    result = array.astype(dtype)
+    if dtype.kind in "iu":
+        is_same = np.array_equal(result.astype(np.float64), np.trunc(array.astype(np.float64)))
+        need(is_same, "what it casts is no number of that type")
+    return result
 
 
 def shape(call: Call) -> np.ndarray:

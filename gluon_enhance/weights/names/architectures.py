@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Callable, NamedTuple, Optional
 
-import numpy as np
-
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.weights.load import is_equal, own_names, unwrapped
 from gluon_enhance.weights.names.official import BATCH_NORM, layouts_for
@@ -63,7 +61,8 @@ class _Shapes:
     """Shapes of weights by the net's own names; of what is missing, the name is told."""
 
     def __init__(self, state, names, told):
-        self._shapes = {own: np.shape(state[key]) for key, own in names.items()}
+        # NumPy would go through all of what else a pickle holds, such as lists of lists.
+        self._shapes = {own: getattr(state[key], "shape", ()) for key, own in names.items()}
         self.texts = {own: state[key] for key, own in names.items() if isinstance(state[key], str)}
         self.told = told
 
@@ -330,10 +329,11 @@ def _declared(checkpoint):
     texts = checkpoint.get(METADATA)
     try:
         arguments = json.loads(texts["model"])["arguments"] if texts else {}
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return {}
     value = arguments.get("res_scale") if isinstance(arguments, dict) else None
-    return {"residual_scale": value} if type(value) in (int, float) and math.isfinite(value) else {}
+    is_factor = type(value) in (int, float) and abs(value) <= LARGEST_SCALE
+    return {"residual_scale": value} if is_factor else {}
 
 
 def _some(names):

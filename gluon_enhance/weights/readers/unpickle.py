@@ -20,6 +20,8 @@ Kind = TypeVar("Kind")
 SCALARS = (str, bytes, int, float, type(None))
 MAX_BITS = 128
 """Of whole numbers: arithmetic on longer ones takes time without end."""
+MAX_ARGUMENTS = 16
+"""Of a call, which copies them; PyTorch gives a tensor up to seven."""
 DAMAGE = (ValueError, TypeError, KeyError, IndexError, OverflowError)
 """What `load` and functions fed by it raise on a damaged pickle."""
 
@@ -127,6 +129,8 @@ class _Machine:
 
     def reduce(self, _):
         arguments, function = expect(self.stack.pop(), tuple), expect(self.stack.pop(), Name)
+        if len(arguments) > MAX_ARGUMENTS:
+            raise ValueError(f"{function.name} is called with {len(arguments):,} arguments")
         self.stack.append(self.functions[function.name](*arguments))
 
     def build(self, _):
