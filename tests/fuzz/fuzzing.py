@@ -18,7 +18,7 @@ import atheris
 
 CRASHERS = Path(__file__).with_name("crashers")
 LIMITS = ["-timeout=10", "-rss_limit_mb=2500", "-len_control=0"]
-LENGTHS = {"photo": 1 << 17}
+LENGTHS = {"photo": 1 << 17, "xmp": 1 << 18}
 """Bytes of the longest file, where it is not `LENGTH`: what takes quadratic time shows then."""
 LENGTH = 8192
 CODE = ["gluon_enhance", "pickletools", "zipfile"]
