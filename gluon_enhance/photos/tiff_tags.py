@@ -144,12 +144,14 @@ class Directory:
 
 
 def _read(file, offset, size) -> bytes:
-    data = b""
-    if offset < 1 << 63:
+    beyond = "a directory lies beyond the end of the data"
+    try:
         file.seek(offset)
-        data = file.read(size)
+    except (OSError, OverflowError) as error:  # no file is so long
+        raise ValueError(beyond) from error
+    data = file.read(size)
     if len(data) < size:
-        raise ValueError("a directory lies beyond the end of the data")
+        raise ValueError(beyond)
     return data
 
 
