@@ -16,13 +16,19 @@ import numpy as np
 import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, Interleaving, MaskFlags
-from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError
+from rasterio.env import ensure_env_with_credentials
+from rasterio.errors import (
+    NodataShadowWarning,
+    NotGeoreferencedWarning,
+    RasterioError,
+    RasterioIOError,
+)
 from rasterio.io import DatasetReader, DatasetWriter, MemoryFile
 from rasterio.vrt import WarpedVRT
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.rasters.data_arrays import written_array
-from gluon_enhance.rasters.names import check_opened, driver_for
+from gluon_enhance.rasters.names import HINT, check_opened, drivers_for
 
 if TYPE_CHECKING:
     import xarray
@@ -128,16 +134,30 @@ def open_dataset(path, trust: bool = False):
     """
     name = os.fspath(path)
     with naming_errors("read", path):
-        driver = None if trust else driver_for(name)
-        dataset = rasterio.open(path, driver=driver)
+        drivers = None if trust else drivers_for(name)
+        dataset = _open(path, drivers)
         try:
             if not trust:
-                check_opened(dataset, name, driver)
+                check_opened(dataset, name)
             _check_claims(dataset)
         except BaseException:
             dataset.close()
             raise
     return dataset
+
+
+@ensure_env_with_credentials
+def _open(path, drivers):
+    """Open a dataset by some drivers, of which `rasterio.open` takes one alone."""
+    try:
+        return DatasetReader(os.fspath(path), driver=drivers)
+    except RasterioIOError as error:
+        if drivers and len(drivers) > 1 and "not recognized" in str(error):
+            raise ImageError(
+                f"{path} cannot be read: it is in none of the formats that hold their pixels "
+                f"themselves; {HINT}"
+            ) from error
+        raise
 
 
 def _check_claims(dataset):

@@ -11,9 +11,11 @@ folder only.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from functools import lru_cache
+from html import unescape
 from pathlib import Path, PurePosixPath
 from typing import NoReturn, Optional
 from xml.etree import ElementTree
@@ -21,7 +23,7 @@ from xml.etree import ElementTree
 from gluon_enhance.errors import ImageError
 from gluon_enhance.photos.read import HEAD_BYTES, format_of
 from gluon_enhance.rasters import gdal_metadata, hdf
-from gluon_enhance.small_files import MAX_BYTES, is_endless, read_small
+from gluon_enhance.small_files import is_endless, read_small
 
 TIFF = (".tif", ".tiff")
 """Suffixes of what is written."""
@@ -45,18 +47,27 @@ _SIGNATURES = re.compile(
 """How files of TIFF, JPEG 2000, IMG, DTED, NITF and GRIB begin; pictures' are known besides."""
 _HOLDERS = frozenset((
     "AAIGrid", "AIG", "AVIF", "BAG", "BIGGIF", "BMP", "BSB", "BT", "DTED", "ECW", "EHdr", "ENVI",
-    "ESAT", "GIF", "GPKG", "GRIB", "GSAG", "GSBG", "GS7BG", "GTX", "GTiff", "GXF", "HDF4",
+    "ESAT", "GIF", "GRIB", "GSAG", "GSBG", "GS7BG", "GTX", "GTiff", "GXF", "HDF4",
     "HDF4Image", "HDF5", "HDF5Image", "HEIF", "HFA", "JDEM", "JP2ECW", "JP2KAK", "JP2MrSID",
-    "JP2OpenJPEG", "JPEG", "JPEGXL", "KEA", "L1B", "LAN", "MBTiles", "MrSID", "NITF", "NTv2",
-    "NWT_GRC", "NWT_GRD", "PCRaster", "PNG", "PNM", "RMF", "ROI_PAC", "RRASTER", "RST", "S102",
+    "JP2OpenJPEG", "JPEG", "JPEGXL", "KEA", "L1B", "LAN", "MrSID", "NITF", "NTv2",
+    "NWT_GRC", "NWT_GRD", "PCRaster", "PNG", "PNM", "RMF", "ROI_PAC", "RST", "S102",
     "S104", "S111", "SAGA", "SGI", "SIGDEM", "SNAP_TIFF", "SRTMHGT", "Terragen", "TGA",
     "USGSDEM", "WEBP", "XPM", "XYZ", "netCDF",
 ))  # fmt: skip
-"""GDAL's drivers of such formats."""
+"""GDAL's drivers of such formats. Of others, files of GeoPackage and MBTiles hold programs, in SQL,
+and RRASTER's a coordinate system of any name."""
 _AROUND = (".msk", ".ovr")
 """Suffixes of the files beside a raster that GDAL opens by their content."""
 _NOTES = ".aux.xml"
 """How the name of the file ends that GDAL keeps what it knows of a raster in."""
+_LISTS = re.compile(
+    r".*(?:\.(?:hdr|imd|rpb|pvl|att|eph|geo|dim)|_(?:mtl|metadata|rpc)\.txt)|(?:summary|hdr.*|rpc-.*)\.txt",
+    re.I,
+)
+"""Names of files beside a raster of which GDAL makes lists, in quadratic time."""
+_MAX_ITEMS = 10_000
+_LONG = 1 << 15
+"""Bytes from which on such a file is looked at: fewer hold fewer items, by far."""
 
 # Text that describes a raster whose pixels lie elsewhere.
 _TEXT_HEAD = 4096
@@ -82,6 +93,8 @@ _PROSE = (
 """Elements of a VRT, in lower case, whose texts name no file."""
 _POINTERS = ("x_dataset", "y_dataset", "overview_file")
 """Keys of metadata that do name one."""
+_INIT = re.compile(r"init\s*=\s*(?!(?:epsg|esri|ignf|iau\w*):)", re.I)
+"""In a coordinate system: PROJ reads the file that is named behind it, but of these its own."""
 _CODE = ("pixelfunctioncode", "pixelfunctionlanguage")
 """Elements of a VRT that hold a program."""
 
@@ -134,8 +147,10 @@ def absolute_name(name: str) -> str:
     return head + os.path.join(os.getcwd(), path) if first and os.path.exists(first) else name
 
 
-def driver_for(name: str) -> Optional[str]:
-    """Return the one driver that is to open a raster, or None for any; refuse what leads elsewhere.
+def drivers_for(name: str) -> Optional[list[str]]:
+    """Return the drivers that may open a raster, or None for any; refuse what leads elsewhere.
+
+    A driver that is not among them does not look at the file: some open what it names at once.
 
     Parameters
     ----------
@@ -149,25 +164,19 @@ def driver_for(name: str) -> Optional[str]:
         no raster's.
     """
     if name.startswith("file://"):
-        return driver_for(name[len("file://") :])
+        return drivers_for(name[len("file://") :])
     if not _says_format(name):
         if _PLACE.match(name):
-            return "GTiff" if suffix_of(name) in TIFF else None
-        return _driver_of_file(Path(name))
+            return ["GTiff"] if suffix_of(name) in TIFF else sorted(_HOLDERS)
+        return _drivers_of_file(Path(name))
     wrapped = _WRAPPED.match(name)
     if wrapped:
-        driver_for(wrapped[1])
+        drivers_for(wrapped[1])
     return None
 
 
-def check_opened(dataset, name: str, driver: Optional[str]) -> None:
-    """Refuse an open dataset of a format that is not known to hold its pixels itself.
-
-    Names such as ``WMS:http://...`` say that they lead elsewhere. `driver` is what `driver_for`
-    has said.
-    """
-    if dataset.driver not in _HOLDERS and dataset.driver != driver and not _says_format(name):
-        _refuse(name, f"is of the format {dataset.driver}, which may name other files or addresses")
+def check_opened(dataset, name: str) -> None:
+    """Refuse an open dataset that takes its pixels, or previews, from other files."""
     if dataset.driver in hdf.DRIVERS:
         for file in dataset.files:
             if not os.path.isfile(file):
@@ -187,22 +196,22 @@ def _check_folder(files, name):
             _refuse(name, f"takes pixels from {file}, outside its folder")
 
 
-def _driver_of_file(path):
-    """Return the driver for a plain file, and refuse what it or the files beside it lead to."""
+def _drivers_of_file(path):
+    """Return the drivers for a plain file, and refuse what it or the files beside it lead to."""
     if not path.is_file():
         if path.exists() and not path.is_dir():
             raise ImageError(f"{path} is no regular file; copy it to one")
-        return None
+        return sorted(_HOLDERS)
     _check_beside(path)
     _check_hdf(path)
     _check_metadata(path)
     if not _TEXT.match(_head(path)):
-        return "GTiff" if path.suffix.lower() in TIFF else None
+        return ["GTiff"] if path.suffix.lower() in TIFF else sorted(_HOLDERS)
     if path.suffix.lower() != ".vrt":
         _refuse(path, "describes in text where its pixels are, which may be files or addresses")
     path = Path(os.path.realpath(path))  # GDAL follows links too
     _check_vrt(path, path.parent, {}, 0)
-    return "VRT"
+    return ["VRT"]
 
 
 def _check_hdf(path):
@@ -226,12 +235,9 @@ def _head(path):
 def _check_beside(path):
     """Refuse files beside a raster that GDAL would open as others than what they are called."""
     folder = path.absolute().parent
-    names, endless = _listing(folder, folder.stat().st_mtime_ns)
-    if endless:
-        raise ImageError(
-            f"{folder / endless}, which lies beside {path.name}, is no regular file, and GDAL may "
-            "wait for it without end; move it elsewhere"
-        )
+    names, fault = _listing(folder, folder.stat().st_mtime_ns)
+    if fault:
+        raise ImageError(f"{folder / fault[0]}, which lies beside {path.name}, {fault[1]}")
     stem = path.stem.lower()
     for name in names.get(stem.partition(".")[0], ()):
         beside = folder / name
@@ -241,24 +247,44 @@ def _check_beside(path):
             if not _holds_pixels(beside):
                 _refuse(beside, f"lies beside {path.name}, and is no TIFF file")
             _check_metadata(beside)
-        if name.lower().endswith(_NOTES) and beside.stat().st_size > MAX_BYTES:
-            raise ImageError(f"{beside} has more than {MAX_BYTES >> 20} MiB; move it elsewhere")
+        if name.lower().endswith(_NOTES) and _INIT.search(unescape(_text_of(beside))):
+            _refuse(beside, "has a coordinate system that is in another file")
+
+
+def _text_of(path):
+    try:
+        return read_small(path).decode("utf-8", "replace")
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror}; move it elsewhere") from error
 
 
 @lru_cache(maxsize=8)
 def _listing(folder, changed):
-    """Return the names in a folder, by what they have before the first dot, and a pipe's, if any.
+    """Return the names in a folder, by what they have before the first dot, and what is wrong.
 
-    GDAL looks for files of many names beside a raster.
+    GDAL looks for files of many names beside a raster. The fault is a name and what it has.
     """
     names: dict[str, list] = {}
-    endless = None
+    fault = None
     with os.scandir(folder) as entries:
         for entry in entries:
             names.setdefault(entry.name.lower().partition(".")[0], []).append(entry.name)
-            if not entry.is_file() and not entry.is_dir() and is_endless(entry):
-                endless = entry.name
-    return names, endless
+            if entry.is_file():
+                is_long = _LISTS.fullmatch(entry.name) and entry.stat().st_size > _LONG
+                if is_long and _lines_of(entry) > _MAX_ITEMS:
+                    fault = entry.name, f"has over {_MAX_ITEMS:,} lines; move it elsewhere"
+            elif not entry.is_dir() and is_endless(entry):
+                wait = "is no regular file, and GDAL may wait for it without end; move it elsewhere"
+                fault = entry.name, wait
+    return names, fault
+
+
+def _lines_of(path):
+    """Count a file's lines, and what else may part items; a file that is not small has too many."""
+    try:
+        return len(re.findall(rb"[\n\r;]", read_small(path)))
+    except OSError:
+        return math.inf
 
 
 def _holds_pixels(path):
@@ -280,6 +306,7 @@ def _check_vrt(path, folder, known, depth):
     waiting, sources = [_parsed(path)], 0
     while waiting:
         element = waiting.pop()
+        _check_systems(element, path)
         waiting += (child for child in element if _tag(element) not in _PROSE or _points(child))
         for value, bases in _values(element, path):
             sources += _check_value(value, bases, path, folder, known, depth)
@@ -287,6 +314,14 @@ def _check_vrt(path, folder, known, depth):
                 _refuse(path, f"has over {_MAX_SOURCES:,} sources, with those of the VRTs in it")
     known[path] = sources
     return sources
+
+
+def _check_systems(element, path):
+    """Refuse a coordinate system that PROJ is to read in any file."""
+    inside = element.iter() if _tag(element) in _PROSE else (element,)
+    for one in inside:
+        if any(_INIT.search(text or "") for text in (one.text, one.tail, *one.attrib.values())):
+            _refuse(path, "has a coordinate system that is in another file")
 
 
 def _parsed(path):

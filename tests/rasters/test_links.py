@@ -386,7 +386,64 @@ def test_a_pipe_in_a_files_place_is_refused(folder, name):
 def test_what_is_known_of_a_raster_beside_it_is_bounded(folder):
     with open(folder / "a.tif.aux.xml", "wb") as file:
         file.truncate((64 << 20) + 1)
-    with pytest.raises(ImageError, match=r"a.tif.aux.xml has more than 64 MiB"):
+    with pytest.raises(ImageError, match=r"a.tif.aux.xml: it has more than 64 MiB"):
+        enlarged(folder / "a.tif")
+
+
+MAP = (
+    "OziExplorer Map Data File Version 2.2\nmap\n{}\n1 ,Map Code,\nWGS 84,WGS 84, 0.0, 0.0,WGS 84\n"
+    "Reserved 1\nReserved 2\nMagnetic Variation,,,E\nMap Projection,Latitude/Longitude,PolyCal,No,"
+    "AutoCalOnly,No,BSBUseWPX,No\nPoint01,xy,0,0,in, deg,45,0,N,9,0,E, grid,,,,N\n"
+)
+
+
+def test_formats_that_open_what_they_name_do_not_see_a_file(folder, server):
+    """A map of OziExplorer opens its picture before anybody can ask what it is."""
+    url, seen = server
+    for picture in (f"/vsicurl/{url}/map.png", str(Path("secret.tif").absolute())):
+        (folder / "m.map").write_text(MAP.format(picture))
+        with pytest.raises(ImageError, match="none of the formats that hold .* give --trust"):
+            enlarged(folder / "m.map")
+        assert kind_of(folder / "m.map") is None
+    assert not seen
+
+
+@pytest.mark.parametrize("driver", ["GPKG", "RRASTER"])
+def test_formats_that_hold_programs_or_any_name_are_opened_if_trusted(folder, driver):
+    path = folder / f"x.{'gpkg' if driver == 'GPKG' else 'grd'}"
+    place = {**PLACE, "crs": "EPSG:3857"}
+    shape = {"width": 256, "height": 256, "count": 1, "dtype": "uint8"}
+    with rasterio.open(path, "w", driver=driver, **shape, **place) as out:
+        out.write(np.full((1, 256, 256), 7, np.uint8))
+    with pytest.raises(ImageError, match="give --trust"):
+        enlarged(path)
+    assert enlarged(path, trust=True).shape[1:] == (1024, 1024)
+
+
+@pytest.mark.parametrize(
+    "system", ["+init={}:key", "+proj=utm +zone=33 +INIT={}:key", "&#105;nit={}:k"]
+)
+def test_no_file_is_read_for_a_coordinate_system(folder, system):
+    """PROJ reads any file, or waits for a pipe, that is named so."""
+    text = system.format(Path("secret.tif").absolute())
+    (folder / "x.vrt").write_text(vrt("a.tif", "1", f"<SRS>{text}</SRS>"))
+    with pytest.raises(ImageError, match="x.vrt has a coordinate system that is in another file"):
+        enlarged(folder / "x.vrt")
+    (folder / "a.tif.aux.xml").write_text(f"<PAMDataset><SRS>{text}</SRS></PAMDataset>")
+    with pytest.raises(ImageError, match="aux.xml has a coordinate system that is in another file"):
+        enlarged(folder / "a.tif")
+    (folder / "a.tif.aux.xml").write_text("<PAMDataset><SRS>+init=epsg:4326</SRS></PAMDataset>")
+    assert (enlarged(folder / "a.tif") == 7).all()
+
+
+@pytest.mark.parametrize("name", ["a.IMD", "A_MTL.txt", "b.hdr"])
+def test_long_lists_beside_a_raster_are_refused(folder, name):
+    """GDAL takes time for them that is quadratic in their length."""
+    (folder / name).write_text("".join(f"k{k} = 1\n" for k in range(9_000)))
+    assert (enlarged(folder / "a.tif") == 7).all()
+    (folder / name).write_text("".join(f"k{k} = 1\n" for k in range(11_000)))
+    os.utime(folder)
+    with pytest.raises(ImageError, match=f"{name}, which lies beside a.tif, has over 10,000 lines"):
         enlarged(folder / "a.tif")
 
 
