@@ -88,7 +88,7 @@ def test_a_raster_passes_few_files(tmp_path, rng, capsys):
     for path in sources:
         with rasterio.open(path, "w", **profile) as dst:
             dst.write(rng.integers(0, 256, (3, 24, 32)).astype(np.uint8))
-    hold(follow(sources, tmp_path), 29, 3000, capsys)
+    hold(follow(sources, tmp_path), 27, 3000, capsys)
 
 
 def test_no_reader_is_imported_that_is_not_used():

@@ -18,12 +18,14 @@ DRIVERS = frozenset((
 HDF4, HDF5 = b"\x0e\x03\x13\x01", b"\x89HDF\r\n\x1a\n"
 MAX_DEPTH = 64
 """Groups that a group may have in one another: names hold them all, and grow with each."""
+MAX_ATTRIBUTES = 10_000
+"""Of a file: GDAL lists them in quadratic time."""
 FIRST = 512
 """HDF5's signature begins a file, or follows what else is there at this offset or twice it, ..."""
 
 
 def fault_of(path: str | os.PathLike) -> Optional[str]:
-    """Say what keeps a file from being safe to read; None if it names no others, or is no HDF file.
+    """Say what keeps a file from being safe to read; None if nothing does, or it is no HDF file.
 
     Raises
     ------
@@ -41,12 +43,9 @@ def fault_of(path: str | os.PathLike) -> Optional[str]:
             return "may take its numbers from other files, which h5py tells (pip install h5py)"
         try:
             with h5py.File(file, "r") as content:
-                name = _name_that_leads_out(h5py, content)
+                return _fault_in(h5py, content)
         except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
             return f"is a damaged HDF5 file ({error!s:.200})"
-    if name and name.count("/") > MAX_DEPTH:
-        return f"has groups in one another, over {MAX_DEPTH} deep"
-    return name and f"takes {name!s:.100} from another file"
 
 
 def _is_hdf5(file):
@@ -59,16 +58,26 @@ def _is_hdf5(file):
     return False
 
 
-def _name_that_leads_out(h5py, content):
-    """Return the first name of what is not in the file itself, or lies too deep in it."""
+def _fault_in(h5py, content):
+    """Say what is not in the file itself, lies too deep in it, or is too much; None if nothing."""
     within = (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)
+    attributes = 0
 
     def link(name, info):
-        is_held = info.type in within and name.count(b"/") <= MAX_DEPTH
-        return None if is_held else name.decode(errors="replace")
+        if name.count(b"/") > MAX_DEPTH:
+            return f"has groups in one another, over {MAX_DEPTH} deep"
+        return None if info.type in within else _leads_out(name.decode(errors="replace"))
 
-    def dataset(name, item):
-        is_out = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
-        return name if is_out else None
+    def item(name, one):
+        nonlocal attributes
+        attributes += len(one.attrs)
+        if attributes > MAX_ATTRIBUTES:
+            return f"has over {MAX_ATTRIBUTES:,} attributes"
+        is_out = isinstance(one, h5py.Dataset) and (one.external or one.is_virtual)
+        return _leads_out(name) if is_out else None
 
-    return content.id.links.visit(link, info=True) or content.visititems(dataset)
+    return content.id.links.visit(link, info=True) or item("/", content) or content.visititems(item)
+
+
+def _leads_out(name):
+    return f"takes {name:.100} from another file"

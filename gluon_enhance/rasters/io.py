@@ -222,6 +222,10 @@ def naming_errors(verb, path):
         raise ImageError(
             f"{path} has a name that is not UTF-8, which GDAL does not take; rename it"
         ) from error
+    except UnicodeDecodeError as error:  # rasterio takes texts of the file for UTF-8
+        raise ImageError(
+            f"{path} cannot be {verb}: it holds a text that is not UTF-8, {error.object!r:.100}"
+        ) from error
     except (RasterioError, CPLE_BaseError) as error:  # copies raise GDAL's own
         reason = error.__cause__ or error
         raise ImageError(f"{path} cannot be {verb}: {reason}") from error

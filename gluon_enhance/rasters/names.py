@@ -22,7 +22,7 @@ from xml.etree import ElementTree
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.photos.read import HEAD_BYTES, format_of
-from gluon_enhance.rasters import gdal_metadata, hdf
+from gluon_enhance.rasters import gdal_metadata, hdf, netcdf
 from gluon_enhance.small_files import is_endless, read_small
 
 TIFF = (".tif", ".tiff")
@@ -181,7 +181,7 @@ def check_opened(dataset, name: str) -> None:
         for file in dataset.files:
             if not os.path.isfile(file):
                 _refuse(name, "may take its numbers from other files, which is seen in files only")
-            _check_hdf(file)
+            _check_numbers(file)
     overviews = dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE")
     if overviews:
         _refuse(name, f"names {overviews} as its overviews")
@@ -203,10 +203,12 @@ def _drivers_of_file(path):
             raise ImageError(f"{path} is no regular file; copy it to one")
         return sorted(_HOLDERS)
     _check_beside(path)
-    _check_hdf(path)
-    _check_metadata(path)
     if not _TEXT.match(_head(path)):
-        return ["GTiff"] if path.suffix.lower() in TIFF else sorted(_HOLDERS)
+        _check_items(path)
+        if path.suffix.lower() in TIFF:
+            return ["GTiff"]
+        _check_numbers(path)
+        return sorted(_HOLDERS)
     if path.suffix.lower() != ".vrt":
         _refuse(path, "describes in text where its pixels are, which may be files or addresses")
     path = Path(os.path.realpath(path))  # GDAL follows links too
@@ -214,13 +216,15 @@ def _drivers_of_file(path):
     return ["VRT"]
 
 
-def _check_hdf(path):
-    fault = hdf.fault_of(path)
+def _check_numbers(path):
+    """Refuse an HDF or netCDF file that leads elsewhere, or without end."""
+    fault = hdf.fault_of(path) or netcdf.fault_of(path)
     if fault:
         _refuse(path, fault)
 
 
-def _check_metadata(path):
+def _check_items(path):
+    """Refuse a TIFF file whose metadata take long to list."""
     fault = gdal_metadata.fault_of(path)
     if fault:
         _refuse(path, fault)
@@ -246,7 +250,7 @@ def _check_beside(path):
         if beside.suffix.lower() in _AROUND:
             if not _holds_pixels(beside):
                 _refuse(beside, f"lies beside {path.name}, and is no TIFF file")
-            _check_metadata(beside)
+            _check_items(beside)
         if name.lower().endswith(_NOTES) and _INIT.search(unescape(_text_of(beside))):
             _refuse(beside, "has a coordinate system that is in another file")
 
@@ -399,7 +403,7 @@ def _check_source(source, path, folder, known, depth):
         return _check_vrt(source, folder, known, depth + 1)
     if not _holds_pixels(source):
         _refuse(path, f"takes pixels from {source}, which may name other files or addresses")
-    _check_metadata(source)
+    _check_items(source)
     known[source] = 1
     return 1
 

@@ -1,10 +1,10 @@
-"""TIFF files of so many items of metadata that GDAL would take quadratic time to list them."""
+"""Files of so many items of metadata that GDAL would take quadratic time to list them."""
 
 import struct
 
 import numpy as np
 import pytest
-import rasterio
+import rasterio.shutil
 import tifffile
 
 from gluon_enhance.errors import ImageError
@@ -106,3 +106,69 @@ def test_pages_that_share_their_metadata_are_refused(tmp_path):
     (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<I", 10_008) + data)
     with pytest.raises(ImageError, match="has pages whose metadata share their bytes"):
         open_raster(tmp_path / "a.tif")
+
+
+def netcdf(attributes, of_variable=0, dimensions=2):
+    """A file of netCDF's first format, of 16 x 16 bytes [1]_.
+
+    .. [1] Unidata, "NetCDF Classic Format Specification".
+    """
+
+    def name(text):
+        return struct.pack(">I", len(text)) + text + bytes(-len(text) % 4)
+
+    def listed(tag, entries):
+        return struct.pack(">II", tag, len(entries)) + b"".join(entries)
+
+    def values(count):
+        return [name(b"k%d" % k) + struct.pack(">II3sx", 2, 3, b"abc") for k in range(count)]
+
+    sides = [name(b"d%d" % k) + struct.pack(">I", 16) for k in range(dimensions)]
+    head = b"CDF\1" + bytes(4) + listed(10, sides) + listed(12, values(attributes))
+    variable = name(b"v") + struct.pack(">III", 2, 0, 1) + listed(12, values(of_variable))
+    start = len(head) + 8 + len(variable) + 12
+    return head + listed(11, [variable + struct.pack(">III", 1, 256, start)]) + b"\7" * 256
+
+
+@pytest.mark.parametrize("counts", [(10_001,), (3, 10_001), (0, 0, 10_001)])
+def test_a_netcdf_file_of_too_many_attributes_is_refused(tmp_path, counts):
+    path = tmp_path / "x.nc"
+    path.write_bytes(netcdf(*counts))
+    with pytest.raises(ImageError, match="has over 10,000 dimensions, variables and attributes"):
+        enhance_raster(path, tmp_path / "out.tif", "nearest")
+    path.write_bytes(netcdf(50, 50))
+    enhance_raster(path, tmp_path / "out.tif", "nearest")
+    with gdal_environment(), open_raster(tmp_path / "out.tif") as result:
+        assert (result.read() == 7).all()
+
+
+def test_a_netcdf_file_that_is_cut_short_is_damaged(tmp_path):
+    path = tmp_path / "x.nc"
+    path.write_bytes(netcdf(50)[:200])
+    with pytest.raises(ImageError, match="x.nc is a damaged netCDF file"):
+        enhance_raster(path, tmp_path / "out.tif", "nearest")
+
+
+@pytest.mark.parametrize("form", ["NC", "NC2", "NC4", "NC4C"])
+def test_what_gdal_writes_as_netcdf_is_read(tmp_path, form):
+    path = tmp_path / "x.nc"
+    profile = {"driver": "GTiff", "width": 64, "height": 64, "count": 1, "dtype": "int16"}
+    place = {"crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 5e5, 0, -10, 5e6)}
+    with rasterio.open(tmp_path / "x.tif", "w", **profile, **place) as out:
+        out.write(np.full((1, 64, 64), 7, np.int16))
+    rasterio.shutil.copy(tmp_path / "x.tif", path, driver="netCDF", FORMAT=form)
+    with gdal_environment(), open_raster(path) as result:
+        assert (result.read() == 7).all()
+
+
+def test_an_hdf5_file_of_too_many_attributes_is_refused(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w", track_order=True) as file:
+        file["d"] = PIXELS
+        for k in range(2):
+            group = file.create_group(f"g{k}", track_order=True)
+            for j in range(5001):
+                group.attrs[f"k{j}"] = 1
+    with pytest.raises(ImageError, match="has over 10,000 attributes"):
+        enhance_raster(path, tmp_path / "out.tif", "nearest")

@@ -471,7 +471,7 @@ def leading_out(path, kind, secret):
     return path
 
 
-@pytest.mark.parametrize("name", ["x.h5", "x.nc", "x.tif"])
+@pytest.mark.parametrize("name", ["x.h5", "x.nc", "x.img"])
 @pytest.mark.parametrize("kind", ["external", "link", "virtual"])
 def test_hdf_files_take_no_numbers_from_other_files(kind, name, folder, tmp_path):
     (tmp_path / "secret").write_bytes(bytes([SECRET]) * 256)
