@@ -216,6 +216,8 @@ class _Tiff:
 
     def _decode_blocks(self) -> np.ndarray:
         """Return the values as they are stored, (H, W) or (H, W, C)."""
+        if self.blocks is None:  # of the old kind of JPEG, which Pillow reads in 8 bits alone
+            raise ImageError(_refusal(self.compression))
         there = ~self.blocks.missing
         if (self.blocks.offsets + self.blocks.counts)[there].max() > len(self.data):
             raise ImageError("is cut short; get the file again")
