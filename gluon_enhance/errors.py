@@ -69,6 +69,11 @@ class ImageError(GluonEnhanceError):
     """An image that cannot be read, written or enhanced."""
 
 
+def untrusted(name: object, fault: str) -> ImageError:
+    """Make the error of an image that leads to files or addresses elsewhere, or takes too long."""
+    return ImageError(f"{name} {fault}; if you trust who made it, give --trust (trust=True)")
+
+
 class TrainingError(GluonEnhanceError):
     """A training run that cannot start or go on."""
 

@@ -26,9 +26,9 @@ from rasterio.errors import (
 from rasterio.io import DatasetReader, DatasetWriter, MemoryFile
 from rasterio.vrt import WarpedVRT
 
-from gluon_enhance.errors import ImageError
+from gluon_enhance.errors import ImageError, untrusted
 from gluon_enhance.rasters.data_arrays import written_array
-from gluon_enhance.rasters.names import HINT, check_opened, drivers_for
+from gluon_enhance.rasters.names import check_opened, drivers_for
 
 if TYPE_CHECKING:
     import xarray
@@ -153,10 +153,8 @@ def _open(path, drivers):
         return DatasetReader(os.fspath(path), driver=drivers)
     except RasterioIOError as error:
         if drivers and len(drivers) > 1 and "not recognized" in str(error):
-            raise ImageError(
-                f"{path} cannot be read: it is in none of the formats that hold their pixels "
-                f"themselves; {HINT}"
-            ) from error
+            fault = "cannot be read: it is in none of the formats that hold their pixels themselves"
+            raise untrusted(path, fault) from error
         raise
 
 

@@ -17,17 +17,15 @@ import re
 from functools import lru_cache
 from html import unescape
 from pathlib import Path, PurePosixPath
-from typing import NoReturn, Optional
-from xml.etree import ElementTree
+from typing import Optional
 
-from gluon_enhance.errors import ImageError
+from gluon_enhance.errors import ImageError, untrusted
 from gluon_enhance.photos.read import HEAD_BYTES, format_of
-from gluon_enhance.rasters import gdal_metadata, hdf, netcdf
+from gluon_enhance.rasters import gdal_metadata, hdf, netcdf, vrt
 from gluon_enhance.small_files import is_endless, read_small
 
 TIFF = (".tif", ".tiff")
 """Suffixes of what is written."""
-HINT = "if you trust who made it, give --trust (trust=True)"
 
 # How names that are no plain file's are written.
 _DATASET = re.compile(r"/vsi\w+[/?]|[A-Za-z][\w.+-]+:")
@@ -74,29 +72,6 @@ _TEXT_HEAD = 4096
 """Bytes at the beginning of a file that are looked at for such text."""
 _TEXT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<[A-Za-z!?]|[{]\s*\")|.*<(?:VRTDataset|GDAL)", re.S)
 """What begins a description in XML or JSON; GDAL takes also what has a VRT after other text."""
-_MAX_TEXT = 16 << 20
-"""Bytes of a VRT, at most."""
-_MAX_DEPTH = 8
-"""VRTs that a VRT may have in one another."""
-_MAX_SOURCES = 1 << 20
-"""Of a VRT, with those of the VRTs in it as often as they are named: each may be opened."""
-_MARKUP = re.compile(
-    rb"<!DOCTYPE|<!\[|.<\?|=\s*(?:\"[^\"<>]*[\t\r\n]|'[^'<>]*[\t\r\n])", re.S | re.I
-)
-"""XML that GDAL's parser and Python's may take for different things."""
-_CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
-_SPACE = " \t\r\n\v\f"
-"""What GDAL skips at the beginning of a text, and nowhere else."""
-_PROSE = (
-    "srs", "metadata", "description", "unittype", "category", "histograms", "mdi", "geotransform",
-)  # fmt: skip
-"""Elements of a VRT, in lower case, whose texts name no file."""
-_POINTERS = ("x_dataset", "y_dataset", "overview_file")
-"""Keys of metadata that do name one."""
-_INIT = re.compile(r"init\s*=\s*(?!(?:epsg|esri|ignf|iau\w*):)", re.I)
-"""In a coordinate system: PROJ reads the file that is named behind it, but of these its own."""
-_CODE = ("pixelfunctioncode", "pixelfunctionlanguage")
-"""Elements of a VRT that hold a program."""
 
 
 def is_dataset_name(text: str) -> bool:
@@ -180,11 +155,12 @@ def check_opened(dataset, name: str) -> None:
     if dataset.driver in hdf.DRIVERS:
         for file in dataset.files:
             if not os.path.isfile(file):
-                _refuse(name, "may take its numbers from other files, which is seen in files only")
+                fault = "may take its numbers from other files, which is seen in files only"
+                raise untrusted(name, fault)
             _check_numbers(file)
     overviews = dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE")
     if overviews:
-        _refuse(name, f"names {overviews} as its overviews")
+        raise untrusted(name, f"names {overviews} as its overviews")
     if dataset.driver != "GTiff" and not _says_format(name):  # a TIFF file holds no names
         _check_folder(dataset.files, name)
 
@@ -193,7 +169,7 @@ def _check_folder(files, name):
     """Refuse a dataset with a file outside its folder, as one whose name it holds itself."""
     for file in files:  # its own is the first
         if Path(os.path.abspath(files[0])).parent not in Path(os.path.abspath(file)).parents:
-            _refuse(name, f"takes pixels from {file}, outside its folder")
+            raise untrusted(name, f"takes pixels from {file}, outside its folder")
 
 
 def _drivers_of_file(path):
@@ -210,24 +186,20 @@ def _drivers_of_file(path):
         _check_numbers(path)
         return sorted(_HOLDERS)
     if path.suffix.lower() != ".vrt":
-        _refuse(path, "describes in text where its pixels are, which may be files or addresses")
-    path = Path(os.path.realpath(path))  # GDAL follows links too
-    _check_vrt(path, path.parent, {}, 0)
+        fault = "describes in text where its pixels are, which may be files or addresses"
+        raise untrusted(path, fault)
+    vrt.check(path, _is_vrt)
     return ["VRT"]
 
 
 def _check_numbers(path):
     """Refuse an HDF or netCDF file that leads elsewhere, or without end."""
-    fault = hdf.fault_of(path) or netcdf.fault_of(path)
-    if fault:
-        _refuse(path, fault)
+    _refuse_if(path, hdf.fault_of(path) or netcdf.fault_of(path))
 
 
 def _check_items(path):
     """Refuse a TIFF file whose metadata take long to list."""
-    fault = gdal_metadata.fault_of(path)
-    if fault:
-        _refuse(path, fault)
+    _refuse_if(path, gdal_metadata.fault_of(path))
 
 
 def _head(path):
@@ -249,10 +221,10 @@ def _check_beside(path):
             continue
         if beside.suffix.lower() in _AROUND:
             if not _holds_pixels(beside):
-                _refuse(beside, f"lies beside {path.name}, and is no TIFF file")
+                raise untrusted(beside, f"lies beside {path.name}, and is no TIFF file")
             _check_items(beside)
-        if name.lower().endswith(_NOTES) and _INIT.search(unescape(_text_of(beside))):
-            _refuse(beside, "has a coordinate system that is in another file")
+        if name.lower().endswith(_NOTES):
+            _refuse_if(beside, vrt.system_fault(unescape(_text_of(beside))))
 
 
 def _text_of(path):
@@ -299,113 +271,16 @@ def _holds_pixels(path):
     return is_known and not _TEXT.match(_head(path))
 
 
-def _check_vrt(path, folder, known, depth):
-    """Refuse a VRT with code, or with sources outside a folder; return how many it has.
-
-    `known` has those of the VRTs that were looked at, and none yet of those that it lies in.
-    """
-    if depth > _MAX_DEPTH:
-        _refuse(path, f"lies in {depth} other VRTs, one in another")
-    known[path] = 0
-    waiting, sources = [_parsed(path)], 0
-    while waiting:
-        element = waiting.pop()
-        _check_systems(element, path)
-        waiting += (child for child in element if _tag(element) not in _PROSE or _points(child))
-        for value, bases in _values(element, path):
-            sources += _check_value(value, bases, path, folder, known, depth)
-            if sources > _MAX_SOURCES:
-                _refuse(path, f"has over {_MAX_SOURCES:,} sources, with those of the VRTs in it")
-    known[path] = sources
-    return sources
-
-
-def _check_systems(element, path):
-    """Refuse a coordinate system that PROJ is to read in any file."""
-    inside = element.iter() if _tag(element) in _PROSE else (element,)
-    for one in inside:
-        if any(_INIT.search(text or "") for text in (one.text, one.tail, *one.attrib.values())):
-            _refuse(path, "has a coordinate system that is in another file")
-
-
-def _parsed(path):
-    """Return the root of a VRT's elements, with comments, which part texts for GDAL."""
-    data = read_small(path, _MAX_TEXT)
-    if _MARKUP.search(data):
-        _refuse(path, "is no plain XML")
-    # GDAL takes bytes for UTF-8 whatever the declaration says.
-    builder = ElementTree.TreeBuilder(insert_comments=True)
-    try:
-        return ElementTree.fromstring(data, ElementTree.XMLParser(target=builder, encoding="utf-8"))
-    except ElementTree.ParseError as error:
-        raise ImageError(f"{path} cannot be read: {error}") from error
-
-
-def _tag(element):
-    return "" if element.tag is ElementTree.Comment else element.tag.lower()
-
-
-def _points(element):
-    return element.get("key", "").lower() in _POINTERS
-
-
-def _values(element, path):
-    """Yield what may be names in an element, and the folders that they may be relative to."""
-    attributes = {name.lower(): value for name, value in element.attrib.items()}
-    if _tag(element) in _CODE:
-        _refuse(path, "holds code")
-    # GDAL takes attributes in any case, and elements in their place.
-    if len(attributes) < len(element.attrib) or any(
-        _tag(child) in ("relativetovrt", "key") for child in element
-    ):
-        _refuse(path, f"has a <{element.tag}> that is not written as GDAL writes it")
-    if _tag(element) in _PROSE and not _points(element):
-        return
-    beside, here = path.parent, Path.cwd()
-    bases = {"1": (beside,), "0": (here,)}.get(attributes.get("relativetovrt"), (beside, here))
-    own = () if element.tag is ElementTree.Comment else (element.text,)
-    texts = [(text or "").lstrip(_SPACE) for text in (*own, *(child.tail for child in element))]
-    for value in filter(None, (*texts, *attributes.values())):
-        yield value, bases
-
-
-def _check_value(value, bases, path, folder, known, depth):
-    """Refuse a value that can be the name of something outside a folder, or of other text.
-
-    Return of how many sources it is the name.
-    """
-    rest = os.path.splitdrive(value)[1]
-    if re.search(r"[:{}<]", rest) or rest.startswith(("/vsi", "~")):
-        _refuse(path, f"names {value}")
-    if value != value.strip() or _CONTROL.search(value):
-        _refuse(path, f"has {value!r}, with white space that programs take for different names")
-    sources = 0
-    for base in bases:
-        source = Path(os.path.realpath(base / value))
-        is_inside = folder in source.parents
-        if not is_inside and ("/" in value or os.sep in value or os.path.isfile(source)):
-            _refuse(path, f"takes pixels from {source}, outside its folder")
-        if is_inside:
-            sources += _check_source(source, path, folder, known, depth)
-    return sources
-
-
-def _check_source(source, path, folder, known, depth):
-    """Refuse a source of a VRT that is no raster itself; a VRT is looked at in its turn."""
-    if source in known:
-        return known[source]
-    if not os.path.isfile(source):
-        if os.path.exists(source) and not os.path.isdir(source):
-            raise ImageError(f"{source}, which {path} names, is no regular file")
-        return 0
+def _is_vrt(source, path):
+    """Tell whether a source that a VRT names is one too; refuse it if it is no image either."""
     _check_beside(source)
-    if b"<VRTDataset" in _head(source):
-        return _check_vrt(source, folder, known, depth + 1)
+    if vrt.HEAD in _head(source):
+        return True
     if not _holds_pixels(source):
-        _refuse(path, f"takes pixels from {source}, which may name other files or addresses")
+        fault = f"takes pixels from {source}, which may name other files or addresses"
+        raise untrusted(path, fault)
     _check_items(source)
-    known[source] = 1
-    return 1
+    return False
 
 
 def _says_format(name):
@@ -414,5 +289,6 @@ def _says_format(name):
     return not is_file and not _PLACE.match(name)
 
 
-def _refuse(name, fault) -> NoReturn:
-    raise ImageError(f"{name} {fault}; {HINT}")
+def _refuse_if(name, fault):
+    if fault:
+        raise untrusted(name, fault)
