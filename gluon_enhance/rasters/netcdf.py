@@ -27,9 +27,17 @@ def fault_of(path: str | os.PathLike) -> Optional[str]:
     with open(path, "rb") as file:
         widths = WIDTHS.get(file.read(4))
         try:
-            return widths and _Header(file, *widths).fault()
+            if widths:
+                _Header(file, *widths).read()
+        except _TooManyError:
+            return f"has over {MAX_ITEMS:,} dimensions, variables and attributes"
         except (KeyError, OSError, OverflowError, ValueError):
             return "is a damaged netCDF file"
+    return None
+
+
+class _TooManyError(Exception):
+    pass
 
 
 class _Header:
@@ -37,21 +45,19 @@ class _Header:
         self._file, self._count, self._position = file, count, position
         self._left = MAX_ITEMS
 
-    def fault(self) -> Optional[str]:
+    def read(self) -> None:
         """Read dimensions, attributes and variables, in the file's order."""
         self._number()  # of records
         for item in (self._dimension, self._attribute, self._variable):
-            if not self._list(item):
-                return f"has over {MAX_ITEMS:,} dimensions, variables and attributes"
-        return None
+            self._list(item)
 
-    def _list(self, item) -> bool:
+    def _list(self, item):
         self._skip(TAG)
         for _ in range(self._number()):
             self._left -= 1
-            if self._left < 0 or item() is False:
-                return False
-        return True
+            if self._left < 0:
+                raise _TooManyError
+            item()
 
     def _dimension(self):
         self._skip_filled(self._number())
@@ -65,10 +71,8 @@ class _Header:
     def _variable(self):
         self._skip_filled(self._number())
         self._skip(self._number() * self._count)
-        if not self._list(self._attribute):
-            return False
+        self._list(self._attribute)
         self._skip(TYPE + self._count + self._position)
-        return True
 
     def _number(self) -> int:
         return self._read(self._count)
