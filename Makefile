@@ -29,7 +29,8 @@ test: lint
 # The oldest versions that setup.py allows, on the oldest Python: without MXNet.
 test-oldest: $(OLDEST)/.test
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -q -p no:cacheprovider tests/photos \
-		tests/imaging tests/engines tests/commands tests/rasters tests/test_without_mxnet.py \
+		tests/imaging tests/engines tests/commands tests/rasters tests/weights tests/inference \
+		tests/fuzz/test_fuzz.py tests/test_without_mxnet.py \
 		tests/test_shipped_models.py tests/test_kinds_of_pictures.py tests/test_errors.py
 
 lint: $(VENV)/.test
@@ -90,7 +91,7 @@ $(OLDEST)/.test: setup.py tests/oldest.py
 	$(OLDEST)/bin/python -m pip install -q --upgrade pip packaging
 	$(OLDEST)/bin/python tests/oldest.py > $(OLDEST)/constraints.txt
 	PYTHONWARNINGS=ignore $(OLDEST)/bin/pip install -q -c $(OLDEST)/constraints.txt -e . \
-		pytest scikit-image tifffile
+		pytest scikit-image tifffile h5py safetensors
 	touch $@
 
 clean:

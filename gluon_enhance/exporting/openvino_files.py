@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 from gluon_enhance.engines.telemetry import import_openvino
 from gluon_enhance.errors import EngineError
@@ -25,5 +26,15 @@ def save_graph(model, path: Path) -> None:
     try:
         # Its default would round weights to float16.
         import_openvino().save_model(model, str(path), compress_to_fp16=False)
-    except RuntimeError as error:  # which says nothing of the file, nor of room
+        is_whole = _is_whole(path)
+    except (RuntimeError, ElementTree.ParseError) as error:  # which say nothing of room
         raise EngineError(f"{path} cannot be written: is the disk full?") from error
+    if not is_whole:
+        raise EngineError(f"{path.with_suffix('.bin')} cannot be written: is the disk full?")
+
+
+def _is_whole(path):
+    """Tell whether all weights are in the file: older OpenVINO (2025.2) tells no fault of writing."""
+    places = (data.attrib for data in ElementTree.parse(path).iter("data"))
+    ends = (int(place["offset"]) + int(place["size"]) for place in places if "offset" in place)
+    return path.with_suffix(".bin").stat().st_size >= max(ends, default=0)

