@@ -34,7 +34,7 @@ def save_graph(model, path: Path) -> None:
 
 
 def _is_whole(path):
-    """Tell whether all weights are in the file: older OpenVINO (2025.2) tells no fault of writing."""
+    """Tell whether the file has all weights: OpenVINO 2025.2 tells no fault of writing."""
     places = (data.attrib for data in ElementTree.parse(path).iter("data"))
     ends = (int(place["offset"]) + int(place["size"]) for place in places if "offset" in place)
     return path.with_suffix(".bin").stat().st_size >= max(ends, default=0)
