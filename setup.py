@@ -36,7 +36,12 @@ CUDA_11 = [
     "nvidia-nccl-cu11",
 ]
 # The first Starlette without known holes; newer ones than 0.49 need Python 3.10.
-WEB = ["python-multipart>=0.0.18", "starlette>=0.49.1", "uvicorn>=0.30"]
+WEB = [
+    "python-multipart>=0.0.18; python_version < '3.10'",  # newer ones are not for it
+    "python-multipart>=0.0.28; python_version >= '3.10'",  # bounds the headers of a form's parts
+    "starlette>=0.49.1",
+    "uvicorn>=0.30",
+]
 STUDY = [
     *WEB,
     "SQLAlchemy>=2",

@@ -32,6 +32,7 @@ from gluon_enhance.serving.limits import Limits, TooMuchError
 from gluon_enhance.serving.openapi import description
 from gluon_enhance.serving.worker import Craft, Worker
 from gluon_enhance.serving.zipped import zipped
+from gluon_enhance.web.security import cookie_of
 from gluon_enhance.web.shell import shell
 
 logger = logging.getLogger(__name__)
@@ -141,7 +142,7 @@ class _Server:
     async def begin_session(self, request: Request) -> Response:
         """Give a browser a name of its own, which its jobs bear."""
         answer = Response(status_code=204)
-        if not COOKIE_VALUE.fullmatch(request.cookies.get(COOKIE, "")):
+        if not COOKIE_VALUE.fullmatch(cookie_of(request, COOKIE) or ""):
             answer.set_cookie(COOKIE, secrets.token_hex(16), httponly=True, samesite="strict")
         return answer
 
@@ -236,7 +237,7 @@ class _Server:
         self.limits.check_queue(self.jobs, client)
         try:
             form = await self.limits.bounded(request).form(max_files=MOST_FILES, max_fields=50)
-        except (FormParserError, UnicodeError) as error:  # a form can name any of Python's codecs
+        except FormParserError as error:
             raise HTTPException(400, f"the form is damaged: {error}") from error
         except ClientDisconnect as error:
             raise HTTPException(GONE, "the client is gone") from error
@@ -323,7 +324,7 @@ class _Server:
 
 def _client(request) -> str:
     """Name who asks: a browser by its cookie, a program by its address."""
-    cookie = request.cookies.get(COOKIE, "")
+    cookie = cookie_of(request, COOKIE) or ""
     if COOKIE_VALUE.fullmatch(cookie):
         return cookie
     return f"at {request.client.host if request.client else 'unknown'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -15,6 +16,8 @@ from gluon_enhance.photos.photo import Format
 from gluon_enhance.photos.read import HEAD_BYTES, format_of, read_size
 from gluon_enhance.serving.jobs import Jobs
 
+OTHER_CHARSET = re.compile(r"charset(?!=\"?utf-8\"?\s*(?:;|$))", re.I)
+"""In the Content-Type of a form: it could name any of Python's codecs, of which some are slow."""
 LONGEST_WAIT = 600
 """Seconds that a client is told to wait at most before it asks again."""
 
@@ -53,8 +56,11 @@ class Limits:
         Raises
         ------
         HTTPException
-            413, here if the request says how long it is, else while it is read.
+            413, here if the request says how long it is, else while it is read; 415 if its text is
+            not in UTF-8.
         """
+        if OTHER_CHARSET.search(request.headers.get("content-type", "")):
+            raise HTTPException(415, "forms are taken in UTF-8 only; leave the charset out")
         said = request.headers.get("content-length", "")
         if said.isdecimal() and int(said) > self.bytes:
             raise self._too_long()

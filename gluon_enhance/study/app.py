@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from gluon_enhance.study.database import Database
 from gluon_enhance.study.design import Item, Study, StudyError, picture_file
+from gluon_enhance.web.security import cookie_of
 from gluon_enhance.web.shell import shell
 
 logger = logging.getLogger(__name__)
@@ -162,7 +163,7 @@ class _Person:
         return Response(path.read_bytes(), media_type="image/png", headers=kept)
 
     def _place(self, request: Request) -> Optional[int]:
-        number = request.cookies.get(self._cookie)
+        number = cookie_of(request, self._cookie)
         return None if number is None else self._database.place(number)
 
     def _item(self, request: Request) -> tuple[int, int, Item]:

@@ -1,5 +1,7 @@
 """Who may ask a server of ours, asked over a real socket."""
 
+import time
+
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -97,6 +99,14 @@ def test_without_the_token_nothing_is_told(start):
     assert ask.get("/hello", Authorization="Bearer wrong").status == 401
     assert ask.get("/hello", Cookie="gluon_enhance_00000000=x").status == 401
     assert ask.get("/hello", Authorization="Bearer \xe9").status == 401
+
+
+def test_a_long_cookie_of_others_holds_nobody_up(start):
+    """Python's own reader of cookies takes quadratic time: 10 s for the longest."""
+    ask = start("0.0.0.0", TOKEN)
+    begun = time.perf_counter()
+    answer = ask.get("/hello", Cookie='x="' + "\\1" * 31_000)
+    assert answer.status == 401 and time.perf_counter() - begun < 2
 
 
 def test_the_token_comes_as_a_header_or_once_in_the_address(start):
