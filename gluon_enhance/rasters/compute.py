@@ -16,7 +16,6 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-import rasterio
 
 from gluon_enhance.imaging.arrays import from_rgb
 from gluon_enhance.imaging.block_means import (
@@ -38,7 +37,7 @@ from gluon_enhance.rasters.io import (
     read_bands,
     reopened,
 )
-from gluon_enhance.rasters.parts import keep_part
+from gluon_enhance.rasters.parts import keep_part, opened_part
 from gluon_enhance.rasters.plan import RasterPlan, window_of
 
 KERNEL_MARGIN = 2
@@ -126,7 +125,7 @@ def _answered(plan, bands, tile, _):
     """
     path, starts = plan.answer_path(bands), [side.start * plan.scale for side in tile.read]
     rows, columns = (slice(k, k + n * plan.scale) for k, n in zip(starts, tile.shape))
-    with naming_errors("read", path), rasterio.open(path) as answer:
+    with opened_part(path) as answer:
         return answer.read(window=window_of((rows, columns)))[None]
 
 

@@ -292,7 +292,7 @@ def _match_there(run, plan, matcher, windows, beside):
         paths = [folder / f"{k:07d}.tif" for k in range(len(windows))]
         done = run(partial(_keep_window, plan, tables), zip(windows, paths))
         for index in _in_order(index for index, _ in done):
-            yield read_part(paths[index])
+            yield read_part(paths[index], windows[index])
             paths[index].unlink()
 
 

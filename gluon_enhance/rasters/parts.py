@@ -22,6 +22,7 @@ from typing import Callable, Optional
 import filelock
 import numpy as np
 import rasterio
+from rasterio.windows import Window
 
 from gluon_enhance.atomic import PREFIX, clear_once, write_bytes
 from gluon_enhance.errors import ImageError, plural
@@ -63,9 +64,30 @@ def keep_part(path: Path, made: np.ndarray) -> None:
         append_checksum(draft)
 
 
-def read_part(path: Path) -> np.ndarray:
-    """Read the bands (C, h, w) that `keep_part` has kept."""
-    with naming_errors("read", path), rasterio.open(path) as part:
+@contextmanager
+def opened_part(path: Path) -> Iterator[rasterio.DatasetReader]:
+    """Open what was kept in a run's folder, as the GeoTIFF that it was written as.
+
+    Text in its place could have GDAL read any file, and has a right checksum if it was forged.
+    """
+    with naming_errors("read", path), rasterio.open(path, driver="GTiff") as part:
+        yield part
+
+
+def read_part(path: Path, window: Window) -> np.ndarray:
+    """Read the bands (C, h, w) that `keep_part` has kept of a window.
+
+    Raises
+    ------
+    ImageError
+        If they are of another size.
+    """
+    with opened_part(path) as part:
+        if part.shape != (window.height, window.width):
+            raise ImageError(
+                f"{path} has {part.width}x{part.height} pixels, and the part that it should be "
+                f"{window.width}x{window.height}; delete it, and give --resume again"
+            )
         return part.read()
 
 
@@ -187,12 +209,17 @@ def _check_own(folder):
 def _drop_damaged(plan):
     """Delete parts that are not as they were written; they are made again."""
     parts = [path for path in _contents(Path(plan.folder)) if path.suffix == ".tif"]
-    damaged = [path for path in parts if not is_intact(path)]
+    damaged = [path for path in parts if not is_intact(path) or not _is_tiff(path)]
     for path in damaged:
         path.unlink()
     if damaged:
         count = f"{len(damaged):,} of {plural(len(parts), 'file')}"
         logger.warning("%s in %s made again: damaged", count, plan.folder)
+
+
+def _is_tiff(path):
+    with open(path, "rb") as file:
+        return file.read(4).startswith((b"II", b"MM"))
 
 
 def _remove(folder):
@@ -236,9 +263,10 @@ def _put_together(plan, src, whole, options, is_masked):
     is_straight = plan.premultiplied and not plan.multiplies
     with created(whole, src, options, plan.scale, plan.region, is_masked, is_straight) as output:
         for index in range(plan.count):
-            made = read_part(plan.part_path(index))
+            window = window_of(plan.target(index))
+            made = read_part(plan.part_path(index), window)
             if is_masked:
                 bands, masks = made[: src.count], made[src.count :]
                 valid = valid_in_all(bands, src) & (masks != 0).all(axis=0)
                 made = np.concatenate([fill_invalid(bands, valid, color_bands(src)), [valid]])
-            output.write_with_mask(made, window_of(plan.target(index)))
+            output.write_with_mask(made, window)

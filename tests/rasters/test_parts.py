@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
+import rasterio.shutil
 from doubling_net import Doubling
 from runs import on_plan
 from test_enhancing import Blur, write
@@ -63,6 +65,26 @@ def test_a_damaged_part_is_made_again(source, tmp_path, caplog, damage):
     assert (tmp_path / "out.tif").read_bytes() == (tmp_path / "whole.tif").read_bytes()
     assert f"1 of {len(parts)} files in {folder} made again: damaged" in caplog.text
     assert not folder.exists()
+
+
+def test_a_part_that_leads_elsewhere_is_made_again(source, tmp_path):
+    """A checksum can be forged: text that GDAL takes for a VRT would show any file."""
+    secret = write(tmp_path / "secret.tif", np.full((1, 200, 170), 99, np.uint8))
+    enhance_raster(source, tmp_path / "whole.tif", Blur())
+    part = sorted(interrupt(source, tmp_path / "out.tif").glob("*.tif"))[0]
+    with rasterio.open(secret) as src:
+        rasterio.shutil.copy(src, part, driver="VRT")
+    append_checksum(part)
+    enhance_raster(source, tmp_path / "out.tif", Blur(), resume=True)
+    assert (tmp_path / "out.tif").read_bytes() == (tmp_path / "whole.tif").read_bytes()
+
+
+def test_a_part_of_another_size_is_named(source, tmp_path):
+    part = sorted(interrupt(source, tmp_path / "out.tif").glob("*.tif"))[0]
+    write(part, np.zeros((1, 3, 5), np.uint8))
+    append_checksum(part)
+    with pytest.raises(ImageError, match=r"\.tif has 5x3 pixels, and the part .* delete it"):
+        enhance_raster(source, tmp_path / "out.tif", Blur(), resume=True)
 
 
 def test_a_checksum_tells_any_change(tmp_path):
