@@ -13,7 +13,7 @@ from gluon_enhance.weights.load import read_weights
 from gluon_enhance.weights.names.architectures import read_off
 from gluon_enhance.weights.readers.tensorflow import MAGIC, read_tensorflow
 from gluon_enhance.weights.readers.torch import FUNCTIONS, read_torch
-from gluon_enhance.weights.vgg import _read_keras
+from gluon_enhance.weights.vgg import _read_keras, _read_npz
 
 PROTO = b"\x80\x04"
 
@@ -67,6 +67,14 @@ def test_a_pickle_that_unpacks_to_far_more_than_the_file_is_refused(tmp_path):
         archive.writestr("a/data/0", np.random.default_rng(0).bytes(200_000))
     message = refusal(read_torch, path, path.read_bytes())
     assert "unpacks to a pickle of 2,000,003 bytes" in message
+
+
+def test_a_zip_of_very_many_arrays_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "vgg.npz", "w") as archive:
+        for k in range(5_001):
+            archive.writestr(f"{k}.npy", b"")
+    with pytest.raises(WeightsError, match="it has 5,001 members, more than 5,000"):
+        _read_npz(tmp_path / "vgg.npz")
 
 
 def torch_file(path, state):

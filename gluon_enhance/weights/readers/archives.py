@@ -6,18 +6,22 @@ import zipfile
 
 MAX_INFLATION = 20
 """Deflate takes less than half off trained weights; a file that unpacks to more is a bomb."""
+MAX_MEMBERS = 5_000
+"""Nets of 1,000 layers have fewer arrays; NumPy looks for each through the names of all."""
 MAX_SMALL_PICKLE = 1 << 20
 """Bytes of a pickle that any file may hold; others hold less than their tensors."""
 
 
 def check_members(members: list[zipfile.ZipInfo], size: int) -> None:
-    """Refuse a zip that unpacks to far more than its size in bytes.
+    """Refuse a zip that unpacks to far more than its size in bytes, or has too many members.
 
     Raises
     ------
     ValueError
         With the figure.
     """
+    if len(members) > MAX_MEMBERS:
+        raise ValueError(f"it has {len(members):,} members, more than {MAX_MEMBERS:,}")
     if any(
         info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in members
     ):
