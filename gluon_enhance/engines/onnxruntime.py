@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import redirect_stdout
+from functools import cached_property
 from io import StringIO
 
 import numpy as np
@@ -46,13 +47,13 @@ class ONNXRuntimeEngine:
                 "arena_extend_strategy": "kSameAsRequested",
             }
             provider = (CUDA, settings)
-        try:
-            self._session = onnxruntime.InferenceSession(str(model), options, providers=[provider])
-        except Exception as error:  # its exceptions share no base but Exception
-            reason = str(error).strip().splitlines()[-1][:200]
-            raise EngineError(f"ONNX Runtime cannot load {model}: {reason}") from error
+        self._start = lambda source: onnxruntime.InferenceSession(
+            source, options, providers=[provider]
+        )
+        self._sessions: dict = {}
+        session = self._session_for(self._graph.first_shapes) if self._graph else self._whole
         # Where a GPU, its driver or a library is missing, ONNX Runtime takes the processor instead.
-        is_on_gpu = CUDA in self._session.get_providers()
+        is_on_gpu = CUDA in session.get_providers()
         self._device = cuda_name(gpu or 0) if is_on_gpu else "cpu"
         if gpu is not None and not is_on_gpu:
             which = f"GPU {gpu}" if gpu else "a GPU"
@@ -64,7 +65,7 @@ class ONNXRuntimeEngine:
         if precision == "tf32" and not is_on_gpu:
             raise EngineError("precision is 'tf32', which processors lack; use fp32, or a GPU")
         self._precision = "tf32" if is_on_gpu and precision != "fp32" else "fp32"
-        self._inputs = [one.name for one in self._session.get_inputs()]
+        self._inputs = [one.name for one in session.get_inputs()]
 
     def describe(self) -> dict:
         """Name the engine, its version, precision, device and threads."""
@@ -82,15 +83,37 @@ class ONNXRuntimeEngine:
 
     def compute(self, arrays: list, as_features: bool = False, out: list | None = None) -> list:
         """Run any inputs, in the file's order, and give its outputs."""
-        if self._graph:
-            self._graph.check(array.shape for array in arrays)
+        shapes = tuple(array.shape for array in arrays)
+        session = self._session_for(shapes) if self._graph else self._whole
         floats = (array.astype(np.float32, copy=False) for array in arrays)
         try:
-            outputs = self._session.run(None, dict(zip(self._inputs, floats)))
-        except Exception as error:  # as above
+            outputs = session.run(None, dict(zip(self._inputs, floats)))
+        except Exception as error:  # its exceptions share no base but Exception
             reason = str(error).strip().splitlines()[-1][-200:]
             raise EngineError(f"ONNX Runtime cannot run {self._path}: {reason}") from error
         return [output.astype(np.float16) for output in outputs] if as_features else outputs
+
+    def _session_for(self, shapes):
+        """Return what runs another's file on inputs of these shapes, for which it is checked."""
+        if shapes not in self._sessions:
+            self._graph.check(shapes)
+            made = self._graph.file_for(shapes)
+            if len(self._sessions) == 2:  # a shape and its transpose
+                self._sessions.clear()
+            self._sessions[shapes] = self._loaded(made) if made else self._whole
+        return self._sessions[shapes]
+
+    @cached_property
+    def _whole(self):
+        return self._loaded(self._path)
+
+    def _loaded(self, source):
+        """Load a file by its name, or what bytes hold."""
+        try:
+            return self._start(source)
+        except Exception as error:  # as above
+            reason = str(error).strip().splitlines()[-1][:200]
+            raise EngineError(f"ONNX Runtime cannot load {self._path}: {reason}") from error
 
 
 def _load_cuda(onnxruntime):

@@ -27,7 +27,7 @@ LARGE = 1 << 20
 OpenVINO's plan for a fixed one holds 4 maps of DPED at once, where 3 do. Nets with many skips hold
 more without a plan."""
 
-FORM = 3
+FORM = 4
 """Number of the way in which nets are changed before they are compiled and kept, and checked."""
 
 
@@ -42,9 +42,7 @@ class OpenVINOEngine:
         self._openvino = openvino
         self._core = openvino.Core()
         self._path = str(model)
-        with self._refusing("read"):
-            self._model = self._core.read_model(self._path)
-        self._runs_whole = any(op.get_type_name() == "MVN" for op in self._model.get_ops())
+        self._whole = None if self._graph else self._read(self._path)
         self._kept = CompiledModels(cache, Path(model), self._maker())
         self._threads = threads or physical_cores()
         self._requests = {}
@@ -107,7 +105,7 @@ class OpenVINOEngine:
     def _request(self, signature, as_features):
         key = signature, as_features
         if key not in self._requests:
-            if self._graph:
+            if self._graph:  # also where an earlier run, which may have trusted it, compiled it
                 self._graph.check(shape for shape, _ in signature)
             if len(self._requests) == 2:  # a shape and its transpose; each holds its feature maps
                 self._requests.clear()
@@ -123,7 +121,7 @@ class OpenVINOEngine:
     def _compiled(self, signature, as_features):
         """Compile, or take what an earlier run has compiled."""
         options = self._options(self._precision)
-        details = (signature, as_features, options)
+        details = (signature, as_features, options, self._graph is None)
         kept = self._kept.get(*details)
         if kept:
             with suppress(RuntimeError):  # OpenVINO refuses it, and is asked to compile
@@ -136,19 +134,49 @@ class OpenVINOEngine:
         return compiled
 
     def _compile(self, signature, precision, as_features=False):
-        whole = self._model if precision == "fp32" else self._rounded
+        shapes = [shape for shape, _ in signature]
+        whole = self._whole_for(shapes, precision)
+        runs_whole = any(op.get_type_name() == "MVN" for op in whole.get_ops())
         model = whole.clone()
-        model.reshape({k: list(shape) for k, (shape, _) in enumerate(signature)})
-        if self._runs_whole and math.prod(signature[0][0][2:]) >= LARGE:
-            model = whole.clone()
+        if not runs_whole or math.prod(shapes[0][2:]) < LARGE:
+            model.reshape(dict(enumerate(map(list, shapes))))
         if precision != "fp32" and not as_features:
             bfloat16.keep_last_sums(self._openvino, model)
         model = self._with_types(model, [dtype for _, dtype in signature], as_features)
         return self._core.compile_model(model, "CPU", self._options(precision))
 
+    def _whole_for(self, shapes, precision):
+        """Return the net as it is read; another's one is checked for these shapes."""
+        if self._graph is None:
+            return self._whole if precision == "fp32" else self._rounded
+        whole = self._checked(shapes)
+        return whole if precision == "fp32" else self._with_rounded_kernels(whole)
+
+    def _checked(self, shapes):
+        """Read another's net; OpenVINO must find the shapes in it that were checked."""
+        self._graph.check(shapes)
+        made = self._graph.file_for(shapes)
+        model = self._read(made or self._path)
+        fixed = model.clone()
+        with self._refusing("compile"):
+            fixed.reshape(dict(enumerate(map(list, shapes))))
+        for output in (output for op in fixed.get_ops() for output in op.outputs()):
+            shape = output.partial_shape
+            found = tuple(shape.to_shape()) if shape.is_static else None
+            self._graph.compare(shapes, dict.fromkeys(output.names, found))
+        return fixed if made else model
+
+    def _read(self, source):
+        """Read a file by its name, or what bytes hold."""
+        with self._refusing("read"):
+            return self._core.read_model(source)
+
     @cached_property
     def _rounded(self):
-        return bfloat16.with_rounded_kernels(self._openvino, self._model)
+        return self._with_rounded_kernels(self._whole)
+
+    def _with_rounded_kernels(self, model):
+        return bfloat16.with_rounded_kernels(self._openvino, model)
 
     def _with_types(self, model, dtypes, as_features):
         """Have a model take and give features in 16 bits."""

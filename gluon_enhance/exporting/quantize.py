@@ -189,6 +189,16 @@ _FILE = "net{}.xml"
 """Of the net with so many blocks in 8 bits."""
 
 
+def _refuse_computed(onnx):
+    """Refuse another's graph that OpenVINO is to run in its own form, and not as it was checked."""
+    graph = engines.checked(onnx, None)
+    if graph.file_for(graph.first_shapes):
+        raise EngineError(
+            f"{onnx} computes with the size of its image, which 8 bits are not for; "
+            f"{engines.WAY_OUT}"
+        )
+
+
 class _Search:
     def __init__(self, name, onnx, work, pieces, trusted):
         self._work, self._name = work, name
@@ -196,6 +206,8 @@ class _Search:
         self._exact = engines.load("openvino", onnx, precision="fp32", trusted=trusted)
         self._precision = self._usual.describe()["precision"]
         self._pieces = pieces
+        if not trusted:
+            _refuse_computed(onnx)
         openvino = import_openvino()
         model = openvino.Core().read_model(str(onnx))
         self._graph = EightBitGraph(openvino, with_folded_scales(model))

@@ -12,6 +12,7 @@ import pytest
 
 from gluon_enhance import Enhancer, engines, zoo
 from gluon_enhance.engines.checks.graph import CheckedGraph
+from gluon_enhance.engines.checks.operators import OPERATORS
 from gluon_enhance.errors import EngineError, WeightsError
 from gluon_enhance.weights import store
 from gluon_enhance.weights.manifest import fingerprint
@@ -160,6 +161,65 @@ def test_what_exporters_write_for_image_nets_is_run(kind, engine, save):
     (expected,) = ReferenceEvaluator(str(path)).run(None, {"x": IMAGE})
     result = engines.load(engine, path, precision="fp32", threads=1).run(IMAGE)
     assert result.shape == expected.shape and np.abs(result - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_engines_get_what_is_known_as_constants(kind, save):
+    """And the same net; a file of which nothing is known so stays as it is."""
+    from onnx.reference import ReferenceEvaluator
+
+    path = save(*kind())
+    graph = CheckedGraph(path, [IMAGE.shape])
+    made = graph.file_for([IMAGE.shape])
+    if kind not in (resized_to_computed_size, reshaped_by_gathers):
+        assert made is None
+        return
+    model = onnx.load_from_string(made)
+    assert {"Shape", "Mul", "Gather"}.isdisjoint(one.op_type for one in model.graph.node)
+    results = [
+        ReferenceEvaluator(source).run(None, {"x": IMAGE})[0] for source in (str(path), model)
+    ]
+    assert np.array_equal(*results)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.float32, np.bool_])
+def test_no_engine_computes_anew_what_was_checked(engine, dtype, save, monkeypatch):
+    """Were it another number there, it could be an index beyond the data."""
+    pytest.importorskip(engine)
+    nodes = [
+        node("Shape", ["x"], ["s"]),
+        node("Gather", ["s", "three"], ["side"]),  # 8
+        node("Sub", ["side", "five"], ["n"]),  # which is 3, and 2 by a wrong table
+        node("Cast", ["n"], ["m"], to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype))),
+        node("Cast", ["m"], ["index"], to=TensorProto.INT64),
+        node("Gather", ["x", "index"], ["y"], axis=2),
+    ]
+    path = save(nodes, [whole("three", 3), whole("five", 5)])
+    wrong = OPERATORS["Sub"]._replace(value=lambda call: np.asarray([2], np.int64))
+    monkeypatch.setitem(OPERATORS, "Sub", wrong)
+    result = engines.load(engine, path, precision="fp32", threads=1).run(IMAGE)
+    index = np.array([2]).astype(dtype).astype(np.int64)
+    np.testing.assert_allclose(result, IMAGE[:, :, index], atol=1e-6)
+
+
+def test_a_map_that_openvino_finds_of_another_shape_is_refused(save, monkeypatch):
+    pytest.importorskip("openvino")
+    path = save([node("Relu", ["x"], ["r"]), node("GlobalAveragePool", ["r"], ["y"])])
+    wrong = OPERATORS["Relu"]._replace(shape=lambda call: (1, 3, 5, 8))
+    monkeypatch.setitem(OPERATORS, "Relu", wrong)
+    engine = engines.load("openvino", path, precision="fp32", threads=1)
+    match = r"its map r is \(1, 3, 5, 8\) here, and \(1, 3, 6, 8\) for the engine"
+    with pytest.raises(EngineError, match=match):
+        engine.run(IMAGE)
+
+
+def test_images_of_two_sizes_have_constants_of_their_own(save):
+    pytest.importorskip("onnxruntime")
+    engine = engines.load("onnxruntime", save(*resized_to_computed_size()), precision="fp32")
+    for width in (8, 5, 7, 8):
+        image = IMAGE[..., :width]
+        assert np.array_equal(engine.run(image), image.repeat(2, 2).repeat(2, 3))
 
 
 @pytest.mark.parametrize(

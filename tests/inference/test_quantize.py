@@ -139,6 +139,20 @@ def test_a_net_that_takes_statistics_of_the_whole_image_is_refused(tmp_path):
         quantize("style_wave", tmp_path / "net")
 
 
+def test_a_graph_of_others_that_computes_with_sizes_has_no_8_bits(tmp_path):
+    """OpenVINO would compute them in the file's own way, and not as they were checked."""
+    onnx = pytest.importorskip("onnx")
+    node = onnx.helper.make_node
+    nodes = [node("Shape", ["x"], ["s"]), node("Reshape", ["x", "s"], ["y"])]
+    ends = [onnx.helper.make_tensor_value_info(name, 1, ["n", 3, "h", "w"]) for name in "xy"]
+    graph = onnx.helper.make_graph(nodes, "net", ends[:1], ends[1:])
+    opsets = [onnx.helper.make_opsetid("", 13)]
+    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    onnx.save(model, tmp_path / "n.onnx")
+    with pytest.raises(EngineError, match="computes with the size of its image.* --trust"):
+        quantize(tmp_path / "n.onnx", tmp_path / "net")
+
+
 @pytest.mark.parametrize("room", [50_000, 500_000], ids=["graph", "weights"])
 def test_a_full_disk_is_named_and_leaves_nothing(room, tmp_path):
     """As on a full disk, no file grows beyond a size."""

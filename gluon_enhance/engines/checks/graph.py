@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Iterable, Mapping
+from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from gluon_enhance.engines.checks.limits import (
     refuse_enlargement,
     refuse_fixed,
 )
-from gluon_enhance.engines.checks.onnx_file import DTYPES, MOST_AXES, Tensor, read_onnx
+from gluon_enhance.engines.checks.onnx_file import DTYPES, MOST_AXES, Tensor, read_onnx, remade
 from gluon_enhance.engines.checks.operators import OPERATORS, read_attributes
 from gluon_enhance.engines.checks.types import type_of
 from gluon_enhance.errors import EngineError, plural
@@ -49,6 +50,24 @@ LARGEST_STATED = 1 << 24
 Shapes = Iterable[tuple[int, ...]]
 
 
+class Followed(NamedTuple):
+    """What a graph makes of inputs of some shapes.
+
+    Attributes
+    ----------
+    outputs : list of tuple of int
+        Their shapes.
+    maps : dict of str to tuple of int
+        The shape of whatever has a name.
+    known : dict of int to (str, Tensor)
+        What nodes, by their number, compute before there is an image, and its name.
+    """
+
+    outputs: list[tuple[int, ...]]
+    maps: dict[str, tuple[int, ...]]
+    known: dict[int, tuple[str, Tensor]]
+
+
 class CheckedGraph:
     """An ONNX file of operators that image nets need.
 
@@ -67,6 +86,7 @@ class CheckedGraph:
     def __init__(self, path: str | os.PathLike, shapes: Optional[Shapes] = None):
         self._path = Path(path)
         self._passed: dict = {}
+        self._follow = lru_cache(maxsize=2)(self._followed)
         if self._path.suffix == ".xml":
             raise EngineError(
                 f"{path} is a graph in OpenVINO's own form, of which only those that this package "
@@ -90,6 +110,11 @@ class CheckedGraph:
     def _nodes(self):
         return self._graph.nodes
 
+    @property
+    def first_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes that the graph has passed with."""
+        return next(iter(self._passed))
+
     def check(self, shapes: Shapes) -> list[tuple[int, ...]]:
         """Check what the graph does with inputs of these shapes; those that passed are known.
 
@@ -104,13 +129,45 @@ class CheckedGraph:
             If it does not take them, or does what no image net needs.
         """
         shapes = tuple(tuple(shape) for shape in shapes)
-        if shapes in self._passed:
-            return self._passed[shapes]
-        try:
-            self._passed[shapes] = self._follow(shapes)
-        except MISFITS as error:
-            raise self._refused(error) from error
+        if shapes not in self._passed:
+            try:
+                self._passed[shapes] = self._follow(shapes).outputs
+            except MISFITS as error:
+                raise self._refused(error) from error
         return self._passed[shapes]
+
+    def file_for(self, shapes: Shapes) -> Optional[bytes]:
+        """Return what an engine is to load for inputs of these shapes, which have passed.
+
+        What is known before there is an image are constants in it, so that no engine computes it in
+        its own way, and none meets an index that was not checked.
+
+        Returns
+        -------
+        bytes or None
+            None for the file itself, if nothing in it is known so.
+        """
+        known = self._follow(tuple(tuple(shape) for shape in shapes)).known
+        if not known:
+            return None
+        others = (node.inputs for k, node in enumerate(self._nodes) if k not in known)
+        needed = {*self._graph.outputs, *chain.from_iterable(others)}
+        return remade(
+            self._path, {k: one if one[0] in needed else None for k, one in known.items()}
+        )
+
+    def compare(self, shapes: Shapes, found: Mapping[str, Optional[tuple[int, ...]]]) -> None:
+        """Refuse a graph of whose maps, by name, an engine has other shapes, or None.
+
+        Raises
+        ------
+        EngineError
+        """
+        maps = self._follow(tuple(tuple(shape) for shape in shapes)).maps
+        for name, shape in found.items():
+            if maps.get(name, shape) != shape:
+                fault = f"its map {name:.60} is {maps[name]} here, and {shape} for the engine"
+                raise self._refused(fault)
 
     def _try_images(self):
         """Check the graph for images; a net may need sides of some multiple, so two are tried."""
@@ -134,7 +191,7 @@ class CheckedGraph:
         reason = " ".join(str(error).split())[:300]
         return EngineError(f"{self._path} is no net that is run here: {reason}; {WAY_OUT}")
 
-    def _follow(self, shapes):
+    def _followed(self, shapes):
         """Find the shapes of all maps, what is known of them, and the memory and work they take."""
         graph = self._graph
         if len(shapes) != len(graph.inputs):
@@ -142,6 +199,7 @@ class CheckedGraph:
         tensors = {**graph.constants, **self._images(shapes)}
         maker, sizes, takes, work = {}, [], [], 0
         seen, fixed = set(graph.inputs), 0  # of the image's pixels, and of none
+        known = {}
         looks = 0
         weights = sum(math.prod(one.shape) for one in graph.constants.values())
         for k, (node, attributes) in enumerate(zip(self._nodes, self._attributes)):
@@ -153,6 +211,8 @@ class CheckedGraph:
             made = _named(node, partial(_made, call, tensors))
             tensors.update((name, one) for name, one in zip(node.outputs, made) if name)
             sizes.append(sum(math.prod(one.shape) for one in made))
+            if node.op != "Constant" and made[0].value is not None:
+                known[k] = node.outputs[0], made[0]
             if node.op == "Constant":  # the file holds it
                 weights += sizes[-1]
             elif node.op in ("Shape", "Size") or seen.isdisjoint(node.inputs):
@@ -172,7 +232,7 @@ class CheckedGraph:
         refuse_fixed(image, weights, fixed)
         refuse_enlargement(image, result, len(graph.outputs))
         refuse_disproportion(image, result, weights, most_at_once(sizes, takes, kept), work)
-        return made
+        return Followed(made, {name: one.shape for name, one in tensors.items()}, known)
 
 
 def _named(node, step):

@@ -20,7 +20,14 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
-from gluon_enhance.engines.checks.protobuf import REFUSED, SKIPPED, Field, read_message
+from gluon_enhance.engines.checks.protobuf import (
+    REFUSED,
+    SKIPPED,
+    Field,
+    fields_of,
+    read_message,
+    written,
+)
 from gluon_enhance.small_files import open_regular
 
 MOST_NODES = 20_000
@@ -119,14 +126,16 @@ VALUE = {
     3: Field("doc_string", SKIPPED),
     4: Field("metadata_props", SKIPPED),
 }
+NODES, VALUE_INFO, GRAPHS = 1, 13, 7
+"""Numbers of fields of a graph, and of a model."""
 GRAPH = {
-    1: Field("node", [NODE]),
+    NODES: Field("node", [NODE]),
     2: Field("name", SKIPPED),
     5: Field("initializer", [TENSOR]),
     10: Field("doc_string", SKIPPED),
     11: Field("input", [VALUE]),
     12: Field("output", [VALUE]),
-    13: Field("value_info", SKIPPED),
+    VALUE_INFO: Field("value_info", SKIPPED),
     14: Field("quantization_annotation", SKIPPED),
     15: Field("sparse_initializer", REFUSED),
     16: Field("metadata_props", SKIPPED),
@@ -134,7 +143,7 @@ GRAPH = {
 MODEL = {
     1: Field("ir_version", "integer"),
     **{k: Field("about the model", SKIPPED) for k in (2, 3, 4, 5, 6, 14)},
-    7: Field("graph", GRAPH),
+    GRAPHS: Field("graph", GRAPH),
     8: Field("opset_import", [{1: Field("domain", "text"), 2: Field("version", "integer")}]),
     20: Field("training_info", REFUSED),
     25: Field("functions", REFUSED),
@@ -188,6 +197,41 @@ def read_onnx(path: str | os.PathLike) -> Graph:
     # No file can be empty, says mmap: a ValueError.
     with open_regular(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return _graph(read_message(data, 0, len(data), MODEL), data)
+
+
+def remade(path: str | os.PathLike, values: Mapping[int, Optional[tuple[str, Tensor]]]) -> bytes:
+    """Return a file in which nodes, by their number, are constants of a name, or left out.
+
+    What it says of maps between nodes is left out too.
+    """
+    with open_regular(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return b"".join(_remade_model(data, values))
+
+
+def _remade_model(data, values):
+    for number, _, first, value in fields_of(data, 0, len(data)):
+        if number == GRAPHS:
+            yield written(number, b"".join(_remade_graph(data, value, values)))
+        else:
+            yield data[first : value.stop]
+
+
+def _remade_graph(data, place, values):
+    node = 0
+    for number, _, first, value in fields_of(data, place.start, place.stop):
+        if number != VALUE_INFO and (number != NODES or node not in values):
+            yield data[first : value.stop]
+        elif number == NODES and values[node]:
+            yield written(NODES, _constant(*values[node]))
+        node += number == NODES
+
+
+def _constant(name, tensor):
+    """Return the node that makes a tensor: its output, operator and attribute of type 4."""
+    sides = b"".join(written(1, side) for side in tensor.shape)
+    held = sides + written(2, tensor.kind) + written(9, tensor.value.tobytes())
+    attribute = written(1, b"value") + written(5, held) + written(20, 4)
+    return written(2, name.encode()) + written(4, b"Constant") + written(5, attribute)
 
 
 def _graph(model, data):

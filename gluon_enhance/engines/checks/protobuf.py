@@ -1,4 +1,4 @@
-"""Messages in the encoding of protobuf, read as a table of their fields says.
+"""Messages in the encoding of protobuf, read as a table of their fields says, and written.
 
 What the encoding [1]_ leaves to readers is refused here: fields of other types than the table's,
 single ones that come twice, and ones that are not in the table.
@@ -11,6 +11,7 @@ References
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple, Union
 
 import numpy as np
@@ -58,16 +59,41 @@ def read_message(data, position: int, end: int, table: dict) -> dict:
     """
     several = (f for f in table.values() if isinstance(f.kind, list) or f.kind == "texts")
     found: dict = {f.name: [] for f in several}
-    while position < end:
-        tag, position = _varint(data, position, end)
-        number, wire = (tag & 0xFFFFFFFF) >> 3, tag & 7  # readers drop the bits above
-        start, position = _place(data, position, end, wire)
+    for number, wire, _, value in fields_of(data, position, end):
         field = table.get(number, Field(f"field {number}", REFUSED))
         if field.kind == REFUSED:
             raise ValueError(f"it has {field.name}, {field.why}")
         if field.kind != SKIPPED:
-            _add(found, field, wire, data, start, position)
+            _add(found, field, wire, data, value.start, value.stop)
     return found
+
+
+def fields_of(data, position: int, end: int) -> Iterator[tuple[int, int, int, range]]:
+    """Yield each field's number, its wire type, where it begins, and the places of its value.
+
+    Raises
+    ------
+    ValueError
+        If they are not whole.
+    """
+    while position < end:
+        first = position
+        tag, position = _varint(data, position, end)
+        number, wire = (tag & 0xFFFFFFFF) >> 3, tag & 7  # readers drop the bits above
+        start, position = _place(data, position, end, wire)
+        yield number, wire, first, range(start, position)
+
+
+def written(number: int, value: Union[int, bytes]) -> bytes:
+    """Return a field with a number that is not negative, or with bytes and their length."""
+    if isinstance(value, int):
+        return _as_varint(number << 3 | VARINT) + _as_varint(value)
+    return _as_varint(number << 3 | BYTES) + _as_varint(len(value)) + value
+
+
+def _as_varint(value):
+    groups = [value >> shift & 127 for shift in range(0, max(value.bit_length(), 1), 7)]
+    return bytes([*(group | 128 for group in groups[:-1]), groups[-1]])
 
 
 def _add(found, field, wire, data, start, end):
