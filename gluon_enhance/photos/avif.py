@@ -14,6 +14,7 @@ from PIL import Image, features
 
 from gluon_enhance.photos.colors import as_rgb
 from gluon_enhance.photos.heif_colors import unlike_srgb
+from gluon_enhance.photos.heif_items import check_items
 from gluon_enhance.photos.photo import Encoder, Format, Photo, StoredPhoto
 
 
@@ -24,16 +25,17 @@ def has_avif() -> bool:
 
 def open_avif(data: bytes) -> StoredPhoto:
     """Read the header, and what of the colors is not kept."""
-    image = _picture(io.BytesIO(data))
+    image = _picture(data)
     problems = ["has more than 8 bits, of which 8 are read"] if _is_deep(data) else []
     problems += unlike_srgb(data, image.info)
     return StoredPhoto(image.size, lambda: image, image.n_frames, problems=problems)
 
 
-def _picture(file):
+def _picture(data):
     from PIL.AvifImagePlugin import AvifImageFile
 
-    return AvifImageFile(file)
+    check_items(data)
+    return AvifImageFile(io.BytesIO(data))
 
 
 def _is_deep(data) -> bool:
@@ -53,7 +55,8 @@ def write_avif(out: BinaryIO, photo: Photo, quality: int) -> None:
 
 FORMAT = Format(
     # A brand may be one of several that the file says it is compatible with.
-    "AVIF", (".avif",), rb"....ftyp(....)*?avi[fs]", lambda file: _picture(file).size, open_avif,
+    "AVIF", (".avif",), rb"....ftyp(....)*?avi[fs]",
+    lambda file: _picture(file.read()).size, open_avif,
     missing_package=lambda: "" if has_avif() else "Pillow>=11.3",
     encoder=Encoder(write_avif, ("uint8",), (1, 2, 3, 4), max_side=65536, is_lossy=True),
 )  # fmt: skip

@@ -12,6 +12,7 @@ from PIL import Image
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.imaging.arrays import to_dtype, to_float
+from gluon_enhance.photos import icc
 from gluon_enhance.photos.photo import Photo
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ def cmyk_in_srgb(image: Image.Image, profile: Optional[bytes]) -> Image.Image:
         raise ImageError("is CMYK without a color profile; convert it to RGB")
     try:
         return _in_srgb(image, profile)
-    except (ImageCms.PyCMSError, OSError) as error:
+    except (ImageCms.PyCMSError, OSError, ValueError) as error:
         raise ImageError(
             f"is CMYK with a color profile that fails ({error!s:.200}); convert it to RGB"
         ) from error
@@ -83,7 +84,7 @@ def cmyk_in_srgb(image: Image.Image, profile: Optional[bytes]) -> Image.Image:
 def _in_srgb(image, profile):
     from PIL import ImageCms
 
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    source = ImageCms.ImageCmsProfile(io.BytesIO(icc.reduced(profile)))
     return ImageCms.profileToProfile(
         image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
     )
@@ -95,7 +96,7 @@ def _through_profile(gray, profile) -> np.ndarray:
 
     try:
         curve = _in_srgb(Image.fromarray(np.arange(256, dtype=np.uint8)[None]), profile)
-    except (ImageCms.PyCMSError, OSError) as error:
+    except (ImageCms.PyCMSError, OSError, ValueError) as error:
         logger.warning("a gray color profile fails and is left out: %s", error)
         return np.stack([gray] * 3, axis=2)
     values = 255 * to_float(gray)  # positions in the curve, which has a color for each of 256 grays

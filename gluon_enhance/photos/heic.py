@@ -9,6 +9,7 @@ import numpy as np
 from gluon_enhance.imaging.arrays import to_dtype
 from gluon_enhance.photos.colors import unassociated
 from gluon_enhance.photos.heif_colors import unlike_srgb
+from gluon_enhance.photos.heif_items import check_items
 from gluon_enhance.photos.photo import Format, StoredPhoto
 
 
@@ -30,13 +31,16 @@ class HeicFile:
 
     Raises
     ------
-    OSError, ValueError, EOFError, SyntaxError, RuntimeError
-        If the file is damaged, as pillow-heif has it.
+    ImageError
+        If its items claim far more bytes than it has.
+    OSError, ValueError, EOFError, SyntaxError, RuntimeError, LookupError, struct.error
+        If the file is damaged, as pillow-heif has it, or the list of its items is.
     """
 
     def __init__(self, data: bytes):
         import pillow_heif
 
+        check_items(data)
         self._file = pillow_heif.open_heif(data, convert_hdr_to_8bit=False, hdr_to_16bit=False)
         self.size, self.count, self.info = self._file.size, len(self._file), self._file.info
 

@@ -82,12 +82,8 @@ def open_jpeg(data: bytes) -> StoredPhoto:
     ImageError
         If it is of a kind that is not decoded.
     """
-    segments = list(_segments(data))
-    says, scan = _said(segments), segments[-1].end if segments else len(data)
-    if scan == len(data) or segments[-1].marker != START_OF_SCAN:
-        raise ValueError("its pixels are missing")
-    end = _end_of_scans(data, scan)
-    problems, missing = [], ""
+    segments, scan, end = _parts(data)
+    says, problems, missing = _said(segments), [], ""
     if end >= 0:
         says["left_out"] = _appended(data, end, says["left_out"])
     else:
@@ -98,6 +94,18 @@ def open_jpeg(data: bytes) -> StoredPhoto:
     if says["exif"]:
         says["dpi"] = image.info.get("dpi") or exif.resolution(says["exif"])
     return StoredPhoto(image.size, lambda: image, says=says, problems=problems, missing=missing)
+
+
+def check_work(data: bytes) -> None:
+    """Refuse a file of so many segments or scans that decoders would work on it without end.
+
+    Raises
+    ------
+    ImageError
+    ValueError
+        If nothing of the pixels is there.
+    """
+    _parts(data)
 
 
 def read_size(file: BinaryIO) -> tuple[int, int]:
@@ -116,6 +124,18 @@ class _Segment(NamedTuple):
     body: bytes
     end: int
     """The position of what follows."""
+
+
+def _parts(data) -> tuple[list[_Segment], int, int]:
+    """Return the segments before the pixels, where these begin, and where they end.
+
+    The last is -1 if the file is cut short.
+    """
+    segments = list(_segments(data))
+    scan = segments[-1].end if segments else len(data)
+    if scan == len(data) or segments[-1].marker != START_OF_SCAN:
+        raise ValueError("its pixels are missing")
+    return segments, scan, _end_of_scans(data, scan)
 
 
 def _said(segments) -> dict:

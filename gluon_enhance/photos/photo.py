@@ -215,5 +215,9 @@ class Format:
                 f"is {width}x{height}: over the limit of {MAX_PIXELS // 10**6} "
                 "megapixels; cut it into parts"
             )
-        if width * height > SMALL_PIXELS + self.pixels_per_byte * size:
+        if not self.may_hold(width, height, size):
             raise ImageError(f"is {width}x{height} in {size:,} bytes: no photo is as small")
+
+    def may_hold(self, width: int, height: int, size: int) -> bool:
+        """Tell whether a file of so many bytes may claim a picture of so many pixels."""
+        return width * height <= SMALL_PIXELS + self.pixels_per_byte * size

@@ -21,7 +21,7 @@ from typing import Optional
 
 from gluon_enhance.errors import ImageError, untrusted
 from gluon_enhance.photos.read import HEAD_BYTES, format_of
-from gluon_enhance.rasters import gdal_metadata, hdf, netcdf, vrt
+from gluon_enhance.rasters import gdal_metadata, hdf, netcdf, pictures, vrt
 from gluon_enhance.small_files import is_endless, read_small
 
 TIFF = (".tif", ".tiff")
@@ -44,16 +44,17 @@ _SIGNATURES = re.compile(
 )
 """How files of TIFF, JPEG 2000, IMG, DTED, NITF and GRIB begin; pictures' are known besides."""
 _HOLDERS = frozenset((
-    "AAIGrid", "AIG", "AVIF", "BAG", "BIGGIF", "BMP", "BSB", "BT", "DTED", "ECW", "EHdr", "ENVI",
-    "ESAT", "GIF", "GRIB", "GSAG", "GSBG", "GS7BG", "GTX", "GTiff", "GXF", "HDF4",
+    "AAIGrid", "AIG", "AVIF", "BAG", "BSB", "BT", "DTED", "ECW", "EHdr", "ENVI",
+    "ESAT", "GRIB", "GSAG", "GSBG", "GS7BG", "GTX", "GTiff", "GXF", "HDF4",
     "HDF4Image", "HDF5", "HDF5Image", "HEIF", "HFA", "JDEM", "JP2ECW", "JP2KAK", "JP2MrSID",
     "JP2OpenJPEG", "JPEG", "JPEGXL", "KEA", "L1B", "LAN", "MrSID", "NITF", "NTv2",
     "NWT_GRC", "NWT_GRD", "PCRaster", "PNG", "PNM", "RMF", "ROI_PAC", "RST", "S102",
-    "S104", "S111", "SAGA", "SGI", "SIGDEM", "SNAP_TIFF", "SRTMHGT", "Terragen", "TGA",
-    "USGSDEM", "WEBP", "XPM", "XYZ", "netCDF",
+    "S104", "S111", "SAGA", "SIGDEM", "SNAP_TIFF", "SRTMHGT", "Terragen",
+    "USGSDEM", "WEBP", "XYZ", "netCDF",
 ))  # fmt: skip
-"""GDAL's drivers of such formats. Of others, files of GeoPackage and MBTiles hold programs, in SQL,
-and RRASTER's a coordinate system of any name."""
+"""GDAL's drivers of such formats. Of others, those of GIF, BMP, TGA, SGI and XPM take memory for
+what a file claims, files of GeoPackage and MBTiles hold programs, in SQL, and RRASTER's a
+coordinate system of any name."""
 _AROUND = (".msk", ".ovr")
 """Suffixes of the files beside a raster that GDAL opens by their content."""
 _NOTES = ".aux.xml"
@@ -184,6 +185,7 @@ def _drivers_of_file(path):
         if path.suffix.lower() in TIFF:
             return ["GTiff"]
         _check_numbers(path)
+        _check_picture(path)
         return sorted(_HOLDERS)
     if path.suffix.lower() != ".vrt":
         fault = "describes in text where its pixels are, which may be files or addresses"
@@ -200,6 +202,11 @@ def _check_numbers(path):
 def _check_items(path):
     """Refuse a TIFF file whose metadata take long to list."""
     _refuse_if(path, gdal_metadata.fault_of(path))
+
+
+def _check_picture(path):
+    """Refuse a picture that takes more memory or time than its pixels do."""
+    _refuse_if(path, pictures.fault_of(path))
 
 
 def _head(path):
@@ -223,6 +230,7 @@ def _check_beside(path):
             if not _holds_pixels(beside):
                 raise untrusted(beside, f"lies beside {path.name}, and is no TIFF file")
             _check_items(beside)
+            _check_picture(beside)
         if name.lower().endswith(_NOTES):
             _refuse_if(beside, vrt.system_fault(unescape(_text_of(beside))))
 
@@ -280,6 +288,7 @@ def _is_vrt(source, path):
         fault = f"takes pixels from {source}, which may name other files or addresses"
         raise untrusted(path, fault)
     _check_items(source)
+    _check_picture(source)
     return False
 
 

@@ -14,6 +14,8 @@ from rasterio.enums import MaskFlags
 from gluon_enhance.atomic import temporary_folder
 from gluon_enhance.photos.tiff_tags import has_place
 from gluon_enhance.rasters.io import gdal_environment, open_dataset, rpcs_of
+from gluon_enhance.rasters.names import TIFF
+from gluon_enhance.rasters.pictures import fault_of, picture_format
 
 PHOTOS = ("AVIF", "BIGGIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "WEBP")
 """Drivers of GDAL for formats that photos come in, besides TIFF."""
@@ -25,9 +27,14 @@ def kind_of(path, trust: bool = False) -> Optional[str]:
     """Return 'raster' or 'photo', or None if GDAL cannot read a file, or is not to.
 
     A TIFF file is a raster if it has a place on Earth, or anything else that a photo cannot hold.
-    With `trust` what it leads to is not looked at. No file raises an error here: who reads it
-    does, so a TIFF file with a place is a raster even if it is refused.
+    What begins as another photo is one, and GDAL does not see it. With `trust` what a file leads
+    to is not looked at. No file raises an error here: who reads it does, so a TIFF file with a
+    place is a raster even if it is refused.
     """
+    with suppress(Exception):
+        # What is called a TIFF file GDAL opens as such only.
+        if Path(path).suffix.lower() not in TIFF and picture_format(path):
+            return "photo"
     with suppress(Exception), gdal_environment(), _dataset(path, trust) as dataset:
         if dataset.driver in PHOTOS:
             return "photo"
@@ -37,7 +44,14 @@ def kind_of(path, trust: bool = False) -> Optional[str]:
 
 
 def is_placed(path, trust: bool = False) -> bool:
-    """Tell whether GDAL can read a file and finds a place on Earth in it, or beside it."""
+    """Tell whether GDAL can read a picture and finds a place on Earth in it, or beside it.
+
+    One that GDAL is not to read, unless it is trusted, is taken for placed: a place must not get
+    lost in silence.
+    """
+    with suppress(OSError):
+        if not trust and fault_of(path):
+            return True
     with suppress(Exception), gdal_environment(), _dataset(path, trust) as dataset:
         return _has_place(dataset)
     return False

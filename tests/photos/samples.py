@@ -51,6 +51,32 @@ def jpeg_with(path, *segments, after=b"", keep_jfif=True):
     return path
 
 
+def gray_ink_profile():
+    """An ICC profile of a press whose black ink alone matters: half of it gives L* = 50.
+
+    ICC.1:2001-04, sections 6.1 and 6.5.7 (lut8Type).
+    """
+    ramp = bytes(range(256))
+    # Of the 16 corners of C, M, Y, K (K fastest) those with K are black, all others white.
+    corners = bytes([255, 128, 128, 0, 128, 128]) * 8
+    matrix = struct.pack(">9i", *(65536 * value for value in (1, 0, 0, 0, 1, 0, 0, 0, 1)))
+    table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + matrix + ramp * 4 + corners + ramp * 3
+    start = 128 + 4 + 12
+    illuminant = struct.pack(">3i", 63190, 65536, 54061)
+    header = struct.pack(
+        ">I4sI4s4s4s12x4s28x12s48x",
+        start + len(table),
+        b"none",
+        0x02400000,
+        b"prtr",
+        b"CMYK",
+        b"Lab ",
+        b"acsp",
+        illuminant,
+    )
+    return header + struct.pack(">I4sII", 1, b"A2B0", start, len(table)) + table
+
+
 def refusal(path, **options):
     with pytest.raises(ImageError) as error:
         read_image(path, **options)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image, ImageOps
-from samples import DEEP, PICTURE, png, refusal, save
+from samples import DEEP, PICTURE, gray_ink_profile, png, refusal, save
 
 from gluon_enhance.errors import ImageError
 from gluon_enhance.photos import read_image
@@ -244,32 +244,6 @@ def test_cmyk_without_profile_is_refused(tmp_path):
     assert refusal(path) == "is CMYK without a color profile; convert it to RGB"
     path = save(tmp_path / "b.jpg", Image.fromarray(PICTURE).convert("CMYK"), icc_profile=b"junk")
     assert "is CMYK with a color profile that fails" in refusal(path)
-
-
-def gray_ink_profile():
-    """An ICC profile of a press whose black ink alone matters: half of it gives L* = 50.
-
-    ICC.1:2001-04, sections 6.1 and 6.5.7 (lut8Type).
-    """
-    ramp = bytes(range(256))
-    # Of the 16 corners of C, M, Y, K (K fastest) those with K are black, all others white.
-    corners = bytes([255, 128, 128, 0, 128, 128]) * 8
-    matrix = struct.pack(">9i", *(65536 * value for value in (1, 0, 0, 0, 1, 0, 0, 0, 1)))
-    table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + matrix + ramp * 4 + corners + ramp * 3
-    start = 128 + 4 + 12
-    illuminant = struct.pack(">3i", 63190, 65536, 54061)
-    header = struct.pack(
-        ">I4sI4s4s4s12x4s28x12s48x",
-        start + len(table),
-        b"none",
-        0x02400000,
-        b"prtr",
-        b"CMYK",
-        b"Lab ",
-        b"acsp",
-        illuminant,
-    )
-    return header + struct.pack(">I4sII", 1, b"A2B0", start, len(table)) + table
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".tif"])
