@@ -163,6 +163,44 @@ def test_what_exporters_write_for_image_nets_is_run(kind, engine, save):
     assert result.shape == expected.shape and np.abs(result - expected).max() < 1e-4
 
 
+def in_a_row(count, make):
+    names = ["x", *(f"t{k}" for k in range(count - 1)), "y"]
+    return [make(*pair) for pair in zip(names, names[1:])]
+
+
+def relu(a, b):
+    return node("Relu", [a], [b])
+
+
+def plus_image(a, b):
+    return node("Add", [a, "x"], [b])
+
+
+def layered(nodes, period):
+    """Put a layer in the place of each so manieth node."""
+    for k in range(period - 1, len(nodes), period):
+        nodes[k] = node("Conv", [nodes[k].input[0], "w"], nodes[k].output, auto_pad="SAME_UPPER")
+    return nodes
+
+
+@pytest.mark.parametrize(
+    "nodes, message",
+    [
+        (in_a_row(201, relu), "201 nodes without a layer in a row, and 200 at most"),
+        (layered(in_a_row(600, plus_image), 10), "540 nodes that take one map, and 500 at most"),
+        (layered(in_a_row(10_001, relu), 100), "10,001 nodes, and 10,000 at most"),
+    ],
+    ids=["in a row", "of one map", "in all"],
+)  # fmt: skip
+def test_nets_that_openvino_would_compile_for_minutes_are_refused(nodes, message, save):
+    assert message in refused(save(nodes, [kernel("w")]))
+
+
+def test_nets_of_some_hundred_nodes_are_run(save):
+    CheckedGraph(save(in_a_row(200, relu)))
+    CheckedGraph(save(layered(in_a_row(500, plus_image), 10), [kernel("w")]))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_engines_get_what_is_known_as_constants(kind, save):
     """And the same net; a file of which nothing is known so stays as it is."""

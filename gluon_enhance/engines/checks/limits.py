@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 MAPS = 256
 """Numbers of the maps that are needed at one time, for each number of the image and the result;
 EDSR's take 161."""
@@ -18,6 +20,33 @@ WORK = 64
 use weights once take 1, and recursive ones as many as they have turns."""
 FEWEST = 1 << 12
 """Weights that any net may be taken to have, for its work."""
+
+MOST_STEPS = 10_000
+"""Nodes that an engine is given; the deepest nets of the zoo have 2,600."""
+MOST_IN_A_ROW = 200
+"""Nodes from one layer to the next."""
+MOST_USES = 500
+"""Nodes that take one map."""
+
+
+def refuse_tangle(in_a_row: Mapping[str, int], uses: Mapping[str, int]) -> None:
+    """Refuse a net over which OpenVINO takes up to cubic time before it runs it.
+
+    Parameters
+    ----------
+    in_a_row : mapping of str to int
+        For each map, after how many nodes without a layer it comes.
+    uses : mapping of str to int
+        How many nodes take each map.
+    """
+    longest, most = max(in_a_row.values(), default=0), max(uses.values(), default=0)
+    for number, limit, what in (
+        (len(in_a_row), MOST_STEPS, "nodes"),
+        (longest, MOST_IN_A_ROW, "nodes without a layer in a row"),
+        (most, MOST_USES, "nodes that take one map"),
+    ):
+        if number > limit:
+            raise ValueError(f"it has {number:,} {what}, and {limit:,} at most are run here")
 
 
 def refuse_fixed(image: int, weights: int, fixed: int) -> None:
