@@ -102,9 +102,10 @@ def require(module: str, packages: str = "'onnx<1.18' safetensors"):
 
 
 def run_net(net, batch: np.ndarray) -> np.ndarray:
-    """Run a batch where the net's weights are."""
-    context = next(iter(net.collect_params().values())).list_ctx()[0]
-    return net(framework.mx.nd.array(batch, ctx=context)).asnumpy()
+    """Run a batch where the net's weights are, if it has any."""
+    mx = framework.mx
+    contexts = (weight.list_ctx()[0] for weight in net.collect_params().values())
+    return net(mx.nd.array(batch, ctx=next(contexts, mx.cpu()))).asnumpy()
 
 
 def answers_of(net, multiple: int) -> list:
