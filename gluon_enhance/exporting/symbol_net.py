@@ -30,6 +30,8 @@ class CheckedNet(mx.gluon.SymbolBlock):
         If its shape does not pass.
     """
 
+    is_trusted = False
+
     def __init__(self, graph, image, path: Path, check: SymbolCheck):
         super().__init__(graph, image)
         self._path, self._check = path, check

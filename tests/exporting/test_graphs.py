@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 mxnet = pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 import gluon_enhance as ge  # noqa: E402
-from gluon_enhance import zoo  # noqa: E402
+from gluon_enhance import exporting, zoo  # noqa: E402
 from gluon_enhance.engines import load  # noqa: E402
 from gluon_enhance.errors import EngineError, WeightsError  # noqa: E402
 from gluon_enhance.exporting import symbol_shapes  # noqa: E402
@@ -441,3 +442,21 @@ def test_what_mxnet_finds_when_it_runs_is_an_error_of_one_line(tmp_path):
 def test_a_net_without_weights_is_measured(tmp_path):
     twice = node("UpSampling", 0, scale="2", sample_type="nearest", num_args="1")
     assert measured_pair(*write(tmp_path, graph(twice))).spec.scale == 2
+
+
+def test_what_is_converted_of_a_strangers_net_is_checked_before_an_engine_runs_it(
+    tmp_path, monkeypatch
+):
+    given = []
+
+    def note(*args, trusted, **options):
+        given.append(trusted)
+        return SimpleNamespace(run=None)
+
+    monkeypatch.setattr(exporting.engines, "load", note)
+    monkeypatch.setattr(exporting.engines, "is_installed", lambda name: name == "onnxruntime")
+    monkeypatch.setattr(exporting, "compare", lambda *args: None)
+    for trust in (True, False):
+        net = load_pair(*write(tmp_path, graph(conv())), trust=trust)
+        exporting.export_onnx(net, tmp_path / "net.onnx")
+    assert given == [True, False]
