@@ -188,7 +188,7 @@ for folder in sorted(Path(sys.argv[1]).iterdir()):
 RUN = """
 import sys
 from pathlib import Path
-from gluon_enhance.errors import WeightsError
+from gluon_enhance.errors import EngineError, WeightsError
 from gluon_enhance.exporting.symbol import load_pair
 from gluon_enhance.framework import mx
 taken = 0
@@ -197,7 +197,7 @@ for folder in sorted(Path(sys.argv[1]).iterdir()):
         net = load_pair(folder / "net-symbol.json", folder / "net-0000.params")
         net(mx.nd.ones((1, 3, 16, 16))).asnumpy()
         taken += 1
-    except (WeightsError, mx.MXNetError, ValueError):
+    except (EngineError, WeightsError, mx.MXNetError, ValueError):
         pass
 print(taken)
 """
