@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from gluon_enhance.engines import cuda_name, gpu_of
+from gluon_enhance.errors import EngineError
 from gluon_enhance.forms import FAST, needs_whole_image, set_form
 from gluon_enhance.framework import context, mx, physical_cores
 
@@ -40,8 +41,12 @@ class MXNetEngine:
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Run (N, 3, H, W) float32 tiles."""
-        with self._mode(), _threads(self._threads):
-            return self._net(mx.nd.array(batch, ctx=self._ctx)).asnumpy()
+        try:
+            with self._mode(), _threads(self._threads):
+                return self._net(mx.nd.array(batch, ctx=self._ctx)).asnumpy()
+        except mx.MXNetError as error:
+            reason = str(error).strip().splitlines()[-1][-200:]
+            raise EngineError(f"MXNet cannot run images of {batch.shape}: {reason}") from error
 
 
 @contextmanager

@@ -59,6 +59,7 @@ def export_onnx(net, path: str | Path, multiple: int = 1) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     net.hybridize()
     answers = answers_of(net, multiple)
+    trusted = getattr(net, "is_trusted", True)  # all are but a `CheckedNet`
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
         draft = Path(folder) / path.name
         batch = answers[0][0]
@@ -68,7 +69,9 @@ def export_onnx(net, path: str | Path, multiple: int = 1) -> Path:
         _simplify(draft)
         _describe(draft, answers[0][1].shape[2] // batch.shape[2])
         for engine in filter(engines.is_installed, engines.OF_FILES):
-            loaded = engines.load(engine, draft, precision="fp32", trusted=True)
+            loaded = engines.load(
+                engine, draft, precision="fp32", trusted=trusted, shapes=[batch.shape]
+            )
             compare(path.name, loaded.run, answers)
         publish(draft, path)
     return path
@@ -102,9 +105,10 @@ def require(module: str, packages: str = "'onnx<1.18' safetensors"):
 
 
 def run_net(net, batch: np.ndarray) -> np.ndarray:
-    """Run a batch where the net's weights are."""
-    context = next(iter(net.collect_params().values())).list_ctx()[0]
-    return net(framework.mx.nd.array(batch, ctx=context)).asnumpy()
+    """Run a batch where the net's weights are, if it has any."""
+    mx = framework.mx
+    contexts = (weight.list_ctx()[0] for weight in net.collect_params().values())
+    return net(mx.nd.array(batch, ctx=next(contexts, mx.cpu()))).asnumpy()
 
 
 def answers_of(net, multiple: int) -> list:

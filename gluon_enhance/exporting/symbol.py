@@ -9,11 +9,14 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
+
 from gluon_enhance import framework
 from gluon_enhance.errors import WeightsError
+from gluon_enhance.exporting import run_net
 from gluon_enhance.exporting.measure import NO_ENLARGING, measured_spec
 from gluon_enhance.exporting.symbol_graph import read_graph
-from gluon_enhance.exporting.symbol_shapes import refuse_out_of_proportion
+from gluon_enhance.exporting.symbol_shapes import SymbolCheck
 from gluon_enhance.weights.readers.gluon import read_params
 
 SUFFIX = "-symbol.json"
@@ -73,13 +76,13 @@ def load_pair(
     Returns
     -------
     SymbolBlock
-        Takes and gives [0, 1].
+        Takes and gives [0, 1]. Unless it is trusted, it is a `CheckedNet`.
 
     Raises
     ------
     WeightsError
         If a file cannot be read, the two do not fit, the net is not one from image to image, or
-        it has or needs what no image net does; see `read_graph` and `refuse_out_of_proportion`.
+        it has or needs what no image net does; see `read_graph` and `SymbolCheck`.
     """
     return _net_of(read_graph(symbol, trust), symbol, params, values, trust)
 
@@ -95,14 +98,13 @@ def _net_of(text, symbol, params, values, trust):
                 f"{symbol} has inputs {', '.join(inputs) or 'none'} that {params.name} does not "
                 f"hold, and {len(graph.list_outputs())} outputs; need one image and one image"
             )
-        if not trust:
-            refuse_out_of_proportion(graph, inputs[0], weights)
+        check = None if trust else SymbolCheck(graph, inputs[0], weights)
         image, (low, high) = mx.sym.var("data", dtype="float32"), values
         if (low, high) == (0, 1):
             graph = graph(**{inputs[0]: image})
         else:
             graph = (graph(**{inputs[0]: image * (high - low) + low}) - low) / (high - low)
-        net = mx.gluon.SymbolBlock(graph, image)
+        net = _block(graph, image, symbol, check)
         # float16 becomes float32: few processors compute in it.
         net.collect_params().load(str(params), cast_dtype=True, dtype_source="current")
     except (mx.MXNetError, AssertionError, ValueError) as error:
@@ -110,6 +112,14 @@ def _net_of(text, symbol, params, values, trust):
         raise WeightsError(f"{symbol} with {params.name} is no net: {reason}") from error
     net.hybridize()
     return net
+
+
+def _block(graph, image, symbol, check):
+    if check is None:
+        return framework.mx.gluon.SymbolBlock(graph, image)
+    from gluon_enhance.exporting.symbol_net import CheckedNet
+
+    return CheckedNet(graph, image, symbol, check)
 
 
 def measured_pair(
@@ -128,11 +138,14 @@ def measured_pair(
     ------
     WeightsError
         As `load_pair`, or if the net does not enlarge RGB images by a whole number.
+    EngineError
+        If it takes no image of a size that is tried, for a reason of its own; see `SymbolCheck`.
     """
     text = read_graph(symbol, trust)
     net = _net_of(text, symbol, params, values, trust)
     spec = measured_spec(net, json.loads(text)["nodes"], symbol.name[: -len(SUFFIX)])
     if spec is None:
+        run_net(net, np.zeros((1, 3, 64, 64), np.float32))  # which may say why
         raise WeightsError(f"{symbol} {NO_ENLARGING}")
     net.spec = spec
     return net

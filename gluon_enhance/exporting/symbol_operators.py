@@ -150,6 +150,14 @@ def _new_shape(text):
     return shape
 
 
+def _order(text):
+    """Read the axes of a transposition; with one twice, MXNet leaves the result unwritten."""
+    axes = _several(_whole(0, 6))(text)
+    if len(set(axes)) < len(axes):
+        raise ValueError
+    return axes
+
+
 def _is_size(code):
     return code == -1 or code > 0
 
@@ -340,7 +348,7 @@ OPERATORS: dict[str, SymbolOperator] = {
         ("shape",),
     ),
     "Flatten": SymbolOperator(1),
-    "transpose": SymbolOperator(1, {"axes": _several(_whole(0, 6))}),
+    "transpose": SymbolOperator(1, {"axes": _order}),
     "SwapAxis": SymbolOperator(1, {"dim1": _whole(0, 6), "dim2": _whole(0, 6)}),
     "expand_dims": SymbolOperator(1, {"axis": AXIS}, ("axis",)),
     "squeeze": SymbolOperator(1, {"axis": AXES}),

@@ -14,6 +14,7 @@ from gluon_enhance.engines.checks.limits import (
     most_at_once,
     refuse_disproportion,
     refuse_enlargement,
+    refuse_fixed,
 )
 
 SIDES = (256, 2048)
@@ -33,8 +34,8 @@ VERSION = 10901
 """Of the texts that MXNet itself has written here: nothing in them is brought up to date."""
 
 
-def refuse_out_of_proportion(graph, image: str, weights: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse a net that takes memory or time out of proportion to its image and its weights.
+class SymbolCheck:
+    """What a net of others does with images of each size, found out before MXNet runs it.
 
     Nothing is computed. A node's shape is known to be sound before the next one's is asked for.
 
@@ -50,25 +51,47 @@ def refuse_out_of_proportion(graph, image: str, weights: Mapping[str, tuple[int,
     Raises
     ------
     ValueError
-        If it does, a weight is empty, or a shape does not fit another.
+        If a weight is empty, or `check` refuses images of one of the `SIDES`.
     """
-    empty = next((name for name, shape in weights.items() if 0 in shape), None)
-    if empty is not None:
-        raise ValueError(f"weight {empty[:60]!r} is empty")
-    graph = json.loads(graph.tojson())
-    nodes, (head, output, *_) = graph["nodes"], graph["heads"][0]
-    held = sum(map(math.prod, weights.values()))
-    for side in SIDES:
-        maps = _shapes(nodes, {**weights, image: (1, 3, side, side)})
-        pixels, result = 3 * side * side, math.prod(maps[head][output])
-        refuse_enlargement(pixels, result)
+
+    def __init__(self, graph, image: str, weights: Mapping[str, tuple[int, ...]]):
+        empty = next((name for name, shape in weights.items() if 0 in shape), None)
+        if empty is not None:
+            raise ValueError(f"weight {empty[:60]!r} is empty")
+        graph = json.loads(graph.tojson())
+        self._nodes, (self._head, self._output, *_) = graph["nodes"], graph["heads"][0]
+        self._image, self._weights = image, weights
+        self._passed: set = set()
+        for side in SIDES:
+            self.check((1, 3, side, side))
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Refuse images of a shape for which the net reads what is not there, or takes too much.
+
+        Those that passed are known.
+
+        Raises
+        ------
+        ValueError
+            If a shape does not fit another, or memory or time are out of proportion to the image
+            and the weights.
+        """
+        if shape in self._passed:
+            return
+        maps = _shapes(self._nodes, {**self._weights, self._image: shape})
+        pixels, result = math.prod(shape), math.prod(maps[self._head][self._output])
+        held = sum(map(math.prod, self._weights.values()))
         sizes = [
             0 if node["op"] == "null" else sum(map(math.prod, one))
-            for node, one in zip(nodes, maps)
+            for node, one in zip(self._nodes, maps)
         ]
-        most = most_at_once(sizes, [{k for k, *_ in node["inputs"]} for node in nodes], {head})
-        work = sum(_work(node, shapes[0], maps) for node, shapes in zip(nodes, maps))
+        takes = [{k for k, *_ in node["inputs"]} for node in self._nodes]
+        work = sum(_work(node, shapes[0], maps) for node, shapes in zip(self._nodes, maps))
+        refuse_fixed(pixels, held, _fixed(self._nodes, self._image, sizes))
+        refuse_enlargement(pixels, result)
+        most = most_at_once(sizes, takes, {self._head})
         refuse_disproportion(pixels, result, held, most, work)
+        self._passed.add(shape)
 
 
 def _shapes(nodes, known):
@@ -91,6 +114,7 @@ def _shapes(nodes, known):
             ) from error
         if node["op"] in RESHAPED and math.prod(shapes[0]) != math.prod(inputs[0]):
             raise ValueError(f"{node['op']} {node['name'][:60]!r} does not keep all its numbers")
+        _refuse_other_channels(node, inputs)
         if not all(min(shape) > 0 and math.prod(shape) <= LARGEST for shape in shapes):
             raise ValueError(f"{node['op']} {node['name'][:60]!r} makes maps of {shapes!s:.80}")
         maps.append(shapes)
@@ -115,6 +139,18 @@ def _refuse_other_vectors(node, inputs):
         )
 
 
+def _refuse_other_channels(node, inputs):
+    """Refuse a bilinear enlargement that counts other channels than it has: MXNet divides by it."""
+    attrs = node.get("attrs", {})
+    if node["op"] == "UpSampling" and attrs["sample_type"] == "bilinear":
+        stated, channels = int(attrs.get("num_filter", 0)), inputs[0][1]
+        if stated != channels:
+            raise ValueError(
+                f"UpSampling {node['name'][:60]!r} has num_filter={stated}, not the {channels} "
+                "channels of its map"
+            )
+
+
 @lru_cache(maxsize=4096)
 def _inferred(op, attrs, shapes):
     """Have MXNet tell the shapes of one node's outputs."""
@@ -130,6 +166,19 @@ def _inferred(op, attrs, shapes):
     if not outputs or not all(outputs):
         raise ValueError(f"the shape that {op} makes of {shapes!s:.80} is not known")
     return tuple(map(tuple, outputs))
+
+
+def _fixed(nodes, image, sizes):
+    """Count the numbers of maps that are the same for all images."""
+    seen, fixed = set(), 0
+    for k, node in enumerate(nodes):
+        if (node["op"], node["name"]) == ("null", image):
+            seen.add(k)
+        elif seen.isdisjoint(one for one, *_ in node["inputs"]):
+            fixed += sizes[k]
+        else:
+            seen.add(k)
+    return fixed
 
 
 def _work(node, shape, maps):

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ import pytest
 mxnet = pytest.importorskip("mxnet", reason="MXNet is not installed")
 
 import gluon_enhance as ge  # noqa: E402
-from gluon_enhance import zoo  # noqa: E402
-from gluon_enhance.errors import WeightsError  # noqa: E402
-from gluon_enhance.exporting.symbol import load_pair  # noqa: E402
+from gluon_enhance import exporting, zoo  # noqa: E402
+from gluon_enhance.engines import load  # noqa: E402
+from gluon_enhance.errors import EngineError, WeightsError  # noqa: E402
+from gluon_enhance.exporting import symbol_shapes  # noqa: E402
+from gluon_enhance.exporting.symbol import load_pair, measured_pair  # noqa: E402
 from gluon_enhance.exporting.symbol_graph import MOST_NODES, read_graph  # noqa: E402
 from gluon_enhance.exporting.symbol_operators import OLD_NAMES, OPERATORS, read_attributes  # noqa: E402
 from gluon_enhance.forms import EXPORTING, PLAIN, set_form  # noqa: E402
@@ -90,6 +93,23 @@ ATTACKS = {
         graph(node("_zeros", shape="(8192, 8192, 8192)"), node("broadcast_add", 0, 4)),
         "numbers|does not fit",
     ),
+    "a bilinear enlargement of no channels": (
+        graph(
+            node("_ones", name="filters", shape="(3, 1, 4, 4)"),
+            node("UpSampling", 0, 4, scale="2", sample_type="bilinear", num_args="2"),
+        ),
+        "num_filter=0, not the 3 channels",
+    ),
+    "constants that are large together": (
+        graph(
+            *[node("_ones", name=f"ones{k}", shape="(3, 2048, 2048)") for k in range(6)],
+            node("Concat", *range(4, 10), num_args="6", dim="0"),
+            node("mean", 10, axis="(0, 1, 2)", keepdims="True"),
+            node("Reshape", 11, shape="(1, 1, 1, 1)"),
+            node("broadcast_mul", 0, 12),
+        ),
+        r"makes [\d,]+ numbers of no image at all",
+    ),
     "16 times 16 times 16": (
         graph(*chain("UpSampling", 3, scale="16", sample_type="nearest", num_args="1")),
         "UpSampling .n2. makes maps of",
@@ -122,6 +142,10 @@ ATTACKS = {
             node("GroupNorm", 4, 2, 3, num_groups="6"),
         ),
         "GroupNorm 'groupnorm' has weights that are not one a channel",
+    ),
+    "an axis twice, which leaves the result unwritten": (
+        graph(node("transpose", 0, axes="(0, 1, 2, 2)")),
+        r"axes='\(0, 1, 2, 2\)'",
     ),
     "weights of another shape": (graph(conv(kernel="(3, 3)")), "does not fit"),
     "more nodes than any net": (graph(*chain("relu", MOST_NODES)), f"1 to {MOST_NODES} nodes"),
@@ -164,7 +188,7 @@ for folder in sorted(Path(sys.argv[1]).iterdir()):
 RUN = """
 import sys
 from pathlib import Path
-from gluon_enhance.errors import WeightsError
+from gluon_enhance.errors import EngineError, WeightsError
 from gluon_enhance.exporting.symbol import load_pair
 from gluon_enhance.framework import mx
 taken = 0
@@ -173,7 +197,7 @@ for folder in sorted(Path(sys.argv[1]).iterdir()):
         net = load_pair(folder / "net-symbol.json", folder / "net-0000.params")
         net(mx.nd.ones((1, 3, 16, 16))).asnumpy()
         taken += 1
-    except (WeightsError, mx.MXNetError, ValueError):
+    except (EngineError, WeightsError, mx.MXNetError, ValueError):
         pass
 print(taken)
 """
@@ -330,3 +354,109 @@ def meaning(one):
 def test_all_operators_of_the_table_are_mxnets():
     names = set(mx.operator.get_all_registered_operators())
     assert OPERATORS.keys() <= names and set(OLD_NAMES.values()) <= OPERATORS.keys()
+
+
+def beside(*made, of=4):
+    """Add the mean of a map to the image, which makes an image of any size of it."""
+    last = of + len(made) - 1
+    return [
+        *made,
+        node("mean", last, name="mean", axis="(0, 1, 2, 3)", keepdims="True"),
+        node("broadcast_add", 0, last + 1, name="sum"),
+    ]
+
+
+#: What goes wrong for some sizes -> the nodes, an image's shape, and what the refusal says.
+FOR_SOME_SIZES = {
+    "a reshape that would read beyond its map": (
+        beside(
+            node("slice", 0, begin="(0, 0, 0, 0)", end="(1, 3, 256, 256)"),
+            node("Reshape", 4, name="beyond", shape="(1, 3, 256, 256)"),
+        ),
+        (1, 3, 255, 256),
+        "Reshape 'beyond' does not keep all its numbers",
+    ),
+    "a map of the width by the width": (
+        beside(
+            node("slice", 0, begin="(0, 0, 0, 0)", end="(1, 1, 1, None)"),
+            node("transpose", 4, axes="(0, 1, 3, 2)"),
+            node("broadcast_mul", 4, 5),
+        ),
+        (1, 3, 2, 20_000),
+        r"holds [\d,]+ numbers at once",
+    ),
+    "a norm of as many weights as larger images have channels": (
+        beside(
+            node("slice", 0, begin="(0, 0, 0, 0)", end="(1, 3, None, 3)"),
+            node("transpose", 4, axes="(0, 3, 1, 2)"),
+            node("BatchNorm", 5, 2, 3, 2, 3, name="norm"),
+        ),
+        (1, 3, 8, 2),
+        "BatchNorm 'norm' has weights that are not one a channel",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FOR_SOME_SIZES)
+def test_each_size_of_image_is_checked_before_mxnet_runs_it(case, tmp_path):
+    nodes, shape, message = FOR_SOME_SIZES[case]
+    engine = load("mxnet", load_pair(*write(tmp_path, graph(*nodes))))
+    image = np.zeros((1, 3, 256, 256), np.float32)
+    assert engine.run(image).shape == image.shape
+    for _ in range(2):  # what was refused is not known as passed
+        with pytest.raises(EngineError, match=f"net-symbol.json is no net .*{message}.*--trust"):
+            engine.run(np.zeros(shape, np.float32))
+
+
+def test_sizes_that_passed_are_not_checked_again(tmp_path, monkeypatch):
+    net = load_pair(*write(tmp_path, graph(conv())))
+    image = mx.nd.zeros((2, 3, 5, 7))
+    net(image)
+    monkeypatch.setattr(symbol_shapes, "_shapes", None)
+    assert net(image).shape == image.shape
+
+
+def test_a_net_is_measured_on_no_size_that_does_not_pass(tmp_path):
+    """Those that are tried are smaller than what its Reshape makes maps of."""
+    nodes, _, message = FOR_SOME_SIZES["a reshape that would read beyond its map"]
+    pair = write(tmp_path, graph(*nodes))
+    with pytest.raises(EngineError, match=message):
+        measured_pair(*pair)
+
+
+def test_a_trusted_net_is_not_checked(tmp_path, monkeypatch):
+    monkeypatch.setattr(symbol_shapes, "_shapes", None)
+    net = load_pair(*write(tmp_path, graph(conv())), trust=True)
+    assert net(mx.nd.zeros((1, 3, 5, 7))).shape == (1, 3, 5, 7)
+
+
+def test_what_mxnet_finds_when_it_runs_is_an_error_of_one_line(tmp_path):
+    """It does not ask for equal shapes before it stacks."""
+    narrow = node("slice", 0, name="narrow", begin="(0, 0, 0, 1)", end="(1, 3, None, None)")
+    stack = node("stack", 0, 4, num_args="2", axis="0")
+    engine = load("mxnet", load_pair(*write(tmp_path, graph(narrow, stack))))
+    with pytest.raises(EngineError, match=r"MXNet cannot run images of \(1, 3, 8, 8\): .*shape"):
+        engine.run(np.zeros((1, 3, 8, 8), np.float32))
+
+
+def test_a_net_without_weights_is_measured(tmp_path):
+    twice = node("UpSampling", 0, scale="2", sample_type="nearest", num_args="1")
+    assert measured_pair(*write(tmp_path, graph(twice))).spec.scale == 2
+
+
+def test_what_is_converted_of_a_strangers_net_is_checked_before_an_engine_runs_it(
+    tmp_path, monkeypatch
+):
+    given = []
+
+    def note(*args, trusted, **options):
+        given.append(trusted)
+        return SimpleNamespace(run=None)
+
+    monkeypatch.setattr(exporting.engines, "load", note)
+    monkeypatch.setattr(exporting.engines, "is_installed", lambda name: name == "onnxruntime")
+    monkeypatch.setattr(exporting, "compare", lambda *args: None)
+    for trust in (True, False):
+        net = load_pair(*write(tmp_path, graph(conv())), trust=trust)
+        exporting.export_onnx(net, tmp_path / "net.onnx")
+    assert given == [True, False]
