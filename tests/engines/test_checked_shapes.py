@@ -14,6 +14,7 @@ from onnx import helper, numpy_helper  # noqa: E402
 
 node = helper.make_node
 IMAGE = (1, 3, 6, 8)
+F32, F16, F64 = np.float32, np.float16, np.float64
 
 
 def tensor(name, values, dtype=np.float32):
@@ -224,6 +225,22 @@ def test_lists_of_no_numbers_are_refused_where_engines_differ(check):
     assert "axes=() is not within what is allowed" in check([one], (), 11)[1]
 
 
+@pytest.mark.parametrize("op", ["ReduceSum", "Unsqueeze", "Squeeze", "Reshape"])
+def test_lists_have_one_axis(op, check):
+    """Of an axis that is one number, and no list, OpenVINO reduces all."""
+    reason = check([node(op, ["x", "a"], ["y"])], [tensor("a", 0, np.int64)])[1]
+    assert "its input 1 is no list of whole numbers" in reason
+
+
+def test_scales_are_of_float32_as_engines_round_others(check):
+    one = node("Resize", ["x", "", "s"], ["y"])
+    for scales in (F64([1, 1, 0.7, 0.7]), F32([[1, 1], [2, 2]])):
+        assert (
+            "its scales are no list of float32"
+            in check([one], [tensor("s", scales, scales.dtype)])[1]
+        )
+
+
 def test_exporters_leave_out_what_resize_needs_not_by_a_tensor_of_no_numbers(check):
     one = node("Resize", ["x", "none", "none", "sizes"], ["y"])
     constants = [tensor("none", []), whole("sizes", 1, 3, 12, 16)]
@@ -249,7 +266,6 @@ def resized(check, nodes, opset=13, **constants):
     return check([*HEIGHT, *nodes, *AS_SIZE], [*arrays, *sides], opset)
 
 
-F32, F16, F64 = np.float32, np.float16, np.float64
 EXPORTED = [
     ([node("Mul", ["real", "a"], ["b"]), node("Floor", ["b"], ["size"])], 2, 12),
     ([node("Mul", ["real", "a"], ["b"]), node("Floor", ["b"], ["size"])], 1.25, 7),

@@ -46,11 +46,11 @@ class Call(NamedTuple):
         return required(tensor, f"its input {k} is missing")
 
     def whole(self, k: int) -> list[int]:
-        """Return an input that must be known, of whole numbers on one axis at most."""
+        """Return an input that must be known, a list of whole numbers."""
         value = self.value(k)
-        if value.dtype.kind not in "iu" or value.ndim > 1:
+        if value.dtype.kind not in "iu" or value.ndim != 1:
             raise ValueError(f"its input {k} is no list of whole numbers")
-        return value.reshape(-1).tolist()
+        return value.tolist()
 
     def listed(self, name: str, k: int) -> Optional[list]:
         """Return numbers that are an attribute in some opsets, and an input in others."""

@@ -485,11 +485,12 @@ LISTS = {
     "Concat": 0, "ConstantOfShape": 0, "Expand": 1, "Reshape": 1, "Resize": 1,
     **{f"Reduce{name}": 1 for name in ("Sum", *REDUCTIONS)},
 }  # fmt: skip
-"""Which inputs, from a first on, may be of no numbers: lists that all engines read alike."""
+"""Which inputs, from a first on, are lists that all engines read alike if they are empty."""
 
 
 def _need_numbers(call):
     """Refuse a tensor of no numbers, which OpenVINO takes for one of one number."""
+    lists_from = LISTS.get(call.node.op, len(call.inputs))
     for k, one in enumerate(call.inputs):
-        is_list = k >= LISTS.get(call.node.op, len(call.inputs))
+        is_list = k >= lists_from and one is not None and len(one.shape) == 1
         need(one is None or is_list or 0 not in one.shape, f"its input {k} is empty")

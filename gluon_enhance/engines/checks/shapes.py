@@ -418,7 +418,7 @@ def resize(call: Call):
         scales, sizes = call.get("scales", None), None
     else:
         k = 1 if call.node.op == "Upsample" or call.opset < 11 else 2
-        scales = call.value(k).reshape(-1).tolist() if call.given(k) else None
+        scales = _scales(call.value(k)) if call.given(k) else None
         sizes = call.whole(3) if call.given(3) else None
     axes = some_axes(call.get("axes", range(len(shape))), len(shape))
     wanted = list(shape)
@@ -434,6 +434,12 @@ def resize(call: Call):
     fits = all(0 < side <= LARGEST_SCALE * old for side, old in zip(wanted, shape))
     need(fits, f"it makes {wanted!s:.60} of {shape}")
     return tuple(wanted)
+
+
+def _scales(values):
+    is_list = values.dtype == np.float32 and values.ndim == 1
+    need(is_list, "its scales are no list of float32, of which all engines make the same sides")
+    return values.tolist()
 
 
 def _scaled(side, scale):
