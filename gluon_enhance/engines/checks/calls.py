@@ -35,7 +35,9 @@ class Call(NamedTuple):
         """Return an input that must be known before there is an image."""
         value = self.tensor(k).value
         if value is None:
-            raise ValueError(f"its input {k} is computed from pixels; shapes and indices must not")
+            raise ValueError(
+                f"its input {k} is computed from pixels, or rounded; shapes and indices must not"
+            )
         return value
 
     def tensor(self, k: int = 0) -> Tensor:
@@ -44,20 +46,16 @@ class Call(NamedTuple):
         return required(tensor, f"its input {k} is missing")
 
     def whole(self, k: int) -> list[int]:
-        """Return an input that must be known, of whole numbers on one axis at most."""
+        """Return an input that must be known, a list of whole numbers."""
         value = self.value(k)
-        if value.dtype.kind not in "iu" or value.ndim > 1:
+        if value.dtype.kind not in "iu" or value.ndim != 1:
             raise ValueError(f"its input {k} is no list of whole numbers")
-        return value.reshape(-1).tolist()
+        return value.tolist()
 
-    def listed(self, name: str, k: int, since: int) -> Optional[list]:
-        """Return numbers that are an attribute before an opset, and an input from it on."""
-        if self.opset >= since:
-            if name in self.attributes:
-                raise ValueError(f"attribute {name!r} is an input in opset {self.opset}")
-            return self.whole(k) if self.given(k) else None
+    def listed(self, name: str, k: int) -> Optional[list]:
+        """Return numbers that are an attribute in some opsets, and an input in others."""
         if self.given(k):
-            raise ValueError(f"input {k} is attribute {name!r} in opset {self.opset}")
+            return self.whole(k)
         return list(self.attributes[name]) if name in self.attributes else None
 
     def get(self, name: str, default):

@@ -14,23 +14,63 @@ import numpy as np
 
 from gluon_enhance.engines.checks import shapes as shapes
 from gluon_enhance.engines.checks import values as values
-from gluon_enhance.engines.checks.calls import Call, broadcast, same
+from gluon_enhance.engines.checks.calls import Call, broadcast, need, same
 from gluon_enhance.engines.checks.onnx_file import DTYPES, Node, Tensor
+from gluon_enhance.engines.checks.types import FLOAT64, type_of
+from gluon_enhance.errors import plural
+
+MOST_DOUBLES = 1 << 10
+"""Of an output; as many as are known before there is an image."""
+CONSTANTS = ("Constant", "ConstantOfShape")
 
 
 class Operator(NamedTuple):
     """What shapes an operator makes, of how many inputs, with which attributes.
 
-    Of what is known before there is an image, `value` gives the result where that may be needed.
+    Of what is known before there is an image, `computes` gives the result where that may be needed.
     The rules of `types` are in `gluon_enhance.engines.checks.types`.
     """
 
-    shape: Callable[[Call], Union[tuple, list]] = same
+    makes: Callable[[Call], Union[tuple, list]] = same
     inputs: tuple[int, int] = (1, 1)
     attributes: Mapping[str, Callable] = {}
-    value: Optional[Callable[[Call], Optional[np.ndarray]]] = None
+    computes: Optional[Callable[[Call], Optional[np.ndarray]]] = None
     work: Optional[Callable[[Call, int], int]] = None
     types: str = "F>F"
+
+    def shape(self, call: Call) -> Union[tuple, list]:
+        """Return the shape of a node's output, or a list of those of several.
+
+        Raises
+        ------
+        ValueError
+            If it has what its opset has not, or inputs and attributes that do not fit.
+        """
+        _need_opset(call)
+        _need_numbers(call)
+        made = self.makes(call)
+        if type_of(call, self.types) == FLOAT64 and call.node.op not in CONSTANTS:
+            # OpenVINO may compute without end with doubles that are not short.
+            is_few = isinstance(made, tuple) and math.prod(made) <= MOST_DOUBLES
+            is_known = all(one is None or one.value is not None for one in call.inputs)
+            is_fine = is_few and is_known and self.value(call) is not None
+            need(is_fine, "it makes float64, which is no type of maps; make it float32")
+        return made
+
+    def value(self, call: Call) -> Optional[np.ndarray]:
+        """Return a node's output, of inputs that are known; None if engines may differ in it."""
+        arrays = [one.value for one in call.inputs if one is not None]
+        if self.computes is None or not all(map(_is_finite, arrays)):
+            return None
+        try:
+            value = self.computes(call)
+        except FloatingPointError:
+            return None
+        return value if _is_finite(value) else None
+
+
+def _is_finite(array):
+    return array is None or array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def read_attributes(node: Node) -> dict:
@@ -61,7 +101,9 @@ def _whole(low, high):
 def _several(low, high, most=8):
     def allows(value):
         return (
-            isinstance(value, tuple) and len(value) <= most and all(map(_whole(low, high), value))
+            isinstance(value, tuple)
+            and 0 < len(value) <= most  # Engines differ about lists of nothing.
+            and all(map(_whole(low, high), value))
         )
 
     return allows
@@ -80,7 +122,7 @@ def _positive(value):
 
 
 def _numbers(value):
-    return isinstance(value, tuple) and all(map(_number, value))
+    return isinstance(value, tuple) and len(value) > 0 and all(map(_number, value))
 
 
 def _tensor(value):
@@ -105,13 +147,7 @@ WINDOW = {
     "dilations": _several(1, 64, 3),
 }
 CONVOLUTION = {**WINDOW, "group": _whole(1, 1 << 16)}
-POOL = {
-    **WINDOW,
-    "ceil_mode": TRUTH,
-    "count_include_pad": TRUTH,
-    "storage_order": _one_of(0),
-    "p": _whole(1, 16),
-}
+POOL = {**WINDOW, "ceil_mode": TRUTH}
 REDUCED = {"axes": AXES, "keepdims": TRUTH, "noop_with_empty_axes": TRUTH}
 RESIZED = {
     "mode": _one_of("nearest", "linear", "cubic"),
@@ -125,8 +161,11 @@ RESIZED = {
     "antialias": TRUTH,
     "axes": AXES,
     "keep_aspect_ratio_policy": _one_of("stretch"),
-    "scales": _numbers,
 }
+REDUCTIONS = (
+    "L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare",
+)  # fmt: skip
+"""Of which the axes are an input from opset 18 on; those of ReduceSum are from 13 on."""
 ALL = 1024
 """Most inputs of those that take any number."""
 
@@ -176,7 +215,7 @@ OF_TWO: tuple[tuple[str, dict[str, Callable]], ...] = (
 OF_ONE: tuple[tuple[str, dict[str, Callable]], ...] = (
     ("T>T", {"Identity": np.asarray}),
     ("N>N", {"Neg": values.exact(np.negative), "Abs": values.exact(np.abs), "Sign": np.sign}),
-    ("F>F", {"Sqrt": np.sqrt, "Floor": np.floor, "Ceil": np.ceil}),
+    ("F>F", {"Sqrt": values.root, "Floor": np.floor, "Ceil": np.ceil}),
     ("B>B", {"Not": np.logical_not}),
 )
 OPERATORS: dict[str, Operator] = {
@@ -187,10 +226,13 @@ OPERATORS: dict[str, Operator] = {
         {**CONVOLUTION, "output_padding": _several(0, 63, 3)},
         work=_per_input,
     ),
-    **dict.fromkeys(
-        ("MaxPool", "AveragePool", "LpPool"),
-        Operator(shapes.pool, (1, 1), POOL, work=_per_window),
-    ),
+    **{
+        name: Operator(shapes.pool, (1, 1), {**POOL, own: allows}, work=_per_window)
+        for name, own, allows in (
+            ("MaxPool", "storage_order", _one_of(0)), ("AveragePool", "count_include_pad", TRUTH),
+            ("LpPool", "p", _whole(1, 16)),
+        )
+    },
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), Operator(shapes.global_pool)),
     "MatMul": Operator(shapes.matmul, (2, 2), work=_per_row),
     "Gemm": Operator(
@@ -230,17 +272,16 @@ OPERATORS: dict[str, Operator] = {
     ),
     "PRelu": Operator(shapes.prelu, (2, 2)),
     "Clip": Operator(shapes.clip, (1, 3), {"min": _number, "max": _number}, types="N>N"),
-    "Softmax": Operator(shapes.along_axis, (1, 1), {"axis": AXIS}),
-    "LogSoftmax": Operator(shapes.along_axis, (1, 1), {"axis": AXIS}),
+    "Softmax": Operator(shapes.softmax, (1, 1), {"axis": AXIS}),
+    "LogSoftmax": Operator(shapes.softmax, (1, 1), {"axis": AXIS}),
     "Gelu": Operator(same, (1, 1), {"approximate": _one_of("none", "tanh")}),
     **dict.fromkeys(
-        ("LeakyRelu", "Elu", "Celu", "Selu", "HardSigmoid", "ThresholdedRelu", "Shrink", "Swish"),
-        Operator(
-            same,
-            (1, 1),
-            {name: _number for name in ("alpha", "beta", "gamma", "lambd", "bias")},
-        ),
+        ("LeakyRelu", "Elu", "Celu", "ThresholdedRelu", "Swish"),
+        Operator(same, (1, 1), {"alpha": _number}),
     ),
+    "Selu": Operator(same, (1, 1), {"alpha": _number, "gamma": _number}),
+    "HardSigmoid": Operator(same, (1, 1), {"alpha": _number, "beta": _number}),
+    "Shrink": Operator(same, (1, 1), {"bias": _number, "lambd": _number}),
     **dict.fromkeys(
         ("Relu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Mish", "HardSwish", "Erf", "Exp",
          "Log", "Reciprocal", "Sin", "Cos", "Round"),
@@ -253,7 +294,7 @@ OPERATORS: dict[str, Operator] = {
         shapes.quantized, (2, 3), {"axis": AXIS, "saturate": TRUTH}, types="FFQ>?"
     ),
     "DequantizeLinear": Operator(shapes.quantized, (2, 3), {"axis": AXIS}, types="QFQ>F"),
-    "Resize": Operator(shapes.resize, (2, 4), RESIZED, work=_per_neighbor, types="FRRL>F"),
+    "Resize": Operator(shapes.resize, (1, 4), RESIZED, work=_per_neighbor, types="FRRL>F"),
     "Upsample": Operator(
         shapes.resize,
         (1, 2),
@@ -286,7 +327,8 @@ OPERATORS: dict[str, Operator] = {
     **{
         name: Operator(shapes.reduce, (1, 2), REDUCED, values.reduced(function), types="NL>N")
         for name, function in (
-            ("ReduceSum", values.exact(np.sum)), ("ReduceProd", values.exact(np.prod)),
+            ("ReduceSum", values.in_any_order(np.sum)),
+            ("ReduceProd", values.in_any_order(np.prod)),
             ("ReduceMax", np.max), ("ReduceMin", np.min),
         )
     },
@@ -375,3 +417,80 @@ OPERATORS: dict[str, Operator] = {
     ),
 }  # fmt: skip
 """Everything else is refused."""
+
+CHANGES = {
+    8: "Expand MaxPool.storage_order",
+    9: "ConstantOfShape Erf MeanVarianceNormalization Shrink Sign Where "
+    "-BatchNormalization.spatial -Upsample.scales",
+    10: "DequantizeLinear Mod QuantizeLinear Resize ThresholdedRelu AveragePool.ceil_mode "
+    "MaxPool.ceil_mode MaxPool.dilations -Slice.axes -Slice.ends -Slice.starts -Upsample",
+    11: "GatherND Range Round ScatterND DepthToSpace.mode Resize.mode=cubic "
+    "Resize.coordinate_transformation_mode Resize.cubic_coeff_a Resize.exclude_outside "
+    "Resize.extrapolation_value Resize.nearest_mode -Clip.max -Clip.min -Pad.pads -Pad.value",
+    12: "Celu GreaterOrEqual LessOrEqual Constant.value_float Constant.value_floats "
+    "Constant.value_int Constant.value_ints Dropout.seed GatherND.batch_dims -Dropout.ratio",
+    13: "DequantizeLinear.axis QuantizeLinear.axis ReduceSum.noop_with_empty_axes "
+    "-ReduceSum.axes -Split.split -Squeeze.axes -Unsqueeze.axes",
+    14: "HardSwish BatchNormalization.training_mode Reshape.allowzero",
+    15: "Shape.end Shape.start",
+    16: "ScatterND.reduction",
+    17: "LayerNormalization",
+    18: "GroupNormalization Mish LpPool.ceil_mode LpPool.dilations Resize.antialias Resize.axes "
+    "Resize.keep_aspect_ratio_policy Split.num_outputs "
+    + " ".join(f"Reduce{name}.noop_with_empty_axes -Reduce{name}.axes" for name in REDUCTIONS),
+    19: "AveragePool.dilations Cast.saturate Pad.mode=wrap QuantizeLinear.saturate "
+    "Resize.coordinate_transformation_mode=half_pixel_symmetric",
+    20: "Gelu",
+    21: "GroupNormalization.stash_type",
+    24: "Swish",
+}
+"""Of the operators and their attributes: what came with an opset of ONNX, and what went (-)."""
+
+INPUTS = {
+    "Clip": {7: (1, 1), 11: (1, 3)},
+    "Dropout": {7: (1, 1), 12: (1, 3)},
+    "Gemm": {7: (3, 3), 11: (2, 3)},
+    "Pad": {7: (1, 1), 11: (2, 3), 18: (2, 4)},
+    **{f"Reduce{name}": {7: (1, 1), 18: (1, 2)} for name in REDUCTIONS},
+    "ReduceSum": {7: (1, 1), 13: (1, 2)},
+    "Resize": {10: (2, 2), 11: (3, 4), 13: (1, 4)},
+    "Slice": {7: (1, 1), 10: (3, 5)},
+    "Split": {7: (1, 1), 13: (1, 2)},
+    "Squeeze": {7: (1, 1), 13: (1, 2)},
+    "Unsqueeze": {7: (1, 1), 13: (2, 2)},
+    "Upsample": {7: (1, 1), 9: (2, 2)},
+}
+"""How many inputs an operator has from an opset on, where that changed."""
+
+_CHANGED = [(name, opset) for opset, names in CHANGES.items() for name in names.split()]
+SINCE = {name: opset for name, opset in _CHANGED if name[0] != "-"}
+GONE = {name[1:]: opset for name, opset in _CHANGED if name[0] == "-"}
+
+
+def _need_opset(call):
+    """Refuse what a node's opset lacks: some engines refuse it, and others leave it out."""
+    (op, opset), given = (call.node.op, call.opset), call.attributes.items()
+    named = [op, *(f"{op}.{name}" for name, _ in given)]
+    named += [f"{op}.{name}={value}" for name, value in given if isinstance(value, str)]
+    for one in named:
+        is_there = SINCE.get(one, 0) <= opset < GONE.get(one, opset + 1)
+        need(is_there, f"there is no {one} in opset {opset}")
+    forms = [form for since, form in INPUTS.get(op, {}).items() if since <= opset]
+    least, most = forms[-1] if forms else OPERATORS[op].inputs
+    count = len(call.inputs)
+    need(least <= count <= most, f"in opset {opset} it has no form of {plural(count, 'input')}")
+
+
+LISTS = {
+    "Concat": 0, "ConstantOfShape": 0, "Expand": 1, "Reshape": 1, "Resize": 1,
+    **{f"Reduce{name}": 1 for name in ("Sum", *REDUCTIONS)},
+}  # fmt: skip
+"""Which inputs, from a first on, are lists that all engines read alike if they are empty."""
+
+
+def _need_numbers(call):
+    """Refuse a tensor of no numbers, which OpenVINO takes for one of one number."""
+    lists_from = LISTS.get(call.node.op, len(call.inputs))
+    for k, one in enumerate(call.inputs):
+        is_list = k >= lists_from and one is not None and len(one.shape) == 1
+        need(one is None or is_list or 0 not in one.shape, f"its input {k} is empty")

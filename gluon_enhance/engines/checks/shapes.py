@@ -20,6 +20,10 @@ from gluon_enhance.engines.checks.onnx_file import BFLOAT16, REAL
 
 LARGEST_SCALE = 64
 """Of one resize."""
+MISREAD = ("ReduceL1", "ReduceLogSum", "ReduceLogSumExp")
+"""From opset 13 on, in which their axes are an attribute, OpenVINO takes them from an input."""
+NEARLY = 1.5e-6
+"""OpenVINO adds less than this to scales, and computes in float32."""
 
 
 def _spatial(call):
@@ -43,11 +47,17 @@ def _windows(call, kernel):
     ):
         reach = (k - 1) * dilation + 1
         if auto.startswith("SAME"):
+            # Some engines refuse these, and some reckon their margins as if they were not dilated.
+            need(reach == k, f"its auto_pad {auto} and dilations are not done alike by all engines")
             found.append(-(-side // stride))
             continue
         room = side - reach + (sum(both) if auto == "NOTSET" else 0)
         need(room >= 0, f"its window of {reach} does not fit {side} pixels")
-        found.append((-(-room // stride) if call.get("ceil_mode", 0) else room // stride) + 1)
+        found.append(room // stride + 1)
+        if call.get("ceil_mode", 0) and room % stride:
+            is_inside = found[-1] * stride < side + both[0]
+            need(is_inside, "its ceil_mode leads to a window of margins, as not all engines do it")
+            found[-1] += 1
     return tuple(found)
 
 
@@ -97,6 +107,8 @@ def pool(call: Call):
     """A pooling window."""
     kernel = call.get("kernel_shape", None)
     need(kernel is not None, "its kernel_shape is missing")
+    is_plain = not call.get("ceil_mode", 0) or call.get("auto_pad", "NOTSET") == "NOTSET"
+    need(is_plain, "its ceil_mode and auto_pad are not done alike by all engines; give it pads")
     _, _, *pads = _spatial(call)
     for before, after, k in zip(*pads, kernel):
         need(max(before, after) < k, f"its pads of {max(before, after)} are not below its window")
@@ -143,6 +155,12 @@ def prelu(call: Call):
 def along_axis(call: Call):
     """What keeps its shape and has an axis."""
     call.axis(-1)
+    return call.shape()
+
+
+def softmax(call: Call):
+    """Shares of a whole: of an axis, or before opset 13 of this and all after it."""
+    call.axis(-1 if call.opset >= 13 else 1)
     return call.shape()
 
 
@@ -250,7 +268,7 @@ def transpose(call: Call):
 
 def squeeze(call: Call):
     """Axes of one number left out."""
-    shape, axes = call.shape(), call.listed("axes", 1, 13)
+    shape, axes = call.shape(), call.listed("axes", 1)
     if axes is None:
         axes = [k for k, side in enumerate(shape) if side == 1]
     axes = some_axes(axes, len(shape))
@@ -260,7 +278,7 @@ def squeeze(call: Call):
 
 def unsqueeze(call: Call):
     """Axes of one number put in."""
-    axes = required(call.listed("axes", 1, 13), "its axes are missing")
+    axes = required(call.listed("axes", 1), "its axes are missing")
     sides = iter(call.shape())
     rank = len(call.shape()) + len(axes)
     axes = some_axes(axes, rank)
@@ -282,7 +300,7 @@ def tile(call: Call):
 def concat(call: Call):
     """One behind the other."""
     shapes = [call.shape(k) for k in range(len(call.inputs))]
-    axis = call.axis(1 if call.opset < 4 else None)
+    axis = call.axis()
     rests = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
     fits = len(rests) == 1 and len({len(shape) for shape in shapes}) == 1
     need(fits, f"{shapes!s:.120} do not fit each other")
@@ -292,7 +310,7 @@ def concat(call: Call):
 def split(call: Call):
     """Parts of one axis: a list of shapes."""
     axis, shape, many = call.axis(0), call.shape(), len(call.node.outputs)
-    parts = call.listed("split", 1, 13)
+    parts = call.listed("split", 1)
     if parts is None:
         many = call.get("num_outputs", many)
         each = -(-shape[axis] // many)
@@ -304,12 +322,11 @@ def split(call: Call):
 
 def slices(call: Call) -> tuple[slice, ...]:
     """Return what a Slice takes of each axis."""
-    starts = required(call.listed("starts", 1, 10), "its starts are missing")
-    ends = required(call.listed("ends", 2, 10), "its ends are missing")
-    given = call.listed("axes", 3, 10)
+    starts = required(call.listed("starts", 1), "its starts are missing")
+    ends = required(call.listed("ends", 2), "its ends are missing")
+    given = call.listed("axes", 3)
     axes = some_axes(range(len(starts)) if given is None else given, len(call.shape()))
-    has_steps = call.opset >= 10 and call.given(4)
-    steps = call.whole(4) if has_steps else [1] * len(starts)
+    steps = call.whole(4) if call.given(4) else [1] * len(starts)
     need(
         len({len(starts), len(ends), len(axes), len(steps)}) == 1, "its lists are not of one length"
     )
@@ -378,7 +395,7 @@ def _image(call):
 
 def pad(call: Call):
     """Margins; below 0 they are cut off."""
-    shape, pads = call.shape(), required(call.listed("pads", 1, 11), "its pads are missing")
+    shape, pads = call.shape(), required(call.listed("pads", 1), "its pads are missing")
     axes = some_axes(call.whole(3) if call.given(3) else range(len(shape)), len(shape))
     need(len(pads) == 2 * len(axes), "its pads are not two for each axis")
     if call.given(2):
@@ -401,7 +418,7 @@ def resize(call: Call):
         scales, sizes = call.get("scales", None), None
     else:
         k = 1 if call.node.op == "Upsample" or call.opset < 11 else 2
-        scales = call.value(k).reshape(-1).tolist() if call.given(k) else None
+        scales = _scales(call.value(k)) if call.given(k) else None
         sizes = call.whole(3) if call.given(3) else None
     axes = some_axes(call.get("axes", range(len(shape))), len(shape))
     wanted = list(shape)
@@ -413,16 +430,32 @@ def resize(call: Call):
         need(scales is not None and len(scales) == len(axes), "its scales do not fit")
         need(all(0 < scale <= LARGEST_SCALE for scale in scales), f"its scales are {scales!s:.60}")
         for axis, scale in zip(axes, scales):
-            wanted[axis] = math.floor(shape[axis] * scale)
+            wanted[axis] = _scaled(shape[axis], scale)
     fits = all(0 < side <= LARGEST_SCALE * old for side, old in zip(wanted, shape))
     need(fits, f"it makes {wanted!s:.60} of {shape}")
     return tuple(wanted)
 
 
+def _scales(values):
+    is_list = values.dtype == np.float32 and values.ndim == 1
+    need(is_list, "its scales are no list of float32, of which all engines make the same sides")
+    return values.tolist()
+
+
+def _scaled(side, scale):
+    """Return a side times a scale, rounded down; engines round 6.9999998 to 6 or to 7."""
+    highest = side * (scale + NEARLY) * (1 + 2 * float(np.finfo(np.float32).eps))
+    is_clear = math.floor(side * scale) == math.floor(highest)
+    need(is_clear, f"{side} pixels times {scale} are not rounded alike by all engines")
+    return math.floor(side * scale)
+
+
 def reduce(call: Call):
-    """One number for each place of the other axes; ReduceSum alone has axes as input from 13 on."""
+    """One number for each place of the other axes."""
+    is_misread = call.node.op in MISREAD and call.opset >= 13 and "axes" in call.attributes
+    need(not is_misread, f"OpenVINO does not read its axes in opset {call.opset}; 18 has them")
     shape = call.shape()
-    axes = call.listed("axes", 1, 13 if call.node.op == "ReduceSum" else 18)
+    axes = call.listed("axes", 1)
     if not axes and call.get("noop_with_empty_axes", 0):
         return shape
     axes = some_axes(axes or range(len(shape)), len(shape))
@@ -459,6 +492,9 @@ def ranged(call: Call):
     start, stop, step = (call.value(k).reshape(-1) for k in range(3))
     need(len(start) == len(stop) == len(step) == 1 and step[0] != 0, "its bounds do not fit")
     need(all(map(is_narrow, (start, stop, step))), "its bounds are not within 32 bits")
+    if start.dtype.kind == "f":  # Engines differ in how they round their steps.
+        is_whole = all(one == np.trunc(one) and abs(one) < 1 << 24 for one in (start, stop, step))
+        need(is_whole, "its bounds are no whole numbers below 2^24")
     length = np.ceil((float(stop[0]) - float(start[0])) / float(step[0]))
     need(length < 1 << 40, "it has no end")
     return (max(0, int(length)),)

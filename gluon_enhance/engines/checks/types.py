@@ -12,8 +12,16 @@ others, too, and of the result:
 from __future__ import annotations
 
 from gluon_enhance.engines.checks.calls import Call
-from gluon_enhance.engines.checks.onnx_file import BFLOAT16, BOOL, DTYPES, INT64, REAL, UINT8
+from gluon_enhance.engines.checks.onnx_file import (
+    BFLOAT16,
+    BOOL,
+    DTYPES,
+    INT64,
+    REAL,
+    UINT8,
+)
 
+FLOAT64 = 11
 REALS = {*REAL, BFLOAT16}
 ALLOWED = {
     "T": set(DTYPES),
@@ -47,6 +55,8 @@ def type_of(call: Call, rule: str) -> int:
             shared = shared or one.kind
         if one.kind not in ALLOWED[letter] or (letter in SHARED and one.kind != shared):
             raise ValueError(f"its input {k} is of a type that does not fit")
+        if one.kind == FLOAT64 and one.value is None and call.node.op != "Cast":
+            raise ValueError(f"its input {k} is float64, which is no type of maps; cast it first")
     if result == "?":
         return _asked_for(call)
     return {"B": BOOL, "L": INT64}.get(result, shared)
