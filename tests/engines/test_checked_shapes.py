@@ -298,28 +298,11 @@ def lowered(*nodes):
         (lowered(node("ReduceMax", ["a"], ["b"])), {"a": F32([1, np.nan, 2])}),
         (lowered(node("Max", ["a", "real"], ["b"])), {"a": F32([np.nan])}),
         (lowered(node("Identity", ["a"], ["b"])), {"a": F32([np.inf])}),
-        (lowered(node("ReduceSum", ["a"], ["b"])), {"a": F32([1e30, 1, -1e30])}),
-        (lowered(node("ReduceSum", ["a"], ["b"])), {"a": F32([1 << 23] * 3)}),
-        (lowered(node("ReduceProd", ["a"], ["b"])), {"a": F32([1e-30, 1e30, 1e-30])}),
-        (lowered(node("Add", ["real", "a"], ["b"])), {"a": F32([1e9])}),
-        (lowered(node("Mul", ["real", "a"], ["b"])), {"a": F32([0.1])}),
-        (lowered(node("Div", ["real", "a"], ["b"])), {"a": F32([7])}),
-        (lowered(node("Sqrt", ["real"], ["b"])), {}),
-        (lowered(node("Mod", ["real", "a"], ["b"], fmod=1)), {"a": F32([0.1])}),
-        (
-            lowered(node("Add", ["a", "c16"], ["d"]), node("Cast", ["d"], ["b"], to=1)),
-            {"a": F16([2048]), "c16": F16([1])},
-        ),
-        (
-            lowered(node("Cast", ["a"], ["d"], to=10), node("Cast", ["d"], ["b"], to=1)),
-            {"a": F32([2049])},
-        ),
-        ([node("Cast", ["a"], ["d"], to=9), node("Cast", ["d"], ["size"], to=7)], {"a": F32([2])}),
     ],
 )
-def test_reals_that_engines_may_round_in_several_ways_are_not_known(nodes, constants, check):
+def test_reals_that_are_not_finite_are_not_known(nodes, constants, check):
     reason = resized(check, nodes, five=F32([5]), **constants)[1]
-    assert "is computed from pixels, or rounded" in reason
+    assert "is computed from pixels, or not finite" in reason
 
 
 @pytest.mark.parametrize("bounds", [(0, 1, 0.1), (0.5, 3, 1), (-(2**24), 1, 1)])
@@ -337,17 +320,13 @@ DOUBLED = node("Cast", ["x"], ["d"], to=11)
 @pytest.mark.parametrize(
     "nodes, constants",
     [
-        (
-            [node("Add", ["a", "b"], ["q"]), node("Sub", ["q", "a"], ["v"])],
-            {"a": F64([1e9]), "b": F64([0.1])},
-        ),
         ([DOUBLED, node("Mul", ["d", "a"], ["v"])], {"a": F64([2])}),
         ([node("Mul", ["a", "b"], ["v"])], {"a": np.ones((64, 1)), "b": np.ones((1, 64))}),
         ([node("Neg", ["a"], ["v"])], {"a": np.ones(2000)}),
     ],
 )
 def test_maps_of_float64_are_refused(nodes, constants, check):
-    """OpenVINO did not end to compile the first of these, of 207 bytes."""
+    """Some have OpenVINO compile without end."""
     arrays = [numpy_helper.from_array(one, name) for name, one in constants.items()]
     rest = [
         node("Cast", ["v"], ["f"], to=1),

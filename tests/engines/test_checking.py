@@ -220,6 +220,22 @@ def test_engines_get_what_is_known_as_constants(kind, save):
     assert np.array_equal(*results)
 
 
+def test_doubles_are_computed_here(save):
+    """OpenVINO did not end to compile these nodes, in a file of 207 bytes."""
+    nodes = [
+        node("Add", ["a", "b"], ["sum"]),
+        node("Sub", ["sum", "a"], ["rest"]),
+        node("Cast", ["rest"], ["real"], to=1),
+        node("Add", ["x", "real"], ["y"]),
+    ]
+    constants = [tensor("a", [1e9], np.float64), tensor("b", [0.1], np.float64)]
+    made = CheckedGraph(save(nodes, constants), [IMAGE.shape]).file_for([IMAGE.shape])
+    first, last = onnx.load_from_string(made).graph.node
+    assert (first.op_type, last.op_type) == ("Constant", "Add")
+    value = numpy_helper.to_array(first.attribute[0].t)
+    np.testing.assert_allclose(value, 0.1, atol=1e-6)
+
+
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 @pytest.mark.parametrize("dtype", [np.int64, np.int32, np.float32, np.bool_])
 def test_no_engine_computes_anew_what_was_checked(engine, dtype, save, monkeypatch):
@@ -234,7 +250,7 @@ def test_no_engine_computes_anew_what_was_checked(engine, dtype, save, monkeypat
         node("Gather", ["x", "index"], ["y"], axis=2),
     ]
     path = save(nodes, [whole("three", 3), whole("five", 5)])
-    wrong = OPERATORS["Sub"]._replace(value=lambda call: np.asarray([2], np.int64))
+    wrong = OPERATORS["Sub"]._replace(computes=lambda call: np.asarray([2], np.int64))
     monkeypatch.setitem(OPERATORS, "Sub", wrong)
     result = engines.load(engine, path, precision="fp32", threads=1).run(IMAGE)
     index = np.array([2]).astype(dtype).astype(np.int64)
@@ -244,7 +260,7 @@ def test_no_engine_computes_anew_what_was_checked(engine, dtype, save, monkeypat
 def test_a_map_that_openvino_finds_of_another_shape_is_refused(save, monkeypatch):
     pytest.importorskip("openvino")
     path = save([node("Relu", ["x"], ["r"]), node("GlobalAveragePool", ["r"], ["y"])])
-    wrong = OPERATORS["Relu"]._replace(shape=lambda call: (1, 3, 5, 8))
+    wrong = OPERATORS["Relu"]._replace(makes=lambda call: (1, 3, 5, 8))
     monkeypatch.setitem(OPERATORS, "Relu", wrong)
     engine = engines.load("openvino", path, precision="fp32", threads=1)
     match = r"its map r is \(1, 3, 5, 8\) here, and \(1, 3, 6, 8\) for the engine"

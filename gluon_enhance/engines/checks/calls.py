@@ -36,7 +36,7 @@ class Call(NamedTuple):
         value = self.tensor(k).value
         if value is None:
             raise ValueError(
-                f"its input {k} is computed from pixels, or rounded; shapes and indices must not"
+                f"its input {k} is computed from pixels, or not finite; shapes and indices must not"
             )
         return value
 
