@@ -17,6 +17,7 @@ from typing import Callable, Optional
 from xml.etree import ElementTree
 
 from gluon_enhance.errors import ImageError, untrusted
+from gluon_enhance.rasters.claims import fault_of_bands
 from gluon_enhance.small_files import read_small
 
 MAX_TEXT = 16 << 20
@@ -86,20 +87,24 @@ class _Walk:
             raise untrusted(path, f"lies in {depth} other VRTs, one in another")
         self._known[path] = 0
         waiting, sources = [_parsed(path)], 0
+        counted: dict[tuple, int] = {}  # most values are the same numbers again
         while waiting:
             element = waiting.pop()
             _check_systems(element, path)
             waiting += (child for child in element if not _is_prose(element) or _points(child))
-            for value, bases in _values(element, path):
-                sources += self._sources_of(value, bases, path, depth)
+            for name in _values(element, path):
+                if name not in counted:
+                    counted[name] = self._sources_of(name, path, depth)
+                sources += counted[name]
                 if sources > MAX_SOURCES:
                     fault = f"has over {MAX_SOURCES:,} sources, with those of the VRTs in it"
                     raise untrusted(path, fault)
         self._known[path] = sources
         return sources
 
-    def _sources_of(self, value, bases, path, depth):
+    def _sources_of(self, name, path, depth):
         """Count the sources that a value is the name of; refuse names that lead elsewhere."""
+        value, bases = name
         rest = os.path.splitdrive(value)[1]
         if re.search(r"[:{}<]", rest) or rest.startswith(("/vsi", "~")):
             raise untrusted(path, f"names {value}")
@@ -107,10 +112,13 @@ class _Walk:
             fault = f"has {value!r}, with white space that programs take for different names"
             raise untrusted(path, fault)
         sources = 0
+        has_folders = "/" in value or os.sep in value
         for base in bases:
+            if not has_folders and not os.path.lexists(base / value):
+                continue  # as most values, which are numbers
             source = Path(os.path.realpath(base / value))
             is_inside = self._folder in source.parents
-            if not is_inside and ("/" in value or os.sep in value or os.path.isfile(source)):
+            if not is_inside and (has_folders or os.path.isfile(source)):
                 fault = f"takes pixels from {source}, outside its folder"
                 raise untrusted(path, fault)
             if is_inside:
@@ -147,9 +155,14 @@ def _parsed(path):
     # GDAL takes bytes for UTF-8 whatever the declaration says.
     builder = ElementTree.TreeBuilder(insert_comments=True)
     try:
-        return ElementTree.fromstring(data, ElementTree.XMLParser(target=builder, encoding="utf-8"))
+        parser = ElementTree.XMLParser(target=builder, encoding="utf-8")
+        root = ElementTree.fromstring(data, parser)
     except ElementTree.ParseError as error:
         raise ImageError(f"{path} cannot be read: {error}") from error
+    fault = fault_of_bands(sum(_tag(child) == "vrtrasterband" for child in root), len(data))
+    if fault:
+        raise untrusted(path, fault)
+    return root
 
 
 def _tag(element):
