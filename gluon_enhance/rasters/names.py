@@ -62,6 +62,8 @@ _AROUND = (".msk", ".ovr")
 """Suffixes of the files beside a raster that GDAL opens by their content."""
 _NOTES = ".aux.xml"
 """How the name of the file ends that GDAL keeps what it knows of a raster in."""
+_POINT = re.compile("<gcp[ \t\r\n/>]", re.I)
+"""A control point in it."""
 _LISTS = re.compile(
     r".*(?:\.(?:hdr|imd|rpb|pvl|att|eph|geo|dim)|_(?:mtl|metadata|rpc)\.txt)|(?:summary|hdr.*|rpc-.*)\.txt",
     re.I,
@@ -207,7 +209,7 @@ def _drivers_of_file(path):
     if path.suffix.lower() != ".vrt":
         fault = "describes in text where its pixels are, which may be files or addresses"
         raise untrusted(path, fault)
-    vrt.check(path, _is_vrt)
+    vrt.check(path, _is_vrt, _pixels_in)
     return ["VRT"]
 
 
@@ -253,7 +255,9 @@ def _check_beside(path):
                 raise untrusted(beside, f"lies beside {path.name}, and is no TIFF file")
             _check_pixels(beside)
         if name.lower().endswith(_NOTES):
-            _refuse_if(beside, vrt.system_fault(unescape(_text_of(beside))))
+            text = _text_of(beside)
+            _refuse_if(beside, vrt.system_fault(unescape(text)))
+            _refuse_if(beside, claims.too_many_points(len(_POINT.findall(text))))
 
 
 def _text_of(path):
@@ -310,6 +314,12 @@ def _is_vrt(source, path):
         raise untrusted(path, fault)
     _check_pixels(source)
     return False
+
+
+def _pixels_in(source):
+    """Return how many pixels a source has that was looked at."""
+    with open_by(source, ["VRT", *sorted(_HOLDERS)]) as dataset:
+        return dataset.width * dataset.height
 
 
 def _says_format(name):
