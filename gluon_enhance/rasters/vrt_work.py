@@ -27,6 +27,8 @@ MAX_KERNEL = 31
 MAX_SPLINE = 500
 """Control points of a thin plate spline, which take the cube of their number, and which each pixel
 takes all of."""
+MAX_PREVIEWS = 64
+"""Of a VRT, each half as large as another in what GDAL makes, which come to 31."""
 MANY_PIXELS, RATIO = 1 << 27, 4096
 """Pixels of a source that are read at once, and how many for each pixel of the result if there are
 more: 64 each way."""
@@ -53,6 +55,8 @@ def fault_of(element: Element) -> str:
         return "holds code"
     if tag == "kernel" and any(_number(size) > MAX_KERNEL for size in values_of(element, "size")):
         return f"has a filter of over {MAX_KERNEL} pixels a side"
+    if tag == "overviewlist" and len((element.text or "").split()) > MAX_PREVIEWS:
+        return f"has over {MAX_PREVIEWS} previews"
     if tag == "gcplist":
         return too_many_points(len(element))
     if tag == "tpstransformer" and sum(tag_of(one) == "gcp" for one in element.iter()) > MAX_SPLINE:

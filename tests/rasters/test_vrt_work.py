@@ -73,6 +73,7 @@ def test_tables_and_previews_of_a_vrt_are_read(folder):
     text = text.replace("<Complex", f"{table}<Complex").replace("</VRTD", f"{previews}</VRTD")
     path.write_text(text)
     assert (look(path) == 9).all()
+    refuse(path, text.replace("2 4", "2 " * 65), "has over 64 previews")
 
 
 @pytest.fixture
