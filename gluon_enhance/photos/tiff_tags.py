@@ -67,6 +67,7 @@ class Directory:
 
     def __init__(self, file: BinaryIO, offset: int, order: Literal["<", ">"], is_big: bool):
         self.order, self._file, self.file_size = order, file, file.seek(0, os.SEEK_END)
+        self._is_big = is_big
         size, word = (8, "u8") if is_big else (2, "u4")
         entry = [
             ("tag", "u2"),
@@ -106,14 +107,20 @@ class Directory:
         return np.frombuffer(_read(self._file, position, size), dtype.base)
 
     def number(self, tag: int) -> int:
-        """Return a tag's first value, else TIFF's default for it, else 0."""
+        """Return a tag's first value, else TIFF's default for it, else 0; a fraction is none."""
         values = self.values(tag)
-        return DEFAULTS.get(tag, 0) if values is None else int(values[0])
+        if values is None or values.dtype.kind == "f":
+            return DEFAULTS.get(tag, 0)
+        return int(values[0])
 
     def bytes(self, tag: int) -> Optional[bytes]:
         """Return a tag's values as they are stored."""
         values = self.values(tag)
         return None if values is None else values.tobytes()
+
+    def at(self, offset: int) -> Directory:
+        """Return another directory of the same file; errors are as of this one."""
+        return Directory(self._file, offset, self.order, self._is_big)
 
     @property
     def is_preview(self) -> bool:

@@ -6,9 +6,11 @@ it holds, and so can one of HDF4; the libraries that GDAL reads them by open the
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Optional
 
+from gluon_enhance.rasters.claims import fault_of_block
 from gluon_enhance.small_files import open_regular
 
 DRIVERS = frozenset((
@@ -43,7 +45,7 @@ def fault_of(path: str | os.PathLike) -> Optional[str]:
             return "may take its numbers from other files, which h5py tells (pip install h5py)"
         try:
             with h5py.File(file, "r") as content:
-                return _fault_in(h5py, content)
+                return _fault_in(h5py, content, os.path.getsize(path))
         except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
             return f"is a damaged HDF5 file ({error!s:.200})"
 
@@ -58,7 +60,7 @@ def _is_hdf5(file):
     return False
 
 
-def _fault_in(h5py, content):
+def _fault_in(h5py, content, size):
     """Say what is not in the file itself, lies too deep in it, or is too much; None if nothing."""
     within = (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)
     attributes = 0
@@ -73,8 +75,12 @@ def _fault_in(h5py, content):
         attributes += len(one.attrs)
         if attributes > MAX_ATTRIBUTES:
             return f"has over {MAX_ATTRIBUTES:,} attributes"
-        is_out = isinstance(one, h5py.Dataset) and (one.external or one.is_virtual)
-        return _leads_out(name) if is_out else None
+        if not isinstance(one, h5py.Dataset):
+            return None
+        if one.external or one.is_virtual:
+            return _leads_out(name)
+        # The library unpacks chunks of any number of dimensions, of which GDAL tells two.
+        return fault_of_block(math.prod(one.chunks or ()) * one.dtype.itemsize, size) or None
 
     return content.id.links.visit(link, info=True) or item("/", content) or content.visititems(item)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import warnings
@@ -15,8 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import rasterio
 from rasterio._err import CPLE_BaseError
-from rasterio.enums import ColorInterp, Interleaving, MaskFlags
-from rasterio.env import ensure_env_with_credentials
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import (
     NodataShadowWarning,
     NotGeoreferencedWarning,
@@ -28,7 +26,7 @@ from rasterio.vrt import WarpedVRT
 
 from gluon_enhance.errors import ImageError, untrusted
 from gluon_enhance.rasters.data_arrays import written_array
-from gluon_enhance.rasters.names import check_opened, drivers_for
+from gluon_enhance.rasters.names import check_opened, drivers_for, open_by
 
 if TYPE_CHECKING:
     import xarray
@@ -49,14 +47,6 @@ LISTED = 5
 """Rasters in a file that are named when one must be chosen."""
 MAX_PIXELS = 1 << 40
 """Of a raster: a square of a million pixels a side."""
-LARGE_BLOCK, PROPORTION = 64 << 20, 2000
-"""Bytes of a block, and how many times those of the file it may have if it is larger: a block is
-unpacked as a whole, and deflate comes to 1032 times."""
-MANY_BANDS, BAND_BYTES = 1024, 4
-"""Bands that a TIFF file of any size may claim, and bytes that one with more has for each of them:
-it says of each, in 2 bytes, how many bits it has, and in 2 which kind of number. Memory is taken
-for each band before there is a pixel, and time for each pair of bands: rasterio asks about all of
-them with each that is read."""
 EXACT = 2**53
 """Whole numbers beyond which float64 has not each."""
 NEAR = 2 * float(np.finfo(np.float32).eps)
@@ -139,18 +129,16 @@ def open_dataset(path, trust: bool = False):
         try:
             if not trust:
                 check_opened(dataset, name)
-            _check_claims(dataset)
+            _check_size(dataset)
         except BaseException:
             dataset.close()
             raise
     return dataset
 
 
-@ensure_env_with_credentials
 def _open(path, drivers):
-    """Open a dataset by some drivers, of which `rasterio.open` takes one alone."""
     try:
-        return DatasetReader(os.fspath(path), driver=drivers)
+        return open_by(path, drivers)
     except RasterioIOError as error:
         if drivers and len(drivers) > 1 and "not recognized" in str(error):
             fault = "cannot be read: it is in none of the formats that hold their pixels themselves"
@@ -158,26 +146,11 @@ def _open(path, drivers):
         raise
 
 
-def _check_claims(dataset):
-    """Refuse a raster that says of itself what cannot be."""
+def _check_size(dataset):
     if dataset.width * dataset.height > MAX_PIXELS:
         raise ImageError(
             f"{dataset.name} claims {dataset.width} x {dataset.height} pixels, which are more than "
             "2**40; cut it into several"
-        )
-    is_file = dataset.driver == "GTiff" and os.path.isfile(dataset.name)
-    if is_file and dataset.count > max(MANY_BANDS, os.path.getsize(dataset.name) // BAND_BYTES):
-        raise ImageError(
-            f"{dataset.name} claims {dataset.count:,} bands in a file of "
-            f"{os.path.getsize(dataset.name):,} bytes; it is damaged"
-        )
-    bands = 1 if what_is_said(dataset, "interleaving") == Interleaving.band else dataset.count
-    largest = max((math.prod(shape) for shape in dataset.block_shapes), default=0)
-    nbytes = largest * bands * 8  # of no dtype has a number more bytes
-    if is_file and nbytes > max(LARGE_BLOCK, PROPORTION * os.path.getsize(dataset.name)):
-        raise ImageError(
-            f"{dataset.name} claims blocks of {nbytes:,} bytes, in a file of "
-            f"{os.path.getsize(dataset.name):,}; it is damaged, or write it in smaller blocks"
         )
 
 

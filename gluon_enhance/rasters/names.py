@@ -14,14 +14,18 @@ from __future__ import annotations
 import math
 import os
 import re
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from html import unescape
 from pathlib import Path, PurePosixPath
 from typing import Optional
 
+from rasterio.env import ensure_env_with_credentials
+from rasterio.io import DatasetReader
+
 from gluon_enhance.errors import ImageError, untrusted
 from gluon_enhance.photos.read import HEAD_BYTES, format_of
-from gluon_enhance.rasters import gdal_metadata, hdf, netcdf, pictures, vrt
+from gluon_enhance.photos.tiff_tags import HEADS as TIFF_HEADS
+from gluon_enhance.rasters import claims, hdf, jpeg2000, netcdf, pictures, vrt
 from gluon_enhance.small_files import is_endless, read_small
 
 TIFF = (".tif", ".tiff")
@@ -59,6 +63,8 @@ _AROUND = (".msk", ".ovr")
 """Suffixes of the files beside a raster that GDAL opens by their content."""
 _NOTES = ".aux.xml"
 """How the name of the file ends that GDAL keeps what it knows of a raster in."""
+_POINT = re.compile("<gcp[ \t\r\n/>]", re.I)
+"""A control point in it."""
 _LISTS = re.compile(
     r".*(?:\.(?:hdr|imd|rpb|pvl|att|eph|geo|dim)|_(?:mtl|metadata|rpc)\.txt)|(?:summary|hdr.*|rpc-.*)\.txt",
     re.I,
@@ -151,8 +157,22 @@ def drivers_for(name: str) -> Optional[list[str]]:
     return None
 
 
+class _Reader(DatasetReader):
+    """Asks GDAL once what masks the bands have; rasterio does with each band that is read."""
+
+    @cached_property
+    def mask_flag_enums(self):
+        return super().mask_flag_enums
+
+
+@ensure_env_with_credentials
+def open_by(path, drivers: Optional[list[str]]) -> DatasetReader:
+    """Open a dataset by some drivers, of which `rasterio.open` takes one alone, or by any."""
+    return _Reader(os.fspath(path), driver=drivers)
+
+
 def check_opened(dataset, name: str) -> None:
-    """Refuse an open dataset that takes its pixels, or previews, from other files."""
+    """Refuse an open dataset that takes pixels or previews from other files, or claims much."""
     if dataset.driver in hdf.DRIVERS:
         for file in dataset.files:
             if not os.path.isfile(file):
@@ -164,6 +184,7 @@ def check_opened(dataset, name: str) -> None:
         raise untrusted(name, f"names {overviews} as its overviews")
     if dataset.driver != "GTiff" and not _says_format(name):  # a TIFF file holds no names
         _check_folder(dataset.files, name)
+    _refuse_if(name, claims.fault_of(dataset))
 
 
 def _check_folder(files, name):
@@ -181,7 +202,7 @@ def _drivers_of_file(path):
         return sorted(_HOLDERS)
     _check_beside(path)
     if not _TEXT.match(_head(path)):
-        _check_items(path)
+        _check_tiff(path)
         if path.suffix.lower() in TIFF:
             return ["GTiff"]
         _check_numbers(path)
@@ -190,18 +211,29 @@ def _drivers_of_file(path):
     if path.suffix.lower() != ".vrt":
         fault = "describes in text where its pixels are, which may be files or addresses"
         raise untrusted(path, fault)
-    vrt.check(path, _is_vrt)
+    vrt.check(path, _is_vrt, _pixels_in)
     return ["VRT"]
 
 
 def _check_numbers(path):
-    """Refuse an HDF or netCDF file that leads elsewhere, or without end."""
-    _refuse_if(path, hdf.fault_of(path) or netcdf.fault_of(path))
+    """Refuse a file of HDF, netCDF or JPEG 2000 that leads elsewhere, or claims too much."""
+    _refuse_if(path, hdf.fault_of(path) or netcdf.fault_of(path) or jpeg2000.fault_of(path))
 
 
-def _check_items(path):
-    """Refuse a TIFF file whose metadata take long to list."""
-    _refuse_if(path, gdal_metadata.fault_of(path))
+def _check_tiff(path):
+    """Refuse a TIFF file whose metadata take long to list, or that has large blocks."""
+    _refuse_if(path, claims.fault_of_tiff(path))
+
+
+def _check_pixels(path):
+    """Refuse an image that GDAL opens with another, as the whole is: a source, a mask, previews."""
+    with open(path, "rb") as file:
+        if file.read(4) in TIFF_HEADS:
+            return _check_tiff(path)
+    _check_numbers(path)
+    _check_picture(path)
+    with open_by(path, sorted(_HOLDERS)) as dataset:
+        check_opened(dataset, os.fspath(path))
 
 
 def _check_picture(path):
@@ -229,10 +261,11 @@ def _check_beside(path):
         if beside.suffix.lower() in _AROUND:
             if not _holds_pixels(beside):
                 raise untrusted(beside, f"lies beside {path.name}, and is no TIFF file")
-            _check_items(beside)
-            _check_picture(beside)
+            _check_pixels(beside)
         if name.lower().endswith(_NOTES):
-            _refuse_if(beside, vrt.system_fault(unescape(_text_of(beside))))
+            text = _text_of(beside)
+            _refuse_if(beside, vrt.system_fault(unescape(text)))
+            _refuse_if(beside, claims.too_many_points(len(_POINT.findall(text))))
 
 
 def _text_of(path):
@@ -287,9 +320,14 @@ def _is_vrt(source, path):
     if not _holds_pixels(source):
         fault = f"takes pixels from {source}, which may name other files or addresses"
         raise untrusted(path, fault)
-    _check_items(source)
-    _check_picture(source)
+    _check_pixels(source)
     return False
+
+
+def _pixels_in(source):
+    """Return how many pixels a source has that was looked at."""
+    with open_by(source, ["VRT", *sorted(_HOLDERS)]) as dataset:
+        return dataset.width * dataset.height
 
 
 def _says_format(name):

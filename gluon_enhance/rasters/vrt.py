@@ -17,6 +17,9 @@ from typing import Callable, Optional
 from xml.etree import ElementTree
 
 from gluon_enhance.errors import ImageError, untrusted
+from gluon_enhance.rasters import vrt_work
+from gluon_enhance.rasters.claims import fault_of_bands
+from gluon_enhance.rasters.vrt_work import tag_of
 from gluon_enhance.small_files import read_small
 
 MAX_TEXT = 16 << 20
@@ -37,6 +40,7 @@ _SPACE = " \t\r\n\v\f"
 """What GDAL skips at the beginning of a text, and nowhere else."""
 _PROSE = (
     "srs", "metadata", "description", "unittype", "category", "histograms", "mdi", "geotransform",
+    "sourcesrs", "targetsrs", "gcplist", "lut", "coefs", "gdalrasterattributetable",
 )  # fmt: skip
 """Elements, in lower case, whose texts name no file."""
 _POINTERS = ("x_dataset", "y_dataset", "overview_file")
@@ -52,8 +56,10 @@ def system_fault(text: str) -> Optional[str]:
     return "has a coordinate system that is in another file" if _INIT.search(text) else None
 
 
-def check(path: Path, is_vrt: Callable[[Path, Path], bool]) -> None:
-    """Refuse a VRT that holds code, or that leads out of its folder, itself or by others in it.
+def check(
+    path: Path, is_vrt: Callable[[Path, Path], bool], pixels_in: Callable[[Path], int]
+) -> None:
+    """Refuse a VRT that holds code, takes too long or leads out of its folder, also by its VRTs.
 
     Parameters
     ----------
@@ -62,6 +68,8 @@ def check(path: Path, is_vrt: Callable[[Path, Path], bool]) -> None:
     is_vrt : callable
         Tells of a source whether it is a VRT, and refuses one that is no image either. It is given
         the source and the VRT that names it.
+    pixels_in : callable
+        Tells how many pixels a source has that was looked at.
 
     Raises
     ------
@@ -69,14 +77,14 @@ def check(path: Path, is_vrt: Callable[[Path, Path], bool]) -> None:
         If it is refused, or is no XML.
     """
     path = Path(os.path.realpath(path))  # GDAL follows links too
-    _Walk(path.parent, is_vrt).count(path, 0)
+    _Walk(path.parent, is_vrt, pixels_in).count(path, 0)
 
 
 class _Walk:
     """Through the VRTs of a folder that lie in one another; counts their sources."""
 
-    def __init__(self, folder: Path, is_vrt: Callable[[Path, Path], bool]):
-        self._folder, self._is_vrt = folder, is_vrt
+    def __init__(self, folder: Path, is_vrt: Callable, pixels_in: Callable):
+        self._folder, self._is_vrt, self._pixels_in = folder, is_vrt, pixels_in
         self._known: dict[Path, int] = {}
         """Sources of files that were looked at; none yet of a VRT that it is in."""
 
@@ -85,21 +93,30 @@ class _Walk:
         if depth > MAX_DEPTH:
             raise untrusted(path, f"lies in {depth} other VRTs, one in another")
         self._known[path] = 0
-        waiting, sources = [_parsed(path)], 0
+        root = _parsed(path)
+        waiting, sources = [root], 0
+        counted: dict[tuple, int] = {}  # most values are the same numbers again
         while waiting:
             element = waiting.pop()
             _check_systems(element, path)
+            _refuse_if(path, vrt_work.fault_of(element))
             waiting += (child for child in element if not _is_prose(element) or _points(child))
-            for value, bases in _values(element, path):
-                sources += self._sources_of(value, bases, path, depth)
+            for name in _values(element, path):
+                if name not in counted:
+                    counted[name] = self._sources_of(name, path, depth)
+                sources += counted[name]
                 if sources > MAX_SOURCES:
                     fault = f"has over {MAX_SOURCES:,} sources, with those of the VRTs in it"
                     raise untrusted(path, fault)
+            for source in _warped(element, path):
+                fault = vrt_work.fault_of_ratio(self._pixels_in(source), vrt_work.pixels_of(root))
+                _refuse_if(path, fault)
         self._known[path] = sources
         return sources
 
-    def _sources_of(self, value, bases, path, depth):
+    def _sources_of(self, name, path, depth):
         """Count the sources that a value is the name of; refuse names that lead elsewhere."""
+        value, bases = name
         rest = os.path.splitdrive(value)[1]
         if re.search(r"[:{}<]", rest) or rest.startswith(("/vsi", "~")):
             raise untrusted(path, f"names {value}")
@@ -107,10 +124,13 @@ class _Walk:
             fault = f"has {value!r}, with white space that programs take for different names"
             raise untrusted(path, fault)
         sources = 0
+        has_folders = "/" in value or os.sep in value
         for base in bases:
+            if not has_folders and not os.path.lexists(base / value):
+                continue  # as most values, which are numbers
             source = Path(os.path.realpath(base / value))
             is_inside = self._folder in source.parents
-            if not is_inside and ("/" in value or os.sep in value or os.path.isfile(source)):
+            if not is_inside and (has_folders or os.path.isfile(source)):
                 fault = f"takes pixels from {source}, outside its folder"
                 raise untrusted(path, fault)
             if is_inside:
@@ -139,6 +159,20 @@ def _check_systems(element, path):
                 raise untrusted(path, fault)
 
 
+def _refuse_if(path, fault):
+    if fault:
+        raise untrusted(path, fault)
+
+
+def _warped(element, path):
+    """Yield the files that a VRT warps, of which GDAL may read all for a pixel."""
+    for value in vrt_work.values_of(element, "sourcedataset"):
+        for base in (path.parent, Path.cwd()):
+            source = base / value.lstrip(_SPACE)
+            if os.path.isfile(source):
+                yield source
+
+
 def _parsed(path):
     """Return the root of a VRT's elements, with comments, which part texts for GDAL."""
     data = read_small(path, MAX_TEXT)
@@ -147,17 +181,17 @@ def _parsed(path):
     # GDAL takes bytes for UTF-8 whatever the declaration says.
     builder = ElementTree.TreeBuilder(insert_comments=True)
     try:
-        return ElementTree.fromstring(data, ElementTree.XMLParser(target=builder, encoding="utf-8"))
+        parser = ElementTree.XMLParser(target=builder, encoding="utf-8")
+        root = ElementTree.fromstring(data, parser)
     except ElementTree.ParseError as error:
         raise ImageError(f"{path} cannot be read: {error}") from error
-
-
-def _tag(element):
-    return "" if element.tag is ElementTree.Comment else element.tag.lower()
+    bands = sum(tag_of(child) == "vrtrasterband" for child in root)
+    _refuse_if(path, fault_of_bands(bands, len(data)))
+    return root
 
 
 def _is_prose(element):
-    return _tag(element) in _PROSE
+    return tag_of(element) in _PROSE
 
 
 def _points(element):
@@ -167,11 +201,11 @@ def _points(element):
 def _values(element, path):
     """Yield what may be names in an element, and the folders that they may be relative to."""
     attributes = {name.lower(): value for name, value in element.attrib.items()}
-    if _tag(element) in _CODE:
+    if tag_of(element) in _CODE:
         raise untrusted(path, "holds code")
     # GDAL takes attributes in any case, and elements in their place.
     if len(attributes) < len(element.attrib) or any(
-        _tag(child) in ("relativetovrt", "key") for child in element
+        tag_of(child) in ("relativetovrt", "key") for child in element
     ):
         fault = f"has a <{element.tag}> that is not written as GDAL writes it"
         raise untrusted(path, fault)

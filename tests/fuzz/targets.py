@@ -35,7 +35,7 @@ from gluon_enhance.framework import is_mxnet_installed
 from gluon_enhance.photos import Photo, photo, read_image, write_image
 from gluon_enhance.photos.formats import FORMATS
 from gluon_enhance.photos.xmp import updated
-from gluon_enhance.rasters.io import PROPORTION
+from gluon_enhance.rasters.claims import PROPORTION
 from gluon_enhance.weights.readers import tensorflow
 from gluon_enhance.weights.readers.gluon import MAGIC, read_params
 from gluon_enhance.weights.readers.ncnn import read_ncnn

@@ -8,8 +8,8 @@ import rasterio.shutil
 import tifffile
 
 from gluon_enhance.errors import ImageError
+from gluon_enhance.rasters.claims import GDAL_METADATA
 from gluon_enhance.rasters.enhance import enhance_raster
-from gluon_enhance.rasters.gdal_metadata import GDAL_METADATA
 from gluon_enhance.rasters.io import gdal_environment, open_raster
 from gluon_enhance.rasters.raster_or_photo import kind_of
 
