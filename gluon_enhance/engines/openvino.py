@@ -42,7 +42,8 @@ class OpenVINOEngine:
         self._openvino = openvino
         self._core = openvino.Core()
         self._path = str(model)
-        self._whole = None if self._graph else self._read(self._path)
+        computes_sizes = self._graph and self._graph.computes_sizes
+        self._whole = None if computes_sizes else self._read(self._path)
         self._kept = CompiledModels(cache, Path(model), self._maker())
         self._threads = threads or physical_cores()
         self._requests = {}
@@ -156,7 +157,7 @@ class OpenVINOEngine:
         """Read another's net; OpenVINO must find the shapes in it that were checked."""
         self._graph.check(shapes)
         made = self._graph.file_for(shapes)
-        model = self._read(made or self._path)
+        model = self._read(made) if made else self._whole or self._read(self._path)
         fixed = model.clone()
         with self._refusing("compile"):
             fixed.reshape(dict(enumerate(map(list, shapes))))

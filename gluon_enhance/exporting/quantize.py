@@ -191,8 +191,7 @@ _FILE = "net{}.xml"
 
 def _refuse_computed(onnx):
     """Refuse another's graph that OpenVINO is to run in its own form, and not as it was checked."""
-    graph = engines.checked(onnx, None)
-    if graph.file_for(graph.first_shapes):
+    if engines.checked(onnx, None).computes_sizes:
         raise EngineError(
             f"{onnx} computes with the size of its image, which 8 bits are not for; "
             f"{engines.WAY_OUT}"

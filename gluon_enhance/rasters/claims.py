@@ -24,6 +24,8 @@ from gluon_enhance.photos.tiff_tags import Directory, read_directories
 LARGE_BLOCK, PROPORTION = 64 << 20, 2000
 """Bytes of a block, and how many times those of the file it may have if it is larger: deflate comes
 to 1032 times."""
+GRIB_BYTES = 16
+"""Of a number of a grid, while it is decoded."""
 MANY_BANDS, BAND_BYTES = 1024, 256
 """Bands that a file of any size may claim, and bytes that one with more has for each of them."""
 MAX_POINTS = 10_000
@@ -47,6 +49,8 @@ def fault_of(dataset) -> str:
     is_mixed = dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL"
     blocks = zip(dataset.block_shapes, dataset.dtypes)
     largest = max((math.prod(shape) * _bytes_of(dtype) for shape, dtype in blocks), default=0)
+    if dataset.driver == "GRIB":  # decodes the grid for a row of it
+        largest = max(largest, dataset.width * dataset.height * GRIB_BYTES)
     return fault_of_block(largest * (dataset.count if is_mixed else 1), size)
 
 

@@ -43,22 +43,20 @@ _PLACE = re.compile(r"/vsi|(?!vrt:)[\w.+-]+://", re.I)
 """What begins the address of a file, which says nothing of the file's format."""
 
 # Formats that hold their pixels themselves, and so lead nowhere else.
-_SIGNATURES = re.compile(
-    rb"II[*+]\0|MM\0[*+]|\0\0\0\x0cjP|\xffO\xffQ|EHFA_HEADER_TAG\0|UHL1|NITF0|GRIB"
-)
-"""How files of TIFF, JPEG 2000, IMG, DTED, NITF and GRIB begin; pictures' are known besides."""
+_SIGNATURES = re.compile(rb"II[*+]\0|MM\0[*+]|\0\0\0\x0cjP|\xffO\xffQ|EHFA_HEADER_TAG\0|UHL1|GRIB")
+"""How files of TIFF, JPEG 2000, IMG, DTED and GRIB begin; pictures' are known besides."""
 _HOLDERS = frozenset((
-    "AAIGrid", "AIG", "AVIF", "BAG", "BSB", "BT", "DTED", "ECW", "EHdr", "ENVI",
-    "ESAT", "GRIB", "GSAG", "GSBG", "GS7BG", "GTX", "GTiff", "GXF", "HDF4",
-    "HDF4Image", "HDF5", "HDF5Image", "HEIF", "HFA", "JDEM", "JP2ECW", "JP2KAK", "JP2MrSID",
-    "JP2OpenJPEG", "JPEG", "JPEGXL", "KEA", "L1B", "LAN", "MrSID", "NITF", "NTv2",
-    "NWT_GRC", "NWT_GRD", "PCRaster", "PNG", "PNM", "RMF", "ROI_PAC", "RST", "S102",
-    "S104", "S111", "SAGA", "SIGDEM", "SNAP_TIFF", "SRTMHGT", "Terragen",
+    "AAIGrid", "AVIF", "BAG", "BSB", "BT", "DTED", "ECW", "EHdr", "ENVI",
+    "GRIB", "GSAG", "GSBG", "GS7BG", "GTX", "GTiff", "GXF", "HDF4",
+    "HDF4Image", "HDF5", "HDF5Image", "HEIF", "HFA", "JP2ECW", "JP2KAK", "JP2MrSID",
+    "JP2OpenJPEG", "JPEG", "JPEGXL", "KEA", "LAN", "MrSID", "NTv2",
+    "PCRaster", "PNG", "PNM", "RMF", "ROI_PAC", "RST", "S102",
+    "S104", "S111", "SAGA", "SIGDEM", "SRTMHGT", "Terragen",
     "USGSDEM", "WEBP", "XYZ", "netCDF",
 ))  # fmt: skip
-"""GDAL's drivers of such formats. Of others, those of GIF, BMP, TGA, SGI and XPM take memory for
-what a file claims, files of GeoPackage and MBTiles hold programs, in SQL, and RRASTER's a
-coordinate system of any name."""
+"""GDAL's drivers of such formats. Of others, those of GIF, BMP, TGA, SGI, XPM and NITF take memory
+or time for whatever a file claims, AIG's opens files beside its folder, GeoPackage and MBTiles hold
+programs, in SQL, RRASTER a coordinate system of any name, and some are hardly in use."""
 _AROUND = (".msk", ".ovr")
 """Suffixes of the files beside a raster that GDAL opens by their content."""
 _NOTES = ".aux.xml"
@@ -197,7 +195,9 @@ def _check_folder(files, name):
 def _drivers_of_file(path):
     """Return the drivers for a plain file, and refuse what it or the files beside it lead to."""
     if not path.is_file():
-        if path.exists() and not path.is_dir():
+        if path.is_dir():
+            raise untrusted(path, "is a folder, whose formats open files beside it")
+        if path.exists():
             raise ImageError(f"{path} is no regular file; copy it to one")
         return sorted(_HOLDERS)
     _check_beside(path)

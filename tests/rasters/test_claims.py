@@ -223,3 +223,46 @@ def test_an_img_file_in_a_mosaic_takes_no_pixels_from_elsewhere(tmp_path):
     path = folder / "a_long_name_of_a_file.img"
     path.write_bytes(path.read_bytes().replace(own, other))
     refuse(folder / "a.vrt", "secret.ige, outside its folder; .* give --trust")
+
+
+def grib(path, side):
+    """A GRIB 2 file of one field, a constant, which has no numbers."""
+
+    def section(number, data):
+        return struct.pack(">IB", 5 + len(data), number) + data
+
+    shape = struct.pack(">BBIBIBI", 6, 0, 0, 0, 0, 0, 0)
+    places = struct.pack(">IIIIIIBIIIIB", side, side, 0, 2**32 - 1, 50_000_000, 0, 48, 10_000_000,
+                         10_000_000, 100, 100, 0)  # fmt: skip
+    product = bytes([0, 0, 2, 0, 96, 0, 0, 0, 1, 0, 0, 0, 0, 1, *bytes(5), 255, *bytes(5)])
+    body = b"".join((
+        section(1, struct.pack(">HHBBBHBBBBBBB", 7, 0, 2, 1, 1, 2020, 1, 1, 0, 0, 0, 0, 1)),
+        section(3, struct.pack(">BIBBH", 0, side * side, 0, 0, 0) + shape + places),
+        section(4, struct.pack(">HH", 0, 0) + product),
+        section(5, struct.pack(">IHfHHBB", side * side, 0, 5.0, 0, 0, 0, 0)),
+        section(6, b"\xff"),
+        section(7, b""),
+        b"7777",
+    ))  # fmt: skip
+    path.write_bytes(b"GRIB\0\0\0\2" + struct.pack(">Q", 16 + len(body)) + body)
+    return path
+
+
+def test_a_grid_of_grib_counts_as_a_whole(tmp_path):
+    """GDAL decodes it for one row."""
+    look(grib(tmp_path / "small.grb2", 100))
+    refuse(grib(tmp_path / "large.grb2", 10_000), BLOCKS)
+
+
+@pytest.mark.parametrize("head", [b"NITF02.10", b"GIF89a"])
+def test_formats_that_take_time_for_what_they_claim_are_not_opened(tmp_path, head):
+    path = tmp_path / "scene.dat"
+    path.write_bytes(head + bytes(400))
+    with gdal_environment(), pytest.raises(ImageError, match="scene.dat .* give --trust"):
+        open_raster(path)
+
+
+def test_a_folder_is_no_raster(tmp_path):
+    """Formats of folders open files beside them, as masks that may be anything."""
+    (tmp_path / "grid").mkdir()
+    refuse(tmp_path / "grid", "{} is a folder, whose formats open files beside it; .* give --trust")

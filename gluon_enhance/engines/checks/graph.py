@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Optional
@@ -20,6 +20,7 @@ from gluon_enhance.engines.checks.follow import MISFITS, follow, named
 from gluon_enhance.engines.checks.onnx_file import read_onnx, remade
 from gluon_enhance.engines.checks.operators import read_attributes
 from gluon_enhance.errors import EngineError
+from gluon_enhance.small_files import read_regular
 
 SIDES = (448, 720)
 """Of images that a graph is tried on; for each number up to 10, one of them is a multiple."""
@@ -65,6 +66,8 @@ class CheckedGraph:
             self._try_images()
         else:
             self.check(shapes)
+        if self.computes_sizes:
+            self._data  # noqa: B018 - the file may be gone when it is needed again
 
     @property
     def _nodes(self):
@@ -74,6 +77,11 @@ class CheckedGraph:
     def first_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shapes that the graph has passed with."""
         return next(iter(self._passed))
+
+    @property
+    def computes_sizes(self) -> bool:
+        """Tell whether shapes, or what else is known without an image, are not in the file."""
+        return bool(self._follow(self.first_shapes).known)
 
     def check(self, shapes: Shapes) -> list[tuple[int, ...]]:
         """Check what the graph does with inputs of these shapes; those that passed are known.
@@ -112,9 +120,12 @@ class CheckedGraph:
             return None
         others = (node.inputs for k, node in enumerate(self._nodes) if k not in known)
         needed = {*self._graph.outputs, *chain.from_iterable(others)}
-        return remade(
-            self._path, {k: one if one[0] in needed else None for k, one in known.items()}
-        )
+        values = {k: one if one[0] in needed else None for k, one in known.items()}
+        return remade(self._data, values)
+
+    @cached_property
+    def _data(self):
+        return read_regular(self._path)
 
     def compare(self, shapes: Shapes, found: Mapping[str, Optional[tuple[int, ...]]]) -> None:
         """Refuse a graph of whose maps, by name, an engine has other shapes, or None.

@@ -199,13 +199,12 @@ def read_onnx(path: str | os.PathLike) -> Graph:
         return _graph(read_message(data, 0, len(data), MODEL), data)
 
 
-def remade(path: str | os.PathLike, values: Mapping[int, Optional[tuple[str, Tensor]]]) -> bytes:
-    """Return a file in which nodes, by their number, are constants of a name, or left out.
+def remade(data: bytes, values: Mapping[int, Optional[tuple[str, Tensor]]]) -> bytes:
+    """Return a file's bytes in which nodes, by number, are constants of a name, or left out.
 
     What it says of maps between nodes is left out too.
     """
-    with open_regular(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return b"".join(_remade_model(data, values))
+    return b"".join(_remade_model(data, values))
 
 
 def _remade_model(data, values):
