@@ -200,13 +200,13 @@ def _refuse_computed(onnx):
 
 class _Search:
     def __init__(self, name, onnx, work, pieces, trusted):
+        if not trusted:
+            _refuse_computed(onnx)
         self._work, self._name = work, name
         self._usual = engines.load("openvino", onnx, precision="auto", trusted=trusted)
         self._exact = engines.load("openvino", onnx, precision="fp32", trusted=trusted)
         self._precision = self._usual.describe()["precision"]
         self._pieces = pieces
-        if not trusted:
-            _refuse_computed(onnx)
         openvino = import_openvino()
         model = openvino.Core().read_model(str(onnx))
         self._graph = EightBitGraph(openvino, with_folded_scales(model))

@@ -26,6 +26,7 @@ from rasterio.windows import Window
 
 from gluon_enhance.atomic import PREFIX, clear_once, write_bytes
 from gluon_enhance.errors import ImageError, plural
+from gluon_enhance.photos.tiff_tags import HEADS as TIFF_HEADS
 from gluon_enhance.rasters.io import color_bands, gdal_environment, naming_errors, valid_in_all
 from gluon_enhance.rasters.metadata import is_on, needs_mask
 from gluon_enhance.rasters.plan import RasterPlan, window_of
@@ -219,7 +220,7 @@ def _drop_damaged(plan):
 
 def _is_tiff(path):
     with open(path, "rb") as file:
-        return file.read(4).startswith((b"II", b"MM"))
+        return file.read(4) in TIFF_HEADS
 
 
 def _remove(folder):
