@@ -42,7 +42,7 @@ from gluon_enhance.weights.readers.gluon import write_params
 
 TAKEN = {
     "enhance": (
-        *("model", "outscale", "denoise", "ext", "quality", "lossless", "depth", "flatten"),
+        *("model", "outscale", "denoise", "strength", "ext", "quality", "lossless", "depth", "flatten"),
         *("match_colors", "self_ensemble", "precision", "strict", "no_record"),
     ),
     "compare": ("models", "metrics", "crop_border", "precision"),
@@ -132,6 +132,8 @@ class CommandCraft:
                 f"denoise is for {DENOISING}, where {KEEPING_NOISE} is on the server too, not for "
                 f"{row['name']}"
             )
+        if parsed["strength"] != 1 and row["scale"] != 1:
+            raise ValueError(f"strength is for models of scale 1, not for {row['name']}")
         if ALPHA in parsed and not row.get(ALPHA):
             raise ValueError(f"alpha is not for {row['name']}; take one of {', '.join(BLENDS)}")
         self._check_memory([row], files, COPIES, parsed["outscale"])
@@ -261,7 +263,7 @@ class CommandCraft:
 
     def _enhancer(self, parsed):
         """Return what enhances by a job's options; the former one leaves the memory before."""
-        names = ("self_ensemble", "denoise", "precision")
+        names = ("self_ensemble", "denoise", "strength", "precision")
         options = {name: parsed[name] for name in names if name in parsed}
         model, alpha = parsed["model"], parsed.get(ALPHA, 1)
         scale = parsed.get("outscale") if model in KERNELS else None

@@ -108,6 +108,12 @@ engine_options = together(
         type=Finite(0, 1),
         help="Strength for realesr_general_x4: 0 keeps noise, 1 (default) removes it.",
     ),
+    click.option(
+        "--strength",
+        type=Finite(0, 1),
+        default=1,
+        help="Of styles and others of scale 1: 0 keeps the image, 1 (default) is the model's.",
+    ),
 )
 
 

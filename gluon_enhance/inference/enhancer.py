@@ -86,6 +86,9 @@ class Enhancer:
     denoise : float, optional
         Of ``realesr_general_x4`` and ``realesr_general_wdn_x4``: take the net that is so far on
         the way from the latter, which keeps noise (0), to the former, which removes it (1).
+    strength : float
+        Of models of scale 1: how far the result is on the way from the image, which 0 leaves as it
+        is, to what the model makes of it, with 1.
     trust : bool
         Run the graphs of a folder or a symbol file unchecked, of any operators. They are programs:
         only for those of people you trust.
@@ -95,7 +98,8 @@ class Enhancer:
     UnknownModelError, WeightsError, EngineError
         If the model, its weights or the engine cannot be had; the message says what to do.
     ValueError
-        If `tile` or `halo` is not a number that makes sense.
+        If `tile` or `halo` is not a number that makes sense, or `strength` is none from 0 to 1 or
+        is given for a model that enlarges.
 
     Examples
     --------
@@ -117,9 +121,11 @@ class Enhancer:
         deep_precision: str = "auto",
         denoise: Optional[float] = None,
         trust: bool = False,
+        strength: float = 1.0,
     ) -> None:
         self._options = {name: value for name, value in locals().items() if name != "self"}
         self.spec, self._source = resolve(model, denoise, trust)
+        _check_strength(strength, self.spec)
         self._needs_whole = self.spec.tiling == "global_statistics"
         side = None if tile == "auto" else _whole_number(tile, "tile", 1)
         self.halo = self.spec.halo if halo == "auto" else _whole_number(halo, "halo", 0)
@@ -151,7 +157,7 @@ class Enhancer:
         )
         small, whole = (GPU_TILE, GPU_WHOLE) if self._on_gpu else (AUTO_TILE, AUTO_WHOLE)
         self.tile = side or (whole if self._needs_whole else small)
-        self._self_ensemble, self._denoise = self_ensemble, denoise
+        self._self_ensemble, self._denoise, self._strength = self_ensemble, denoise, strength
 
     def __getstate__(self) -> dict[str, Any]:
         return self._options  # engines stay where they are; another process loads its own
@@ -169,6 +175,7 @@ class Enhancer:
         return {
             "model": self.spec.name,
             **({} if self._denoise is None else {"denoise": self._denoise}),
+            **({} if self._strength == 1 else {"strength": self._strength}),
             "scale": self.scale,
             **self._engine.describe(),
             "deep_precision": self._deep_precision,
@@ -200,7 +207,7 @@ class Enhancer:
         ndarray of shape (N, 3, H * scale, W * scale), float32
             Values may lie a little outside [0, 1].
         """
-        return ensemble(self._compute)(batch) if self._self_ensemble else self._compute(batch)
+        return self._asked_for(self._compute)(batch)
 
     @overload
     def __call__(self, image: Pixels, progress: Optional[Progress] = None) -> Pixels: ...
@@ -394,8 +401,14 @@ class Enhancer:
         return sr
 
     def _run_strips(self, net, batch, on_step):
-        run = partial(net.run, on_strip=on_step)
-        return ensemble(run)(batch) if self._self_ensemble else run(batch)
+        return self._asked_for(partial(net.run, on_strip=on_step))(batch)
+
+    def _asked_for(self, run):
+        """Return what runs the net as the options ask: on eight turns, mixed with the image."""
+        run = ensemble(run) if self._self_ensemble else run
+        if self._strength == 1:
+            return run
+        return lambda batch: batch + np.float32(self._strength) * (run(batch) - batch)
 
 
 @overload
@@ -443,6 +456,16 @@ def _counter(progress, steps):
             progress(next(done), steps)
 
     return step
+
+
+def _check_strength(strength, spec):
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength is {strength}; give a number from 0 to 1")
+    if strength != 1 and spec.scale != 1:
+        raise ValueError(
+            f"strength is {strength}, but {spec.name} enlarges by {spec.scale}: it is for models of "
+            "scale 1; leave it out"
+        )
 
 
 def _whole_number(value, name, minimum):

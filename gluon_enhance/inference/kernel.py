@@ -73,5 +73,16 @@ class Baseline:
 def load(
     model: str | os.PathLike, scale: Optional[float] = None, **options: Any
 ) -> Enhancer | Baseline:
-    """Return the `Baseline` of a kernel's name, and the `Enhancer` of a model with its options."""
-    return Baseline(str(model), scale or SCALE) if model in KERNELS else Enhancer(model, **options)
+    """Return the `Baseline` of a kernel's name, and the `Enhancer` of a model with its options.
+
+    Raises
+    ------
+    ValueError
+        If a kernel is given what is for nets alone: `denoise` or `strength`.
+    """
+    if model not in KERNELS:
+        return Enhancer(model, **options)
+    for name, usual in (("denoise", None), ("strength", 1)):
+        if options.get(name, usual) != usual:
+            raise ValueError(f"{name} is {options[name]}, but {model} is no net; leave it out")
+    return Baseline(str(model), scale or SCALE)

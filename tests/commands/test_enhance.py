@@ -120,6 +120,9 @@ def test_skip_existing_leaves_files_alone(photo):
         (["--ext", "gif"], 2, "'gif'"),
         (["--suffix", ""], 2, "is an input"),
         (["--denoise", "0.5"], 2, "denoise is for realesr_general_x4"),
+        (["--strength", "0.5"], 2, "realesrgan_lite_x4 enlarges by 4"),
+        (["-m", "bicubic", "--strength", "0.5"], 2, "strength is 0.5, but bicubic is no net"),
+        (["-m", "bicubic", "--denoise", "0.5"], 2, "denoise is 0.5, but bicubic is no net"),
         (["-m", "esrgan_x4"], 2, "GLUON_ENHANCE_WEIGHTS"),
     ],
 )

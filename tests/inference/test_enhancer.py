@@ -128,6 +128,45 @@ def test_self_ensemble_is_blind_to_the_images_turn(folder, picture):
     assert np.abs(enhancer(image) - ge.Enhancer(folder, precision="fp32")(image)).max() > 1e-4
 
 
+@pytest.mark.parametrize("self_ensemble", [False, True])
+def test_strength_mixes_the_result_with_the_image(self_ensemble, tmp_path, rng):
+    folder = make_folder(tmp_path, 1)
+    batch = rng.random((2, 3, 12, 16)).astype(np.float32)
+    made, mixed = (
+        ge.Enhancer(
+            folder, precision="fp32", self_ensemble=self_ensemble, strength=strength
+        ).run(batch)
+        for strength in (1, 0.25)
+    )
+    assert np.abs(made - batch).max() > 0.1
+    np.testing.assert_allclose(mixed, 0.75 * batch + 0.25 * made, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_strength_0_keeps_the_image(dtype, tmp_path, rng):
+    image = rng.integers(0, np.iinfo(dtype).max, (20, 17, 4), dtype, endpoint=True)
+    image[..., 3] |= 1  # what is hidden gets its neighbors' color
+    folder = make_folder(tmp_path, 1)
+    np.testing.assert_array_equal(ge.Enhancer(folder, tile=8, strength=0)(image), image)
+
+
+def test_strength_is_told_by_describe_where_it_is_not_1(tmp_path):
+    folder = make_folder(tmp_path, 1)
+    assert ge.Enhancer(folder, strength=0.3).describe()["strength"] == 0.3
+    assert "strength" not in ge.Enhancer(folder).describe()
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
+def test_strength_out_of_range_is_refused(tmp_path, strength):
+    with pytest.raises(ValueError, match=f"strength is {strength}; give a number from 0 to 1"):
+        ge.Enhancer(make_folder(tmp_path, 1), strength=strength)
+
+
+def test_strength_of_a_model_that_enlarges_is_refused(folder):
+    with pytest.raises(ValueError, match="strength is 0.5, but tiny enlarges by 4"):
+        ge.Enhancer(folder, strength=0.5)
+
+
 def test_tile_that_is_not_finite_stops_the_work(folder, picture, monkeypatch):
     enhancer = ge.Enhancer(folder)
     monkeypatch.setattr(

@@ -126,6 +126,8 @@ def test_enhancer_runs_large_images_in_strips_on_each_engine(dped, tmp_path, eng
     result = in_strips(picture, progress=lambda *counts: steps.append(counts))
     assert np.abs(result.astype(int) - whole).max() <= 1
     assert steps[-1] == (len(steps), len(steps)) and len(steps) > 9
+    mixed = ge.Enhancer(folder, engine=engine, precision="fp32", tile=30, strength=0)(picture)
+    np.testing.assert_array_equal(mixed, picture)
 
 
 @pytest.fixture(scope="module")

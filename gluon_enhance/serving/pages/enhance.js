@@ -27,6 +27,7 @@ export function setUp(models) {
     const model = byName.get(form.model.value);
     const has = {
       denoise: Boolean(model?.denoise),
+      strength: model?.scale === 1,
       alpha: Boolean(model?.alpha),
       quality: LOSSY.includes(form.ext.value),
     };
