@@ -42,8 +42,8 @@ from gluon_enhance.weights.readers.gluon import write_params
 
 TAKEN = {
     "enhance": (
-        *("model", "outscale", "denoise", "strength", "ext", "quality", "lossless", "depth", "flatten"),
-        *("match_colors", "self_ensemble", "precision", "strict", "no_record"),
+        *("model", "outscale", "denoise", "strength", "ext", "quality", "lossless", "depth"),
+        *("flatten", "match_colors", "self_ensemble", "precision", "strict", "no_record"),
     ),
     "compare": ("models", "metrics", "crop_border", "precision"),
 }

@@ -463,8 +463,8 @@ def _check_strength(strength, spec):
         raise ValueError(f"strength is {strength}; give a number from 0 to 1")
     if strength != 1 and spec.scale != 1:
         raise ValueError(
-            f"strength is {strength}, but {spec.name} enlarges by {spec.scale}: it is for models of "
-            "scale 1; leave it out"
+            f"strength is {strength}, but {spec.name} enlarges by {spec.scale}; leave it out: it "
+            "is for models of scale 1"
         )
 
 

@@ -132,12 +132,8 @@ def test_self_ensemble_is_blind_to_the_images_turn(folder, picture):
 def test_strength_mixes_the_result_with_the_image(self_ensemble, tmp_path, rng):
     folder = make_folder(tmp_path, 1)
     batch = rng.random((2, 3, 12, 16)).astype(np.float32)
-    made, mixed = (
-        ge.Enhancer(
-            folder, precision="fp32", self_ensemble=self_ensemble, strength=strength
-        ).run(batch)
-        for strength in (1, 0.25)
-    )
+    options = {"precision": "fp32", "self_ensemble": self_ensemble}
+    made, mixed = (ge.Enhancer(folder, strength=k, **options).run(batch) for k in (1, 0.25))
     assert np.abs(made - batch).max() > 0.1
     np.testing.assert_allclose(mixed, 0.75 * batch + 0.25 * made, atol=1e-5)
 
