@@ -270,7 +270,7 @@ def test_models_come_with_what_their_cards_say(ask):
         ([("denoise", "0.5")], 1, 422, "denoise is for realesr_general_x4"),
         ([("strength", "0.5")], 1, 422, "strength is for models of scale 1"),
         ([("model", "bicubic"), ("strength", "0.5")], 1, 422, "strength is for models of scale 1"),
-        ([("strength", "2")], 1, 422, "2 is not in the range 0<=x<=1"),
+        ([("strength", "2")], 1, 422, "2.0 is not in the range 0<=x<=1"),
         ([("alpha", "2")], 1, 422, "alpha is '2'; give a number from 0 to 1"),
         ([("ext", "exe")], 1, 422, "--ext is 'exe'; choose png"),
         ([("model", "bicubic")], 0, 422, "there is no file"),
