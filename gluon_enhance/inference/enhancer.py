@@ -373,6 +373,12 @@ class Enhancer:
         views = [(height, width), (width, height)] * 4 if self._self_ensemble else [(height, width)]
         return whole, partial(self._run_strips, net), sum(net.count(*size) for size in views)
 
+    def mixed(self, run: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+        """Have what runs the net alone mix the result with the image, if `strength` asks for it."""
+        if self._strength == 1:
+            return run
+        return lambda batch: batch + np.float32(self._strength) * (run(batch) - batch)
+
     def strip_net(self, height: int, width: int, memory: int = MEMORY) -> StripNet:
         """Return what runs an image of more than tile x tile pixels, if its net needs the whole.
 
@@ -405,10 +411,7 @@ class Enhancer:
 
     def _asked_for(self, run):
         """Return what runs the net as the options ask: on eight turns, mixed with the image."""
-        run = ensemble(run) if self._self_ensemble else run
-        if self._strength == 1:
-            return run
-        return lambda batch: batch + np.float32(self._strength) * (run(batch) - batch)
+        return self.mixed(ensemble(run) if self._self_ensemble else run)
 
 
 @overload

@@ -58,8 +58,8 @@ def compute_part(plan: RasterPlan, index: int, enhancer, src=None) -> None:
     plan : RasterPlan
     index : int
         Of the part.
-    enhancer : Enhancer or None
-        May be None where the net has run over the whole raster before.
+    enhancer : Enhancer
+        Its net is not run where it has run over the whole raster before.
     src : rasterio dataset, optional
         The source, if it is open.
     """
@@ -93,7 +93,9 @@ def _through_net(plan, src, bands, tile, enhancer):
     block, valid = read_filled(plan, src, bands, window_of(tile.read))
     if valid is not None and not valid[crop(tile.keep, tile.read)].any():
         return _restored(plan, src, None, bands, tile)
-    run = partial(_answered, plan, bands, tile) if plan.in_strips else enhancer.run
+    run = enhancer.run
+    if plan.in_strips:
+        run = enhancer.mixed(partial(_answered, plan, bands, tile))
     # The constraint on means sees pixels around, so that more is taken than the tile keeps.
     around = grown(tile.keep, MARGIN, tile.read)
     wider = Tile(tile.read, around, tile.shape)

@@ -40,6 +40,9 @@ class Centered:
         mean = batch.mean(axis=(2, 3), keepdims=True, dtype=np.float64)
         return doubled((batch - mean + 0.5).astype(np.float32))
 
+    def mixed(self, run):
+        return run
+
     def strip_net(self, height, width, memory):
         assert height * width > self.tile**2 and memory == 0
         return self
@@ -112,10 +115,17 @@ def test_strips_and_parts_equal_the_whole(source):
     assert {path.name for path in source.parent.iterdir()} == {"in.tif", "out.tif"}
 
 
-def test_a_shipped_net_with_norms_over_the_image_agrees_with_itself_as_a_whole(source):
-    options = {"model": "wespe", "precision": "fp32"}
+@pytest.mark.parametrize("strength", [1, 0.5])
+def test_a_shipped_net_with_norms_over_the_image_agrees_with_itself_as_a_whole(source, strength):
+    options = {"model": "wespe", "precision": "fp32", "strength": strength}
     whole = enhanced(source, ge.Enhancer(**options))
     assert np.abs(enhanced(source, ge.Enhancer(tile=60, **options)) - whole).max() < 10_000 / 255
+
+
+def test_a_raster_in_strips_stays_as_it_is_with_strength_0(source):
+    result = enhanced(source, ge.Enhancer("wespe", precision="fp32", tile=60, strength=0))
+    with rasterio.open(source) as dataset:
+        assert np.abs(result - dataset.read()).max() <= 1
 
 
 def test_rows_without_anything_valid_count_as_the_mean_of_the_others(tmp_path):
@@ -147,7 +157,7 @@ def test_the_net_runs_here_and_workers_are_said_to_have_the_rest(source, caplog)
     def compute(plan, indices):
         assert enhancer.images == 1
         for index in indices:
-            compute_part(plan, index, None)
+            compute_part(plan, index, enhancer)
 
     result = enhanced(source, enhancer, run=on_plan(compute))
     assert np.array_equal(result, enhanced(source, Centered(tile=50)))
