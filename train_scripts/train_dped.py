@@ -5,10 +5,11 @@
     python train_scripts/train_dped.py --data dped --phone iphone --out runs/dped_iphone
 
 With --target, photos at the same paths in both folders are pairs; with neither this nor --phone the
-inputs are PHOTOS with the look of a phone. Four losses are minimized: content (features of VGG-19),
-color (under a blur), texture (a discriminator of gray patches) and total variation. --generator,
---norm and --dense choose among the paper's net and a reproduction's variants; the norm is that of
-the discriminator too. Interrupt it at will and go on with --resume.
+inputs are PHOTOS with the looks of many phones, or of one with --looks one. Four losses are
+minimized: content (features of VGG-19), color (under a blur), texture (a discriminator of gray
+patches) and total variation. --generator, --norm and --dense choose among the paper's net and a
+reproduction's variants; the norm is that of the discriminator too. Interrupt it at will and go on
+with --resume.
 
 Unlike the authors' code: the generator starts as the identity, not from small random weights; the
 discriminator sees both images of a pair, and those that the generator has just seen, not one or the

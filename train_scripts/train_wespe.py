@@ -4,11 +4,11 @@
     python train_scripts/train_wespe.py --data PHONE --target CAMERA --out runs/wespe
     python train_scripts/train_wespe.py --data dped --phone iphone --out runs/wespe
 
-With neither --target nor --phone the inputs are PHOTOS with the look of a phone; which photo is
-whose is not used. Two discriminators, of colors under a blur and of gray texture, tell the
-generator what the camera's photos are like; a backward generator must restore the features of what
-it was given. --ratio and --balance hold one side back, as a reproduction of WESPE did. Interrupt
-it at will and go on with --resume.
+With neither --target nor --phone the inputs are PHOTOS with the looks of many phones, or with that
+of one (--looks one); which photo is whose is not used. Two discriminators, of colors under a blur
+and of gray texture, tell the generator what the camera's photos are like; a backward generator must
+restore the features of what it was given. --ratio and --balance hold one side back, as a
+reproduction of WESPE did. Interrupt it at will and go on with --resume.
 
 References
 ----------

@@ -76,6 +76,54 @@ class PhoneLook:
         return jpeg(image, int(np.clip(self.quality * quality, 1, 100)))
 
 
+AS_IT_IS = 0.125
+"""Probability."""
+LOOK_CAST, LOOK_TINT, LOOK_TONE = 0.09, 0.03, 0.12
+"""Standard deviations of logarithms: of red and blue in opposite directions, of green, of gamma."""
+LOOK_SATURATION = (0.65, 1.1)
+LOOK_BLACK = (0.0, 0.06)
+LOOK_WHITE = (0.85, 1.0)
+LOOK_VIGNETTING = (0.0, 0.2)
+LOOK_SIGMA = (0.1, 0.9)
+LOOK_NOISE = (0.0, 0.025)
+LOOK_QUALITY = (60, 98)
+
+
+@dataclass(frozen=True)
+class PhoneLooks:
+    """The look of another phone in every call: of the other color cast as often as of the one.
+
+    A net that has seen one look undoes it everywhere, and puts the opposite cast on photos that
+    have none. With these, what a photo itself does not tell stays as it is.
+
+    Parameters
+    ----------
+    as_it_is : float
+        Share of images, in [0, 1], that are left as they are.
+    """
+
+    as_it_is: float = AS_IT_IS
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return a phone's version, or the image itself, of 8 bits and the same shape."""
+        if rng.random() < self.as_it_is:
+            return round_to_8_bits(image)
+        warm, tint, tone = rng.normal(0, (LOOK_CAST, LOOK_TINT, LOOK_TONE))
+        look = PhoneLook(
+            gains=tuple(np.exp((warm, tint, -warm)).tolist()),
+            saturation=rng.uniform(*LOOK_SATURATION),
+            black=rng.uniform(*LOOK_BLACK),
+            white=rng.uniform(*LOOK_WHITE),
+            gamma=float(np.exp(tone)),
+            vignetting=rng.uniform(*LOOK_VIGNETTING),
+            sigma=rng.uniform(*LOOK_SIGMA),
+            noise=rng.uniform(*LOOK_NOISE),
+            quality=int(rng.integers(*LOOK_QUALITY)),
+            jitter=0,
+        )
+        return look(image, rng)
+
+
 @dataclass(frozen=True)
 class JohnsonReduction:
     """A Gaussian blur of standard deviation 1 and a bicubic reduction, as Johnson et al. [1]_.

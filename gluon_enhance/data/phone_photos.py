@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gluon_enhance.data.degradations import PhoneLook
+from gluon_enhance.data.degradations import PhoneLook, PhoneLooks
 from gluon_enhance.data.folders import dped_folders, find_images
 from gluon_enhance.data.held_out_photos import (
     VALIDATION_CROP,
@@ -27,6 +27,13 @@ from gluon_enhance.errors import plural
 from gluon_enhance.imaging.metrics import ms_ssim, psnr, ssim
 
 PHONES = ("blackberry", "iphone", "sony")
+LOOKS = {
+    "many": (PhoneLooks(), PhoneLooks(as_it_is=0), (1.0, 0.5, 0.25, 0.125)),
+    "one": (PhoneLook(), PhoneLook(), (1.0,)),
+}
+"""Looks that photos are given -> those of training, those of photos that are held out, and the
+sizes at which photos are used. What the colors of a photo should be, a small part of it does not
+tell: of the smallest a patch sees much."""
 VALIDATION_PATCHES = 64
 """Of the DPED data set's test patches; as many more are for the test."""
 
@@ -41,6 +48,7 @@ def phone_photos(
     validation_target: str | Path | None = None,
     test: Sequence[str] = (),
     losses: bool = False,
+    looks: str = "many",
 ) -> Data:
     """Make a data set of a phone's patches and a camera's.
 
@@ -48,7 +56,7 @@ def phone_photos(
     ----------
     folders : sequence of path
         Of a phone's photos, with `target`; with `phone`, the one of the DPED data set; with
-        neither, of any photos: `PhoneLook` makes the phone's of them.
+        neither, of any photos: `looks` makes the phone's of them.
     patch_size : int
         Side of a patch, in pixels.
     phone : {'blackberry', 'iphone', 'sony'}, optional
@@ -66,6 +74,8 @@ def phone_photos(
     losses : bool
         Whether losses are to be measured on what validates. Of the photos of `target` without
         pairs some are held out for it then, by their names.
+    looks : {'many', 'one'}
+        Where `folders` are of any photos: the look of another phone each time, or of one phone.
 
     Returns
     -------
@@ -99,7 +109,7 @@ def phone_photos(
         elif target:
             data = _pairs(split, patch_size, folders, target, parts, validation_target)
         else:
-            data = _looks(split, patch_size)
+            data = _looks(split, patch_size, *LOOKS[looks])
     if not (paired or target):
         data.patches = Unpaired(data.patches, data.patches)
     for sets, part in zip((data.validation, data.test), parts):
@@ -155,10 +165,10 @@ def _pairs(split, patch_size, folders, target, parts, given_target):
     return _data(patches, *pairs)
 
 
-def _looks(split, patch_size):
+def _looks(split, patch_size, look, look_of_held_out, reductions):
     parts = split.validation, split.test
-    pairs = (held_out_pairs(paths, VALIDATION_CROP, degrade=PhoneLook()) for paths in parts)
-    return _data(PhotoPatches(split.training, patch_size, PhoneLook()), *pairs)
+    pairs = (held_out_pairs(paths, VALIDATION_CROP, degrade=look_of_held_out) for paths in parts)
+    return _data(PhotoPatches(split.training, patch_size, look, reductions), *pairs)
 
 
 def _with_truths(paths, folders, target):

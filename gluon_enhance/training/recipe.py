@@ -27,7 +27,7 @@ from gluon_enhance import zoo
 from gluon_enhance.atomic import whole_file
 from gluon_enhance.data.degradations import DEGRADATIONS
 from gluon_enhance.data.held_out_photos import Data
-from gluon_enhance.data.phone_photos import PHONES, phone_photos
+from gluon_enhance.data.phone_photos import LOOKS, PHONES, phone_photos
 from gluon_enhance.data.plain_colors import with_plain_colors
 from gluon_enhance.data.super_resolution import enlarging_photos
 from gluon_enhance.framework import mx
@@ -96,6 +96,9 @@ class PhoneConfig(TrainingConfig):
     )
     phone: Optional[str] = option(None, "of the DPED data set, which --data then is", PHONES)
     target: Optional[str] = option(None, "folder of the camera's photos, whatever their names")
+    looks: str = option(
+        "many", "without --target and --phone: of many phones, or of one", tuple(LOOKS)
+    )
     vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
 
     critic_channels: int = option(
@@ -253,6 +256,7 @@ def train_on_phones(
         val_target,
         config.test,
         config.held_out_losses,
+        config.looks,
     )
     train_on(config, net, data, learn)
 

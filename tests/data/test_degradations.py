@@ -7,6 +7,7 @@ from gluon_enhance.data.degradations import (
     DEGRADATIONS,
     JohnsonReduction,
     PhoneLook,
+    PhoneLooks,
     RealESRGANDegradation,
     make_degradation,
 )
@@ -22,10 +23,12 @@ def image(picture):
     return np.tile(picture, (2, 3, 1))[:100, :100].astype(np.float32) / 255
 
 
-@pytest.mark.parametrize("degrade", [PhoneLook(), RealESRGANDegradation(4), JohnsonReduction(4)])
+@pytest.mark.parametrize(
+    "degrade", [PhoneLook(), PhoneLooks(), RealESRGANDegradation(4), JohnsonReduction(4)]
+)
 def test_degradations_give_8_bit_values_that_the_generator_decides(degrade, image):
     one, same = (degrade(image, np.random.default_rng(5)) for _ in range(2))
-    side = 100 if isinstance(degrade, PhoneLook) else 25
+    side = 100 if isinstance(degrade, (PhoneLook, PhoneLooks)) else 25
     assert one.shape == (side, side, 3) and one.dtype == np.float32
     assert np.array_equal(one, same)
     assert one.min() >= 0 and one.max() <= 1
@@ -46,6 +49,23 @@ def test_the_look_of_a_phone_is_the_same_but_for_a_little_jitter(rng):
     luma = 0.299 * 0.7 * 1.05 + 0.587 * 0.5 * 0.98 + 0.114 * 0.3 * 0.87
     mixed = 0.78 * flat[0, 0] * (1.05, 0.98, 0.87) + 0.22 * luma
     assert np.allclose(colors.mean(axis=0), 0.04 + 0.87 * mixed**1.08, atol=0.01)
+
+
+def test_casts_of_many_phones_go_in_both_directions_and_have_no_mean(rng):
+    gray = np.full((16, 16, 3), 0.5, np.float32)
+    colors = np.array([PhoneLooks(as_it_is=0)(gray, rng).mean(axis=(0, 1)) for _ in range(400)])
+    warmth = colors[:, 0] - colors[:, 2]
+    assert 0.4 < (warmth > 0).mean() < 0.6
+    assert abs(warmth.mean()) < 0.015 < 0.04 < warmth.std()
+
+
+def test_looks_of_phones_leave_a_share_of_the_photos_as_they_are(image, rng):
+    looks = [PhoneLooks(as_it_is=0.25)(image, rng) for _ in range(200)]
+    kept = [np.abs(look - image).max() < 1e-6 for look in looks]
+    assert 0.15 < np.mean(kept) < 0.35
+    assert not any(
+        np.abs(PhoneLooks(as_it_is=0)(image, rng) - image).max() < 1e-6 for _ in range(20)
+    )
 
 
 @pytest.mark.reference

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from gluon_enhance import zoo
-from gluon_enhance.data.degradations import PhoneLook
+from gluon_enhance.data.degradations import PhoneLook, PhoneLooks
 from gluon_enhance.data.held_out_photos import MOST_PATCHES
 from gluon_enhance.data.phone_photos import phone_photos, score_input, score_output
 from gluon_enhance.framework import mx
@@ -231,14 +231,21 @@ def test_wespes_balance_has_another_window_and_ratio(scripts, train, tmp_path):
     assert learned == [1, 1, 0, 0, 0, 1, 0]
 
 
-def test_photos_without_a_phone_are_paired_with_their_phone_look(photos, rng):
-    data = phone_photos([photos], 16)
+@pytest.mark.parametrize("looks", ["one", "many"])
+def test_photos_without_a_phone_are_paired_with_the_looks_of_phones(photos, rng, looks):
+    data = phone_photos([photos], 16, looks=looks)
     image, truth = data.patches.draw(rng)
     assert image.shape == truth.shape == (3, 16, 16)
-    assert 12 < psnr(image.transpose(1, 2, 0), truth.transpose(1, 2, 0)) < 40
+    assert psnr(image.transpose(1, 2, 0), truth.transpose(1, 2, 0)) > 12
     (image, truth) = data.validation[""][0]
-    look = PhoneLook()((truth / 255).astype(np.float32), np.random.default_rng(0))
+    look = PhoneLook() if looks == "one" else PhoneLooks(as_it_is=0)
+    look = look((truth / 255).astype(np.float32), np.random.default_rng(0))
     assert np.abs(image - look * 255).max() <= 0.5
+
+
+def test_inputs_that_validate_always_have_a_look(photos):
+    pairs = [pair for _ in range(2) for pair in phone_photos([photos], 16).validation[""]]
+    assert all(np.isfinite(psnr(*pair)) for pair in pairs)
 
 
 @pytest.fixture
