@@ -76,7 +76,7 @@ TEST = [
     "tifffile>=2022.2",
 ]
 # For Python 3.11 and 3.12: notebooks train with MXNet, so [cpu] is needed beside this.
-DOCS = ["ipykernel", "mkdocstrings-python>=2", "nbconvert", "zensical==0.0.73"]
+DOCS = ["ipykernel", "mkdocstrings-python>=2", "nbconvert", "scikit-image", "zensical==0.0.73"]
 
 
 class BuildWithHook(build_py):

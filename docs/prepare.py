@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 
 import nbformat
+from kinds import write_rows
 from nbclient import NotebookClient
 from nbconvert import MarkdownExporter
 from PIL import Image
@@ -33,6 +34,7 @@ ROOT_PAGES = {
 }
 ROOT_LINK = re.compile(rf"\((?:\.\./)?((?:\.\./)*)({'|'.join(map(re.escape, ROOT_PAGES))})")
 SLIDER = re.compile(r"^<!-- slider: (\w+) -->$", re.MULTILINE)
+SHEET = re.compile(r"^<!-- sheet: x(\d) -->$", re.MULTILINE)
 PUBLIC = re.compile(r"^::: gluon_enhance\.([\w.]+)$", re.MULTILINE)
 HELP = re.compile(r"^<!-- help: (.+) -->$", re.MULTILINE)
 CELL_SECONDS = 120
@@ -80,10 +82,11 @@ def check_gallery(shipped, gallery):
 
 
 def complete(page, shipped):
-    """Replace a page's marks: sliders, public names, commands' help, and links to the root."""
+    """Replace a page's marks: sliders, sheets, public names, commands' help, links to the root."""
     text = page.read_text(encoding="utf-8")
     up = "../" * (len(page.relative_to(PAGES).parents) - 1)
     text = SLIDER.sub(lambda mark: slider(shipped[mark[1]], up), text)
+    text = SHEET.sub(lambda mark: sheet(shipped, int(mark[1]), up), text)
     text = HELP.sub(lambda mark: command_help(mark[1].split()), text)
     text = PUBLIC.sub(lambda mark: f"::: {defined(mark[1])}", text)
     text = ROOT_LINK.sub(lambda mark: f"({mark[1]}{ROOT_PAGES[mark[2]]}", text)
@@ -105,6 +108,26 @@ def slider(card, up):
 <figcaption>{html.escape(facts(card))}</figcaption>
 </figure>
 """
+
+
+def sheet(shipped, scale, up):
+    """Return the HTML of a table: what the models of a scale make of all kinds of pictures."""
+    models = {name: card for name, card in shipped.items() if card["scale"] == scale}
+    rows = dict(write_rows(models, PAGES / "pictures"))
+    lines = ["<table>", table_row("th", "", next(iter(rows.values())))]
+    for way, pictures in rows.items():
+        name = f"<code>{way}</code>" if way in models else way
+        images = (
+            f'<img src="{up}pictures/{file}" alt="{kind}, {way}" loading="lazy">'
+            for kind, file in pictures.items()
+        )
+        lines.append(table_row("td", name, images))
+    return "\n".join([*lines, "</table>"])
+
+
+def table_row(tag, name, cells):
+    cells = "".join(f"<{tag}>{cell}</{tag}>" for cell in cells)
+    return f"<tr><th>{name}</th>{cells}</tr>"
 
 
 def facts(card):

@@ -6,9 +6,10 @@
 
 With neither --target nor --phone the inputs are PHOTOS with the looks of many phones, or with that
 of one (--looks one); which photo is whose is not used. The samples also show what the way back
-restores. One generator goes from the phone's photos to the camera's, one back. Each has a discriminator, and
-both together must restore what they were given. --content-weight and --variation-weight add DPED's
-other losses, which the report does not tell of. Interrupt it at will and go on with --resume.
+restores. One generator goes from the phone's photos to the camera's, one back. Each has a
+discriminator, and both together must restore what they were given. --content-weight and
+--variation-weight add DPED's other losses, which the report does not tell of. Interrupt it at will
+and go on with --resume.
 
 References
 ----------
