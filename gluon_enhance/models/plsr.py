@@ -155,7 +155,7 @@ class JohnsonSR(mx.gluon.HybridBlock):
             self.head.add(*conv_norm_relu(channels, 9, 1, 3, "batch"))
             self.body = nn.HybridSequential()
             for _ in range(num_blocks):
-                self.body.add(ResidualBlock(channels, "batch", padded=True))
+                self.body.add(ResidualBlock(channels, "batch"))
             self.upsample = nn.HybridSequential()
             for _ in range({4: 2, 8: 3}[scale]):
                 self.upsample.add(*doubling(channels, channels, "batch"))

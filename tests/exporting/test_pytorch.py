@@ -40,6 +40,7 @@ OPTIONS = {
     "style_wave tiny": TINY,
     "style_the_wave_eccv16 tiny": TINY,
     "style_wave zero": {**TINY, "padding": "zero", "norm": "layer", "tanh_scale": 127},
+    "style_wave nearest": {**TINY, "padding": "reflect", "doublings": "nearest"},
     "style_wave stats": {**TINY, "norm": "batch_stats"},
     "edsr_baseline_x2 tiny": TINY,
     "edsr_baseline_x3 tiny": TINY,

@@ -32,8 +32,8 @@ def randomize(net, rng):
 class Layers(dict):
     """Parameters of a net by name; a layer is called by its name, on (C, H, W)."""
 
-    def conv(self, x, name):
-        return float64.conv(x, self[f"{name}.weight"], self.get(f"{name}.bias"))
+    def conv(self, x, name, mode="constant"):
+        return float64.conv(x, self[f"{name}.weight"], self.get(f"{name}.bias"), mode)
 
     def doubling_conv(self, x, name):
         return float64.doubling_conv(x, self[f"{name}.weight"], self.get(f"{name}.bias"))

@@ -27,6 +27,7 @@ NETS = {
     "style": lambda: StyleNet(channels=4, num_blocks=1),
     "style_instance": lambda: StyleNet(channels=16, num_blocks=1, norm="instance"),
     "style_zero": lambda: StyleNet(channels=4, num_blocks=1, padding="zero"),
+    "style_reflect": lambda: StyleNet(4, 1, padding="reflect", doublings="nearest"),
     "wespe": lambda: WESPEGenerator(**SMALL),
     "wespe_layer": lambda: WESPEGenerator("layer", 0.5, **SMALL),
 }

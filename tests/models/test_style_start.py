@@ -25,6 +25,15 @@ def test_output_is_the_photo_in_every_pixel_but_for_contrast(norm, padding, rng)
         assert np.corrcoef(channel[inside].ravel(), original[inside].ravel())[0, 1] > LIKENESS
 
 
+def test_over_nearest_neighbors_the_photo_comes_out_blurred(rng):
+    net = StyleNet(channels=16, norm="instance", padding="reflect", doublings="nearest")
+    net.initialize_as_identity(rng)
+    coarse = rng.random((1, 3, 4, 5), np.float32).repeat(16, axis=2).repeat(16, axis=3)
+    output = net(mx.nd.array(coarse)).asnumpy()
+    for channel, original in zip(output[0], coarse[0]):
+        assert np.corrcoef(channel.ravel(), original.ravel())[0, 1] > LIKENESS
+
+
 def test_what_the_blocks_learn_can_come_out(rng):
     net = StyleNet(channels=16, norm="instance")
     net.initialize_as_identity(rng)

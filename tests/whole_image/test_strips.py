@@ -42,6 +42,9 @@ NETS = {
     "dped_densenet": lambda: DPEDDenseNet(num_blocks=2, num_layers=3, channels=4),
     "wespe": lambda: WESPEGenerator(norm="instance"),
     "style": lambda: StyleNet(channels=4, norm="instance"),
+    "style_reflect": lambda: StyleNet(
+        channels=4, norm="instance", padding="reflect", doublings="nearest", tanh_scale=60
+    ),
 }
 
 

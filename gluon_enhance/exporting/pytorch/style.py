@@ -39,26 +39,39 @@ def normalized(convolution, norm):
     return [convolution, NORMS[norm](convolution.out_channels), nn.ReLU()]
 
 
-def reduction(in_channels, channels, norm):
+def reduction(in_channels, channels, norm, border):
     """List the layers that halve height and width."""
-    return normalized(nn.Conv2d(in_channels, channels, 3, 2, padding=1), norm)
+    return normalized(nn.Conv2d(in_channels, channels, 3, 2, 1, padding_mode=border), norm)
 
 
-def doubling(in_channels, channels, norm):
+def doubling(in_channels, channels, norm, way):
     """List the layers that double height and width."""
+    if way == "nearest":
+        return normalized(NearestConv2d(in_channels, channels), norm)
     transposed = nn.ConvTranspose2d(in_channels, channels, 3, 2, padding=1, output_padding=1)
     return normalized(transposed, norm)
+
+
+class NearestConv2d(nn.Conv2d):
+    """A 3x3 convolution over the enlargement by nearest neighbors, twice as large."""
+
+    def __init__(self, in_channels, channels):
+        super().__init__(in_channels, channels, 3, padding=1, padding_mode="reflect")
+
+    def forward(self, x):
+        return super().forward(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
 class ResidualBlock(nn.Module):
     """Two normalized 3x3 convolutions, a ReLU between them, and a skip; no ReLU after the sum."""
 
-    def __init__(self, channels, norm, padded):
+    def __init__(self, channels, norm, cropped, border):
         super().__init__()
-        self.crop = 0 if padded else CROP
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=int(padded))
+        self.crop = CROP if cropped else 0
+        options = {"padding": 0 if cropped else 1, "padding_mode": border}
+        self.conv1 = nn.Conv2d(channels, channels, 3, **options)
         self.norm1 = NORMS[norm](channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=int(padded))
+        self.conv2 = nn.Conv2d(channels, channels, 3, **options)
         self.norm2 = NORMS[norm](channels)
 
     def forward(self, x):
@@ -73,25 +86,33 @@ class StyleNet(nn.Module):
     """
 
     def __init__(
-        self, channels=32, num_blocks=5, norm="batch", padding="reflect_start", tanh_scale=150
+        self,
+        channels=32,
+        num_blocks=5,
+        norm="batch",
+        padding="reflect_start",
+        doublings="transposed",
+        tanh_scale=150,
     ):
         super().__init__()
+        cropped, border = padding == "reflect_start", "reflect" if padding == "reflect" else "zeros"
         self.tanh_scale = tanh_scale
-        self.reflection = 4 * CROP * num_blocks if padding == "reflect_start" else 0
+        self.reflection = 4 * CROP * num_blocks if cropped else 0
         mean = torch.tensor(VGG_MEAN).reshape(1, 3, 1, 1)
         self.register_buffer("mean", mean, persistent=False)
         widths = channels, 2 * channels, 4 * channels
         self.head = nn.Sequential(
-            *normalized(nn.Conv2d(3, widths[0], 9, padding=4), norm),
-            *reduction(widths[0], widths[1], norm),
-            *reduction(widths[1], widths[2], norm),
+            *normalized(nn.Conv2d(3, widths[0], 9, padding=4, padding_mode=border), norm),
+            *reduction(widths[0], widths[1], norm, border),
+            *reduction(widths[1], widths[2], norm, border),
         )
-        blocks = (ResidualBlock(widths[2], norm, padding == "zero") for _ in range(num_blocks))
+        blocks = (ResidualBlock(widths[2], norm, cropped, border) for _ in range(num_blocks))
         self.body = nn.Sequential(*blocks)
         self.upsample = nn.Sequential(
-            *doubling(widths[2], widths[1], norm), *doubling(widths[1], widths[0], norm)
+            *doubling(widths[2], widths[1], norm, doublings),
+            *doubling(widths[1], widths[0], norm, doublings),
         )
-        self.tail = nn.Conv2d(widths[0], 3, 9, padding=4)
+        self.tail = nn.Conv2d(widths[0], 3, 9, padding=4, padding_mode=border)
 
     def forward(self, x):
         bgr = F.pad(255 * x.flip(1) - self.mean, (self.reflection,) * 4, mode="reflect")

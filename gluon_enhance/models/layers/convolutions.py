@@ -20,6 +20,13 @@ def unblocked(F, x):
     return F.slice_axis(x, axis=0, begin=0, end=None)
 
 
+def reflected(F, x, border):
+    """Reflect an image out by a border at every side."""
+    if not border:
+        return x
+    return F.pad(x, mode="reflect", pad_width=(0, 0, 0, 0, *[border] * 4))
+
+
 class NarrowConv2D(mx.gluon.nn.Conv2D):
     """A `Conv2D` with few output channels, such as the last one of a net that yields RGB.
 

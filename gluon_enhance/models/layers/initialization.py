@@ -89,6 +89,19 @@ def carry_unfolded(conv, channels):
     conv.weight.set_data(mx.nd.array(weight))
 
 
+def carry_mean_unfolded(conv, channels):
+    """Have a 3x3 convolution over nearest neighbors blur what `carry_folded` made of channels.
+
+    All pixels of a 2x2 square get the mean of the four, smoothed.
+    """
+    weight = conv.weight.data(conv.weight.list_ctx()[0]).asnumpy()
+    weight[:channels] = 0
+    carried = np.arange(channels)
+    for k in range(4):
+        weight[carried, k * channels + carried] = np.outer(SMOOTH, SMOOTH) / 4
+    conv.weight.set_data(mx.nd.array(weight))
+
+
 def _connect_squares(weight, channels):
     """Connect each pixel of 2x2 squares of a large map with a channel of a small one."""
     carried = np.arange(channels)
