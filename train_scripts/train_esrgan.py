@@ -7,14 +7,18 @@ r"""Train an RRDB net of the zoo on photos, as ESRGAN [1]_ does.
 
 The PSNR phase minimizes L1 between the output and the truth, from --init or a start that
 interpolates. The GAN phase goes on from its result, or from the shipped one: L1, features of VGG-19
-before the activation, and a relativistic discriminator. --interpolate then mixes the weights of
-both. The inputs are MATLAB-bicubic reductions, unless --degrade says otherwise. Interrupt it at
-will and go on with --resume. The model's card has the time it took on two cores, and its scores.
+before the activation, and a relativistic discriminator: the paper's, or with --critic unet that of
+Real-ESRGAN [2]_, which judges every pixel and has spectral norms, so that it does not win so soon.
+--interpolate then mixes the weights of both. The inputs are MATLAB-bicubic reductions, unless
+--degrade says otherwise. Interrupt it at will and go on with --resume. The model's card has the
+time it took on two cores, and its scores.
 
 References
 ----------
 .. [1] Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks",
    ECCV Workshops 2018. https://arxiv.org/abs/1809.00219
+.. [2] Wang et al., "Real-ESRGAN: Training Real-World Blind Super-Resolution with Pure Synthetic
+   Data", ICCV Workshops 2021. https://arxiv.org/abs/2107.10833
 """
 
 from dataclasses import dataclass
@@ -24,6 +28,7 @@ from typing import Optional
 from gluon_enhance import zoo
 from gluon_enhance.losses import FeatureLoss, L1Loss, RelativisticAverageAdversarial
 from gluon_enhance.models.discriminators import NEGATIVE_SLOPE, VGG128
+from gluon_enhance.models.unet_discriminator import UNetDiscriminator
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
 from gluon_enhance.training.initial_weights import given_weights, has_start
@@ -33,6 +38,7 @@ from gluon_enhance.weights.interpolation import interpolate_states
 #: Phase -> the paper's learning rate, and the steps at which it is halved; a cosine ends as low.
 LEARNING_RATES = {"psnr": 2e-4, "gan": 1e-4}
 MILESTONES = {"psnr": (2e5, 4e5, 6e5, 8e5), "gan": (5e4, 1e5, 2e5, 3e5)}
+CRITICS = {"vgg": VGG128, "unet": lambda size, channels: UNetDiscriminator(channels)}
 #: Model -> the shipped net of its architecture that --phase psnr made.
 SHIPPED = dict.fromkeys(("esrgan_lite_x4", "rrdb_lite_x4"), "rrdb_lite_x4")
 
@@ -46,6 +52,7 @@ class Config(recipe.EnlargingConfig):
     learning_rate: float = option(LEARNING_RATES["psnr"], "Adam's step size at the start")
     betas: tuple = option((0.9, 0.99), "Adam's decays of mean and variance, BasicSR's", most=1)
     vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
+    critic: str = option("vgg", "the paper's discriminator, or Real-ESRGAN's", tuple(CRITICS))
     critic_channels: int = option(64, "channels of the discriminator's first layer")
     pixel_weight: float = option(1e-2, "weight of L1 in the GAN phase")
     feature_weight: float = option(1.0, "weight of the feature loss")
@@ -90,7 +97,7 @@ def make_gan_step(run):
         "pixel": L1Loss(weight=config.pixel_weight),
         "features": FeatureLoss(features, "l1", weight=config.feature_weight),
     }
-    net = VGG128(config.patch_size * run.net.spec.scale, config.critic_channels)
+    net = CRITICS[config.critic](config.patch_size * run.net.spec.scale, config.critic_channels)
     adversarial = RelativisticAverageAdversarial()
     critic = run.critic(net, NEGATIVE_SLOPE, adversarial, config.adversarial_weight)
     return run.adversarial(losses, {"critic": critic})

@@ -76,6 +76,17 @@ def test_gan_phase_logs_all_losses_and_mixes_with_the_start(train, gan, tmp_path
     assert all(np.array_equal(mixed[k].asnumpy(), v.asnumpy()) for k, v in start.items())
 
 
+def test_gan_phase_with_the_u_net_resumes_bit_for_bit(check_resume, gan):
+    check_resume("esrgan", *gan, "--critic", "unet")
+
+
+def test_u_net_judges_every_pixel(train, gan, tmp_path):
+    train("esrgan", tmp_path / "gan", *gan, "--iterations", 1, "--critic", "unet")
+    (row,) = csv.DictReader((tmp_path / "gan" / "metrics.csv").read_text().splitlines())
+    # Of 2 patches of 32 x 32 pixels, real and made: no multiple of a quarter, as 2 + 2 votes are.
+    assert (float(row["critic_accuracy"]) * 4) % 1 != 0
+
+
 def test_gan_phase_needs_the_psnr_phase(train, tmp_path):
     with pytest.raises(ValueError, match="--init is needed for rrdb_x4"):
         train("esrgan", tmp_path, *GAN, "--model", "rrdb_x4")
