@@ -7,8 +7,9 @@
 With --target, photos at the same paths in both folders are pairs; with neither this nor --phone the
 inputs are PHOTOS with the looks of many phones, or of one with --looks one. Four losses are
 minimized: content (features of VGG-19), color (under a blur), texture (a discriminator of gray
-patches) and total variation. --generator, --norm and --dense choose among the paper's net and a
-reproduction's variants; the norm is that of the discriminator too. Interrupt it at will and go on
+patches) and total variation. --pixel-weight adds L1: without it little tells the net to leave colors
+and noise-free details as they are. --generator, --norm and --dense choose among the paper's net and
+a reproduction's variants; the norm is that of the discriminator too. Interrupt it at will and go on
 with --resume.
 
 Unlike the authors' code: the generator starts as the identity, not from small random weights; the
@@ -29,6 +30,7 @@ from gluon_enhance.losses import (
     ColorLoss,
     FeatureLoss,
     Grayscale,
+    L1Loss,
     StandardAdversarial,
     TotalVariationLoss,
 )
@@ -60,6 +62,7 @@ class Config(recipe.PhoneConfig):
     weights: str = option(
         "code", "the losses' weights: of DPED's code, or the paper", ("code", "paper")
     )
+    pixel_weight: float = option(0.0, "weight of L1, which DPED has not; 0: none")
     vgg: Optional[str] = option(
         None, "file with VGG-19's weights, DPED's are Caffe's; default: torchvision's"
     )
@@ -99,6 +102,8 @@ def make_step(run):
         "variation": TotalVariationLoss("dped", weight=variation),
     }
     losses["color"].initialize(ctx=run.devices.contexts)
+    if config.pixel_weight:
+        losses["pixel"] = L1Loss(weight=config.pixel_weight)
     sizes = {"patch_size": config.patch_size, "channels": config.critic_channels}
     net = DPEDDiscriminator(norm=config.norm, **sizes)
     adversarial = StandardAdversarial(saturating=True)

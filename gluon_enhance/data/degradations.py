@@ -78,15 +78,15 @@ class PhoneLook:
 
 AS_IT_IS = 0.125
 """Probability."""
-LOOK_CAST, LOOK_TINT, LOOK_TONE = 0.09, 0.03, 0.12
+LOOK_CAST, LOOK_TINT, LOOK_TONE = 0.025, 0.008, 0.04
 """Standard deviations of logarithms: of red and blue in opposite directions, of green, of gamma."""
-LOOK_SATURATION = (0.65, 1.1)
-LOOK_BLACK = (0.0, 0.06)
-LOOK_WHITE = (0.85, 1.0)
-LOOK_VIGNETTING = (0.0, 0.2)
-LOOK_SIGMA = (0.1, 0.9)
-LOOK_NOISE = (0.0, 0.025)
-LOOK_QUALITY = (60, 98)
+LOOK_SATURATION = (0.85, 1.05)
+LOOK_BLACK = (0.0, 0.03)
+LOOK_WHITE = (0.94, 1.0)
+LOOK_VIGNETTING = (0.0, 0.06)
+LOOK_SIGMA = (0.4, 1.5)
+LOOK_NOISE = (0.005, 0.07)
+LOOK_QUALITY = (40, 95)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,10 @@ class PhoneLooks:
     """The look of another phone in every call: of the other color cast as often as of the one.
 
     A net that has seen one look undoes it everywhere, and puts the opposite cast on photos that
-    have none. With these, what a photo itself does not tell stays as it is.
+    have none. With these, what a photo itself does not tell stays as it is. Casts are small, and
+    noise, blur and compression large: what colors a scene had, a photo tells little of. A net that
+    predicted a map of colors from small copies of photos, trained on nothing else, came to 0.3 to
+    0.8 dB above the best fixed map.
 
     Parameters
     ----------

@@ -28,12 +28,11 @@ from gluon_enhance.imaging.metrics import ms_ssim, psnr, ssim
 
 PHONES = ("blackberry", "iphone", "sony")
 LOOKS = {
-    "many": (PhoneLooks(), PhoneLooks(as_it_is=0), (1.0, 0.5, 0.25, 0.125)),
+    "many": (PhoneLooks(), PhoneLooks(as_it_is=0), (1.0, 0.5, 0.25)),
     "one": (PhoneLook(), PhoneLook(), (1.0,)),
 }
 """Looks that photos are given -> those of training, those of photos that are held out, and the
-sizes at which photos are used. What the colors of a photo should be, a small part of it does not
-tell: of the smallest a patch sees much."""
+sizes at which photos are used: people have small ones, too."""
 VALIDATION_PATCHES = 64
 """Of the DPED data set's test patches; as many more are for the test."""
 

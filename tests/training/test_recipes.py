@@ -38,6 +38,14 @@ def test_dped_has_the_four_weights_of_its_code_or_paper(
     assert {name: critic.weight for name, critic in step.critics.items()} == {"texture": texture}
 
 
+def test_dped_has_l1_only_where_it_is_given_a_weight(script, vgg_file):
+    dped = script("dped")
+    options = {"vgg": str(vgg_file(19)), "patch_size": 16, "batch_size": 1, "pixel_weight": 3.0}
+    config = dped.Config(**options)
+    step = dped.make_step(Run(config, dped.make_generator(config), Devices("cpu", 1)))
+    assert step.losses["pixel"]._weight == 3
+
+
 def test_dped_trains_as_long_as_its_code(script):
     assert defaults(script("dped"), *LENGTH, "weights") == (20_000, 50, 100, 5e-4, "code")
 
