@@ -7,9 +7,9 @@
 With --target, photos at the same paths in both folders are pairs; with neither this nor --phone the
 inputs are PHOTOS with the looks of many phones, or of one with --looks one. Four losses are
 minimized: content (features of VGG-19), color (under a blur), texture (a discriminator of gray
-patches) and total variation. --pixel-weight adds L1, which DPED has not: it keeps details and colors
-that are right. --generator, --norm and --dense choose among the paper's net and a reproduction's
-variants; the norm is that of the discriminator too. Interrupt it at will and go on with --resume.
+patches) and total variation. --pixel-weight adds L1, which DPED has not: it keeps what is right as
+it is. --generator, --norm and --dense choose among the paper's net and a reproduction's variants;
+the norm is that of the discriminator too. Interrupt it at will and go on with --resume.
 
 Unlike the authors' code: the generator starts as the identity, not from small random weights; the
 discriminator sees both images of a pair, and those that the generator has just seen, not one or the
