@@ -40,7 +40,7 @@ CONTRAST = 60.0
 """Deviation of the colors of a net's output at the start, in VGG's space: about a photo's."""
 
 
-class ReflectedConv2D(nn.Conv2D):
+class ReflectedConv2D(mx.gluon.nn.Conv2D):
     """A convolution that sees the image reflected beyond its borders, and keeps the size.
 
     Parameters
