@@ -59,8 +59,8 @@ def lines():
 def write_rows(models, folder):
     """Write what models make of all kinds, and yield each row: a name and its pictures' names.
 
-    Models that enlarge get the pictures reduced. Before them come the pictures themselves, and
-    the bicubic enlargement.
+    Models that enlarge get the pictures reduced, and before them comes the bicubic enlargement;
+    before others the pictures themselves.
 
     Parameters
     ----------
@@ -70,9 +70,10 @@ def write_rows(models, folder):
     """
     (scale,) = {card["scale"] for card in models.values()}
     inputs = {name: resize(picture, 1 / scale) for name, picture in kinds().items()}
-    ways = {"original": lambda picture: picture} if scale == 1 else {}
-    if scale > 1:
-        ways["bicubic"] = lambda picture: resize_rounding_once(picture, scale)
+    if scale == 1:
+        ways = {"original": np.asarray}
+    else:
+        ways = {"bicubic": lambda picture: resize_rounding_once(picture, scale)}
     ways.update((name, gluon_enhance.Enhancer(name, threads=1)) for name in models)
     for way, enhance in ways.items():
         names = {}
