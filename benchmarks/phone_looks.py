@@ -39,13 +39,11 @@ def main():
     cards = [with_grays(path) for path in split.test]
     pairs = worsened(truths, look, options.count, seed=1)
     affine = fit_colors(worsened(held_out_crops(split.training, options.side), look, 1, seed=2))
-    print(f"{len(pairs)} inputs from {len(truths)} photos, {options.looks} look\n")
+    print(f"{len(pairs)} inputs from {len(truths)} photos, --looks {options.looks}\n")
     print("| | PSNR | SSIM | worse | shift | cast | gray |\n|---|---|---|---|---|---|---|")
-    for name in ("as they are", "affine map", *options.models):
-        if name == "as they are":
-            enhance = np.asarray
-        else:
-            enhance = affine if name == "affine map" else Enhancer(name)
+    ways = {"as they are": np.asarray, "affine map": affine}
+    for name in (*ways, *options.models):
+        enhance = ways.get(name) or Enhancer(name)
         print(f"| {name} | {' | '.join(row(enhance, pairs, truths, cards))} |", flush=True)
 
 

@@ -95,9 +95,7 @@ class PhoneLooks:
 
     A net that has seen one look undoes it everywhere, and puts the opposite cast on photos that
     have none. With these, what a photo itself does not tell stays as it is. Casts are small, and
-    noise, blur and compression large: what colors a scene had, a photo tells little of. A net that
-    predicted a map of colors from small copies of photos, trained on nothing else, came to 0.3 to
-    0.8 dB above the best fixed map.
+    noise, blur and compression large: what colors a scene had, a photo tells little of.
 
     Parameters
     ----------

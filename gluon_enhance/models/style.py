@@ -88,13 +88,16 @@ class NearestConv2D(ReflectedConv2D):
         return super().hybrid_forward(F, x, weight, bias)
 
 
+def padded_conv(channels, kernel_size, strides, in_channels, padding):
+    """Make a convolution that pads its input by a reflection if so told, else by zeros."""
+    if padding == "reflect":
+        return ReflectedConv2D(channels, kernel_size, strides, in_channels)
+    return nn.Conv2D(channels, kernel_size, strides, kernel_size // 2, in_channels=in_channels)
+
+
 def conv_norm_relu(channels, kernel_size, strides, in_channels, norm, padding="zero"):
     """List the layers of a padded convolution, its norm and its ReLU."""
-    if padding == "reflect":
-        conv = ReflectedConv2D(channels, kernel_size, strides, in_channels)
-    else:
-        zeros = kernel_size // 2
-        conv = nn.Conv2D(channels, kernel_size, strides, zeros, in_channels=in_channels)
+    conv = padded_conv(channels, kernel_size, strides, in_channels, padding)
     return [conv, make_norm(norm, channels, EPSILON), nn.Activation("relu")]
 
 
@@ -127,11 +130,10 @@ class ResidualBlock(mx.gluon.HybridBlock):
         self._cropped = padding == "reflect_start"
         with self.name_scope():
             for k in (1, 2):
-                if padding == "reflect":
-                    conv = ReflectedConv2D(channels, 3, in_channels=channels)
+                if self._cropped:
+                    conv = nn.Conv2D(channels, 3, in_channels=channels)
                 else:
-                    zeros = int(not self._cropped)
-                    conv = nn.Conv2D(channels, 3, padding=zeros, in_channels=channels)
+                    conv = padded_conv(channels, 3, 1, channels, padding)
                 setattr(self, f"conv{k}", conv)
                 setattr(self, f"norm{k}", make_norm(norm, channels, EPSILON))
 
@@ -162,10 +164,10 @@ class StyleNet(NormalizedNet):
         The paper's: reflect the image out by 40 pixels (8 for each block), which the blocks'
         unpadded convolutions use up; it needs images of more than that. Or zeros in every layer; or
         a reflection in every layer, which alone leaves no frame at the borders.
-    doublings : {'transposed', 'nearest'}
-        The paper's transposed convolutions, or ones over nearest neighbors, which draw no grid.
     tanh_scale : float
         Half the range of the output in VGG's space of 0 to 255.
+    doublings : {'transposed', 'nearest'}
+        The paper's transposed convolutions, or ones over nearest neighbors, which draw no grid.
 
     Inputs:
         - **data**: (N, 3, H, W) RGB in [0, 1].
@@ -185,8 +187,8 @@ class StyleNet(NormalizedNet):
         num_blocks=5,
         norm="batch",
         padding="reflect_start",
-        doublings="transposed",
         tanh_scale=150,
+        doublings="transposed",
         **kwargs,
     ):
         if padding not in PADDINGS:

@@ -231,12 +231,13 @@ def test_wespes_balance_has_another_window_and_ratio(scripts, train, tmp_path):
     assert learned == [1, 1, 0, 0, 0, 1, 0]
 
 
-@pytest.mark.parametrize("looks", ["one", "many"])
-def test_photos_without_a_phone_are_paired_with_the_looks_of_phones(photos, rng, looks):
+# Some of many phones leave a photo as it is, so that no difference is too small.
+@pytest.mark.parametrize("looks, most", [("one", 40), ("many", np.inf)])
+def test_photos_without_a_phone_are_paired_with_the_looks_of_phones(photos, rng, looks, most):
     data = phone_photos([photos], 16, looks=looks)
     image, truth = data.patches.draw(rng)
     assert image.shape == truth.shape == (3, 16, 16)
-    assert psnr(image.transpose(1, 2, 0), truth.transpose(1, 2, 0)) > 12
+    assert 12 < psnr(image.transpose(1, 2, 0), truth.transpose(1, 2, 0)) <= most
     (image, truth) = data.validation[""][0]
     look = PhoneLook() if looks == "one" else PhoneLooks(as_it_is=0)
     look = look((truth / 255).astype(np.float32), np.random.default_rng(0))

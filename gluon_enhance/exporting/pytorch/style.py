@@ -91,8 +91,8 @@ class StyleNet(nn.Module):
         num_blocks=5,
         norm="batch",
         padding="reflect_start",
-        doublings="transposed",
         tanh_scale=150,
+        doublings="transposed",
     ):
         super().__init__()
         cropped, border = padding == "reflect_start", "reflect" if padding == "reflect" else "zeros"
