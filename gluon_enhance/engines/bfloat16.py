@@ -9,6 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
+REPEATING = {
+    ("nearest", "half_pixel", "round_prefer_floor"),
+    ("nearest", "half_pixel", "round_prefer_ceil"),
+    ("nearest", "asymmetric", "floor"),
+}
+"""Ways of sampling that, where a scale is a whole number, repeat each pixel as often as any."""
+
 
 def with_folded_scales(model):
     """Return a copy of a net whose scales are part of weights now, not when these are rounded.
@@ -53,16 +60,58 @@ def with_rounded_kernels(openvino, model):
 
 
 def keep_last_sums(openvino, model) -> None:
-    """Have a net give fp32, by a layer behind the last one that changes nothing.
+    """Have a net compute its last convolutions' sums, and what is behind them, in fp32.
 
-    OpenVINO computes it with that layer, and in fp32 what is behind the last convolution: the sums
-    are never rounded.
+    What is rounded there is in the picture at once; what is rounded before, later layers average.
+    From a net's end back to its last convolutions and enlargements OpenVINO computes in fp32, and a
+    convolution's sums with the layer that follows it. So each last convolution gets one that
+    changes nothing, and enlargements that only repeat pixels are written as other layers.
     """
-    slope = openvino.opset8.constant(np.ones(1, np.float32))
-    for result in model.get_results():
-        same = openvino.opset8.prelu(result.input_value(0), slope)
-        result.input(0).replace_source_output(same.output(0))
+    ops, slope = openvino.opset8, np.ones(1, np.float32)
+    behind, seen = [result.input_value(0) for result in model.get_results()], set()
+    while behind:
+        output = behind.pop()
+        node, consumers = output.get_node(), output.get_target_inputs()
+        if node.get_friendly_name() in seen:
+            continue
+        seen.add(node.get_friendly_name())
+        if _is_sum(node):
+            _redirect(consumers, ops.prelu(output, slope))
+        elif node.get_type_name() != "Interpolate":
+            behind += node.input_values()
+        elif scale := _repetitions(node):
+            behind.append(node.input_value(0))
+            _redirect(consumers, _repeated(ops, node.input_value(0), scale))
     model.validate_nodes_and_infer_types()
+
+
+def _is_sum(node):
+    """Whether a node is a convolution, or adds the bias to one."""
+    if node.get_type_name() == "Add" and constant_of(node.input_value(1).get_node()) is not None:
+        node = node.input_value(0).get_node()
+    return "Convolution" in node.get_type_name()
+
+
+def _redirect(consumers, node):
+    for consumer in consumers:
+        consumer.replace_source_output(node.output(0))
+
+
+def _repetitions(node):
+    """How many pixels like it an enlargement makes of one in each direction; 0 if it mixes them."""
+    how, scales = node.get_attributes(), constant_of(node.input_value(1).get_node())
+    sampled = how["mode"], how["coordinate_transformation_mode"], how["nearest_mode"]
+    if how["shape_calculation_mode"] != "scales" or sampled not in REPEATING or scales is None:
+        return 0
+    scale = int(scales[-1])
+    unpadded = not any(how["pads_begin"] + how["pads_end"])
+    return scale if unpadded and scales.tolist() == [1, 1, scale, scale] else 0
+
+
+def _repeated(ops, data, scale):
+    """Enlarge by nearest neighbors, as a layer that moves channels into space."""
+    each = np.repeat(np.arange(data.get_partial_shape()[1].get_length()), scale**2)
+    return ops.depth_to_space(ops.gather(data, each, 1), "depth_first", scale)
 
 
 def constant_of(node):

@@ -27,7 +27,7 @@ LARGE = 1 << 20
 OpenVINO's plan for a fixed one holds 4 maps of DPED at once, where 3 do. Nets with many skips hold
 more without a plan."""
 
-FORM = 4
+FORM = 5
 """Number of the way in which nets are changed before they are compiled and kept, and checked."""
 
 

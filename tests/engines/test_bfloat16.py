@@ -67,7 +67,7 @@ def test_rounded_kernels_keep_their_sums_and_nearly_their_weights(rng):
     assert sums_differ(rounded) < sums_differ(to_bf16(kernels)) / 10
 
 
-@pytest.mark.parametrize("name", ["srresnet_x4", "edsr_lite_x2"])
+@pytest.mark.parametrize("name", ["srresnet_x4", "edsr_lite_x2", "realesrgan_lite_x4"])
 def test_net_made_ready_for_bf16_is_the_same_net_with_rounded_weights(name):
     """Of scales behind a convolution too, which OpenVINO folds into it: norms, and a range."""
     core = openvino.Core()
@@ -97,6 +97,58 @@ def test_sums_of_the_last_layer_are_not_rounded(bf16, name, precision):
         batch_of(RAMP)
     )
     assert levels(sr) >= 3000
+
+
+def net_whose_means_are_enlarged(scale, how):
+    """Means of four pixels by a convolution, to which their own means are added, enlarged."""
+    ops = openvino.opset11
+    image = openvino.op.Parameter(openvino.Type.f32, openvino.PartialShape([1, 1, -1, -1]))
+    kernel = np.full((1, 1, 2, 2), 0.25, np.float32)
+    ones, zeros = [1, 1], [0, 0]
+    convolved = ops.convolution(image, kernel, ones, zeros, zeros, ones, "same_upper")
+    sides = {"kernel_shape": [scale] * 2, "strides": [scale] * 2}
+    pooled = ops.avg_pool(convolved, pads_begin=zeros, pads_end=zeros, exclude_pad=True, **sides)
+    scales = np.array([1, 1, scale, scale], np.float32)
+    enlarged = ops.interpolate(pooled, scales, shape_calculation_mode="scales", **how)
+    return openvino.Model(ops.add(convolved, enlarged), [image])
+
+
+WAYS = {
+    "as MXNet's UpSampling": {"mode": "nearest", "nearest_mode": "round_prefer_floor"},
+    "by the floor": {
+        "mode": "nearest",
+        "coordinate_transformation_mode": "asymmetric",
+        "nearest_mode": "floor",
+    },
+    "rounded from corners": {"mode": "nearest", "coordinate_transformation_mode": "asymmetric"},
+    "linearly": {"mode": "linear_onnx"},
+}
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("how", WAYS.values(), ids=WAYS)
+def test_layers_behind_the_last_convolution_stay_what_they_are(rng, how, scale):
+    net, image = net_whose_means_are_enlarged(scale, how), rng.random((1, 1, 24, 36), np.float32)
+    core, options = openvino.Core(), {"INFERENCE_PRECISION_HINT": "f32"}
+    before = core.compile_model(net, "CPU", options)(image)[0].copy()
+    keep_last_sums(openvino, net)
+    after = core.compile_model(net, "CPU", options)(image)[0]
+    np.testing.assert_allclose(after, before, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_layers_behind_the_last_convolution_are_not_rounded(bf16, rng, scale):
+    """Of an image that bf16 holds, as sums of four of whose pixels it does not."""
+    image = to_bf16(rng.random((1, 1, 24, 36), np.float32))
+    net = net_whose_means_are_enlarged(scale, WAYS["as MXNet's UpSampling"])
+    keep_last_sums(openvino, net)
+    options = {"INFERENCE_PRECISION_HINT": "bf16"}
+    got = openvino.Core().compile_model(net, "CPU", options)(image)[0][0, 0]
+    exact = np.pad(image[0, 0].astype(np.float64), ((0, 1), (0, 1)))
+    exact = (exact[:-1, :-1] + exact[1:, :-1] + exact[:-1, 1:] + exact[1:, 1:]) / 4
+    means = exact.reshape(24 // scale, scale, 36 // scale, scale).mean((1, 3))
+    exact += means.repeat(scale, 0).repeat(scale, 1)
+    np.testing.assert_allclose(got, exact, rtol=0, atol=1e-6)
 
 
 def test_bf16_is_nearer_to_fp32_than_openvino_leaves_it(bf16):
