@@ -7,7 +7,7 @@ import numpy as np
 
 from gluon_enhance.commands.options import FilePath, model_option, trust_option
 from gluon_enhance.commands.scores import print_table, protocol, score_pair
-from gluon_enhance.data.degradations import PhoneLook
+from gluon_enhance.data.degradations import PhoneLooks
 from gluon_enhance.data.distortions import jpeg
 from gluon_enhance.imaging.arrays import to_dtype, to_float
 from gluon_enhance.imaging.pictures import side_by_side
@@ -77,7 +77,8 @@ def comparison(enhancer):
             before = to_dtype(jpeg(to_float(before), JPEG_QUALITY), np.uint8)
         pictures = {"bicubic": resize_rounding_once(before, scale)}
     else:
-        before = to_dtype(PhoneLook()(to_float(photo), np.random.default_rng(0)), np.uint8)
+        look, rng = PhoneLooks(as_it_is=0), np.random.default_rng(0)
+        before = to_dtype(look(to_float(photo), rng), np.uint8)
         pictures = {"phone's look": before}
     pictures[name] = enhancer(before)
     rows = [{"image": key, **score_pair(image, photo, scale)} for key, image in pictures.items()]
