@@ -160,12 +160,13 @@ def test_models_is_a_table_and_json():
 
 
 def test_demo_of_a_model_that_keeps_the_size_degrades_its_photo(tmp_path):
+    """With noise and other colors; a net can undo the former, and can only guess the latter."""
     result = run("demo", "-o", tmp_path, "-m", "dped_resnet")
     assert result.returncode == 0, result.stderr
     sizes = {loaded(tmp_path / f"{name}.png").size for name in ("before", "after")}
     assert len(sizes) == 1
     scores = [float(line.split()[-2]) for line in result.stdout.splitlines()[-4:-2]]
-    assert scores[1] > scores[0] + 2
+    assert scores[1] > scores[0] + 1.5
 
 
 @pytest.mark.parametrize(
