@@ -10,11 +10,13 @@ from __future__ import annotations
 import numpy as np
 
 REPEATING = {
-    ("nearest", "half_pixel", "round_prefer_floor"),
-    ("nearest", "half_pixel", "round_prefer_ceil"),
-    ("nearest", "asymmetric", "floor"),
+    ("nearest", "scales", "half_pixel", "round_prefer_floor"),
+    ("nearest", "scales", "half_pixel", "round_prefer_ceil"),
+    ("nearest", "scales", "asymmetric", "floor"),
 }
 """Ways of sampling that, where a scale is a whole number, repeat each pixel as often as any."""
+
+SAMPLING = ("mode", "shape_calculation_mode", "coordinate_transformation_mode", "nearest_mode")
 
 
 def with_folded_scales(model):
@@ -99,13 +101,16 @@ def _redirect(consumers, node):
 
 def _repetitions(node):
     """How many pixels like it an enlargement makes of one in each direction; 0 if it mixes them."""
-    how, scales = node.get_attributes(), constant_of(node.input_value(1).get_node())
-    sampled = how["mode"], how["coordinate_transformation_mode"], how["nearest_mode"]
-    if how["shape_calculation_mode"] != "scales" or sampled not in REPEATING or scales is None:
+    how, (data, *parameters) = node.get_attributes(), node.input_values()
+    # Older versions of the operator have other attributes, or sizes before the scales.
+    if tuple(map(how.get, SAMPLING)) not in REPEATING or len(parameters) > 1:
+        return 0
+    scales = constant_of(parameters[0].get_node())
+    padded = any(how["pads_begin"]) or any(how["pads_end"])
+    if scales is None or padded or data.get_partial_shape()[1].is_dynamic:
         return 0
     scale = int(scales[-1])
-    unpadded = not any(how["pads_begin"] + how["pads_end"])
-    return scale if unpadded and scales.tolist() == [1, 1, scale, scale] else 0
+    return scale if scales.tolist() == [1, 1, scale, scale] else 0
 
 
 def _repeated(ops, data, scale):

@@ -136,6 +136,18 @@ def test_layers_behind_the_last_convolution_stay_what_they_are(rng, how, scale):
     np.testing.assert_allclose(after, before, rtol=0, atol=1e-6)
 
 
+def test_enlargements_of_older_files_stay_what_they_are(rng):
+    """Their attributes are others, and they have sizes in place of scales."""
+    image = openvino.op.Parameter(openvino.Type.f32, openvino.PartialShape([1, 2, 6, 5]))
+    how = {"axes": [2, 3], "mode": "nearest", "pads_begin": [0], "pads_end": [0]}
+    net = openvino.Model(openvino.opset1.interpolate(image, np.array([12, 10]), how), [image])
+    batch, options = rng.random((1, 2, 6, 5), np.float32), {"INFERENCE_PRECISION_HINT": "f32"}
+    before = openvino.Core().compile_model(net, "CPU", options)(batch)[0].copy()
+    keep_last_sums(openvino, net)
+    after = openvino.Core().compile_model(net, "CPU", options)(batch)[0]
+    np.testing.assert_array_equal(after, before)
+
+
 @pytest.mark.parametrize("scale", [2, 4])
 def test_layers_behind_the_last_convolution_are_not_rounded(bf16, rng, scale):
     """Of an image that bf16 holds, as sums of four of whose pixels it does not."""

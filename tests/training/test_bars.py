@@ -54,4 +54,5 @@ def test_dped_beats_an_affine_map_of_the_colors_on_the_looks_of_many_phones():
     looks = scores("dped_resnet")["phone looks"]
     assert looks["psnr"] >= looks["psnr_of_affine"] + 1.1
     assert looks["ssim"] >= looks["ssim_of_affine"] + 0.07
+    assert scores("dped_resnet")["validation"]["spread"] > 0.5
     assert looks["worse"] <= 3 and looks["gray"] <= 4
