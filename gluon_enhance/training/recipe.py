@@ -62,7 +62,16 @@ ENLARGING = "train_srresnet.py, train_edsr.py, train_esrgan.py or another of sup
 
 
 @dataclass
-class EnlargingConfig(TrainingConfig):
+class PatchesConfig(TrainingConfig):
+    """Options of the scripts that train on patches of photos."""
+
+    plain_colors: float = option(
+        0.0, "share of samples that are shades of plain colors, which photos lack", most=1
+    )
+
+
+@dataclass
+class EnlargingConfig(PatchesConfig):
     """Options of the scripts that train super-resolution nets."""
 
     reductions: tuple = option((1.0, 0.75, 0.5), "sizes at which each photo is used")
@@ -71,9 +80,6 @@ class EnlargingConfig(TrainingConfig):
         None, "file of YAML with numbers of Real-ESRGAN's degradation, by their official names"
     )
     sharpen_truth: bool = option(False, "sharpen true patches, as Real-ESRGAN's training does")
-    plain_colors: float = option(
-        0.0, "share of samples that are shades of plain colors, which photos lack", most=1
-    )
     lr: Optional[str] = option(None, "folder of the photos' own reductions, which are used as is")
 
     NOT_COMPARED: ClassVar[tuple] = (*TrainingConfig.NOT_COMPARED, "lr")
@@ -84,7 +90,7 @@ REPORT = {"schedule": "constant", "warmup": 0, "held_out_losses": True, "validat
 
 
 @dataclass
-class PhoneConfig(TrainingConfig):
+class PhoneConfig(PatchesConfig):
     """Options of the scripts that train on a phone's photos."""
 
     # DPED's, which all take.
@@ -414,7 +420,7 @@ class Run:
             at_once = config.batch_size // config.accumulate
             validate = with_losses(validate, step, data.held_out, at_once)
         draw = draw or data.patches.draw
-        if isinstance(config, EnlargingConfig):
+        if isinstance(config, PatchesConfig):
             draw = with_plain_colors(draw, config.plain_colors)
         history = fit(step, draw, validate, config, data.patches.fingerprint)
         if step.best and step.best.arrays:
