@@ -42,11 +42,13 @@ from gluon_enhance.losses import (
     L1Loss,
     MeanColorLoss,
 )
-from gluon_enhance.models.unet_discriminator import NEGATIVE_SLOPE, UNetDiscriminator
+from gluon_enhance.models.discriminators import NEGATIVE_SLOPE, PatchDiscriminator
+from gluon_enhance.models.unet_discriminator import UNetDiscriminator
 from gluon_enhance.training import recipe
 from gluon_enhance.training.config import option, parse_config, run_script
 from gluon_enhance.training.initial_weights import has_start
 
+CRITICS = {"unet": UNetDiscriminator, "patch": PatchDiscriminator}
 LAYERS = ("conv2_2", "conv3_4", "conv4_4", "conv5_4")
 #: Model -> the trained net whose trunk it starts with.
 STARTS = dict.fromkeys(("realesrgan_lite_x4", "realesrgan_lite_x2"), "realesr_video_x4")
@@ -72,6 +74,9 @@ class Config(recipe.EnlargingConfig):
     feature_weight: float = option(0.0, "weight of the features of VGG-19, of mean size 1 each")
     layer_weights: tuple = option((1.0, 1.0, 1.0, 1.0), f"of {', '.join(LAYERS)}, one each")
     adversarial_weight: float = option(0.0, "weight of a critic's loss; 0: no critic")
+    critic: str = option(
+        "unet", "Real-ESRGAN's critic, or of patches, which learns sooner", tuple(CRITICS)
+    )
     critic_channels: int = option(16, "channels of the critic's first layer")
     vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
 
@@ -142,7 +147,7 @@ def make_step(run, losses):
     weight = run.config.adversarial_weight
     if not weight:
         return run.supervised(losses)
-    net = UNetDiscriminator(run.config.critic_channels)
+    net = CRITICS[run.config.critic](run.config.critic_channels)
     critic = run.critic(net, NEGATIVE_SLOPE, HingeAdversarial(), weight)
     return run.adversarial(losses, {"critic": critic})
 

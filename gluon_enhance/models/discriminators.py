@@ -1,4 +1,4 @@
-"""Discriminators of SRGAN and ESRGAN, which tell photos from enlarged ones.
+"""Discriminators of SRGAN, ESRGAN and pix2pix, which tell photos from enlarged ones.
 
 References
 ----------
@@ -8,6 +8,8 @@ References
    ECCV Workshops 2018. https://arxiv.org/abs/1809.00219
 .. [3] SRGAN of TensorLayer. https://github.com/tensorlayer/srgan
 .. [4] SRGAN of leftthomas. https://github.com/leftthomas/SRGAN
+.. [5] Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017.
+   https://arxiv.org/abs/1611.07004
 """
 
 from gluon_enhance.framework import mx
@@ -187,3 +189,34 @@ class TensorLayerDiscriminator(mx.gluon.HybridBlock):
             features + self.residual(features), act_type="leaky", slope=NEGATIVE_SLOPE
         )
         return self.tail(features)
+
+
+class PatchDiscriminator(mx.gluon.HybridBlock):
+    """Discriminator of pix2pix [5]_, PatchGAN: each logit judges a patch of 70x70 pixels.
+
+    It has no norms, which would hide contrast from it.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the first layer; the last but one has eight times as many.
+
+    Inputs:
+        - **data**: (N, 3, H, W) RGB in [0, 1].
+
+    Outputs:
+        - **out**: (N, 1, H / 8 - 2, W / 8 - 2), logits.
+    """
+
+    def __init__(self, channels=64, **kwargs):
+        super().__init__(**kwargs)
+        widths, strides = [channels * factor for factor in (1, 2, 4, 8)], (2, 2, 2, 1)
+        with self.name_scope():
+            self.body = nn.HybridSequential()
+            for width, stride, in_channels in zip(widths, strides, (3, *widths)):
+                self.body.add(nn.Conv2D(width, 4, stride, 1, in_channels=in_channels))
+                self.body.add(nn.LeakyReLU(NEGATIVE_SLOPE))
+            self.body.add(nn.Conv2D(1, 4, padding=1, in_channels=widths[-1]))
+
+    def hybrid_forward(self, F, x):
+        return self.body(x)
