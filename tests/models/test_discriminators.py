@@ -7,6 +7,7 @@ pytest.importorskip("mxnet", reason="MXNet is not installed")
 from gluon_enhance.framework import mx  # noqa: E402
 from gluon_enhance.models.discriminators import (  # noqa: E402
     VGG128,
+    PatchDiscriminator,
     PooledDiscriminator,
     SRGANDiscriminator,
     TensorLayerDiscriminator,
@@ -15,26 +16,27 @@ from gluon_enhance.models.dped import DPEDDiscriminator  # noqa: E402
 from gluon_enhance.models.wespe import ColorDiscriminator, TextureDiscriminator  # noqa: E402
 
 PATCH = 64
-#: Discriminator -> channels and logits of its patches, and what makes a small one.
+#: Discriminator -> channels of its patches, shape of the logits, and what makes a small one.
 NETS = {
-    "dped": (1, 2, lambda: DPEDDiscriminator(patch_size=PATCH)),
-    "wespe color": (3, 1, lambda: ColorDiscriminator(patch_size=PATCH)),
-    "wespe texture": (1, 1, lambda: TextureDiscriminator(patch_size=PATCH)),
-    "esrgan": (3, 1, lambda: VGG128(patch_size=PATCH, channels=4)),
-    "srgan": (3, 1, lambda: SRGANDiscriminator(patch_size=PATCH, channels=4)),
-    "pooled": (3, 1, lambda: PooledDiscriminator(channels=4)),
-    "tensorlayer": (3, 1, lambda: TensorLayerDiscriminator(patch_size=PATCH, channels=4)),
+    "dped": (1, (2,), lambda: DPEDDiscriminator(patch_size=PATCH)),
+    "wespe color": (3, (1,), lambda: ColorDiscriminator(patch_size=PATCH)),
+    "wespe texture": (1, (1,), lambda: TextureDiscriminator(patch_size=PATCH)),
+    "esrgan": (3, (1,), lambda: VGG128(patch_size=PATCH, channels=4)),
+    "srgan": (3, (1,), lambda: SRGANDiscriminator(patch_size=PATCH, channels=4)),
+    "pooled": (3, (1,), lambda: PooledDiscriminator(channels=4)),
+    "tensorlayer": (3, (1,), lambda: TensorLayerDiscriminator(patch_size=PATCH, channels=4)),
+    "patch": (3, (1, 6, 6), lambda: PatchDiscriminator(channels=4)),
 }
 
 
 @pytest.fixture(params=NETS)
 def net_and_patches(request, rng):
     """A discriminator whose norms do something, with patches of it."""
-    channels, logits, make = NETS[request.param]
+    channels, shape, make = NETS[request.param]
     net = make()
     randomize(net, rng)
     patches = mx.nd.array(rng.random((3, channels, PATCH, PATCH)))
-    assert net(patches).shape == (3, logits)
+    assert net(patches).shape == (3, *shape)
     return net, patches
 
 
@@ -115,3 +117,23 @@ def test_parameter_names_are_the_file_format(net_class, kernels):
         assert parameters[f"body.{place}.weight"].shape[2] == kernels[k]
     names |= {f"tail.{k}.{kind}" for k in (0, 2) for kind in ("weight", "bias")}
     assert set(parameters) == names
+
+
+def test_pix2pixs_discriminator_has_its_layers_without_norms():
+    widths = [3, 64, 128, 256, 512, 1]
+    kernels = sum(16 * a * b for a, b in zip(widths, widths[1:]))
+    net = PatchDiscriminator()
+    assert trained_numbers(net) == kernels + sum(widths[1:])
+    net.initialize()
+    assert net(mx.nd.zeros((1, 3, 256, 256))).shape == (1, 1, 30, 30)
+
+
+def test_each_logit_of_pix2pixs_discriminator_judges_70_by_70_pixels(rng):
+    net, data = PatchDiscriminator(channels=4), mx.nd.array(rng.random((1, 3, 128, 128)))
+    randomize(net, rng)
+    data.attach_grad()
+    with mx.autograd.record():
+        logit = net(data)[0, 0, 7, 7]
+    logit.backward()
+    rows, columns = np.nonzero(data.grad.asnumpy()[0].any(axis=0))
+    assert np.ptp(rows) + 1 == np.ptp(columns) + 1 == 70

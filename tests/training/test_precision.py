@@ -7,7 +7,7 @@ import pytest
 
 from gluon_enhance.framework import mx
 from gluon_enhance.losses import VGGFeatures
-from gluon_enhance.models.discriminators import VGG128, SRGANDiscriminator
+from gluon_enhance.models.discriminators import VGG128, PatchDiscriminator, SRGANDiscriminator
 from gluon_enhance.models.dped import DPEDDiscriminator
 from gluon_enhance.models.unet_discriminator import UNetDiscriminator
 from gluon_enhance.models.wespe import ColorDiscriminator
@@ -42,6 +42,7 @@ CRITICS = {
     "dped": lambda: DPEDDiscriminator(3, 2, patch_size=32),
     "wespe": lambda: ColorDiscriminator(patch_size=32),
     "unet": lambda: UNetDiscriminator(16),
+    "patch": lambda: PatchDiscriminator(16),
 }
 
 

@@ -20,8 +20,9 @@ def critic(vgg_file):
     return (*TAUGHT, *weights, "--vgg", vgg_file(19))
 
 
-def test_resumed_run_equals_uninterrupted_bit_for_bit(check_resume, critic):
-    check_resume("distill", *critic, "--compressed", 0.5)
+@pytest.mark.parametrize("kind", ["unet", "patch"])
+def test_resumed_run_equals_uninterrupted_bit_for_bit(kind, check_resume, critic):
+    check_resume("distill", *critic, "--critic", kind, "--compressed", 0.5)
 
 
 def test_run_by_epochs_with_plain_colors_goes_on_bit_for_bit(check_resume):
