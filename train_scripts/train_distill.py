@@ -75,7 +75,7 @@ class Config(recipe.EnlargingConfig):
     layer_weights: tuple = option((1.0, 1.0, 1.0, 1.0), f"of {', '.join(LAYERS)}, one each")
     adversarial_weight: float = option(0.0, "weight of a critic's loss; 0: no critic")
     critic: str = option(
-        "unet", "Real-ESRGAN's critic, or of patches, which learns sooner", tuple(CRITICS)
+        "unet", "Real-ESRGAN's critic, or pix2pix's, which is cheaper", tuple(CRITICS)
     )
     critic_channels: int = option(16, "channels of the critic's first layer")
     vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")

@@ -44,6 +44,20 @@ def noisy_photos(tmp_path_factory):
 
 
 @pytest.fixture
+def first_sample(monkeypatch):
+    """A list that gets the first sample of a run, which then ends without a step."""
+    from gluon_enhance.training import recipe
+
+    samples = []
+    monkeypatch.setattr(
+        recipe,
+        "fit",
+        lambda step, draw, *rest: samples.append(draw(np.random.default_rng(0))) or [],
+    )
+    return samples
+
+
+@pytest.fixture
 def vgg_file(monkeypatch, tmp_path):
     """A function: depth -> file of random weights of a VGG with 4 channels in every layer."""
     from gluon_enhance.losses import vgg

@@ -10,7 +10,6 @@ from gluon_enhance import zoo
 from gluon_enhance.errors import WeightsError
 from gluon_enhance.framework import mx
 from gluon_enhance.losses import VGGFeatures
-from gluon_enhance.training import recipe
 from gluon_enhance.training.checkpoint import list_checkpoints
 from gluon_enhance.weights.store import find_shipped
 from gluon_enhance.weights.vgg import load_vgg
@@ -70,16 +69,10 @@ def test_inputs_can_have_the_noise_and_blur_of_the_photos(
 
 
 @pytest.mark.parametrize("share", [0, 1])
-def test_shades_of_plain_colors_are_learned_from_if_asked_for(share, train, tmp_path, monkeypatch):
-    samples = []
-    monkeypatch.setattr(
-        recipe,
-        "fit",
-        lambda step, draw, *rest: samples.append(draw(np.random.default_rng(0))) or [],
-    )
+def test_shades_of_plain_colors_are_learned_from_if_asked_for(share, first_sample, train, tmp_path):
     options = ("--model", "edsr_lite_x2", "--iterations", 1, "--plain-colors", share)
     train("edsr", tmp_path, *options)
-    ((_, truth),) = samples
+    ((_, truth),) = first_sample
     is_shade = np.median(np.abs(np.diff(truth, 2))) < 1e-6
     assert is_shade == bool(share)
 
