@@ -2,7 +2,7 @@
 
 MXNet sums for ever: when a worker dies, the others wait for its part. So every process watches
 the others' heartbeats, and ends when they stop: the scheduler sees the workers' and servers', these
-see the scheduler's. A death ends all within three times PS_HEARTBEAT_TIMEOUT (5 s). There are no
+see the scheduler's. A death ends all within four times PS_HEARTBEAT_TIMEOUT (5 s). There are no
 heartbeats before all have joined: who waits for longer than JOIN_TIMEOUT says, ends too.
 """
 
@@ -31,6 +31,12 @@ HEARTBEATS = {"PS_HEARTBEAT_INTERVAL": "1", "PS_HEARTBEAT_TIMEOUT": "5"}
 
 JOIN_TIMEOUT, JOIN_SECONDS = "GLUON_ENHANCE_JOIN_TIMEOUT", 300
 """Variable with the seconds to wait for the other processes to start, and its default."""
+
+SILENT_LOOKS = 3
+"""In how many looks in a row, a second apart, others must be silent before they count as dead.
+
+After a machine has slept, all heartbeats are old at the first look, and new at the second.
+"""
 
 # Groups of processes, as ps-lite numbers them.
 SCHEDULER = 1
@@ -133,10 +139,12 @@ class _Heartbeats:
         atexit.unregister(self._end)
 
     def _run(self):
+        silent = 0
         while not self._stopped.wait(1):
             if self._count_dead(NO_AGE):
                 self._joining.cancel()
-            if self._count_dead(self._timeout):
+            silent = silent + 1 if self._count_dead(self._timeout) else 0
+            if silent == SILENT_LOOKS:
                 logger.error(
                     "error: a process of this run has ended or cannot be reached; the last "
                     "checkpoint stays: start all of them again, with --resume"

@@ -77,7 +77,8 @@ def losses(out):
 
 def wait_for(path, processes):
     while not path.exists():
-        assert all(process.poll() is None for process in processes), processes
+        for process in processes:
+            assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
 
 
@@ -111,6 +112,16 @@ def test_killed_worker_ends_all_others_with_an_error(launch, tmp_path):
         assert process.returncode == 1
         assert "error: a process of this run has ended" in messages.splitlines()[-1]
     assert time.monotonic() - began < 20
+
+
+def test_run_outlasts_a_sleep_of_all_machines(launch, tmp_path):
+    processes = launch("--out", tmp_path, "--iterations", 1_000_000, PS_HEARTBEAT_TIMEOUT="3")
+    wait_for(tmp_path / "checkpoints" / "step-0000002", processes)
+    for kind, seconds in ((signal.SIGSTOP, 5), (signal.SIGCONT, 4)):
+        for process in processes:
+            process.send_signal(kind)
+        time.sleep(seconds)
+    assert [process.poll() for process in processes] == [None] * 4
 
 
 def test_worker_that_fails_before_it_joins_ends_all_others_with_an_error(launch, tmp_path):
