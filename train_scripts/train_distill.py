@@ -9,10 +9,11 @@ r"""Train a small net to do what a large one does: distilling [1]_, mostly for r
 The teacher is any model that `gluon_enhance.Enhancer` takes. What it makes of --samples degraded
 patches is kept on the disk (--cache); making it goes on where it was interrupted, and may go on
 with more samples later. The student learns from the teacher's output and from the true photo: L1
-and mean colors, with --feature-weight features of VGG-19, with --adversarial-weight a critic of
-photos. With --compressed some inputs are kept as JPEG after the teacher has seen them, so that the
-student learns to make of them what the teacher makes of better ones. Shades of plain colors are
-mixed in. Interrupt it at will and go on with --resume.
+and mean colors, with --feature-weight features of VGG-19, with --adversarial-weight a critic. By
+--critic-real this tells the student's output from photos, or from the teacher's outputs. With
+--compressed some inputs are kept as JPEG after the teacher has seen them, so that the student
+learns to make of them what the teacher makes of better ones. Shades of plain colors are mixed in.
+Interrupt it at will and go on with --resume.
 
 The students named realesrgan_lite start with the trunk of realesr_video_x4, whose weights the extra
 [realesrgan] brings; --start interpolator does without.
@@ -49,6 +50,7 @@ from gluon_enhance.training.config import option, parse_config, run_script
 from gluon_enhance.training.initial_weights import has_start
 
 CRITICS = {"unet": UNetDiscriminator, "patch": PatchDiscriminator}
+LABELS = ("teacher", "truth")  # of a sample, in their order
 LAYERS = ("conv2_2", "conv3_4", "conv4_4", "conv5_4")
 #: Model -> the trained net whose trunk it starts with.
 STARTS = dict.fromkeys(("realesrgan_lite_x4", "realesrgan_lite_x2"), "realesr_video_x4")
@@ -77,6 +79,7 @@ class Config(recipe.EnlargingConfig):
     critic: str = option(
         "unet", "Real-ESRGAN's critic, or pix2pix's, which is cheaper", tuple(CRITICS)
     )
+    critic_real: str = option("truth", "what the critic tells the output from", LABELS)
     critic_channels: int = option(16, "channels of the critic's first layer")
     vgg: Optional[str] = option(None, "file with VGG-19's weights; default: torchvision's")
 
@@ -149,7 +152,7 @@ def make_step(run, losses):
         return run.supervised(losses)
     net = CRITICS[run.config.critic](run.config.critic_channels)
     critic = run.critic(net, NEGATIVE_SLOPE, HingeAdversarial(), weight)
-    return run.adversarial(losses, {"critic": critic})
+    return run.adversarial(losses, {"critic": critic}, LABELS.index(run.config.critic_real))
 
 
 if __name__ == "__main__":

@@ -330,13 +330,18 @@ class Run:
         """Make the step of the net that descends these losses."""
         return SupervisedStep(self.net, losses, self.trainer(self.net), self.devices)
 
-    def adversarial(self, losses: Mapping, critics: Mapping[str, Critic]) -> AdversarialStep:
-        """Make the step of the net that descends these losses, and plays against critics."""
+    def adversarial(
+        self, losses: Mapping, critics: Mapping[str, Critic], real: int = -1
+    ) -> AdversarialStep:
+        """Make the step of the net that descends these losses, and plays against critics.
+
+        `real` is the index of the label that the critics take for real.
+        """
         trainers = {
             "generator": self.trainer(self.net),
             "critics": self.trainer(*(critic.net for critic in critics.values())),
         }
-        return AdversarialStep(self.net, critics, losses, trainers, self.devices)
+        return AdversarialStep(self.net, critics, losses, trainers, self.devices, real)
 
     def cycle(
         self, backward, critics, backward_critics, cycle_losses, image_losses, balance=None

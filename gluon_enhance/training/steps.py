@@ -205,18 +205,21 @@ class AdversarialStep(Step):
     generator : HybridBlock
     critics : dict of str to Critic
     losses : dict of str to gluon.loss.Loss
-        ``loss(pred, *labels)`` -> one value per sample; the critics take the last label for real.
+        ``loss(pred, *labels)`` -> one value per sample.
     trainers : dict
         ``generator`` and ``critics``.
     devices : Devices
+    real : int, default -1
+        Index of the label that the critics take for real: the last, which is the truth.
     """
 
-    def __init__(self, generator, critics, losses, trainers, devices):
+    def __init__(self, generator, critics, losses, trainers, devices, real=-1):
         nets = {"generator": generator, **{name: c.net for name, c in critics.items()}}
         super().__init__(nets, trainers, "generator", devices)
         self.generator = generator
         self.critics = critics
         self.losses = losses
+        self.real = real
 
     def __call__(self, batch):
         shares = self._split(batch)
@@ -231,11 +234,13 @@ class AdversarialStep(Step):
     def _terms(self, lr, *labels):
         sr = self.generator(lr)
         terms = {name: loss(sr, *labels) for name, loss in self.losses.items()}
-        terms.update({name: c.generator_loss(labels[-1], sr) for name, c in self.critics.items()})
+        real = labels[self.real]
+        terms.update({name: c.generator_loss(real, sr) for name, c in self.critics.items()})
         return terms, sr.detach()
 
     def _judged(self, share, made):
-        return dict.fromkeys(self.critics, (share[-1], made))
+        _, *labels = share
+        return dict.fromkeys(self.critics, (labels[self.real], made))
 
 
 class CycleStep(Step):

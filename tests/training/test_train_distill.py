@@ -9,6 +9,8 @@ import pytest
 from gluon_enhance import Enhancer, zoo
 from gluon_enhance.errors import TrainingError, WeightsError
 from gluon_enhance.framework import mx
+from gluon_enhance.training import recipe
+from gluon_enhance.training.gan import Critic
 
 TAUGHT = ("--teacher", "srcnn_x4", "--samples", 32, "--sample-size", 16, "--reductions", "1.0")
 
@@ -87,6 +89,30 @@ def test_layers_count_as_they_are_weighed(train, critic, tmp_path):
     assert np.ptp(single) > 0.01 and mean == pytest.approx(np.mean(single), rel=1e-4)
     with pytest.raises(ValueError, match="--layer-weights are .1.0, 2.0.; give 4, of conv2_2"):
         train("distill", tmp_path / "two", *critic, "--iterations", 1, "--layer-weights", 1, 2)
+
+
+@pytest.mark.parametrize("real, index", [("teacher", 1), ("truth", 2)])
+def test_the_critic_takes_for_real_what_it_is_told_to(
+    real, index, train, critic, monkeypatch, tmp_path
+):
+    judged, samples = [], []
+    loss = Critic.discriminator_loss
+
+    def discriminator_loss(critic, real, fake):
+        judged.append(real.asnumpy())
+        return loss(critic, real, fake)
+
+    def fit(step, draw, *rest):
+        samples.append(draw(np.random.default_rng(0)))
+        step(tuple(array[None] for array in samples[0]))
+        return []
+
+    monkeypatch.setattr(recipe, "fit", fit)
+    monkeypatch.setattr(Critic, "discriminator_loss", discriminator_loss)
+    options = ("--batch-size", 1, "--plain-colors", 0, "--critic-real", real)
+    train("distill", tmp_path, *critic, *options)
+    np.testing.assert_array_equal(judged[0][0], samples[0][index])
+    assert not np.array_equal(samples[0][1], samples[0][2])
 
 
 @pytest.mark.parametrize("name", ["realesrgan_lite_x4", "realesrgan_lite_x2"])
