@@ -7,6 +7,8 @@ r"""Put a trained model into model_zoo/: weights, ONNX, card, curves and a sampl
 The scores of benchmarks are measured here, on the default engine, with the files as they ship.
 Those of the validation and of the test are the run's: of the net in float32, before its weights are
 rounded; of a named set they stand by themselves, as "validation NAME" and "test NAME".
+With --round-to-bf16 convolutions get the weights that a training in bf16 computed with: fp32 and
+bf16 then differ less.
 The net is built with the options of the run, which the card beside its weights tells. One that was
 trained by --name gets that name; with --out it goes into another folder, and `-m FOLDER/NAME` runs
 it.
@@ -26,6 +28,7 @@ from gluon_enhance.commands.demo import comparison
 from gluon_enhance.commands.scores import protocol, score_pair
 from gluon_enhance.data.benchmarks import find_pairs, read_pair
 from gluon_enhance.data.held_out_photos import parse_held_out
+from gluon_enhance.engines.bfloat16 import to_bf16
 from gluon_enhance.exporting import export_onnx, trial_unit
 from gluon_enhance.exporting.float16 import halve_onnx, rounded
 from gluon_enhance.imaging.pictures import side_by_side
@@ -40,6 +43,9 @@ from gluon_enhance.whole_image.split import split_onnx
 
 SCORES = "|".join(("held_out_", "feature_distance", "bicubic_distance", "spread", *NAMES))
 """Beginnings of the names that a validation logs."""
+
+CONVOLUTION = 4
+"""Dimensions of the weights that a training in bf16 rounds."""
 
 PHOTOS = {
     "validation": "held-out photos, a crop of each, while training; *_of_input, *_of_start: before",
@@ -59,6 +65,7 @@ def main(argv=None):
     parser.add_argument("--run", type=Path, required=True, help="the --out of the training")
     parser.add_argument("--command", required=True, help="as the training was called")
     parser.add_argument("--data", required=True, help="what it was trained on, and its license")
+    parser.add_argument("--round-to-bf16", action="store_true", help="convolutions' weights")
     parser.add_argument("--benchmark", action="append", default=[], metavar="NAME=HR,LR")
     options = parser.parse_args(argv)
 
@@ -67,7 +74,10 @@ def main(argv=None):
     shutil.copyfile(options.run / "curves.png", folder / "curves.png")
     weights = folder / f"{options.name}.params"
     trained = options.run / weights.name
-    arrays = rounded(read_params(trained))
+    arrays = read_params(trained)
+    if options.round_to_bf16:
+        arrays = {k: to_bf16(a) if a.ndim == CONVOLUTION else a for k, a in arrays.items()}
+    arrays = rounded(arrays)
     row = options.name if options.name in zoo.MODELS else None  # else its card tells the net
     net = load_state(zoo.get_model(row, pretrained=trained), arrays, trained)
     write_params(weights, arrays)

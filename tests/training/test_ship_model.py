@@ -76,6 +76,26 @@ def test_shipped_folder_is_usable_and_its_card_tells_how_it_was_made(
     assert sample.shape == (HEADING_HEIGHT + 60, 3 * 44, 3)
 
 
+def test_convolutions_ship_with_the_weights_that_a_training_in_bf16_computed_with(
+    script, run_folder, model_zoo, monkeypatch
+):
+    ship = script("ship_model")
+    for module in (ship, demo):
+        monkeypatch.setattr(module, "model_zoo_folder", lambda: model_zoo)
+    options = ["--run", str(run_folder), "--command", "train", "--data", "photos"]
+    ship.main(["srcnn_x4", *options, "--round-to-bf16"])
+    trained = mx.nd.load(str(run_folder / "srcnn_x4.params"))
+    shipped = mx.nd.load(str(model_zoo / "srcnn_x4" / "srcnn_x4.params"))
+    for name, array in trained.items():
+        before, now = array.asnumpy(), shipped[name].asnumpy().astype(np.float32)
+        if before.ndim == 4:
+            is_normal = np.abs(before) > 2**-14  # for float16, in which large arrays are kept
+            assert not (now[is_normal].view(np.uint32) & 0xFFFF).any()
+            np.testing.assert_allclose(now, before, rtol=2**-8, atol=2**-25)
+        else:
+            np.testing.assert_array_equal(now, before)
+
+
 def test_scores_of_the_test_and_of_named_sets_are_in_the_card_by_themselves(script, run_folder):
     row = {"step": 9, "psnr_y": 30.5, "psnr_y_Set5": 31.5, "psnr_y_Set5_of_start": 29.5}
     test = {"test_psnr_y": 28.25, "test_ssim_y_Set14": 0.75}
