@@ -19,8 +19,9 @@ def with_plain_colors(draw: Callable, share: float) -> Callable:
         Draws a sample, as `gluon_enhance.data.patches.Patches.draw` does: the input, and images
         that are the truth or stand for it, all of them square and with three channels.
     share : float
-        Of the samples, in [0, 1]. Of these shades a third is gray, and a half has but one color.
-        All images of a sample show the same shade; the input has 8 bits.
+        Of the samples, in [0, 1]. Of these shades a third is gray, a half has but one color, and a
+        quarter goes from and to black, white and pure colors, which paper and graphics have. All
+        images of a sample show the same shade; the input has 8 bits.
 
     Returns
     -------
@@ -37,6 +38,8 @@ def with_plain_colors(draw: Callable, share: float) -> Callable:
         ends = rng.random((2, 1 if rng.random() < 1 / 3 else 3))
         if rng.random() < 0.5:
             ends[1] = ends[0]
+        if rng.random() < 0.25:
+            ends = ends.round()
         angle = rng.uniform(0, 2 * np.pi)
         lr, *larger = (_shade(image.shape[1], *ends, angle) for image in images)
         return np.round(255 * lr) / np.float32(255), *larger

@@ -32,6 +32,17 @@ def test_shades_of_plain_colors_are_the_same_picture_at_both_sizes_in_the_share_
     assert with_plain_colors(draw, 0)(np.random.default_rng(0))[0].shape == (3, 8, 8)
 
 
+def test_some_shades_are_all_black_all_white_or_a_pure_color():
+    draw_mixed, counts = with_plain_colors(draw, 1), dict.fromkeys(("black", "white", "pure"), 0)
+    for k in range(400):
+        _, _, hr = draw_mixed(np.random.default_rng(k))
+        if np.ptp(hr, axis=(1, 2)).any() or not np.isin(hr, (0, 1)).all():
+            continue
+        kind = {0: "black", 3: "white"}.get(hr[:, 0, 0].sum(), "pure")
+        counts[kind] += 1
+    assert all(8 < count < 60 for count in counts.values()), counts
+
+
 @pytest.mark.parametrize("share", [0, 0.25])
 def test_shades_of_plain_colors_leave_the_samples_that_are_due_by_epochs(share):
     draw_mixed, are_due = with_plain_colors(draw, share), []
