@@ -2,7 +2,7 @@
 
 MXNet sums for ever: when a worker dies, the others wait for its part. So every process watches
 the others' heartbeats, and ends when they stop: the scheduler sees the workers' and servers', these
-see the scheduler's. A death ends all within four times PS_HEARTBEAT_TIMEOUT (5 s). There are no
+see the scheduler's. A death ends all within 10 s and twice PS_HEARTBEAT_TIMEOUT (5 s). There are no
 heartbeats before all have joined: who waits for longer than JOIN_TIMEOUT says, ends too.
 """
 
