@@ -44,12 +44,18 @@ def model_zoo(tmp_path, picture):
     return folder
 
 
+@pytest.fixture
+def ship(script, model_zoo, monkeypatch):
+    """The script, which ships into that folder."""
+    module = script("ship_model")
+    for user in (module, demo):
+        monkeypatch.setattr(user, "model_zoo_folder", lambda: model_zoo)
+    return module
+
+
 def test_shipped_folder_is_usable_and_its_card_tells_how_it_was_made(
-    script, run_folder, model_zoo, picture, tmp_path, monkeypatch
+    ship, run_folder, model_zoo, picture, tmp_path
 ):
-    ship = script("ship_model")
-    for module in (ship, demo):
-        monkeypatch.setattr(module, "model_zoo_folder", lambda: model_zoo)
     hr, lr = tmp_path / "hr", tmp_path / "lr"
     for folder, image in ((hr, picture[:60, :44]), (lr, resize(picture[:60, :44], 1 / 4))):
         folder.mkdir()
@@ -77,11 +83,8 @@ def test_shipped_folder_is_usable_and_its_card_tells_how_it_was_made(
 
 
 def test_convolutions_ship_with_the_weights_that_a_training_in_bf16_computed_with(
-    script, run_folder, model_zoo, monkeypatch
+    ship, run_folder, model_zoo
 ):
-    ship = script("ship_model")
-    for module in (ship, demo):
-        monkeypatch.setattr(module, "model_zoo_folder", lambda: model_zoo)
     options = ["--run", str(run_folder), "--command", "train", "--data", "photos"]
     ship.main(["srcnn_x4", *options, "--round-to-bf16"])
     trained = mx.nd.load(str(run_folder / "srcnn_x4.params"))
@@ -115,12 +118,9 @@ def test_scores_of_the_test_and_of_named_sets_are_in_the_card_by_themselves(scri
 
 
 def test_a_net_is_shipped_with_the_options_that_it_was_trained_with(
-    script, run_folder, model_zoo, monkeypatch, rng
+    ship, run_folder, model_zoo, rng
 ):
     """Under the table's options the same weights are another net."""
-    ship = script("ship_model")
-    for module in (ship, demo):
-        monkeypatch.setattr(module, "model_zoo_folder", lambda: model_zoo)
     kwargs = {"norm": "layer", "tanh_scale": 0.5, "num_blocks": 1, "channels": 6}
     net = zoo.get_model("wespe", **kwargs)
     net.initialize(mx.init.Xavier())
